@@ -1,0 +1,50 @@
+"""Checks of what a user gives, with messages that say what was wrong and what to do."""
+
+import difflib
+
+
+def near_names(name, known):
+    """Returns text such as `" Did you mean 'digits'?"`, or `""` if nothing is near."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def check_keys(what, data, needed, optional=()):
+    """Returns `data` as a dict after checking that it has the right keys.
+
+    Raises:
+        ValueError: it is no mapping, or has missing or unknown keys.
+    """
+    try:
+        data = dict(data)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The {what} must be a mapping with the keys {list(needed)}. Received: {data!r}"
+        ) from None
+    for key in needed:
+        if key not in data:
+            raise ValueError(
+                f"The {what} lacks {key!r}. Expected the keys {list(needed)}. "
+                f"Received: {sorted(data)}"
+            )
+    for key in data:
+        if key not in needed and key not in optional:
+            known = [*needed, *optional]
+            raise ValueError(
+                f"The {what} has an unknown key {key!r}.{near_names(key, known)} "
+                f"Known keys: {known}"
+            )
+    return data
+
+
+def check_sequence(what, value):
+    """Returns `value` after checking that it is a list or a tuple."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"The {what} must be a list or tuple. Received: {value!r}")
+    return value
+
+
+def check_whole(name, value, lowest):
+    """Checks that `value` is an int of at least `lowest`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"{name} must be a whole number of at least {lowest}. Received: {value!r}")

@@ -1,0 +1,257 @@
+"""The config: its sections and fields with their defaults, and the check of all values.
+
+A config file has a function `get_config()` that starts from `default_config()` and
+changes what differs; the config is locked, so a field that does not exist is an
+error at the line that sets it.
+"""
+
+import ml_collections
+
+from dna_tf import checks, files, limits, search_space
+
+OPTIMIZERS = ("adamw", "rmsprop", "sgd")
+SCHEDULES = ("cosine", "constant")
+FEATURE_MODES = ("memory", "online")
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+
+def default_config():
+    """Returns the config of the embedded default, digits, locked.
+
+    Every field is explained where it is set here. Two levels: sections and fields.
+    """
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # one seed gives one result
+
+    config.data = ml_collections.ConfigDict()
+    config.data.source = "digits"  # digits | tfds:NAME[/VERSION] | tfrecord:GLOB | folder:DIR
+    config.data.test_source = ""  # another source; "" takes the source's own or holds out
+    config.data.test_fraction = 0.2  # of each class, when the source has no test split
+    config.data.rating_per_class = 20  # images of each class taken out of training (DNA: 50)
+    config.data.image_size = 32  # height and width in pixels
+    config.data.channels = 3  # 3 (RGB) or 1 (grey)
+    config.data.num_classes = 0  # 0 counts them in the data
+    config.data.image_feature = "image"  # tfrecord: name of the encoded image
+    config.data.label_feature = "label"  # tfrecord: name of the int64 label
+    config.data.label_offset = 0  # tfrecord: subtracted from labels (1 if they start at 1)
+    config.data.tfds_data_dir = ""  # "" is the default of tensorflow-datasets
+    config.data.crop_fraction = 1.0  # central part of the resized image that is kept
+    config.data.shift = 0.1  # largest random shift in training, as a fraction of the image
+    config.data.flip = False  # random left-right flip in training
+    config.data.shuffle_buffer = 10_000  # images, for data that does not fit in memory
+
+    config.teacher = ml_collections.ConfigDict()
+    config.teacher.model = "residual_cnn"  # residual_cnn | efficientnet_b0..b7 | a .keras file
+    config.teacher.weights = ""  # efficientnet: "imagenet" or a weights file; "" trains
+    config.teacher.cuts = ("stage1_out", "stage2_out", "stage3_out")  # last layer of each block
+
+    config.teacher_training = _recipe(epochs=15, learning_rate=3e-3)
+
+    config.space = "digits"  # a name of search_space.PRESETS, or a dict in the config file
+
+    config.supernet = ml_collections.ConfigDict()
+    config.supernet.features = "memory"  # teacher features: memory (no augmentation) | online
+    config.supernet.epochs = 20  # DNA: 20
+    config.supernet.batch_size = 64  # images (DNA: 64 on each of 8 GPUs)
+    config.supernet.learning_rate = 0.005  # Adam (DNA: 0.005)
+    config.supernet.first_block_learning_rate = 0.002  # block 1 (DNA: 0.002)
+    config.supernet.learning_rate_decay = 0.9  # factor of each epoch (DNA: 0.9)
+    config.supernet.checkpoint_minutes = 5.0  # between checkpoints inside an epoch
+
+    config.rating = ml_collections.ConfigDict()
+    config.rating.batch_size = 64  # images
+    config.rating.batches = 20  # at most; the rating split may hold fewer (DNA: about 20)
+    config.rating.calibration_images = 128  # of training data, for batch norm (DNA: one batch)
+
+    config.search = ml_collections.ConfigDict()
+    config.search.budgets = ("max_macs=450k", "max_macs=700k", "max_macs=1M")  # one student each
+    config.search.chosen = 1  # index of the budget whose student gets a control
+    config.search.weights = ()  # lambda of each block; () is 1 for all
+    config.search.control_tolerance = 0.02  # largest relative distance in MACs
+
+    config.retrain = _recipe(epochs=30, learning_rate=3e-3)
+    config.retrain.seeds = 3  # each student is trained this many times
+
+    config.export = ml_collections.ConfigDict()
+    config.export.precisions = ("float32", "int8")  # of float32, float16, dynamic, int8
+    config.export.calibration_images = 200  # of training data, for int8 ranges
+    config.export.test_images = 1000  # at most, on which the file is compared with Keras
+    config.export.least_agreement = 0.95  # top-1 agreement below which an export is not good
+    return config.lock()
+
+
+def _recipe(epochs, learning_rate):
+    recipe = ml_collections.ConfigDict()
+    recipe.epochs = epochs
+    recipe.batch_size = 64  # images
+    recipe.optimizer = "adamw"  # of OPTIMIZERS
+    recipe.learning_rate = learning_rate  # peak, after warm-up
+    recipe.schedule = "cosine"  # of SCHEDULES; cosine falls to zero
+    recipe.warmup_epochs = 2.0  # linear, from zero
+    recipe.weight_decay = 0.01  # decoupled, on kernels only
+    recipe.label_smoothing = 0.1
+    recipe.dropout = 0.1  # before the classifier
+    recipe.drop_connect = 0.0  # of residual branches, rising with depth (students only)
+    recipe.checkpoint_minutes = 5.0  # between checkpoints inside an epoch
+    return recipe
+
+
+def check_config(config):
+    """Checks keys, types and ranges of a whole config before any work.
+
+    Args:
+        config: an `ml_collections.ConfigDict` such as `get_config()` returns.
+
+    Raises:
+        ValueError: a key is missing or unknown (near names are given), a value has the
+            wrong type or is out of range.
+    """
+    _check_like("config", config, default_config())
+    search_space.get_space(to_plain(config)["space"])
+    at_least = {
+        "data": {"rating_per_class": 1, "image_size": 8, "num_classes": 0, "shuffle_buffer": 1},
+        "supernet": {"epochs": 1, "batch_size": 2},
+        "rating": {"batch_size": 1, "batches": 1, "calibration_images": 2},
+        "teacher_training": {"epochs": 1, "batch_size": 2},
+        "retrain": {"epochs": 1, "batch_size": 2, "seeds": 1},
+        "export": {"calibration_images": 1, "test_images": 1},
+    }
+    for section, fields in at_least.items():
+        for field, lowest in fields.items():
+            _check_range(config, section, field, lowest, None)
+    for section, field, lowest, highest in (
+        ("data", "test_fraction", 0.01, 0.9),
+        ("data", "crop_fraction", 0.1, 1.0),
+        ("data", "shift", 0.0, 0.5),
+        ("supernet", "learning_rate", 1e-8, 10.0),
+        ("supernet", "first_block_learning_rate", 1e-8, 10.0),
+        ("supernet", "learning_rate_decay", 0.01, 1.0),
+        ("search", "control_tolerance", 0.0, 1.0),
+        ("export", "least_agreement", 0.0, 1.0),
+        *(
+            (section, field, lowest, highest)
+            for section in ("teacher_training", "retrain")
+            for field, lowest, highest in (
+                ("learning_rate", 1e-8, 10.0),
+                ("weight_decay", 0.0, 10.0),
+                ("label_smoothing", 0.0, 0.99),
+                ("dropout", 0.0, 0.99),
+                ("drop_connect", 0.0, 0.99),
+                ("warmup_epochs", 0.0, 1e6),
+            )
+        ),
+    ):
+        _check_range(config, section, field, lowest, highest)
+    _check_choice("data.channels", config.data.channels, (1, 3))
+    _check_choice("supernet.features", config.supernet.features, FEATURE_MODES)
+    for section in ("teacher_training", "retrain"):
+        _check_choice(f"{section}.optimizer", config[section].optimizer, OPTIMIZERS)
+        _check_choice(f"{section}.schedule", config[section].schedule, SCHEDULES)
+    for precision in config.export.precisions:
+        _check_choice("export.precisions", precision, PRECISIONS)
+    for budget in config.search.budgets:
+        limits.parse_limits(budget)
+    if not config.search.budgets or not 0 <= config.search.chosen < len(config.search.budgets):
+        raise ValueError(
+            "config.search.chosen must be the index of one of config.search.budgets. Received: "
+            f"chosen={config.search.chosen}, budgets={tuple(config.search.budgets)}"
+        )
+
+
+def to_plain(config):
+    """The config as JSON-able dicts and lists, in a form that compares equal after reading."""
+    return _plain(config.to_dict() if hasattr(config, "to_dict") else config)
+
+
+def config_fingerprint(config, sections=None):
+    """Identifies a config, or the sections of it that a result depends on."""
+    plain = to_plain(config)
+    return files.fingerprint({k: plain[k] for k in (sections or plain)})
+
+
+def from_plain(plain):
+    """Makes a locked config from what `to_plain` returned; values are checked.
+
+    Raises:
+        ValueError: as `check_config`.
+    """
+    config = default_config()
+    _check_like("config", plain, config)
+    with config.unlocked():
+        for key, value in plain.items():
+            if isinstance(value, dict) and key != "space":
+                for field, field_value in value.items():
+                    old = config[key][field]
+                    config[key][field] = (
+                        tuple(field_value) if isinstance(old, tuple) else field_value
+                    )
+            elif key == "space" and isinstance(value, dict):
+                del config["space"]  # from text to a mapping: ConfigDict keeps types otherwise
+                config["space"] = ml_collections.FrozenConfigDict(value)
+            else:
+                config[key] = value
+    check_config(config)
+    return config
+
+
+def differences(one, other):
+    """Lists the fields in which two plain configs differ, as `section.field`."""
+    found = []
+    for key in sorted({*one, *other}):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict) and key != "space":
+            found += [f"{key}.{f}" for f in sorted({*a, *b}) if a.get(f) != b.get(f)]
+        elif a != b:
+            found.append(key)
+    return found
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _check_like(what, value, model):
+    for key in value:
+        if key not in model:
+            raise ValueError(
+                f"Unknown key {what}.{key}.{checks.near_names(key, list(model))} "
+                f"Known keys of {what}: {sorted(model)}"
+            )
+    for key in model:
+        if key not in value:
+            raise ValueError(f"The config lacks {what}.{key}. Start from default_config().")
+        if isinstance(model[key], ml_collections.ConfigDict):
+            if not hasattr(value[key], "keys"):
+                raise ValueError(f"{what}.{key} must be a section. Received: {value[key]!r}")
+            _check_like(f"{what}.{key}", value[key], model[key])
+        elif f"{what}.{key}" != "config.space":
+            _check_type(f"{what}.{key}", value[key], model[key])
+
+
+def _check_type(name, value, model):
+    kinds = {bool: bool, int: int, float: (int, float), str: str, tuple: (tuple, list)}
+    expected = kinds[type(model)]
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        raise ValueError(
+            f"{name} must be of type {type(model).__name__}, such as {model!r}. "
+            f"Received: {value!r} of type {type(value).__name__}"
+        )
+
+
+def _check_range(config, section, field, lowest, highest):
+    value = config[section][field]
+    if not value >= lowest or (highest is not None and value > highest):
+        expected = f"at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
+        raise ValueError(f"config.{section}.{field} must be {expected}. Received: {value!r}")
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"config.{name} must be one of {list(choices)}."
+            f"{checks.near_names(value, choices)} Received: {value!r}"
+        )

@@ -1,0 +1,108 @@
+"""What happens to one image: decoding, fitting it to the wanted shape, augmenting.
+
+All functions are graph functions for `tf.data`. Random ones are stateless: the
+same seed gives the same image wherever and whenever it is made.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def decode(contents):
+    """Decodes an image file: JPEG, PNG, BMP, or the first frame of a GIF.
+
+    JPEGs are decoded with the accurate inverse DCT: TensorFlow's default is
+    faster, and shifts colours. An alpha channel is dropped.
+
+    Args:
+        contents: string scalar, the bytes of the file.
+
+    Returns:
+        uint8 tensor `(height, width, channels)` with 1 (grey) or 3 channels.
+    """
+
+    def jpeg(channels):
+        return tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE")
+
+    def grey_or_colour_jpeg():
+        # CMYK files have 4 components, and are decoded to RGB when 3 are asked for.
+        is_grey = tf.equal(tf.io.extract_jpeg_shape(contents)[2], 1)
+        return tf.cond(is_grey, lambda: jpeg(1), lambda: jpeg(3))
+
+    def other():
+        image = tf.io.decode_image(contents, expand_animations=False)
+        channels = tf.shape(image)[2]
+        return image[:, :, : tf.where(channels >= 3, 3, 1)]
+
+    image = tf.cond(tf.io.is_jpeg(contents), grey_or_colour_jpeg, other)
+    return tf.ensure_shape(image, (None, None, None))
+
+
+def fit(image, image_size, channels, crop_fraction):
+    """Brings an image to the shape in which models see it.
+
+    The shorter side is resized (bilinear, antialiased where it shrinks) to
+    `image_size / crop_fraction`, then the centre is cropped. Grey is repeated
+    for RGB; RGB becomes grey by luma weights. Values are rounded to whole
+    numbers, so that a cached image takes one byte per value.
+
+    Args:
+        image: uint8 or float tensor `(height, width, channels)` in 0..255 with 1 or 3 channels.
+        image_size: side of the result, in pixels.
+        channels: 1 or 3.
+        crop_fraction: in (0, 1]; 1 crops only what makes the image square.
+
+    Returns:
+        uint8 tensor `(image_size, image_size, channels)`.
+    """
+    image = tf.cast(image, tf.float32)
+    if channels == 1:
+        image = tf.cond(
+            tf.equal(tf.shape(image)[2], 3),
+            lambda: tf.image.rgb_to_grayscale(tf.broadcast_to(image, [*tf.shape(image)[:2], 3])),
+            lambda: image,
+        )
+    shorter = tf.cast(tf.reduce_min(tf.shape(image)[:2]), tf.float32)
+    scale = round(image_size / crop_fraction) / shorter
+    size = tf.cast(tf.round(tf.cast(tf.shape(image)[:2], tf.float32) * scale), tf.int32)
+    # Antialiasing has no effect on a side that grows.
+    image = tf.image.resize(image, size, "bilinear", antialias=True)
+    top, left = tf.unstack((size - image_size) // 2)
+    image = image[top : top + image_size, left : left + image_size]
+    image = tf.broadcast_to(image, [image_size, image_size, channels])
+    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+
+def shift_limit(shift, image_size):
+    """Returns the largest shift in whole pixels for `shift`, a fraction of the size."""
+    # The small term keeps products such as 0.29 * 100 from losing a pixel.
+    return int(np.floor(shift * image_size + 1e-6))
+
+
+def augment(image, seed, limit, flip):
+    """Shifts an image at random, and flips it left-right half of the time.
+
+    The border that a shift uncovers repeats the edge.
+
+    Args:
+        image: tensor `(height, width, channels)`.
+        seed: int64 tensor `(2,)`; it alone decides shift and flip.
+        limit: largest shift in pixels, up, down, left or right; each whole
+            number of pixels up to it is equally likely.
+        flip: whether to flip at all.
+
+    Returns:
+        A tensor like `image`.
+
+    Source: our choice.
+    """
+    draws = tf.random.stateless_uniform([3], seed, alg="philox")
+    if flip:
+        image = tf.cond(draws[2] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+    if limit:
+        offsets = tf.cast(tf.floor(draws[:2] * (2 * limit + 1)), tf.int32) - limit
+        for axis in (0, 1):
+            last = tf.shape(image)[axis] - 1
+            rows = tf.clip_by_value(tf.range(last + 1) - offsets[axis], 0, last)
+            image = tf.gather(image, rows, axis=axis)
+    return image

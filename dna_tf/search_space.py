@@ -1,0 +1,277 @@
+"""Search spaces as plain data: ops, cells, blocks, stem, head, and ready-made spaces.
+
+A search space is a chain of blocks. Each block offers one or more *cells*, and
+a cell is a chain of layers of one width. Every layer of a cell holds one op of
+each kind; a *path* picks one op index per layer and is always a tuple of ints.
+
+No TensorFlow is imported here: tools that only handle tables start at once.
+"""
+
+import dataclasses
+import itertools
+import math
+import re
+
+from dna_tf import checks
+
+ACTIVATIONS = ("swish", "relu6")
+_OP_NAME = re.compile(r"k(\d+)e(\d+)")
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Op:
+    """One choice for a layer: an MBConv with a kernel and an expansion rate.
+
+    Args:
+        kernel: side of the depthwise kernel, odd.
+        expand: expansion rate of the width, at least 1.
+    """
+
+    kernel: int
+    expand: int
+
+    def __post_init__(self):
+        checks.check_whole("kernel", self.kernel, 1)
+        checks.check_whole("expand", self.expand, 1)
+        if self.kernel % 2 == 0:
+            raise ValueError(f"An op's kernel must be odd. Received: kernel={self.kernel}")
+
+    @property
+    def name(self):
+        """The op as text, such as `"k3e6"`."""
+        return f"k{self.kernel}e{self.expand}"
+
+    @classmethod
+    def parse(cls, name):
+        """Makes an op from its name, such as `"k3e6"`."""
+        match = _OP_NAME.fullmatch(name) if isinstance(name, str) else None
+        if not match:
+            raise ValueError(
+                f"An op is written as kernel and expansion, such as 'k3e6'. Received: {name!r}"
+            )
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A chain of `layers` layers of one `width` (output channels in the student)."""
+
+    layers: int
+    width: int
+
+    def __post_init__(self):
+        checks.check_whole("layers", self.layers, 1)
+        checks.check_whole("width", self.width, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """The cells that compete for one block, and the stride of their first layer."""
+
+    stride: int
+    cells: tuple[Cell, ...]
+
+    def __post_init__(self):
+        if self.stride not in (1, 2):
+            raise ValueError(f"A block's stride must be 1 or 2. Received: stride={self.stride!r}")
+        if not self.cells:
+            raise ValueError("A block needs at least one cell. Received: cells=()")
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What all students of a space share around and inside their blocks.
+
+    The stem is a 3x3 convolution with `stem_stride` to `stem_width`, batch norm
+    and activation, then an MBConv without expansion (3x3, stride 1) to
+    `stem_output_width`. The head is a 1x1 convolution to `head_width`, batch norm,
+    activation, mean over the image, dropout and the classifier.
+
+    Args:
+        stem_width: channels of the stem's convolution.
+        stem_stride: stride of the stem's convolution, 1 or 2.
+        stem_output_width: channels that block 1 reads.
+        head_width: channels before the classifier.
+        activation: `"swish"` or `"relu6"`.
+        se_ratio: squeeze-and-excitation width over the layer's input width; 0 for none.
+
+    Source: DNA Table 1 and the authors' code.
+    """
+
+    stem_width: int = 32
+    stem_stride: int = 2
+    stem_output_width: int = 16
+    head_width: int = 1280
+    activation: str = "swish"
+    se_ratio: float = 0.25
+
+    def __post_init__(self):
+        checks.check_whole("stem_width", self.stem_width, 1)
+        checks.check_whole("stem_output_width", self.stem_output_width, 1)
+        checks.check_whole("head_width", self.head_width, 1)
+        if self.stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2. Received: {self.stem_stride!r}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {ACTIVATIONS}. Received: {self.activation!r}"
+            )
+        if not isinstance(self.se_ratio, int | float) or not 0 <= self.se_ratio <= 1:
+            raise ValueError(f"se_ratio must lie in [0, 1]. Received: {self.se_ratio!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSpace:
+    """All architectures that a search may find.
+
+    Args:
+        name: how the space is called in files and reports.
+        ops: the ops of every layer, in the order that paths index.
+        blocks: the blocks, first to last.
+        frame: stem, head, activation and squeeze-and-excitation.
+    """
+
+    name: str
+    ops: tuple[Op, ...]
+    blocks: tuple[Block, ...]
+    frame: Frame = Frame()
+
+    def __post_init__(self):
+        if not self.ops:
+            raise ValueError("A search space needs at least one op. Received: ops=()")
+        if len(set(self.ops)) != len(self.ops):
+            names = [op.name for op in self.ops]
+            raise ValueError(f"The ops of a search space must differ. Received: ops={names}")
+        if not self.blocks:
+            raise ValueError("A search space needs at least one block. Received: blocks=()")
+
+    def num_paths(self, block, cell):
+        """The number of paths of one cell (both indices start at 0)."""
+        return len(self.ops) ** self.blocks[block].cells[cell].layers
+
+    def paths(self, block, cell):
+        """All paths of one cell in the order of rating files: the last layer turns fastest."""
+        layers = self.blocks[block].cells[cell].layers
+        return list(itertools.product(range(len(self.ops)), repeat=layers))
+
+    def num_architectures(self):
+        """The number of architectures in the space, an exact int."""
+        return math.prod(
+            sum(self.num_paths(b, c) for c in range(len(block.cells)))
+            for b, block in enumerate(self.blocks)
+        )
+
+    def cells(self):
+        """Yields `(block index, cell index, Cell)` for all cells, first block first."""
+        for b, block in enumerate(self.blocks):
+            for c, cell in enumerate(block.cells):
+                yield b, c, cell
+
+    def input_widths(self, block):
+        """The widths that a student's block may read, ascending, each once.
+
+        They are the widths of the cells of the block before; the first block reads
+        the stem's output.
+        """
+        if block == 0:
+            return (self.frame.stem_output_width,)
+        return tuple(sorted({cell.width for cell in self.blocks[block - 1].cells}))
+
+    def to_dict(self):
+        """The space as JSON-able data; `from_dict` reads it."""
+        return {
+            "name": self.name,
+            "ops": [op.name for op in self.ops],
+            "blocks": [
+                {"stride": block.stride, "cells": [[c.layers, c.width] for c in block.cells]}
+                for block in self.blocks
+            ],
+            "frame": dataclasses.asdict(self.frame),
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        """Makes a space from data such as a config or a JSON file holds.
+
+        Args:
+            data: a dict with `name`, `ops` (such as `["k3e6", "k5e6"]`), `blocks`
+                (each `{"stride": 2, "cells": [[layers, width], ...]}`) and,
+                optionally, `frame` (fields of `Frame`).
+
+        Raises:
+            ValueError: a part is missing, unknown or out of range; the message
+                names it.
+        """
+        data = checks.check_keys("search space", data, ("name", "ops", "blocks"), ("frame",))
+        blocks = []
+        for number, block in enumerate(checks.check_sequence("blocks", data["blocks"]), 1):
+            block = checks.check_keys(f"block {number}", block, ("stride", "cells"))
+            cells = []
+            for cell in checks.check_sequence(f"cells of block {number}", block["cells"]):
+                if not isinstance(cell, list | tuple) or len(cell) != 2:
+                    raise ValueError(
+                        f"A cell of block {number} is written (layers, width), such as (3, 24). "
+                        f"Received: {cell!r}"
+                    )
+                cells.append(Cell(*cell))
+            blocks.append(Block(block["stride"], tuple(cells)))
+        known = [field.name for field in dataclasses.fields(Frame)]
+        frame = Frame(**checks.check_keys("frame", data.get("frame", {}), (), known))
+        ops = tuple(Op.parse(name) for name in checks.check_sequence("ops", data["ops"]))
+        return cls(str(data["name"]), ops, tuple(blocks), frame)
+
+
+# The order of DNA's authors: expansion 6 first, kernels ascending.
+_SIX_OPS = tuple(Op(kernel, expand) for expand in (6, 3) for kernel in (3, 5, 7))
+_FOUR_OPS = tuple(op for op in _SIX_OPS if op.kernel < 7)
+
+
+def _blocks(*rows):
+    return tuple(Block(stride, tuple(Cell(*cell) for cell in cells)) for stride, *cells in rows)
+
+
+# DNA Table 1: stride, then (layers, width) of the cells.
+_DNA_BLOCKS = _blocks(
+    (2, (2, 24), (3, 24), (2, 32)),
+    (2, (2, 40), (3, 40), (4, 40)),
+    (2, (2, 80), (3, 80), (4, 80)),
+    (1, (3, 112), (4, 112), (4, 96)),
+    (2, (4, 192), (5, 192), (5, 160)),
+    (1, (1, 320)),
+)
+
+# Our choice: what 32x32 images and a laptop allow, with every feature of the
+# paper's space in small: cells that differ in width and in depth, strides 1 and 2.
+_DIGITS_BLOCKS = _blocks(
+    (2, (2, 16), (3, 16), (2, 24)),
+    (2, (2, 24), (3, 24), (3, 32)),
+    (1, (2, 40), (3, 40)),
+)
+_DIGITS_FRAME = Frame(stem_width=16, stem_output_width=8, head_width=128)
+
+PRESETS = {
+    space.name: space
+    for space in (
+        SearchSpace("dna", _SIX_OPS, _DNA_BLOCKS),
+        SearchSpace("dna_four_ops", _FOUR_OPS, _DNA_BLOCKS),
+        SearchSpace("digits", _FOUR_OPS, _DIGITS_BLOCKS, _DIGITS_FRAME),
+    )
+}
+
+
+def get_space(name_or_dict):
+    """Returns a ready-made space by name, or one from data as `from_dict` takes it.
+
+    Raises:
+        ValueError: there is no such space; near names are given.
+    """
+    if isinstance(name_or_dict, SearchSpace):
+        return name_or_dict
+    if isinstance(name_or_dict, str):
+        if name_or_dict not in PRESETS:
+            raise ValueError(
+                f"There is no search space {name_or_dict!r}."
+                f"{checks.near_names(name_or_dict, PRESETS)} Known spaces: {sorted(PRESETS)}; "
+                "a space of your own is written as a dict in the config file."
+            )
+        return PRESETS[name_or_dict]
+    return SearchSpace.from_dict(name_or_dict)
