@@ -7,6 +7,7 @@ build the student.
 """
 
 import dataclasses
+import math
 
 from dna_tf import checks, cost, files, search_space
 
@@ -44,6 +45,10 @@ class BlockChoice:
                 f"A path has one op index per layer. Received: {len(self.ops)} ops and "
                 f"the path {list(self.path)}"
             )
+        if self.rating is not None and not (
+            isinstance(self.rating, int | float) and math.isfinite(self.rating)
+        ):
+            raise ValueError(f"A rating must be a finite number. Received: {self.rating!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,12 +132,13 @@ class Architecture:
             ValueError: an entry is missing, unknown or out of range, or the costs in
                 the file are not those of the blocks in it.
         """
-        data = checks.check_keys("architecture", data, _FIELDS)
-        if data["version"] != VERSION:
+        # The version first: another one may well have other keys.
+        if isinstance(data, dict) and data.get("version", VERSION) != VERSION:
             raise ValueError(
                 f"The architecture has version {data['version']!r}, and this dna_tf reads "
                 f"version {VERSION}. Install the dna_tf that wrote it, or search again."
             )
+        data = checks.check_keys("architecture", data, _FIELDS)
         image = checks.check_keys("image", data["image"], ("size", "channels"))
         frame_keys = [field.name for field in dataclasses.fields(search_space.Frame)]
         frame = checks.check_keys("frame", data["frame"], frame_keys)

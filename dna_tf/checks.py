@@ -19,7 +19,7 @@ def check_keys(what, data, needed, optional=()):
         data = dict(data)
     except (TypeError, ValueError):
         raise ValueError(
-            f"The {what} must be a mapping with the keys {list(needed)}. Received: {data!r}"
+            f"The {what} must be a mapping with the keys {[*needed, *optional]}. Received: {data!r}"
         ) from None
     for key in needed:
         if key not in data:

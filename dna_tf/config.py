@@ -5,6 +5,8 @@ changes what differs; the config is locked, so a field that does not exist is an
 error at the line that sets it.
 """
 
+import math
+
 import ml_collections
 
 from dna_tf import checks, files, limits, search_space
@@ -47,7 +49,9 @@ def default_config():
 
     config.teacher_training = _recipe(epochs=15, learning_rate=3e-3)
 
-    config.space = "digits"  # a name of search_space.PRESETS, or a dict in the config file
+    # A name of search_space.PRESETS, or in a config file a dict as SearchSpace.from_dict takes
+    # it. The reference lets the type change from text to a dict, which ConfigDict refuses else.
+    config.space = ml_collections.FieldReference("digits", field_type=object)
 
     config.supernet = ml_collections.ConfigDict()
     config.supernet.features = "memory"  # teacher features: memory (no augmentation) | online
@@ -56,10 +60,10 @@ def default_config():
     config.supernet.learning_rate = 0.005  # Adam (DNA: 0.005)
     config.supernet.first_block_learning_rate = 0.002  # block 1 (DNA: 0.002)
     config.supernet.learning_rate_decay = 0.9  # factor of each epoch (DNA: 0.9)
-    config.supernet.checkpoint_minutes = 5.0  # between checkpoints inside an epoch
+    config.supernet.checkpoint_seconds = 5.0  # a killed run loses at most this much
 
     config.rating = ml_collections.ConfigDict()
-    config.rating.batch_size = 64  # images
+    config.rating.batch_size = 50  # images
     config.rating.batches = 20  # at most; the rating split may hold fewer (DNA: about 20)
     config.rating.calibration_images = 128  # of training data, for batch norm (DNA: one batch)
 
@@ -92,7 +96,7 @@ def _recipe(epochs, learning_rate):
     recipe.label_smoothing = 0.1
     recipe.dropout = 0.1  # before the classifier
     recipe.drop_connect = 0.0  # of residual branches, rising with depth (students only)
-    recipe.checkpoint_minutes = 5.0  # between checkpoints inside an epoch
+    recipe.checkpoint_seconds = 5.0  # a killed run loses at most this much
     return recipe
 
 
@@ -107,7 +111,8 @@ def check_config(config):
             wrong type or is out of range.
     """
     _check_like("config", config, default_config())
-    search_space.get_space(to_plain(config)["space"])
+    plain = to_plain(config)
+    space = search_space.get_space(plain["space"])
     at_least = {
         "data": {"rating_per_class": 1, "image_size": 8, "num_classes": 0, "shuffle_buffer": 1},
         "supernet": {"epochs": 1, "batch_size": 2},
@@ -149,8 +154,13 @@ def check_config(config):
         _check_choice(f"{section}.schedule", config[section].schedule, SCHEDULES)
     for precision in config.export.precisions:
         _check_choice("export.precisions", precision, PRECISIONS)
-    for budget in config.search.budgets:
-        limits.parse_limits(budget)
+    _check_weights(plain["search"]["weights"], space)
+    names = [limits.budget_name(budget) for budget in config.search.budgets]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "config.search.budgets must differ: each one names a student. Received: "
+            f"{tuple(config.search.budgets)}"
+        )
     if not config.search.budgets or not 0 <= config.search.chosen < len(config.search.budgets):
         raise ValueError(
             "config.search.chosen must be the index of one of config.search.budgets. Received: "
@@ -185,9 +195,6 @@ def from_plain(plain):
                     config[key][field] = (
                         tuple(field_value) if isinstance(old, tuple) else field_value
                     )
-            elif key == "space" and isinstance(value, dict):
-                del config["space"]  # from text to a mapping: ConfigDict keeps types otherwise
-                config["space"] = ml_collections.FrozenConfigDict(value)
             else:
                 config[key] = value
     check_config(config)
@@ -247,6 +254,15 @@ def _check_range(config, section, field, lowest, highest):
     if not value >= lowest or (highest is not None and value > highest):
         expected = f"at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
         raise ValueError(f"config.{section}.{field} must be {expected}. Received: {value!r}")
+
+
+def _check_weights(weights, space):
+    numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
+    if not numbers or len(weights) not in (0, len(space.blocks)):
+        raise ValueError(
+            f"config.search.weights must be () or {len(space.blocks)} finite numbers of at least "
+            f"0, one for each block of the space {space.name!r}. Received: {tuple(weights)}"
+        )
 
 
 def _check_choice(name, value, choices):

@@ -44,9 +44,15 @@ def random_within(table, space, macs, tolerance, seed, forbidden=(), tries=1000)
             paths[free] = int(near[draws.randint(len(near))])
             if (tuple(cells), tuple(paths)) not in forbidden:
                 return tuple(cells), tuple(paths)
+    if abs(nearest - macs) <= tolerance * macs:
+        raise ValueError(
+            f"All architectures within {tolerance:.3g} (relative) of {limits.format_count(macs)} "
+            f"MACs that came out of {tries} draws were forbidden, such as the searched one itself. "
+            "Allow a larger config.search.control_tolerance."
+        )
     raise ValueError(
-        f"No architecture within {tolerance:.0%} of {limits.format_count(macs)} MACs came out of "
-        f"{tries} draws; the nearest had {limits.format_count(nearest)}. Allow a larger "
+        f"No architecture within {tolerance:.3g} (relative) of {limits.format_count(macs)} MACs "
+        f"came out of {tries} draws; the nearest had {limits.format_count(nearest)}. Allow a larger "
         "config.search.control_tolerance, or choose a budget nearer the middle of the space."
     )
 

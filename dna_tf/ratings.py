@@ -25,7 +25,15 @@ def save(path, space, block, cell, values, made_from):
         values: a rating per path in the order of `SearchSpace.paths`; a part of them
             (the first ones) may be written while rating goes on.
         made_from: fingerprint of supernet, data and rating settings.
+
+    Raises:
+        ValueError: a rating is not finite; nothing is written.
     """
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{cell_name(block, cell)} has ratings that are not finite: its supernet diverged. "
+            "Train it with a lower config.supernet.learning_rate."
+        )
     files.write_json(
         path,
         {
@@ -72,10 +80,15 @@ def load(path, space, block, cell, made_from=None):
             f"The ratings in {path} are stale: they were made from another supernet, data or "
             "rating settings. Delete the folder of ratings and rate again."
         )
-    values = np.array(data.get("ratings"), np.float64)
-    if values.ndim != 1 or len(values) > space.num_paths(block, cell):
-        raise ValueError(f"The ratings in {path} do not fit the {name} of the space. {_HINT}")
-    return values
+    values = data.get("ratings")
+    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
+        raise ValueError(f"The ratings in {path} are not a list of numbers. {_HINT}")
+    if len(values) > space.num_paths(block, cell):
+        raise ValueError(
+            f"The ratings in {path} are {len(values)}, and {name} of the space has "
+            f"{space.num_paths(block, cell)} paths. {_HINT}"
+        )
+    return np.array(values, np.float64)
 
 
 def load_all(folder, space, made_from=None):

@@ -85,9 +85,9 @@ def search(ratings, table, space, max_costs=None, front_costs=("macs",), weights
         if name not in cost.COSTS:
             raise ValueError(f"There is no cost {name!r}. Known costs: {list(cost.COSTS)}")
     weights = [1.0] * len(space.blocks) if weights is None else [float(w) for w in weights]
-    if len(weights) != len(space.blocks) or min(weights) < 0:
+    if len(weights) != len(space.blocks) or not all(0 <= w < np.inf for w in weights):
         raise ValueError(
-            f"weights must be {len(space.blocks)} numbers of at least 0, one per block. "
+            f"weights must be {len(space.blocks)} finite numbers of at least 0, one per block. "
             f"Received: {weights}"
         )
     _check_ratings(ratings, space)

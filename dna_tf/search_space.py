@@ -72,6 +72,7 @@ class Block:
     cells: tuple[Cell, ...]
 
     def __post_init__(self):
+        checks.check_whole("stride", self.stride, 1)  # 1.0 would make all costs floats
         if self.stride not in (1, 2):
             raise ValueError(f"A block's stride must be 1 or 2. Received: stride={self.stride!r}")
         if not self.cells:
@@ -109,6 +110,7 @@ class Frame:
         checks.check_whole("stem_width", self.stem_width, 1)
         checks.check_whole("stem_output_width", self.stem_output_width, 1)
         checks.check_whole("head_width", self.head_width, 1)
+        checks.check_whole("stem_stride", self.stem_stride, 1)
         if self.stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2. Received: {self.stem_stride!r}")
         if self.activation not in ACTIVATIONS:
@@ -275,3 +277,9 @@ def get_space(name_or_dict):
             )
         return PRESETS[name_or_dict]
     return SearchSpace.from_dict(name_or_dict)
+
+
+def space_of(config):
+    """The search space that a config names or holds."""
+    space = config.space
+    return get_space(space.to_dict() if hasattr(space, "to_dict") else space)

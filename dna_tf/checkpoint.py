@@ -1,0 +1,61 @@
+"""Checkpoints of a training run: variables and position, saved as one, never half.
+
+TensorFlow's own checkpoints are used: their tensors carry checksums, a save is
+valid only once it is whole, and they work on remote paths.
+"""
+
+import json
+import sys
+
+import tensorflow as tf
+
+from dna_tf import files
+
+
+class Checkpoint:
+    """Saves and restores variables together with a small state.
+
+    Args:
+        folder: where the checkpoints lie; made when needed.
+        variables: `tf.Variable`s, always in the same order.
+        keep: how many checkpoints to keep.
+    """
+
+    def __init__(self, folder, variables, keep=2):
+        self._state = tf.Variable("", dtype=tf.string, trainable=False)
+        self._checkpoint = tf.train.Checkpoint(variables=list(variables), state=self._state)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(files.as_path(folder)), max_to_keep=keep
+        )
+
+    def save(self, state):
+        """Saves the variables and a JSON-able `state`.
+
+        Floats keep all their bits.
+        """
+        self._state.assign(json.dumps(state))
+        self._manager.save()
+
+    def restore(self):
+        """Restores the newest checkpoint that is whole.
+
+        Returns:
+            The saved state, or `None` if there is no checkpoint.
+
+        Raises:
+            ValueError: there are checkpoints, and none can be read.
+        """
+        saved = list(reversed(self._manager.checkpoints))
+        for path in saved:
+            try:
+                self._checkpoint.restore(path).assert_consumed()
+                return json.loads(self._state.numpy())
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                print(f"warning: checkpoint {path} cannot be used: {reason}", file=sys.stderr)
+        if saved:
+            raise ValueError(
+                f"None of the {len(saved)} checkpoints in {self._manager.directory} can be read. "
+                "Delete that folder to train from the start."
+            )
+        return None

@@ -1,0 +1,351 @@
+"""Images for all work: the splits train, rating and test, and the training batches.
+
+Images are float32 in 0..255, `(height, width, channels)`. Small data is decoded
+once and kept in memory; larger data is streamed. Both give the same pixels.
+"""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from dna_tf import files, images, ordering, source_base, sources, splits
+
+SPLITS = ("train", "rating", "test")
+KIND = "dna_tf.data"
+# Source: our choice; CIFAR-10 at 32x32x3 takes 184 MB.
+MEMORY_LIMIT_BYTES = 256 * 2**20
+# Raised when the same source and settings would give other pixels or splits than before.
+PIXELS_VERSION = 1
+
+
+def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
+    """Opens and checks the data, and draws the splits.
+
+    The rating images, `rating_per_class` of each class, are taken out of the
+    training images. The test images come from `test_source`, from the source's
+    own test split, or are held out of the training images.
+
+    Args:
+        config: the data section of the configuration.
+        seed: int; decides the held-out test images and the rating images.
+        cache_dir: folder in which the labels are kept as `data.json`, so that
+            large sources are read once only; `None` keeps nothing.
+        memory_limit_bytes: up to so many bytes of decoded images are kept in
+            memory; beyond it images are decoded anew each time.
+
+    Returns:
+        A `Data`.
+
+    Raises:
+        ValueError: the source is not usable, a label is out of range, or a
+            class has too few images; the message says which.
+        FileNotFoundError: there is nothing where the source points.
+    """
+    train = sources.open_source(config)
+    test = sources.open_test_source(config, train)
+    labels, *test_labels = _labels([train] if test is None else [train, test], cache_dir)
+    num_classes = config.num_classes or len(train.class_names or ()) or int(labels.max()) + 1
+    class_names = list(train.class_names or map(str, range(num_classes)))
+    if num_classes < 2:
+        raise ValueError(f"Expected at least 2 classes in {train.name}. Found: {class_names}")
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"num_classes={num_classes}, and {train.name} has {len(class_names)} classes. "
+            f"Set num_classes=0 to count them in the data."
+        )
+    _check_range(train, labels, num_classes)
+    indices = np.arange(len(labels))
+    if test is None:
+        counts = splits.class_counts(labels, num_classes)
+        held_out = splits.fraction_counts(counts, config.test_fraction)
+        test_indices, indices = splits.draw(labels, indices, held_out, seed)
+        test_split = _Split(train, test_indices, labels[test_indices])
+    else:
+        _check_range(test, test_labels[0], num_classes)
+        test_split = _Split(test, np.arange(len(test_labels[0])), test_labels[0])
+    per_class = config.rating_per_class
+    _check_enough(
+        "training", labels[indices], class_names, per_class + 1, f"rating_per_class={per_class}"
+    )
+    _check_enough("test", test_split.labels, class_names, 1, "the test")
+    rating, indices = splits.draw(labels, indices, [per_class] * num_classes, seed)
+    # What changes pixels or splits counts; shuffle_buffer changes the order only.
+    names = ("test_fraction", "rating_per_class", "image_size", "channels", "crop_fraction")
+    fingerprint = files.fingerprint(
+        {
+            "version": PIXELS_VERSION,
+            "sources": [train.fingerprint(), test.fingerprint() if test else None],
+            "settings": {name: config[name] for name in (*names, "shift", "flip")},
+            "num_classes": num_classes,
+            "seed": seed,
+        }
+    )
+    drawn = {
+        "train": _Split(train, indices, labels[indices]),
+        "rating": _Split(train, rating, labels[rating]),
+        "test": test_split,
+    }
+    return Data(config, drawn, class_names, fingerprint, memory_limit_bytes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """The images `indices` of a source, with the label of each."""
+
+    source: source_base.Source
+    indices: np.ndarray
+    labels: np.ndarray
+
+
+class Data:
+    """The splits `"train"`, `"rating"` and `"test"` of labelled images; made by `load`.
+
+    Attributes:
+        num_classes: int.
+        class_names: list of str, one for each class.
+        image_shape: `(height, width, channels)`.
+        counts: dict from split to its number of images.
+        fingerprint: 16 hexadecimal digits that stand for the source, the seed of
+            the splits, and every setting that changes images or splits.
+    """
+
+    def __init__(self, config, drawn, class_names, fingerprint, memory_limit_bytes):
+        self.num_classes = len(class_names)
+        self.class_names = class_names
+        self.image_shape = (config.image_size, config.image_size, config.channels)
+        self.counts = {name: len(drawn[name].indices) for name in SPLITS}
+        self.fingerprint = fingerprint
+        self._splits = drawn
+        self._crop_fraction = config.crop_fraction
+        self._shift_limit = images.shift_limit(config.shift, config.image_size)
+        self._flip = config.flip
+        self._buffer = config.shuffle_buffer
+        size = sum(self.counts.values()) * int(np.prod(self.image_shape))
+        self._in_memory = size <= memory_limit_bytes
+        self._memory = {}
+
+    def images(self, split, batch_size=None):
+        """Returns a split in its fixed order, whole and without augmentation.
+
+        Args:
+            split: `"train"`, `"rating"` or `"test"`.
+            batch_size: images of a batch; the last batch may be smaller. `None`
+                gives single images.
+
+        Returns:
+            `tf.data.Dataset` of (image float32 `(height, width, channels)` in
+            0..255, label int32), with a leading batch axis if batched.
+        """
+        labels = _on_cpu(self._split(split).labels.astype(np.int32))
+        dataset = self._decoded(
+            split, lambda position, image: (tf.cast(image, tf.float32), labels[position])
+        )
+        count = self.counts[split]
+        if batch_size is not None:
+            dataset = dataset.batch(batch_size)
+            count = -(-count // batch_size)
+        return _finished(dataset, count)
+
+    def arrays(self, split):
+        """Returns a whole split in memory.
+
+        Args:
+            split: `"train"`, `"rating"` or `"test"`.
+
+        Returns:
+            np.float32 images `(count, height, width, channels)` in 0..255, and
+            np.int32 labels `(count,)`.
+        """
+        labels = self._split(split).labels.astype(np.int32)
+        return self._pixels(split).astype(np.float32), labels
+
+    def steps_per_epoch(self, batch_size):
+        """Returns the number of training batches of an epoch.
+
+        Raises:
+            ValueError: there are fewer training images than `batch_size`.
+        """
+        if not 1 <= batch_size <= self.counts["train"]:
+            raise ValueError(
+                f"The batch size must be from 1 to the number of training images, "
+                f"{self.counts['train']}. Received: batch_size={batch_size}"
+            )
+        return self.counts["train"] // batch_size
+
+    def epoch(self, batch_size, epoch, seed, augment=True, skip_batches=0):
+        """Returns the training batches of one epoch.
+
+        The images are shuffled anew in each epoch: all of them where they can be
+        had in any order (in memory, or a folder), else within a buffer of
+        `shuffle_buffer` images. Those left over after the last whole batch are
+        not used in this epoch. Wrap the loop in `reading`, and an image that
+        fails to decode is named.
+
+        Args:
+            batch_size: images of a batch.
+            epoch: int, which epoch it is.
+            seed: int. With `epoch` it decides order and augmentation.
+            augment: whether to shift and flip as the configuration says.
+            skip_batches: leaves out that many batches at the start, without
+                decoding them; those that follow are the same to the bit.
+
+        Returns:
+            `tf.data.Dataset` of (images float32 `(batch, height, width, channels)`
+            in 0..255, labels int32 `(batch,)`).
+
+        Raises:
+            ValueError: a batch is larger than the training split, or more
+                batches are skipped than there are.
+        """
+        steps = self.steps_per_epoch(batch_size)
+        if not 0 <= skip_batches <= steps:
+            raise ValueError(
+                f"skip_batches must be from 0 to the {steps} batches of an epoch. "
+                f"Received: skip_batches={skip_batches}"
+            )
+        labels = _on_cpu(self._splits["train"].labels.astype(np.int32))
+        image_seed = ordering.seed_pair(seed, epoch, "augment")[0]
+
+        def finish(position, image):
+            if augment:
+                # Seeded by the image, so that skipped or parallel work changes nothing.
+                stateless = tf.stack([tf.constant(image_seed, tf.int64), position])
+                image = images.augment(image, stateless, self._shift_limit, self._flip)
+            return tf.cast(image, tf.float32), labels[position]
+
+        order_seed = ordering.seed_pair(seed, epoch, "order")
+        dataset = self._decoded("train", finish, order_seed, skip_batches * batch_size)
+        return _finished(dataset.batch(batch_size, drop_remainder=True), steps - skip_batches)
+
+    @contextlib.contextmanager
+    def reading(self):
+        """Context for loops over `images` and `epoch`: names an image that fails to decode.
+
+        Raises:
+            ValueError: names the path, or the file and the number of the record.
+        """
+        used = {id(split.source): split.source for split in self._splits.values()}
+        with source_base.naming_broken_images(*used.values()):
+            yield
+
+    def _split(self, split):
+        if split not in self._splits:
+            raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {split!r}")
+        return self._splits[split]
+
+    def _decoded(self, split, finish, order_seed=None, skip=0):
+        """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given."""
+        source, indices = self._split(split).source, self._split(split).indices
+        order = np.arange(len(indices))
+        if order_seed is not None:
+            order = ordering.permutation(len(indices), order_seed)
+        order = order[skip:]
+        if self._in_memory:
+            pixels = self._memorised(split)
+            dataset = tf.data.Dataset.from_tensor_slices(order)
+
+            def function(position):
+                return finish(position, pixels[position])
+
+        else:
+            positions = np.full(indices.max(initial=-1) + 1, -1)
+            positions[indices] = np.arange(len(indices))
+            positions = _on_cpu(positions)
+            if source.random_access:
+                dataset = source.records(indices[order])
+            else:
+                dataset = source.records(indices)
+                if order_seed is not None:
+                    dataset = ordering.shuffled(dataset, self._buffer, order_seed)
+                dataset = dataset.skip(skip)
+
+            def function(index, raw):
+                return finish(positions[index], self._fit(source.decode(raw)))
+
+        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _fit(self, image):
+        size, _, channels = self.image_shape
+        return images.fit(image, size, channels, self._crop_fraction)
+
+    def _memorised(self, split):
+        """The uint8 images of a split as a tensor, decoded at first use."""
+        if split not in self._memory:
+            self._memory[split] = _on_cpu(self._streamed(split))
+        return self._memory[split]
+
+    def _pixels(self, split):
+        return self._memorised(split).numpy() if self._in_memory else self._streamed(split)
+
+    def _streamed(self, split):
+        """Decodes a split: np.uint8 `(count, height, width, channels)`."""
+        source, indices = self._split(split).source, self._split(split).indices
+        pixels = np.empty((len(indices), *self.image_shape), np.uint8)
+        dataset = source.records(indices).map(
+            lambda index, raw: self._fit(source.decode(raw)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        dataset = _finished(dataset, len(indices))
+        with self.reading():
+            for position, image in enumerate(dataset.as_numpy_iterator()):
+                pixels[position] = image
+        return pixels
+
+
+def _labels(opened, cache_dir):
+    """Checks the sources and returns the labels of each; kept in the cache between runs."""
+    path = files.as_path(cache_dir) / "data.json" if cache_dir is not None else None
+    known = {}
+    if path is not None and path.exists():
+        known = files.read_json(path, KIND, "Delete it: it is made again.")["labels"]
+    found = {}
+    for source in opened:
+        key = source.fingerprint()
+        if key not in known:
+            source.check()
+        found[key] = known[key] if key in known else source.labels().tolist()
+    if path is not None and not found.keys() <= known.keys():
+        files.write_json(path, {"kind": KIND, "labels": found})
+    return [np.array(labels, np.int64) for labels in found.values()]
+
+
+def _check_range(source, labels, num_classes):
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= num_classes:
+        raise ValueError(
+            f"The labels of {source.name} must be in 0..{num_classes - 1} for {num_classes} "
+            f"classes. Found: {lowest}..{highest}. Set label_offset={lowest} if they start at "
+            f"{lowest}, or num_classes if there are more classes."
+        )
+
+
+def _check_enough(what, labels, class_names, needed, reason):
+    counts = splits.class_counts(labels, len(class_names)).tolist()
+    few = [
+        f"{name!r} (label {label}) has {count}"
+        for label, (name, count) in enumerate(zip(class_names, counts, strict=True))
+        if count < needed
+    ]
+    if few:
+        more = f", and {len(few) - 5} more classes" if len(few) > 5 else ""
+        raise ValueError(
+            f"Every class needs at least {needed} {what} images for {reason}, and class "
+            f"{', '.join(few[:5])}{more}. Add images, or lower rating_per_class."
+        )
+
+
+def _on_cpu(array):
+    """Returns a tensor in host memory, where datasets read it."""
+    with tf.device("CPU:0"):
+        return tf.constant(array)
+
+
+def _finished(dataset, count):
+    """States the number of elements, keeps their order, and works ahead."""
+    options = tf.data.Options()
+    options.deterministic = True
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

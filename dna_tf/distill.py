@@ -1,0 +1,206 @@
+"""Supernet training: every cell learns to imitate its block of the teacher.
+
+Each step draws one path per cell, uniformly and from the step alone, and moves the
+ops of that path. Cells are independent: no gradient passes between blocks, and one
+pass of the teacher serves all cells.
+"""
+
+import hashlib
+import io
+
+import numpy as np
+import tensorflow as tf
+
+from dna_tf import (
+    data,
+    determinism,
+    features,
+    files,
+    loop,
+    progress,
+    row_adam,
+    search_space,
+    supernet,
+    teacher_training,
+)
+
+KIND = "dna_tf.supernet"
+
+
+class CellTrainer:
+    """Trains one cell: draws a path, takes one step of lazy Adam on its ops.
+
+    Args:
+        cell: a `supernet.Cell`.
+        seed: seeds the draws.
+    """
+
+    def __init__(self, cell, seed):
+        self.cell = cell
+        self._seed = seed
+        self._packed = [rows.value for rows in cell.rows]
+        self.optimizer = row_adam.RowAdam(self._packed)
+        self._step = tf.function(self._train_step)
+
+    @property
+    def variables(self):
+        """All variables that training changes, in a fixed order."""
+        return [*self._packed, *self.optimizer.variables]
+
+    def step(self, x, target, number, learning_rate):
+        """Trains one step and returns the loss before it, a scalar tensor.
+
+        Args:
+            x: what the block reads, `(batch, height, width, channels)`.
+            target: the teacher's map `(batch, height, width, channels)`.
+            number: the step's number, from 0; with the seed it determines the path.
+            learning_rate: a float.
+        """
+        path = supernet.draw_path(
+            self._seed,
+            number,
+            self.cell.block,
+            self.cell.cell,
+            self.cell.layers,
+            self.cell.num_ops,
+        )
+        return self._step(x, target, path, tf.constant(learning_rate, tf.float32))
+
+    def _train_step(self, x, target, path, learning_rate):
+        rows = self.cell.gather_rows(path)
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            # DNA eq. 7: the mean over all elements of the squared difference.
+            imitated = self.cell.run_rows(x, path, rows)
+            loss = tf.reduce_mean(tf.math.squared_difference(imitated, target))
+        gradients = tape.gradient(loss, rows)
+        ops = self.cell.units_of(path)
+        for index, (op, row, gradient) in enumerate(zip(ops, rows, gradients, strict=True)):
+            self.optimizer.update(index, op, row, gradient, learning_rate)
+        return loss
+
+
+def learning_rate(section, block, epoch):
+    """The learning rate of a block's cells in an epoch (both from 0).
+
+    Source: DNA 4.1. The authors' code already multiplies by the decay in the first
+    epoch and gives the last block the first one's rate; we follow the paper.
+    """
+    first = section.first_block_learning_rate if block == 0 else section.learning_rate
+    return first * section.learning_rate_decay**epoch
+
+
+def train_supernet(workdir, config):
+    """Trains all cells of the config's space on the workdir's teacher.
+
+    Args:
+        workdir: a `workdir.Workdir` with a teacher.
+        config: its config.
+
+    Returns:
+        The content of `supernet/result.json`.
+    """
+    if (workdir.supernet / "result.json").exists():
+        progress.say(f"The supernet is there already: {workdir.supernet}")
+        return workdir.supernet_result()
+    determinism.enable(config.seed)
+    section = config.supernet
+    teacher_result = workdir.teacher_result()
+    teacher = teacher_training.load_teacher(workdir, config)
+    images = data.load(config.data, config.seed, workdir.path)
+    check_same_data(images, teacher_result, workdir)
+    space = search_space.space_of(config)
+    supernet.check_fit(space, teacher.shapes, teacher.cuts)
+    steps = images.steps_per_epoch(section.batch_size)
+    batches = features.feature_batches(
+        section.features, teacher, images, section.batch_size, config.seed
+    )
+    cells = supernet.build_cells(space, teacher.shapes, config.seed)
+    trainers = [CellTrainer(cell, config.seed) for cell in cells]
+
+    def step(batch, number):
+        losses = {}
+        for trainer in trainers:
+            block = trainer.cell.block
+            rate = learning_rate(section, block, number // steps)
+            losses[trainer.cell.name] = trainer.step(batch[block], batch[block + 1], number, rate)
+        return losses
+
+    history = loop.run(
+        label=f"supernet ({len(cells)} cells)",
+        folder=workdir.supernet,
+        variables=[v for trainer in trainers for v in trainer.variables],
+        epochs=section.epochs,
+        steps_per_epoch=steps,
+        batches=batches,
+        step=step,
+        checkpoint_seconds=section.checkpoint_seconds,
+    )
+    for cell in cells:
+        save_cell(cell, workdir)
+    result = {
+        "kind": KIND,
+        "teacher": teacher_result["fingerprint"],
+        "fingerprint": cells_fingerprint(cells),
+        "cells": [cell.name for cell in cells],
+        "losses": history[-1],
+    }
+    files.write_json(workdir.supernet / "result.json", result)
+    return result
+
+
+def check_same_data(images, teacher_result, workdir):
+    """Checks that the data is the one that the teacher of the workdir saw."""
+    if images.fingerprint != teacher_result["data_fingerprint"]:
+        raise ValueError(
+            f"The data has changed since the teacher in {workdir.teacher} was trained: "
+            f"fingerprint {images.fingerprint} now, {teacher_result['data_fingerprint']} then. "
+            "Bring the data back, or start in a new workdir."
+        )
+
+
+def save_cell(cell, workdir):
+    """Writes the weights of a cell, one array per position, as a NumPy archive."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f"unit{u}": rows.value.numpy() for u, rows in enumerate(cell.rows)})
+    files.write_bytes(workdir.supernet / f"{cell.name}.npz", buffer.getvalue())
+
+
+def load_cells(workdir, space, shapes):
+    """Builds the cells of a space with the trained weights of a workdir.
+
+    Raises:
+        FileNotFoundError: a cell was not trained.
+        ValueError: the weights do not fit the space, or are not those that
+            `supernet/result.json` describes.
+    """
+    result = workdir.supernet_result()
+    cells = supernet.build_cells(space, shapes, seed=0)
+    for cell in cells:
+        path = workdir.supernet / f"{cell.name}.npz"
+        if not path.exists():
+            raise FileNotFoundError(f"There are no weights {path}. Train the supernet again.")
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            for u, rows in enumerate(cell.rows):
+                array = arrays[f"unit{u}"] if f"unit{u}" in arrays else np.zeros(0)
+                if array.shape != tuple(rows.shape):
+                    raise ValueError(
+                        f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
+                        f"has shape {array.shape}, expected {tuple(rows.shape)}."
+                    )
+                rows.assign(array)
+    if cells_fingerprint(cells) != result["fingerprint"]:
+        raise ValueError(
+            f"The weights in {workdir.supernet} are not those that result.json there describes. "
+            "Delete that folder and train the supernet again."
+        )
+    return cells
+
+
+def cells_fingerprint(cells):
+    """Identifies the weights of all cells."""
+    digest = hashlib.sha256()
+    for cell in cells:
+        for rows in cell.rows:
+            digest.update(np.ascontiguousarray(rows.value.numpy()).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,57 @@
+"""Feature maps of teacher and student side by side, for the report (DNA Figure 5)."""
+
+import numpy as np
+import tensorflow as tf
+
+from dna_tf import data, distill, features, mbconv, rating, search_space, supernet, teacher_training
+
+
+def imitated_maps(workdir, config, arch, num_images=2):
+    """Runs an architecture's path of each block on the teacher's features.
+
+    Args:
+        workdir: a `workdir.Workdir` with teacher and supernet.
+        config: its config.
+        arch: a searched `architecture.Architecture` (it knows its cells and paths).
+        num_images: how many images of the rating split to show.
+
+    Returns:
+        A list with a dict per block: `block` (from 1), `layer` (the teacher's),
+        `rating`, and float arrays `teacher` and `student` `(images, height, width,
+        channels)` and `images` `(images, height, width, 3)` in 0..255.
+    """
+    teacher = teacher_training.load_teacher(workdir, config)
+    images = data.load(config.data, config.seed, workdir.path)
+    cells = {
+        (cell.block, cell.cell): cell
+        for cell in distill.load_cells(workdir, search_space.space_of(config), teacher.shapes)
+    }
+    calibration, _ = rating.rating_maps(teacher, images, config)
+    drawn = np.stack([x for x, _ in images.images("rating").take(num_images).as_numpy_iterator()])
+    maps = (drawn, *features.feature_function(teacher)(tf.constant(drawn)))
+    rgb = drawn if drawn.shape[-1] == 3 else np.repeat(drawn, 3, axis=-1)
+    rows = []
+    for b, block in enumerate(arch.blocks):
+        imitated = _run_path(cells[b, block.cell], block.path, calibration[b], maps[b])
+        rows.append(
+            {
+                "block": b + 1,
+                "layer": teacher.cuts[b],
+                "rating": block.rating,
+                "teacher": np.asarray(maps[b + 1]),
+                "student": np.asarray(imitated),
+                "images": rgb,
+            }
+        )
+    return rows
+
+
+def _run_path(cell, path, calibration, x):
+    """Runs a path with batch norm calibrated, as rating does."""
+    if cell.rescale:
+        calibration, x = supernet.rescale(calibration), supernet.rescale(x)
+    for unit, op in enumerate([0] * cell.fixed_units + list(path)):
+        spec, row = cell.units[unit][op], cell.rows[unit].value[op]
+        calibration, statistics = mbconv.compiled(spec, "calibrate")(calibration, row)
+        x = mbconv.compiled(spec, "rate")(x, row, statistics)
+    return x

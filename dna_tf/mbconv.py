@@ -1,0 +1,229 @@
+"""MBConvs that run: as named Keras layers, and as pure functions of packed weights.
+
+Students are made of Keras layers, so that `model.summary()` reads well. Supernets
+hold all ops of a layer in one packed variable and run them as pure functions of
+`(images, row)`, which traces and runs far faster than layers under a choice. Both
+follow `mbconv_spec`, and a test holds them equal with equal weights.
+"""
+
+import functools
+import math
+
+import keras
+import tensorflow as tf
+
+from dna_tf import determinism, mbconv_spec
+
+_ACTIVATIONS = {"swish": tf.nn.silu, "relu6": tf.nn.relu6}
+
+
+def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
+    """Applies an MBConv as Keras layers to a symbolic tensor.
+
+    Args:
+        x: a Keras tensor `(batch, height, width, spec.in_width)`.
+        spec: a `mbconv_spec.MBConvSpec`.
+        name: prefix of the layer names, such as `"block1_layer2"`.
+        drop_connect: probability to drop the whole branch of a residual.
+        seed: seeds the first weights and the drops.
+
+    Returns:
+        A Keras tensor `(batch, height / stride, width / stride, spec.out_width)`.
+    """
+    layers, shapes, inputs = keras.layers, spec.weights(), x
+    if spec.expand > 1:
+        x = _conv(spec.expanded_width, 1, 1, f"{name}_expand", seed, spec.activation)(x)
+    x = layers.DepthwiseConv2D(
+        spec.kernel,
+        spec.stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=_normal(spec.kernel, spec.expanded_width, f"{name}_dw", seed),
+        name=f"{name}_dw_conv",
+    )(x)
+    x = _norm_and_activation(f"{name}_dw", spec.activation)(x)
+    if spec.se_width:
+        squeezed = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
+        for part, width in (("reduce", spec.se_width), ("expand", spec.expanded_width)):
+            squeezed = layers.Conv2D(
+                width,
+                1,
+                activation=spec.activation if part == "reduce" else "sigmoid",
+                kernel_initializer=_normal(1, width, f"{name}_se_{part}", seed),
+                name=f"{name}_se_{part}",
+            )(squeezed)
+        x = layers.Multiply(name=f"{name}_se_scale")([x, squeezed])
+    x = _conv(shapes["project_conv_kernel"][-1], 1, 1, f"{name}_project", seed, None)(x)
+    if spec.has_residual:
+        if drop_connect:
+            x = layers.Dropout(
+                drop_connect,
+                noise_shape=(None, 1, 1, 1),
+                seed=determinism.derive_seed(seed, f"{name}_drop"),
+                name=f"{name}_drop",
+            )(x)
+        x = layers.Add(name=f"{name}_add")([x, inputs])
+    return x
+
+
+def apply_conv_layers(x, spec, name, seed=0):
+    """Applies a `mbconv_spec.ConvSpec` as Keras layers: convolution, batch norm, activation."""
+    return _conv(spec.out_width, spec.kernel, spec.stride, name, seed, spec.activation)(x)
+
+
+def _conv(width, kernel, stride, name, seed, activation):
+    conv = keras.layers.Conv2D(
+        width,
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=_normal(kernel, width, name, seed),
+        name=f"{name}_conv",
+    )
+    after = _norm_and_activation(name, activation)
+    return lambda x: after(conv(x))
+
+
+def _norm_and_activation(name, activation):
+    norm = keras.layers.BatchNormalization(
+        momentum=mbconv_spec.BATCH_NORM_MOMENTUM,
+        epsilon=mbconv_spec.BATCH_NORM_EPSILON,
+        name=f"{name}_bn",
+    )
+    if activation is None:
+        return norm
+    act = keras.layers.Activation(activation, name=f"{name}_{activation}")
+    return lambda x: act(norm(x))
+
+
+def _normal(kernel, width, name, seed):
+    # The authors' fan-out; for a depthwise convolution too it is k*k*channels.
+    return keras.initializers.RandomNormal(
+        0.0, math.sqrt(2.0 / (kernel * kernel * width)), seed=determinism.derive_seed(seed, name)
+    )
+
+
+def row_size(specs):
+    """Entries of a packed row that has room for any of `specs`."""
+    return max(spec.params for spec in specs)
+
+
+def unpack(row, spec):
+    """Cuts a packed row into weights.
+
+    Args:
+        row: a float tensor or array `(row size,)`.
+        spec: an `MBConvSpec` or `ConvSpec`; it may need less than the whole row.
+
+    Returns:
+        A dict from weight name to tensor, in the order of `spec.weights()`.
+    """
+    weights, start = {}, 0
+    for name, shape in spec.weights().items():
+        size = math.prod(shape)
+        weights[name] = tf.reshape(row[start : start + size], shape)
+        start += size
+    return weights
+
+
+def initial_row(spec, size, rng):
+    """First weights of an op in a supernet, packed.
+
+    Convolutions and the biases of squeeze-and-excitation are uniform within
+    1/sqrt(fan-in), batch norm starts as the identity.
+
+    Args:
+        spec: an `MBConvSpec` or `ConvSpec`.
+        size: entries of the row; what the op does not need stays zero.
+        rng: a `numpy.random.RandomState`.
+
+    Source: the authors' code (PyTorch's default).
+    """
+    row, start, fan_in = tf.zeros([size]).numpy(), 0, 1
+    for name, shape in spec.weights().items():
+        count = math.prod(shape)
+        if name.endswith("kernel"):
+            # A depthwise kernel is (k, k, channels, 1): each output sees one channel.
+            channels = 1 if name.startswith("dw") else shape[2]
+            fan_in = shape[0] * shape[1] * channels
+        if name.endswith("gamma"):
+            row[start : start + count] = 1.0
+        elif not name.endswith("beta"):  # kernels, and biases, which follow their kernel
+            row[start : start + count] = rng.uniform(-1.0, 1.0, count) / math.sqrt(fan_in)
+        start += count
+    return row
+
+
+def run(x, row, spec, statistics=None):
+    """Runs an op as a pure function of its input and its packed weights.
+
+    Args:
+        x: float tensor `(batch, height, width, spec.in_width)`.
+        row: packed weights `(row size,)`.
+        spec: an `MBConvSpec` or `ConvSpec`.
+        statistics: `(mean, variance)` for each batch norm in order, as an earlier call
+            returned them; `None` uses those of this batch.
+
+    Returns:
+        `(y, statistics)`: the output `(batch, height / stride, width / stride,
+        spec.out_width)` and the mean and population variance that each batch norm used.
+    """
+    weights, used = unpack(row, spec), []
+    activate = _ACTIVATIONS[spec.activation]
+
+    def norm(y, part):
+        given = None if statistics is None else statistics[len(used)]
+        y, moments = _batch_norm(y, weights[f"{part}bn_gamma"], weights[f"{part}bn_beta"], given)
+        used.append(moments)
+        return y
+
+    if isinstance(spec, mbconv_spec.ConvSpec):
+        y = tf.nn.conv2d(x, weights["conv_kernel"], spec.stride, "SAME")
+        return activate(norm(y, "")), used
+    y = x
+    if spec.expand > 1:
+        y = activate(norm(tf.nn.conv2d(y, weights["expand_conv_kernel"], 1, "SAME"), "expand_"))
+    strides = [1, spec.stride, spec.stride, 1]
+    y = tf.nn.depthwise_conv2d(y, weights["dw_conv_kernel"], strides, "SAME")
+    y = activate(norm(y, "dw_"))
+    if spec.se_width:
+        squeezed = tf.reduce_mean(y, axis=[1, 2], keepdims=True)
+        squeezed = tf.nn.conv2d(squeezed, weights["se_reduce_kernel"], 1, "SAME")
+        squeezed = activate(squeezed + weights["se_reduce_bias"])
+        squeezed = tf.nn.conv2d(squeezed, weights["se_expand_kernel"], 1, "SAME")
+        y *= tf.sigmoid(squeezed + weights["se_expand_bias"])
+    y = norm(tf.nn.conv2d(y, weights["project_conv_kernel"], 1, "SAME"), "project_")
+    return (x + y if spec.has_residual else y), used
+
+
+def _batch_norm(y, gamma, beta, given):
+    epsilon = mbconv_spec.BATCH_NORM_EPSILON
+    if given is not None:
+        mean, variance = given
+        y, *_ = tf.compat.v1.nn.fused_batch_norm(
+            y, gamma, beta, mean, variance, epsilon, is_training=False
+        )
+        return y, given
+    # Only the statistics of the batch: a supernet needs no moving ones, because
+    # rating calibrates for each path.
+    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(y, gamma, beta, epsilon=epsilon)
+    # The op returns the variance of a sample; what it normalised with is the population's.
+    count = tf.cast(tf.size(y) // tf.size(mean), y.dtype)
+    return y, (mean, variance * (count - 1.0) / count)
+
+
+@functools.cache
+def compiled(spec, mode):
+    """The op as a `tf.function`, one for all layers that have the same spec.
+
+    Args:
+        spec: an `MBConvSpec` or `ConvSpec`.
+        mode: `"train"`: `(x, row) -> y` with the batch's statistics; `"calibrate"`:
+            `(x, row) -> (y, statistics)`; `"rate"`: `(x, row, statistics) -> y`.
+    """
+    if mode == "train":
+        return tf.function(lambda x, row: run(x, row, spec)[0])
+    if mode == "calibrate":
+        return tf.function(lambda x, row: run(x, row, spec))
+    return tf.function(lambda x, row, statistics: run(x, row, spec, statistics)[0])

@@ -1,0 +1,397 @@
+"""The report of a run: one HTML file that opens anywhere and loads nothing."""
+
+import json
+
+from dna_tf import (
+    diagram,
+    figures,
+    files,
+    intervals,
+    limits,
+    map_images,
+    mbconv_spec,
+    ratings,
+    report_data,
+    report_page,
+    report_results,
+)
+from dna_tf.report_page import paragraph
+
+
+def write_report(workdir_path, maps=None):
+    """Writes `report.html` into a workdir, from whatever the tools made there so far.
+
+    Args:
+        workdir_path: the folder of the run.
+        maps: feature maps of the chosen student's blocks, as `map_images.check_maps`
+            takes them; `None` when they are not available.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: the shapes of the maps do not fit.
+    """
+    map_images.check_maps(maps or [])
+    run = report_data.read_run(workdir_path)
+    path = files.as_path(workdir_path) / "report.html"
+    files.write_text(path, report_html(run, maps))
+    return path
+
+
+def report_html(run, maps=None):
+    """The page of a `report_data.Run`, as text; the same run gives the same text."""
+    drawn = report_page.Figures()
+    sections = [
+        ("summary", "Summary", _summary(run)),
+        ("teacher", "Teacher and its cut", _teacher(run, drawn)),
+        ("supernet", "Training of the cells", _supernet(run, drawn)),
+        ("ratings", "Ratings of the paths", _ratings(run, drawn)),
+        ("front", "Pareto front", _front(run, drawn)),
+        ("student", "The chosen student", _student(run)),
+        ("maps", "Feature maps", _maps(maps)),
+        ("results", "Results", _results(run, drawn)),
+        ("difference", "Searched against control", _difference(run)),
+    ]
+    title = "Blockwise architecture search"
+    if run.config is not None:
+        title += f": {_at(run.config, 'data', 'source')}"
+    return report_page.page(title, _header(run), sections, drawn.scripts())
+
+
+def _header(run):
+    intro = paragraph(
+        "A trained network, the teacher, was cut into blocks. For each block many small "
+        "candidates learnt to imitate what the teacher computes there (DNA), every candidate "
+        "was rated by how well it does, and an exact search joined the best ones into students "
+        "that keep within a budget. The students were then trained from scratch, without the "
+        "teacher."
+    )
+    config = run.config or {}
+    teacher = run.teacher or {}
+    counts = teacher.get("counts", {})
+    shape = teacher.get("image_shape") or [
+        *[_at(config, "data", "image_size")] * 2,
+        _at(config, "data", "channels"),
+    ]
+    budgets = _at(config, "search", "budgets") or []
+    pairs = [
+        ("data", _at(config, "data", "source")),
+        ("images", "×".join(map(str, shape)) if None not in shape else None),
+        ("classes", teacher.get("num_classes")),
+        *(
+            (f"{part} images", f"{counts[part]:,}")
+            for part in ("train", "rating", "test")
+            if part in counts
+        ),
+        ("teacher", _at(config, "teacher", "model")),
+        ("search space", _space_text(run.space)),
+        ("training of cells", _counted(_at(config, "supernet", "epochs"), "epoch")),
+        ("budgets", ", ".join(map(_budget_text, budgets)) or None),
+        ("retraining", _retraining_text(config)),
+        ("seed", config.get("seed")),
+    ]
+    shown = report_page.facts(pairs)
+    if run.config is not None:
+        listing = report_page.text(json.dumps(run.config, indent=2))
+        shown += report_page.details("the whole config", f"<pre>{listing}</pre>")
+    return intro + _notes(run, "config") + shown
+
+
+def _summary(run):
+    sentences = report_results.summary(run)
+    return "".join(paragraph(sentence, "lead") for sentence in sentences)
+
+
+def _teacher(run, drawn):
+    parts = [_notes(run, "teacher")]
+    if run.teacher is not None:
+        result = run.teacher
+        text = f"{result.get('model')}, {limits.format_count(result['params'])} parameters"
+        if result.get("test_accuracy") is not None:
+            text += f", test accuracy {report_results.percent(result['test_accuracy'])}"
+        parts.append(
+            paragraph(
+                f"{text}. It is cut behind the layers below; what comes out there is what a "
+                "block's candidates imitate. The parameters are those between one cut and the next."
+            )
+        )
+        rows = [
+            [f"block {number}", (cut["layer"], "", ""), "×".join(map(str, cut["shape"]))]
+            + [report_results.count(cut.get("params"))]
+            for number, cut in enumerate(result.get("cuts", []), 1)
+        ]
+        parts.append(report_page.table(["block", "layer", "output", "parameters"], rows))
+    if run.teacher_epochs:
+        figure = figures.training_curves([("teacher", None, run.teacher_epochs)])
+        parts += ["<h3>Training loss of the teacher</h3>", drawn.add("teacher", figure)]
+    return "".join(parts)
+
+
+def _supernet(run, drawn):
+    parts = [_notes(run, "supernet")]
+    if run.supernet_epochs:
+        parts.append(
+            paragraph(
+                "Mean squared error between a cell's output and the teacher's, over the paths that "
+                "were drawn. Blocks differ in scale, so compare the cells of one block."
+            )
+        )
+        parts.append(drawn.add("supernet", figures.loss_curves(run.supernet_epochs)))
+    return "".join(parts)
+
+
+def _ratings(run, drawn):
+    parts = [_notes(run, "ratings")]
+    if run.ratings:
+        chosen = run.architectures.get(run.chosen())
+        parts.append(
+            paragraph(
+                "Every path of every cell: mean absolute error over the standard deviation of the "
+                "teacher's output. A row is one cell, written block.cell and layers × width; its "
+                "box holds the middle half of the paths. Point at a dot for its path."
+            )
+        )
+        figure = figures.rating_distribution(run.ratings, run.space, chosen)
+        parts.append(drawn.add("ratings", figure))
+        heads = ["cell", "layers", "width", "paths", "best", "median", "worst", "best path"]
+        rows = [_rating_row(run, b, c, cell) for b, c, cell in run.space.cells()]
+        parts.append(report_page.details("the same as a table", report_page.table(heads, rows)))
+    return "".join(parts)
+
+
+def _rating_row(run, block, cell_index, cell):
+    values = sorted(run.ratings[block, cell_index])
+    best = int(run.ratings[block, cell_index].argmin())
+    path = run.space.paths(block, cell_index)[best]
+    middle = len(values) // 2
+    median = (values[middle] + values[~middle]) / 2
+    name = ratings.cell_name(block, cell_index).replace("_", " ")
+    row = [name, str(cell.layers), str(cell.width), f"{len(values):,}"]
+    row += [f"{value:.4f}" for value in (values[0], median, values[-1])]
+    return [*row, " ".join(run.space.ops[i].name for i in path)]
+
+
+def _front(run, drawn):
+    parts = [_notes(run, "architectures")]
+    entries = run.front["entries"] if run.front is not None else []
+    networks = [
+        {
+            "name": name,
+            "role": {"search": "searched", "control": "control"}.get(one.origin.get("by"), "other"),
+            "rating": one.rating,
+            "costs": one.costs(),
+            "blocks": one.describe(),
+        }
+        for name, one in run.architectures.items()
+        if one.rating is not None
+    ]
+    if not entries and not networks:
+        return "".join(parts)
+    if entries:
+        parts.append(
+            paragraph(
+                f"Of {run.front['num_architectures']:,} architectures these {len(entries):,} are "
+                "beaten by none in both rating and cost. The search is exact. Choose a point to "
+                "see its blocks."
+            )
+        )
+    limited = [run.architectures[n].origin.get("limits") or {} for n in run.searched()]
+    budgets = [costs["macs"] for costs in limited if "macs" in costs]
+    parts.append(drawn.add("front", figures.pareto_front(entries, networks, budgets)))
+    buttons = [
+        f'<button type="button" aria-pressed="false" data-network="{len(entries) + index}">'
+        f"{report_page.text(network['name'])}</button>"
+        for index, network in enumerate(networks)
+    ]
+    names = [network["name"] for network in networks]
+    first = len(entries) + names.index(run.chosen()) if run.chosen() in names else 0
+    data = {
+        "first": first,
+        "sizes": _block_sizes(run),
+        "networks": [_panel_entry(entry, i) for i, entry in enumerate([*entries, *networks])],
+    }
+    parts.append(f'<div class="chips">{"".join(buttons)}</div>')
+    parts.append('<div class="panel" id="architecture" aria-live="polite"></div>')
+    parts.append(report_page.data_script("networks", report_page.json_for_script(data)))
+    return "".join(parts)
+
+
+def _panel_entry(entry, index):
+    costs = entry["costs"]
+    facts = [f"rating {entry['rating']:.4f}", f"{limits.format_count(costs['macs'])} MACs"]
+    if "params" in costs:
+        facts.append(f"{limits.format_count(costs['params'])} parameters")
+    blocks = [block.partition(": ") for block in entry["blocks"].split(" | ")]
+    return {
+        "title": entry.get("name", f"entry {index + 1} of the front"),
+        "facts": " · ".join(facts),
+        "macs": costs["macs"],
+        "rating": entry["rating"],
+        "blocks": [[width, ops.split()] for width, _, ops in blocks],
+    }
+
+
+def _block_sizes(run):
+    """Height and width of each block's output in a student; `None` when not known."""
+    if not run.architectures:
+        return None
+    one = next(iter(run.architectures.values()))
+    size = mbconv_spec.output_size(one.image_size, one.image_size, one.frame.stem_stride)[0]
+    sizes = []
+    for block in one.blocks:
+        size = mbconv_spec.output_size(size, size, block.stride)[0]
+        sizes.append(size)
+    return sizes
+
+
+def _student(run):
+    name = run.chosen()
+    if name is None:
+        note = report_data.missing("architectures", "No student is chosen yet.")
+        return report_page.note(note.text, note.command)
+    one = run.architectures[name]
+    rows = [
+        [row.name, f"{row.size}×{row.size}×{row.width}"]
+        + [report_results.count(row.params), report_results.count(row.macs)]
+        + ["–" if row.rating is None else f"{row.rating:.4f}"]
+        for row in diagram.block_rows(one)
+    ]
+    costs = one.costs()
+    total = ["all", "", report_results.count(costs["params"]), report_results.count(costs["macs"])]
+    rows.append([*total, "–" if one.rating is None else f"{one.rating:.4f}"])
+    key = (
+        "width of a box: kernel",
+        "height: expansion",
+        "narrowing: stride 2, halves the resolution",
+        "arc: residual connection",
+    )
+    legend = "".join(f"<span>{text}</span>" for text in key)
+    table = report_page.table(["part", "output", "parameters", "MACs", "rating"], rows)
+    return (
+        paragraph(f"{name}: {report_results.role(run, name)}. k5e6 is an MBConv with a 5×5 kernel "
+                  "that expands its width 6 times.")
+        + f'<div class="columns"><div><div class="scroll">{diagram.student_svg(one)}</div>'
+        + f'<p class="soft key">{legend}</p></div><div>{table}</div></div>'
+    )  # fmt: skip
+
+
+def _maps(maps):
+    if not maps:
+        note = report_data.missing(
+            "maps",
+            "Feature maps are drawn when the teacher, the supernet and a searched student are in "
+            "the workdir.",
+        )
+        return report_page.note(note.text, note.command)
+    parts = [
+        paragraph(
+            "What the teacher computes at each cut, and what the chosen path of the supernet makes "
+            "of it: the channels in which the teacher varies most. Both maps of a pair share one "
+            "colour scale."
+        )
+    ]
+    for entry in maps:
+        shape = "×".join(map(str, entry["teacher"].shape[1:]))
+        rating = "" if entry["rating"] is None else f", rating {entry['rating']:.4f}"
+        head = f"block {entry['block']}: {entry['layer']}, {shape}{rating}"
+        parts.append(f"<h3>{report_page.text(head)}</h3>")
+        parts.append(map_images.maps_html(entry))
+    return "".join(parts)
+
+
+def _results(run, drawn):
+    parts = [_notes(run, "students"), _notes(run, "exports")]
+    if run.teacher is not None or report_results.ordered_names(run):
+        parts.append(report_results.results_table(run))
+        parts.append(
+            paragraph(
+                "Test accuracy: mean ± sample standard deviation over seeds. 95 % Wilson: interval "
+                "of the share of right answers, the answers of all seeds pooled and taken as "
+                "independent; as each seed is asked the same images, it is on the narrow side. "
+                "TFLite: size of the file and its top-1 agreement with the Keras model. Point at a "
+                "number for all its digits.",
+                "soft",
+            )
+        )
+    exports = report_results.exports_table(run)
+    if exports:
+        parts.append(report_page.details("all exported files", exports))
+    runs = [
+        (name, seed, epochs)
+        for name in report_results.ordered_names(run)
+        for seed, epochs in run.student_epochs.get(name, ())
+    ]
+    if runs:
+        parts.append("<h3>Training loss of the students, a line for each seed</h3>")
+        parts.append(drawn.add("students", figures.training_curves(runs)))
+    return "".join(parts)
+
+
+def _difference(run):
+    found = report_results.comparisons(run)
+    if not found:
+        tool = "students" if run.controls() else "architectures"
+        note = report_data.missing(tool, "A searched student and its control are not trained yet.")
+        return report_page.note(note.text, note.command)
+    parts = [
+        paragraph(
+            "A control is an architecture of about the same MACs, drawn at random and trained in "
+            "the same way. Only what the searched student has above it speaks for the search."
+        )
+    ]
+    rows = []
+    for one in found:
+        macs = [run.architectures[n].costs()["macs"] for n in (one.searched, one.control)]
+        row = [f"{one.searched} − {one.control}", f"{100 * (macs[1] / macs[0] - 1):+.2f} %"]
+        for shares in (one.searched_accuracies, one.control_accuracies):
+            row.append(report_results.percent(intervals.mean_and_std(shares)[0]))
+        difference = one.difference
+        row.append(report_results.points(difference.value))
+        if difference.low is None:
+            row += ["–", "–"]
+        else:
+            ends = [report_results.points(end) for end in (difference.low, difference.high)]
+            row += [" to ".join(ends), f"{difference.degrees:.1f}"]
+        rows.append([row[0].replace("-", "−") if False else row[0], *row[1:]])
+    heads = ["searched − control", "MACs of control", "searched", "control"]
+    heads += ["difference, points", "95 % Welch interval", "degrees of freedom"]
+    parts.append(report_page.table(heads, rows, "wide"))
+    parts += [paragraph(report_results.verdict(one)) for one in found]
+    parts.append(
+        paragraph(
+            "The interval is Welch's, over seeds. Seeds are few, so it is wide and leans on "
+            "accuracies being normally spread; it holds for these test images only. One control is "
+            "one random draw: another one may do better or worse.",
+            "soft",
+        )
+    )
+    return "".join(parts)
+
+
+def _notes(run, part):
+    return "".join(report_page.note(n.text, n.command) for n in run.notes.get(part, ()))
+
+
+def _at(config, section, field):
+    return config.get(section, {}).get(field)
+
+
+def _space_text(space):
+    if space is None:
+        return None
+    return f"{space.name}: {limits.format_count(space.num_architectures())} architectures"
+
+
+def _budget_text(budget):
+    return report_results.limits_text(limits.parse_limits(budget))
+
+
+def _counted(number, unit):
+    return None if number is None else f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def _retraining_text(config):
+    epochs, seeds = _at(config, "retrain", "epochs"), _at(config, "retrain", "seeds")
+    return None if None in (epochs, seeds) else f"{epochs} epochs, {_counted(seeds, 'seed')}"

@@ -1,0 +1,153 @@
+"""What every source of labelled images can do, and how broken images get their names."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from dna_tf import files, progress
+
+
+class Source:
+    """Labelled images in a fixed order; the kinds of sources derive from it.
+
+    Attributes:
+        name: the source as the user wrote it.
+        class_names: list of str in the order of the labels, or `None`.
+        random_access: whether `records` gives the images in any order asked for;
+            other sources are read from front to back.
+    """
+
+    random_access = False
+
+    def __init__(self, name, class_names=None):
+        self.name = name
+        self.class_names = class_names
+        self._fingerprint = None
+
+    @property
+    def num_examples(self):
+        """The number of images."""
+        return len(self.labels())
+
+    def labels(self):
+        """Returns the labels, np.int64 `(num_examples,)`, in the order of the source."""
+        raise NotImplementedError
+
+    def fingerprint(self):
+        """Returns 16 hexadecimal digits that change with the content; reads no images."""
+        if self._fingerprint is None:
+            self._fingerprint = files.fingerprint(self._identity())
+        return self._fingerprint
+
+    def decode(self, raw):
+        """Graph function from the second item of `records` to an image.
+
+        Returns:
+            uint8 or float tensor `(height, width, channels)` in 0..255, 1 or 3 channels.
+        """
+        raise NotImplementedError
+
+    def records(self, indices=None):
+        """Returns a dataset of (int64 index, raw image not yet decoded).
+
+        Args:
+            indices: int64 array, the images wanted; by default all. With
+                `random_access` they come in this order, else in the source's.
+        """
+        if indices is None:
+            return self._raw().enumerate()
+        wanted = np.zeros(np.max(indices, initial=-1) + 1, bool)
+        wanted[indices] = True
+        with tf.device("CPU:0"):
+            wanted = tf.constant(wanted)
+        # What comes after the last one wanted is not even read.
+        numbered = self._raw().enumerate().take(len(wanted))
+        return numbered.filter(lambda index, raw: wanted[index])
+
+    def images(self):
+        """Returns a dataset of (image, int64 label) in the order of the source."""
+        labels = tf.constant(self.labels())
+        return self.records().map(
+            lambda index, raw: (self.decode(raw), labels[index]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def check(self):
+        """Checks what takes longer than opening; nothing for most kinds.
+
+        Raises:
+            ValueError: images cannot be decoded; the message names them.
+        """
+
+    def broken(self):
+        """Yields text that names each image that cannot be decoded, one after another."""
+        for position in refused(self.records().map(lambda index, raw: raw), self.decode):
+            yield f"image {position} of {self.name}"
+
+    def _identity(self):
+        """Returns what tells the source from others: bytes, or what JSON can hold."""
+        raise NotImplementedError
+
+    def _raw(self):
+        """Returns a dataset of all raw images; sources without random access have it."""
+        raise NotImplementedError
+
+
+def refused(raws, decode, label="", total=0):
+    """Yields the positions in the dataset `raws` of what `decode` cannot decode.
+
+    Args:
+        raws: dataset of raw images.
+        decode: graph function from a raw image to an image.
+        label: text beside a progress bar; without it there is none.
+        total: the number of raw images, for the bar.
+    """
+    # The size of the image is used, or TensorFlow would leave the decoding out.
+    good = raws.enumerate().map(
+        lambda position, raw: (position, tf.size(decode(raw))),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    good = good.ignore_errors().as_numpy_iterator()
+    expected = 0
+    for position, _ in progress.track(good, label, "image", total) if label else good:
+        yield from range(expected, position)
+        expected = int(position) + 1
+    for _ in raws.skip(expected):
+        yield expected
+        expected += 1
+
+
+@contextlib.contextmanager
+def naming_broken_images(*sources):
+    """Context in which iterating datasets of `sources` names what cannot be read or decoded.
+
+    TensorFlow's own error does not say which image it was; the sources are then
+    read again up to the first broken one.
+
+    Raises:
+        ValueError: names the path, or the file and the number of the record.
+    """
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        for source in sources:
+            for place in source.broken():
+                raise broken_image(place, error) from error
+        raise
+
+
+def broken_image(places, error=None):
+    """Returns the `ValueError` that names broken images."""
+    reason = f" ({first_line(error)})" if error else ""
+    return ValueError(
+        f"Cannot decode {places}. Expected JPEG, PNG, BMP or GIF images. "
+        f"Replace or remove what is broken.{reason}"
+    )
+
+
+def first_line(error):
+    """Returns the first line of an error's message, at most 200 characters."""
+    return str(error).strip().split("\n")[0][:200]

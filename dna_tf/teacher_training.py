@@ -1,0 +1,121 @@
+"""The first phase of a run: a trained, checked and cut teacher in the workdir."""
+
+import hashlib
+
+import numpy as np
+
+from dna_tf import (
+    accuracy,
+    classifier,
+    data,
+    determinism,
+    files,
+    progress,
+    search_space,
+    supernet,
+    teacher,
+)
+
+KIND = "dna_tf.teacher"
+
+
+def train_teacher(workdir, config):
+    """Trains the config's teacher, or takes a trained one, and writes its result.
+
+    Everything that could fail later is checked first: data, cut, and whether the
+    search space fits the teacher.
+
+    Args:
+        workdir: a `workdir.Workdir`.
+        config: its config.
+
+    Returns:
+        The content of `teacher/result.json`.
+
+    Raises:
+        ValueError: data, teacher, cut and space do not fit together.
+    """
+    if (workdir.teacher / "result.json").exists():
+        progress.say(f"The teacher is there already: {workdir.teacher}")
+        return workdir.teacher_result()
+    determinism.enable(config.seed)
+    images = data.load(config.data, config.seed, workdir.path)
+    section, recipe = config.teacher, config.teacher_training
+    model = teacher.build_teacher(
+        section, images.image_shape, images.num_classes, recipe.dropout, config.seed
+    )
+    cut = teacher.cut_teacher(model, section.cuts, images.image_shape)
+    space = search_space.space_of(config)
+    supernet.check_fit(space, cut.shapes, cut.cuts)
+    if teacher.needs_training(section):
+        images.steps_per_epoch(recipe.batch_size)  # refuses a batch larger than the data
+        classifier.train_classifier(model, images, recipe, config.seed, workdir.teacher, "teacher")
+    result = {
+        "kind": KIND,
+        "model": section.model,
+        "params": int(cut.model.count_params()),
+        "num_classes": images.num_classes,
+        "class_names": list(images.class_names),
+        "image_shape": list(images.image_shape),
+        "counts": images.counts,
+        "cuts": [
+            {"layer": name, "shape": list(shape), "params": int(block.count_params())}
+            for name, shape, block in zip(cut.cuts, cut.shapes[1:], cut.blocks, strict=True)
+        ],
+        "fingerprint": weights_fingerprint(model),
+        "data_fingerprint": images.fingerprint,
+        **_test(model, images),
+    }
+    save_model(model, workdir.teacher / "model.keras")
+    files.write_json(workdir.teacher / "result.json", result)
+    if result["test_images"]:
+        shown = accuracy.describe(result["test_correct"], result["test_images"])
+        progress.say(f"Teacher {section.model}: {result['params']:,} parameters, accuracy {shown}")
+    return result
+
+
+def _test(model, images):
+    if model.output_shape[-1] != images.num_classes:
+        progress.say(
+            f"The teacher has {model.output_shape[-1]} outputs and the data {images.num_classes} "
+            "classes, so its accuracy is not measured; its features are used as they are."
+        )
+        return {"test_accuracy": None, "test_correct": None, "test_images": 0}
+    correct, total = accuracy.count_correct(model, images.images("test", batch_size=100))
+    return {"test_accuracy": correct / total, "test_correct": correct, "test_images": total}
+
+
+def load_teacher(workdir, config):
+    """Loads the cut teacher of a workdir.
+
+    Raises:
+        FileNotFoundError: it was not trained yet.
+        ValueError: the model file is not the one that the result file describes.
+    """
+    result = workdir.teacher_result()
+    model = teacher.load_model(workdir.teacher / "model.keras")
+    if weights_fingerprint(model) != result["fingerprint"]:
+        raise ValueError(
+            f"The weights in {workdir.teacher / 'model.keras'} are not those that "
+            "result.json beside it describes. Delete the teacher's folder and train it again."
+        )
+    return teacher.cut_teacher(model, config.teacher.cuts, tuple(result["image_shape"]))
+
+
+def weights_fingerprint(model):
+    """Identifies the weights of a Keras model."""
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        # The states of dropout seeds are no weights: they move without training.
+        if "seed_generator" not in variable.path:
+            digest.update(np.ascontiguousarray(variable.value.numpy()).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save_model(model, path):
+    """Saves a `.keras` file so that a kill leaves no half of it."""
+    path = files.as_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"unfinished_{path.name}"
+    model.save(str(temporary))
+    temporary.replace(path)

@@ -1,0 +1,153 @@
+"""What lies where in a workdir, and which config it belongs to.
+
+config.json                      the config of the run
+data.json                        labels of large data sets, read once
+teacher/                         model.keras, result.json, history.json, checkpoints/
+supernet/                        blockN_cellM.npz, result.json, history.json, checkpoints/
+ratings/                         blockN_cellM.json
+architectures/                   front.json, one JSON file per architecture
+students/NAME/seedK/             model.keras, result.json, history.json, checkpoints/
+exports/NAME/                    float32.tflite, int8.tflite, ..., result.json
+evaluations/                     one JSON file per evaluated model
+report.html
+"""
+
+from dna_tf import config as configs
+from dna_tf import files
+
+KIND = "dna_tf.config"
+
+# Which folder a phase fills, and the sections of the config that its result depends
+# on besides those of the phases before it.
+_PHASES = (
+    ("teacher", ("seed", "data", "teacher", "teacher_training")),
+    ("supernet", ("space", "supernet")),
+    ("ratings", ("rating",)),
+    ("architectures", ("search",)),
+    ("students", ("retrain",)),
+    ("exports", ("export",)),
+)
+
+
+class Workdir:
+    """The folders and files of one run.
+
+    Args:
+        path: the folder, local or remote; it need not exist yet.
+    """
+
+    def __init__(self, path):
+        if not str(path):
+            raise ValueError("Give the folder of the run with --workdir=FOLDER.")
+        self.path = files.as_path(path)
+        self.config = self.path / "config.json"
+        self.teacher = self.path / "teacher"
+        self.supernet = self.path / "supernet"
+        self.ratings = self.path / "ratings"
+        self.architectures = self.path / "architectures"
+        self.front = self.architectures / "front.json"
+        self.exports = self.path / "exports"
+        self.evaluations = self.path / "evaluations"
+        self.report = self.path / "report.html"
+
+    def __str__(self):
+        return str(self.path)
+
+    def architecture(self, name):
+        """The file of an architecture."""
+        return self.architectures / f"{name}.json"
+
+    def student(self, name, seed):
+        """The folder of one trained student."""
+        return self.path / "students" / name / f"seed{seed}"
+
+    def student_result(self, name, seed):
+        """What `retrain` measured of one trained student."""
+        hint = f"Train the student first: python -m tools.retrain --workdir={self} --arch={name}"
+        return files.read_json(self.student(name, seed) / "result.json", "dna_tf.student", hint)
+
+    def teacher_result(self):
+        """What `train_teacher` wrote: accuracy, cut, shapes, classes, fingerprints."""
+        hint = f"Train the teacher first: python -m tools.train_teacher --workdir={self}"
+        return files.read_json(self.teacher / "result.json", "dna_tf.teacher", hint)
+
+    def supernet_result(self):
+        """What `train_supernet` wrote, checked to belong to the present teacher."""
+        hint = f"Train the supernet first: python -m tools.train_supernet --workdir={self}"
+        result = files.read_json(self.supernet / "result.json", "dna_tf.supernet", hint)
+        if result.get("teacher") != self.teacher_result()["fingerprint"]:
+            raise ValueError(
+                f"The supernet in {self.supernet} imitates another teacher than the one in "
+                f"{self.teacher}. Delete the supernet's folder and train it again."
+            )
+        return result
+
+    def ratings_made_from(self, config):
+        """The fingerprint that fresh ratings of this run have."""
+        return files.fingerprint(
+            [
+                self.supernet_result()["fingerprint"],
+                self.teacher_result()["data_fingerprint"],
+                configs.config_fingerprint(config, ["seed", "rating"]),
+            ]
+        )
+
+
+def open_workdir(path, config=None):
+    """Opens a workdir with a config, or with the config that it holds.
+
+    Args:
+        path: the folder.
+        config: a config, checked here; `None` reads the workdir's own.
+
+    Returns:
+        `(Workdir, config)`; the config is written into a new workdir.
+
+    Raises:
+        FileNotFoundError: there is no config, given or held.
+        ValueError: the config is wrong, or differs from the held one in a field that a
+            phase already used; nothing is changed then.
+    """
+    workdir = Workdir(path)
+    if config is None:
+        hint = "Start with a config: python -m tools.train_teacher --config=configs/digits.py"
+        held = files.read_json(workdir.config, KIND, hint)
+        return workdir, configs.from_plain(held.get("config", {}))
+    configs.check_config(config)
+    plain = configs.to_plain(config)
+    if workdir.config.exists():
+        hint = "Use another --workdir."
+        held = files.read_json(workdir.config, KIND, hint).get("config", {})
+        used = _used_sections(workdir)
+        clashing = [
+            name for name in configs.differences(plain, held) if name.partition(".")[0] in used
+        ]
+        if clashing:
+            shown = "; ".join(
+                f"{n}: {_at(held, n)!r} there, {_at(plain, n)!r} now" for n in clashing
+            )
+            raise ValueError(
+                f"The workdir {workdir} was made by another config. Differing in what it already "
+                f"used: {shown}. Use another --workdir, or the config that made this one "
+                "(leave --config out to use it)."
+            )
+        if held == plain:
+            return workdir, config
+    files.write_json(workdir.config, {"kind": KIND, "config": plain})
+    return workdir, config
+
+
+def _used_sections(workdir):
+    used = set()
+    for number, (folder, _) in enumerate(_PHASES):
+        if (workdir.path / folder).exists():
+            for _, sections in _PHASES[: number + 1]:
+                used.update(sections)
+    return used
+
+
+def _at(plain, name):
+    value = plain
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,67 @@
+"""Packaging of dna_tf: what is installed, what it needs, and its commands."""
+
+import setuptools
+
+# Ranges around the versions that were installed and tested together; the upper
+# bounds are the next minor release of what changes under us (TensorFlow, Keras and
+# what reaches into them) and the next major release of the rest.
+# tensorflow-model-optimization 0.8 holds absl-py below 2.
+REQUIREMENTS = [
+    "absl-py>=1.4,<2",
+    "ai-edge-litert>=2.3,<3",
+    "etils[epath]>=1.15,<2",
+    "keras>=3.15,<3.16",
+    "keras-cv>=0.9,<0.10",
+    "ml_collections>=1.1,<2",
+    "numpy>=2.4,<3",
+    "plotly>=7.1,<8",
+    "protobuf>=7.36,<8",
+    "scikit-learn>=1.9,<2",
+    "tensorflow>=2.21,<2.22",
+    "tensorflow-datasets>=4.9.10,<5",
+    "tensorflow-model-optimization>=0.8.1,<0.9",
+    "tqdm>=4.70,<5",
+]
+
+TEST_REQUIREMENTS = [
+    "hypothesis>=6.170,<7",
+    "pytest>=9.2,<10",
+    "pytest-xdist>=3.8,<4",
+    "ruff>=0.17,<0.18",
+    "setuptools",
+]
+
+# Command -> module of tools/, whose `run()` it calls.
+COMMANDS = {
+    "dna-train-teacher": "train_teacher",
+    "dna-train-supernet": "train_supernet",
+    "dna-rate": "rate",
+    "dna-search": "search",
+    "dna-retrain": "retrain",
+    "dna-evaluate": "evaluate",
+    "dna-export-tflite": "export_tflite",
+    "dna-summary": "summary",
+    "dna-quickstart": "quickstart",
+}
+
+# `tools` and `configs` lie beside `dna_tf` in a checkout, and are installed inside
+# it: top-level packages of such common names would get in other projects' way.
+PACKAGES = {"dna_tf": "dna_tf", "dna_tf.configs": "configs", "dna_tf.tools": "tools"}
+
+setuptools.setup(
+    name="dna_tf",
+    version="0.1.0",
+    description="Block-wise supervised neural architecture search with knowledge distillation",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.13",
+    packages=sorted(PACKAGES),
+    package_dir=PACKAGES,
+    install_requires=REQUIREMENTS,
+    extras_require={"test": TEST_REQUIREMENTS},
+    entry_points={
+        "console_scripts": [
+            f"{command} = dna_tf.tools.{module}:run" for command, module in COMMANDS.items()
+        ]
+    },
+)

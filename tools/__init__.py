@@ -1,0 +1,1 @@
+"""The tools: one absl binary per phase of a run."""
