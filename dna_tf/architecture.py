@@ -7,7 +7,9 @@ build the student.
 """
 
 import dataclasses
+import functools
 import math
+import operator
 
 from dna_tf import checks, cost, files, search_space
 
@@ -92,7 +94,8 @@ class Architecture:
     def rating(self):
         """The sum of the blocks' ratings, or `None` if a block was not rated."""
         ratings = [block.rating for block in self.blocks]
-        return None if None in ratings else sum(ratings)
+        # Added left to right, as search adds: sum() rounds otherwise from Python 3.12 on.
+        return None if None in ratings else functools.reduce(operator.add, ratings)
 
     def describe(self):
         """One line a block, such as `"24: k3e6 k5e3"`, joined by `" | "`."""

@@ -8,50 +8,68 @@ import tensorflow as tf
 from dna_tf import determinism, loop
 
 
-def train_classifier(model, data, recipe, seed, folder, label):
-    """Trains a model on the training split, resuming where a killed run was.
+class ClassifierTrainer:
+    """Trains a classifier; one compiled step serves several trainings of one model.
 
     Args:
         model: a Keras model from images in 0..255 to logits.
-        data: a `data.Data`.
+        data: a `data.Data`; its training split is used.
         recipe: a config section such as `retrain`.
-        seed: seeds the order and the augmentation of the images.
-        folder: where checkpoints and history go.
-        label: what the progress line says.
-
-    Returns:
-        The history: for each epoch the means of `loss` and `accuracy`.
     """
-    steps = data.steps_per_epoch(recipe.batch_size)
-    optimizer = make_optimizer(recipe, steps)
-    optimizer.build(model.trainable_variables)
-    loss_of = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=recipe.label_smoothing
-    )
 
-    @tf.function(reduce_retracing=True)
-    def step_function(images, labels):
+    def __init__(self, model, data, recipe):
+        self.model = model
+        self._data, self._recipe = data, recipe
+        self._optimizer = make_optimizer(recipe, data.steps_per_epoch(recipe.batch_size))
+        self._optimizer.build(model.trainable_variables)
+        self._loss = keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.label_smoothing
+        )
+        self._step = tf.function(self._train_step)
+        self._variables = [v.value for v in [*model.variables, *self._optimizer.variables]]
+        self._first_state = [v.numpy() for v in self._optimizer.variables]
+
+    def train(self, seed, folder, label, start=None):
+        """Trains from the first weights, resuming where a killed run was.
+
+        Args:
+            seed: seeds the order and the augmentation of the images.
+            folder: where checkpoints and history go.
+            label: what the progress line says.
+            start: a model of the same architecture whose weights to start from; `None`
+                starts from those that the model has now.
+
+        Returns:
+            The history: for each epoch the means of `loss` and `accuracy`.
+        """
+        if start is not None:
+            for variable, first in zip(self.model.variables, start.variables, strict=True):
+                variable.assign(first)
+        for variable, first in zip(self._optimizer.variables, self._first_state, strict=True):
+            variable.assign(first)
+        recipe = self._recipe
+        order_seed = determinism.derive_seed("classifier", seed)
+        return loop.run(
+            label=label,
+            folder=folder,
+            variables=self._variables,
+            epochs=recipe.epochs,
+            steps_per_epoch=self._data.steps_per_epoch(recipe.batch_size),
+            batches=lambda epoch, skip: self._data.epoch(
+                recipe.batch_size, epoch, order_seed, augment=True, skip_batches=skip
+            ),
+            step=lambda batch, _: self._step(*batch),
+            checkpoint_seconds=recipe.checkpoint_seconds,
+        )
+
+    def _train_step(self, images, labels):
+        weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            loss = loss_of(tf.one_hot(labels, data.num_classes), logits)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
+            logits = self.model(images, training=True)
+            loss = self._loss(tf.one_hot(labels, self._data.num_classes), logits)
+        self._optimizer.apply(tape.gradient(loss, weights), weights)
         right = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
         return {"loss": loss, "accuracy": tf.reduce_mean(right)}
-
-    order_seed = determinism.derive_seed("classifier", seed)
-    return loop.run(
-        label=label,
-        folder=folder,
-        variables=[v.value for v in [*model.variables, *optimizer.variables]],
-        epochs=recipe.epochs,
-        steps_per_epoch=steps,
-        batches=lambda epoch, skip: data.epoch(
-            recipe.batch_size, epoch, order_seed, augment=True, skip_batches=skip
-        ),
-        step=lambda batch, _: step_function(*batch),
-        checkpoint_seconds=recipe.checkpoint_seconds,
-    )
 
 
 def make_optimizer(recipe, steps_per_epoch):

@@ -4,6 +4,7 @@ A tool is an absl binary. Wrong input ends it with one message and exit status 1
 `--traceback` shows where the error arose.
 """
 
+import logging as python_logging
 import os
 import pathlib
 import sys
@@ -14,6 +15,10 @@ from ml_collections import config_flags
 
 # TensorFlow's C++ start-up lines would bury what the tools say.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Warnings of TensorFlow about what is done here on purpose: one graph per op and cell,
+# and a converter that is given no Keras 3 model (with one it writes NaN).
+_HARMLESS = ("triggered tf.function retracing", "consider providing the trackable_obj")
 
 FLAGS = flags.FLAGS
 _HERE = pathlib.Path(__file__).resolve().parent
@@ -106,6 +111,9 @@ def _parse(arguments):
 def _guarded(main, extra):
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # TensorFlow's chatter about its own savers
+        python_logging.getLogger("tensorflow").addFilter(
+            lambda record: not any(text in record.getMessage() for text in _HARMLESS)
+        )
     try:
         if extra:
             raise ValueError(f"Tools take flags only, such as --workdir=FOLDER. Received: {extra}")

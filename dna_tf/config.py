@@ -68,12 +68,12 @@ def default_config():
     config.rating.calibration_images = 128  # of training data, for batch norm (DNA: one batch)
 
     config.search = ml_collections.ConfigDict()
-    config.search.budgets = ("max_macs=450k", "max_macs=700k", "max_macs=1M")  # one student each
+    config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each
     config.search.chosen = 1  # index of the budget whose student gets a control
     config.search.weights = ()  # lambda of each block; () is 1 for all
     config.search.control_tolerance = 0.02  # largest relative distance in MACs
 
-    config.retrain = _recipe(epochs=30, learning_rate=3e-3)
+    config.retrain = _recipe(epochs=15, learning_rate=3e-3)
     config.retrain.seeds = 3  # each student is trained this many times
 
     config.export = ml_collections.ConfigDict()

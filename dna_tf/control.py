@@ -52,8 +52,8 @@ def random_within(table, space, macs, tolerance, seed, forbidden=(), tries=1000)
         )
     raise ValueError(
         f"No architecture within {tolerance:.3g} (relative) of {limits.format_count(macs)} MACs "
-        f"came out of {tries} draws; the nearest had {limits.format_count(nearest)}. Allow a larger "
-        "config.search.control_tolerance, or choose a budget nearer the middle of the space."
+        f"came out of {tries} draws; the nearest had {limits.format_count(nearest)}. Allow a "
+        "larger config.search.control_tolerance, or choose a budget nearer the middle of the space."
     )
 
 

@@ -10,12 +10,14 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import files, images, ordering, source_base, sources, splits
+from dna_tf import files, images, ordering, progress, source_base, sources, splits
 
 SPLITS = ("train", "rating", "test")
 KIND = "dna_tf.data"
 # Source: our choice; CIFAR-10 at 32x32x3 takes 184 MB.
 MEMORY_LIMIT_BYTES = 256 * 2**20
+# Decoding so many images is worth a progress bar.
+LONG_DECODING = 10_000
 # Raised when the same source and settings would give other pixels or splits than before.
 PIXELS_VERSION = 1
 
@@ -66,9 +68,8 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
         _check_range(test, test_labels[0], num_classes)
         test_split = _Split(test, np.arange(len(test_labels[0])), test_labels[0])
     per_class = config.rating_per_class
-    _check_enough(
-        "training", labels[indices], class_names, per_class + 1, f"rating_per_class={per_class}"
-    )
+    reason = f"rating_per_class={per_class}" + (" after test_fraction" if test is None else "")
+    _check_enough("training", labels[indices], class_names, per_class + 1, reason)
     _check_enough("test", test_split.labels, class_names, 1, "the test")
     rating, indices = splits.draw(labels, indices, [per_class] * num_classes, seed)
     # What changes pixels or splits counts; shuffle_buffer changes the order only.
@@ -288,9 +289,11 @@ class Data:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        dataset = _finished(dataset, len(indices))
+        decoded = _finished(dataset, len(indices)).as_numpy_iterator()
+        if len(indices) >= LONG_DECODING:
+            decoded = progress.track(decoded, f"decoding {split}", "image", len(indices))
         with self.reading():
-            for position, image in enumerate(dataset.as_numpy_iterator()):
+            for position, image in enumerate(decoded):
                 pixels[position] = image
         return pixels
 

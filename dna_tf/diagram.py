@@ -10,7 +10,8 @@ import html
 
 from dna_tf import cost, limits, mbconv_spec
 
-_LEFT, _RIGHT, _GAP, _ROW, _LABEL = 26, 26, 18, 92, 20
+_LEFT, _RIGHT, _GAP = 26, 26, 22
+_LABEL, _ARC, _BELOW = 22, 12, 14  # heights above and below the boxes of a row
 
 # The diagram stands alone: its colours follow the screen's light or dark setting.
 _STYLE = """
@@ -91,15 +92,13 @@ def block_rows(architecture):
             params, macs = params + spec.params, macs + spec.macs(size, size)
             size = mbconv_spec.output_size(size, size, spec.stride)[0]
         width, name = block.width, f"block {number}"
-        rows.append(
-            BlockRow(number, name, size, width, tuple(layers), params, macs, block.rating)
-        )
+        rows.append(BlockRow(number, name, size, width, tuple(layers), params, macs, block.rating))
     costs = cost.head_costs(frame, width, size, architecture.num_classes)
     classes = architecture.num_classes
     layers = (
         _conv_layer("conv1", mbconv_spec.head_spec(frame, width)),
         Layer("mean", 1, 1, 1, False, f"mean over {size}×{size} pixels, then dropout"),
-        Layer(f"{classes}", 1, 1, 1, False, f"dense: {frame.head_width} → {classes} classes"),
+        Layer("dense", 1, 1, 1, False, f"dense: {frame.head_width} → {classes} classes"),
     )
     number = len(rows)
     rows.append(BlockRow(number, "head", 1, classes, layers, costs["params"], costs["macs"]))
@@ -118,24 +117,25 @@ def student_svg(architecture):
     rows = block_rows(architecture)
     widths = [sum(_box_width(layer) + _GAP for layer in row.layers) - _GAP for row in rows]
     total = max(400, _LEFT + max(widths) + _RIGHT)
-    height = _ROW * len(rows) + 14
-    parts = []
+    heights = [max(_box_height(layer) for layer in row.layers) for row in rows]
+    parts, top, turn = [], 0, ""
     for index, row in enumerate(rows):
-        top = index * _ROW
-        parts += _row(row, top, architecture)
-        if index + 1 < len(rows):
-            parts.append(_turn(_LEFT + widths[index], top))
+        middle = top + _LABEL + _ARC + heights[index] / 2
+        if index:
+            parts.append(_turn(turn, top, middle))
+        parts += _row(row, top, middle, architecture)
+        turn = f"M{_LEFT + widths[index]} {middle}h{_GAP / 2 + 3}"
+        top = middle + heights[index] / 2 + _BELOW
     name = html.escape(architecture.name)
     # Text stays readable: a narrow screen scrolls rather than shrinks it far.
     style = f"display:block;width:100%;min-width:{total * 0.78:.0f}px;max-width:{total * 1.2:.0f}px"
     return (
-        f'<svg class="dg" viewBox="0 0 {total} {height}" role="img" style="{style}" '
+        f'<svg class="dg" viewBox="0 0 {total} {top:g}" role="img" style="{style}" '
         f'aria-label="Diagram of {name}"><style>{_STYLE}</style>{"".join(parts)}</svg>'
     )
 
 
-def _row(row, top, architecture):
-    middle = top + _LABEL + 38
+def _row(row, top, middle, architecture):
     shape = f"{row.size}×{row.size}×{row.width}"
     if row.name == "head":
         shape = f"{row.width} classes"
@@ -156,15 +156,12 @@ def _row(row, top, architecture):
         if index:
             parts.append(_wire(f"M{x - _GAP} {middle}H{x}"))
         if layer.residual:
-            lift = middle - _box_height(layer) / 2 - 7
+            lift = middle - _box_height(layer) / 2 - _ARC + 4
+            # Arcs of neighbours start and end a little apart, so that they stay two.
+            start, end = x - _GAP / 2 + 3, x + width + _GAP / 2 - 3
             parts.append(
-                _wire(
-                    f"M{x - _GAP / 2} {middle}V{lift + 5}q0 -5 5 -5H{x + width + _GAP / 2 - 5}"
-                    f"q5 0 5 5V{middle}"
-                )
+                _wire(f"M{start} {middle}V{lift + 5}q0 -5 5 -5H{end - 5}q5 0 5 5V{middle}")
             )
-            if index + 1 == len(row.layers):
-                parts.append(_wire(f"M{x + width} {middle}h{_GAP / 2}"))
         parts.append(_box(layer, x, middle, width))
         x += width + _GAP
     return parts
@@ -184,14 +181,11 @@ def _box(layer, x, middle, width):
     )
 
 
-def _turn(end, top):
-    """The wire from the end of a row down, back, and into the next row."""
-    middle = top + _LABEL + 38
-    gap, below = top + _ROW - 3, middle + _ROW
+def _turn(start, gap, middle):
+    """The wire from the end of a row (`start`), down, back along `gap`, into the next row."""
     back = _LEFT - 13
     return _wire(
-        f"M{end} {middle}h8q6 0 6 6V{gap - 6}q0 6 -6 6H{back + 6}q-6 0 -6 6V{below - 6}"
-        f"q0 6 6 6H{_LEFT}"
+        f"{start}q6 0 6 6V{gap - 6}q0 6 -6 6H{back + 6}q-6 0 -6 6V{middle - 6}q0 6 6 6H{_LEFT}"
     )
 
 

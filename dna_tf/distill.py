@@ -112,9 +112,10 @@ def train_supernet(workdir, config):
     space = search_space.space_of(config)
     supernet.check_fit(space, teacher.shapes, teacher.cuts)
     steps = images.steps_per_epoch(section.batch_size)
-    batches = features.feature_batches(
-        section.features, teacher, images, section.batch_size, config.seed
-    )
+    with images.reading():
+        batches = features.feature_batches(
+            section.features, teacher, images, section.batch_size, config.seed
+        )
     cells = supernet.build_cells(space, teacher.shapes, config.seed)
     trainers = [CellTrainer(cell, config.seed) for cell in cells]
 
@@ -126,16 +127,17 @@ def train_supernet(workdir, config):
             losses[trainer.cell.name] = trainer.step(batch[block], batch[block + 1], number, rate)
         return losses
 
-    history = loop.run(
-        label=f"supernet ({len(cells)} cells)",
-        folder=workdir.supernet,
-        variables=[v for trainer in trainers for v in trainer.variables],
-        epochs=section.epochs,
-        steps_per_epoch=steps,
-        batches=batches,
-        step=step,
-        checkpoint_seconds=section.checkpoint_seconds,
-    )
+    with images.reading():
+        history = loop.run(
+            label=f"supernet ({len(cells)} cells)",
+            folder=workdir.supernet,
+            variables=[v for trainer in trainers for v in trainer.variables],
+            epochs=section.epochs,
+            steps_per_epoch=steps,
+            batches=batches,
+            step=step,
+            checkpoint_seconds=section.checkpoint_seconds,
+        )
     for cell in cells:
         save_cell(cell, workdir)
     result = {

@@ -36,7 +36,7 @@ def evaluate(workdir, config, model_path):
     check_shapes(predict, images, path)
     count = images.counts["test"]
     correct = total = 0
-    with progress.bar("evaluate", count, "image") as shown:
+    with images.reading(), progress.bar("evaluate", count, "image") as shown:
         for batch, labels in images.images("test", batch_size=100).as_numpy_iterator():
             correct += int(np.sum(predict.scores(batch).argmax(-1) == labels))
             total += len(labels)

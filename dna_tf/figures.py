@@ -15,7 +15,7 @@ from dna_tf import limits, ratings
 # Told apart on white and on near-black; Okabe and Ito's hues, made mid-toned.
 COLORS = ("#2f7fc1", "#d97a1f", "#2f9e73", "#b8539a", "#8a6fd1", "#c2514a", "#8d8a2b", "#3aa0ac")
 _DASHES = ("solid", "dash", "dot", "dashdot")
-_MOST_POINTS = 400  # of a cell's paths, drawn one by one
+MOST_POINTS = 400  # of a cell's paths, drawn one by one
 _MOST_ENTRIES = 2000  # of a front
 
 
@@ -40,7 +40,10 @@ def loss_curves(epochs):
             line={"color": _color(block - 1), "dash": _DASHES[(cell - 1) % len(_DASHES)]},
             hovertemplate="%{fullData.name}<br>epoch %{x}: %{y:.4g}<extra></extra>",
         )
-    figure.update_yaxes(type="log", exponentformat="power", nticks=6)
+    values = [value for epoch in epochs for value in epoch.values() if value and value > 0]
+    narrow = bool(values) and max(values) < 1000 * min(values)
+    # Labels at 1, 2, 5 of each power of ten; at powers only where there are many.
+    figure.update_yaxes(type="log", tickformat="~g", dtick="D2" if narrow else 1)
     return figure
 
 
@@ -89,7 +92,7 @@ def rating_distribution(cell_ratings, space, chosen=None):
         A `plotly.graph_objects.Figure`.
     """
     rows = list(space.cells())
-    figure = _figure("rating (relative L1 error, lower is better)", "", 110 + 44 * len(rows))
+    figure = _figure("rating (lower is better)", "", 110 + 44 * len(rows))
     best, taken = [], []
     for row, (b, c, _) in enumerate(rows):
         values = np.asarray(cell_ratings[b, c])
@@ -103,8 +106,8 @@ def rating_distribution(cell_ratings, space, chosen=None):
         ranks = _ranks_to_draw(len(order))
         figure.add_scatter(
             x=values[order[ranks]],
-            # The golden ratio spreads neighbours in rank over the height of the row.
-            y=row + 0.46 * ((ranks * 0.6180339887) % 1 - 0.5),
+            # The golden ratio spreads neighbours over the height of the row.
+            y=row + 0.46 * ((np.arange(len(ranks)) * 0.6180339887) % 1 - 0.5),
             text=[_path_text(space, b, c, order[rank], rank, len(order)) for rank in ranks],
             mode="markers",
             marker={"color": _color(b), "size": 5, "opacity": 0.55},
@@ -175,8 +178,8 @@ def pareto_front(entries, networks, budgets=()):
     for macs in sorted(set(budgets)):
         figure.add_vline(
             x=macs, line={"width": 1, "dash": "dot", "color": "#8a8f98"},
-            annotation={"text": f"≤ {limits.format_count(macs)}", "font": {"size": 11}},
-            annotation_position="top left",
+            annotation={"text": f"≤ {limits.format_count(macs)}", "textangle": -90},
+            annotation_font_size=11, annotation_position="top left",
         )  # fmt: skip
     figure.add_scatter(
         x=[], y=[], mode="markers", hoverinfo="skip", showlegend=False,
@@ -222,10 +225,10 @@ def _add_marks(figure, name, marks, symbol, size, template):
 
 
 def _ranks_to_draw(count):
-    if count <= _MOST_POINTS:
+    if count <= MOST_POINTS:
         return np.arange(count)
-    best = np.arange(_MOST_POINTS // 4)
-    others = np.linspace(len(best), count - 1, _MOST_POINTS - len(best)).astype(int)
+    best = np.arange(MOST_POINTS // 4)
+    others = np.linspace(len(best), count - 1, MOST_POINTS - len(best)).astype(int)
     return np.concatenate([best, others])
 
 

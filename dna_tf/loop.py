@@ -55,7 +55,8 @@ def run(label, folder, variables, epochs, steps_per_epoch, batches, step, checkp
             totals = _finite(sums, label, epoch, steps_per_epoch - 1)
             history.append({name: total / steps_per_epoch for name, total in totals.items()})
             sums = {}
-            shown.set_postfix_str(f"epoch {epoch + 1}/{epochs}: {_means(history[-1])}", refresh=False)
+            means = f"epoch {epoch + 1}/{epochs}: {_means(history[-1])}"
+            shown.set_postfix_str(means, refresh=False)
     saver.save({"epoch": epochs, "step": 0, "sums": {}, "history": history})
     files.write_json(
         files.as_path(folder) / "history.json", {"kind": HISTORY_KIND, "epochs": history}

@@ -58,18 +58,18 @@ def maps_html(entry, num_channels=_CHANNELS, num_images=_IMAGES):
     shown = strongest_channels(teacher, num_channels)
     grids = []
     for i in range(min(num_images, len(teacher))):
-        cells = [_head_cell(""), *(_head_cell(f"ch {c}") for c in shown)]
-        picture = _img(_png(_rgb(entry["images"][i])), f"image {i + 1}", "picture")
+        cells = [_img(_png(_rgb(entry["images"][i])), f"image {i + 1}")]
+        cells += [f'<div class="label channel">ch {c}</div>' for c in shown]
         for who, values in (("teacher", teacher), ("student", student)):
-            cells.append(f'<div class="who">{picture if who == "teacher" else ""}{who}</div>')
+            cells.append(f'<div class="label">{who}</div>')
             for c in shown:
                 pair = np.stack([teacher[i, :, :, c], student[i, :, :, c]])
                 low, high = float(pair.min()), float(pair.max())
                 about = f"{who}, image {i + 1}, channel {c}; scale {low:.3g} to {high:.3g}"
-                cells.append(_img(_png(_colored(values[i, :, :, c], low, high)), about, ""))
-        style = f"grid-template-columns:minmax(4.2em,0.9fr) repeat({len(shown)},minmax(0,1fr))"
+                cells.append(_img(_png(_colored(values[i, :, :, c], low, high)), about))
+        style = f"grid-template-columns:3.6rem repeat({len(shown)},minmax(0,1fr))"
         grids.append(f'<div class="maps" style="{style}">{"".join(cells)}</div>')
-    return "".join(grids)
+    return f'<div class="columns">{"".join(grids)}</div>'
 
 
 def strongest_channels(teacher, count):
@@ -116,11 +116,7 @@ def _png(pixels):
     )
 
 
-def _img(png, about, look):
+def _img(png, about):
     about = html.escape(about)
     data = base64.b64encode(png).decode()
-    return f'<img class="{look}" alt="{about}" title="{about}" src="data:image/png;base64,{data}">'
-
-
-def _head_cell(text):
-    return f'<div class="channel">{text}</div>'
+    return f'<img alt="{about}" title="{about}" src="data:image/png;base64,{data}">'

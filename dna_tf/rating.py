@@ -146,7 +146,8 @@ def rate(workdir, config):
     images = data.load(config.data, config.seed, workdir.path)
     distill.check_same_data(images, workdir.teacher_result(), workdir)
     cells = distill.load_cells(workdir, space, teacher.shapes)
-    calibration, batches = rating_maps(teacher, images, config)
+    with images.reading():
+        calibration, batches = rating_maps(teacher, images, config)
     with progress.bar("rating", total, "path", done) as shown:
         for cell in cells:
             place = cell.block, cell.cell

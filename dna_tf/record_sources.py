@@ -100,12 +100,13 @@ class TFRecords(source_base.Source):
     def _read_labels(self):
         feature = {self._label: tf.io.FixedLenFeature([], tf.int64)}
         size_mb = sum(tf.io.gfile.stat(path).length for path in self._files) / 1e6
-        found = []
+        found, read_bytes = [], 0
         try:
-            with progress.bar(f"labels of {self.name}", round(size_mb), "MB") as bar:
+            with progress.bar(f"labels of {self.name}", int(size_mb), "MB") as bar:
                 for batch in self._raw().batch(LABEL_BATCH):
                     found.append(tf.io.parse_example(batch, feature)[self._label].numpy())
-                    bar.update(int(tf.reduce_sum(tf.strings.length(batch))) / 1e6)
+                    read_bytes += int(tf.reduce_sum(tf.strings.length(batch)))
+                    bar.update(read_bytes // 10**6 - bar.n)
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
             # Of several files read at once TensorFlow does not say where it stopped.
             self._name_bad_record(feature, error)

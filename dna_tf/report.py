@@ -6,10 +6,8 @@ from dna_tf import (
     diagram,
     figures,
     files,
-    intervals,
     limits,
     map_images,
-    mbconv_spec,
     ratings,
     report_data,
     report_page,
@@ -88,7 +86,7 @@ def _header(run):
         ("teacher", _at(config, "teacher", "model")),
         ("search space", _space_text(run.space)),
         ("training of cells", _counted(_at(config, "supernet", "epochs"), "epoch")),
-        ("budgets", ", ".join(map(_budget_text, budgets)) or None),
+        ("budgets", "; ".join(map(_budget_text, budgets)) or None),
         ("retraining", _retraining_text(config)),
         ("seed", config.get("seed")),
     ]
@@ -146,13 +144,17 @@ def _ratings(run, drawn):
     parts = [_notes(run, "ratings")]
     if run.ratings:
         chosen = run.architectures.get(run.chosen())
-        parts.append(
-            paragraph(
-                "Every path of every cell: mean absolute error over the standard deviation of the "
-                "teacher's output. A row is one cell, written block.cell and layers × width; its "
-                "box holds the middle half of the paths. Point at a dot for its path."
-            )
+        text = (
+            "Every path of every cell: mean absolute error over the standard deviation of the "
+            "teacher's output. A row is one cell, written block.cell and layers × width; its box "
+            "holds the middle half of the paths. Point at a dot for its path."
         )
+        if max(map(len, run.ratings.values())) > figures.MOST_POINTS:
+            text += (
+                f" Of cells with more than {figures.MOST_POINTS} paths the best "
+                f"{figures.MOST_POINTS // 4} and an even sample of the others are drawn."
+            )
+        parts.append(paragraph(text))
         figure = figures.rating_distribution(run.ratings, run.space, chosen)
         parts.append(drawn.add("ratings", figure))
         heads = ["cell", "layers", "width", "paths", "best", "median", "worst", "best path"]
@@ -184,17 +186,17 @@ def _front(run, drawn):
             "costs": one.costs(),
             "blocks": one.describe(),
         }
-        for name, one in run.architectures.items()
-        if one.rating is not None
+        for name in report_results.ordered_names(run)
+        if (one := run.architectures.get(name)) is not None and one.rating is not None
     ]
     if not entries and not networks:
         return "".join(parts)
     if entries:
         parts.append(
             paragraph(
-                f"Of {run.front['num_architectures']:,} architectures these {len(entries):,} are "
-                "beaten by none in both rating and cost. The search is exact. Choose a point to "
-                "see its blocks."
+                f"Of {_large_count(run.front['num_architectures'])} architectures these "
+                f"{len(entries):,} are beaten by none in both rating and cost. The search is "
+                "exact. Choose a point to see its blocks."
             )
         )
     limited = [run.architectures[n].origin.get("limits") or {} for n in run.searched()]
@@ -235,15 +237,9 @@ def _panel_entry(entry, index):
 
 def _block_sizes(run):
     """Height and width of each block's output in a student; `None` when not known."""
-    if not run.architectures:
+    if run.chosen() is None:
         return None
-    one = next(iter(run.architectures.values()))
-    size = mbconv_spec.output_size(one.image_size, one.image_size, one.frame.stem_stride)[0]
-    sizes = []
-    for block in one.blocks:
-        size = mbconv_spec.output_size(size, size, block.stride)[0]
-        sizes.append(size)
-    return sizes
+    return [row.size for row in diagram.block_rows(run.architectures[run.chosen()])[1:-1]]
 
 
 def _student(run):
@@ -272,8 +268,8 @@ def _student(run):
     return (
         paragraph(f"{name}: {report_results.role(run, name)}. k5e6 is an MBConv with a 5×5 kernel "
                   "that expands its width 6 times.")
-        + f'<div class="columns"><div><div class="scroll">{diagram.student_svg(one)}</div>'
-        + f'<p class="soft key">{legend}</p></div><div>{table}</div></div>'
+        + f'<div class="columns"><div><div class="scroll">{diagram.student_svg(one)}</div></div>'
+        + f'<div>{table}<p class="soft key">{legend}</p></div></div>'
     )  # fmt: skip
 
 
@@ -310,8 +306,8 @@ def _results(run, drawn):
                 "Test accuracy: mean ± sample standard deviation over seeds. 95 % Wilson: interval "
                 "of the share of right answers, the answers of all seeds pooled and taken as "
                 "independent; as each seed is asked the same images, it is on the narrow side. "
-                "TFLite: size of the file and its top-1 agreement with the Keras model. Point at a "
-                "number for all its digits.",
+                "TFLite: size of the file and its top-1 agreement with the Keras model; ⚠ where "
+                "the export was found not good. Point at a number for all its digits.",
                 "soft",
             )
         )
@@ -341,23 +337,7 @@ def _difference(run):
             "the same way. Only what the searched student has above it speaks for the search."
         )
     ]
-    rows = []
-    for one in found:
-        macs = [run.architectures[n].costs()["macs"] for n in (one.searched, one.control)]
-        row = [f"{one.searched} − {one.control}", f"{100 * (macs[1] / macs[0] - 1):+.2f} %"]
-        for shares in (one.searched_accuracies, one.control_accuracies):
-            row.append(report_results.percent(intervals.mean_and_std(shares)[0]))
-        difference = one.difference
-        row.append(report_results.points(difference.value))
-        if difference.low is None:
-            row += ["–", "–"]
-        else:
-            ends = [report_results.points(end) for end in (difference.low, difference.high)]
-            row += [" to ".join(ends), f"{difference.degrees:.1f}"]
-        rows.append([row[0].replace("-", "−") if False else row[0], *row[1:]])
-    heads = ["searched − control", "MACs of control", "searched", "control"]
-    heads += ["difference, points", "95 % Welch interval", "degrees of freedom"]
-    parts.append(report_page.table(heads, rows, "wide"))
+    parts.append(report_results.differences_table(run, found))
     parts += [paragraph(report_results.verdict(one)) for one in found]
     parts.append(
         paragraph(
@@ -381,7 +361,16 @@ def _at(config, section, field):
 def _space_text(space):
     if space is None:
         return None
-    return f"{space.name}: {limits.format_count(space.num_architectures())} architectures"
+    return f"{space.name}: {_large_count(space.num_architectures())} architectures"
+
+
+def _large_count(number):
+    """All digits up to a billion, then a power of ten: `"1.96 × 10¹⁷"`."""
+    if number < 10**9:
+        return f"{number:,}"
+    power = len(str(number)) - 1
+    superscript = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{number / 10**power:.2f} × 10{superscript}"
 
 
 def _budget_text(budget):

@@ -171,9 +171,9 @@ class _Reader:
                 self.note("ratings", missing("ratings", "The paths are not rated yet."))
             return
         try:
-            self._run.ratings = self.attempt(
-                "ratings", ratings.load_all, folder, self._run.space
-            ) or {}
+            self._run.ratings = (
+                self.attempt("ratings", ratings.load_all, folder, self._run.space) or {}
+            )
         except FileNotFoundError:
             rated = sum(1 for _ in folder.glob("*.json")) if folder.exists() else 0
             count = sum(1 for _ in self._run.space.cells())

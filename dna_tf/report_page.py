@@ -12,8 +12,7 @@ import plotly.offline
 from dna_tf import figures
 
 _POLICY = (
-    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'"
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
 
 _STYLE = """
@@ -43,7 +42,8 @@ dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));
 margin:.8rem 0 .2rem}
 dl.facts dt{color:var(--soft);font-size:.8rem}dl.facts dd{margin:0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:.6rem 0;-webkit-overflow-scrolling:touch}
-table{border-collapse:collapse;width:100%;font-size:.9rem}
+table{border-collapse:collapse;min-width:min(100%,32rem);font-size:.9rem}
+.wide{width:100%}
 th,td{padding:.4rem .7rem;text-align:right;border-bottom:1px solid var(--line);
 white-space:nowrap;font-variant-numeric:tabular-nums;vertical-align:top}
 th{color:var(--soft);font-weight:600;font-size:.8rem;vertical-align:bottom}
@@ -51,7 +51,7 @@ th:first-child,td:first-child,.text{text-align:left}
 td small{display:block;color:var(--soft);font-size:.8rem}
 tr.chosen td{background:var(--mark)}
 .wide td:first-child,.wide th:first-child{position:sticky;left:0;background:var(--card);
-white-space:normal;min-width:9rem}
+white-space:normal;min-width:10.5rem}
 .wide tr.chosen td:first-child{background:var(--mark)}
 .figure{width:100%;margin:.5rem 0}
 .chips{display:flex;flex-wrap:wrap;gap:.4rem;margin:.4rem 0}
@@ -66,14 +66,15 @@ border-radius:5px;padding:0 .35em;margin:0 .2em .15em 0}
 .columns{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:flex-start}
 .columns>*{flex:1 1 340px;min-width:0}
 .key{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem}
-.maps{display:grid;gap:4px;margin:.5rem 0 1rem;max-width:680px;align-items:center}
+.maps{display:grid;gap:4px;margin:.3rem 0 .6rem;max-width:620px;align-items:center}
 .maps img{width:100%;display:block;border-radius:3px;image-rendering:pixelated}
-.maps .picture{width:min(100%,4em);margin-bottom:.15em}
-.maps .who,.maps .channel{font-size:.78rem;color:var(--soft);text-align:center}
+.maps .label{font-size:.78rem;color:var(--soft);text-align:center}
+.maps .channel{align-self:end}
 details{margin:.6rem 0}summary{cursor:pointer;color:var(--accent);font-size:.9rem}
 pre{font-size:.8rem;overflow-x:auto;background:var(--page);border-radius:8px;padding:.7rem}
 @media (max-width:600px){main{padding:.8rem .5rem 3rem}section{padding:.9rem .75rem}
-h1{font-size:1.4rem}.lead{font-size:1.05rem}dl.facts{grid-template-columns:1fr 1fr}}
+h1{font-size:1.4rem}th,td{padding:.4rem .45rem}.lead{font-size:1.05rem}
+dl.facts{grid-template-columns:1fr 1fr}}
 @media print{.chips,nav{display:none}section{break-inside:avoid}}
 """
 
@@ -132,7 +133,7 @@ function show(index) {
     row.insertCell().textContent = sizes ? `${sizes[i]}×${sizes[i]}×${width}` : `width ${width}`;
     const cell = row.insertCell();
     cell.className = "text";
-    ops.forEach(op => cell.append(element("span", op, "op")));
+    ops.forEach(op => cell.append(element("span", op, "op"), " "));
   });
   const scroll = element("div", undefined, "scroll");
   scroll.append(table);

@@ -197,6 +197,39 @@ def exports_table(run):
     return report_page.table(heads, rows, "wide") if rows else ""
 
 
+def differences_table(run, found):
+    """The table of comparisons, as HTML.
+
+    Args:
+        run: the `report_data.Run`.
+        found: what `comparisons` returned.
+    """
+    heads = ["searched − control", "MACs of control", "searched", "control"]
+    heads += ["difference, points", "95 % Welch interval"]
+    rows = []
+    for one in found:
+        difference = one.difference
+        macs = run.architectures[one.control].costs()["macs"]
+        row = [f"{one.searched} − {one.control}", _relative_cell(run, one.searched, macs)]
+        for shares in (one.searched_accuracies, one.control_accuracies):
+            row.append(_accuracy_cell(shares))
+        row.append(points(difference.value))
+        if difference.low is None:
+            row.append("–")
+        else:
+            interval = f"{points(difference.low)} to {points(difference.high)}"
+            row.append((interval, f"{difference.degrees:.1f} degrees of freedom", ""))
+        rows.append(row)
+    return report_page.table(heads, rows, "wide")
+
+
+def _relative_cell(run, searched, macs):
+    if searched not in run.architectures:
+        return count(macs)
+    relative = macs / run.architectures[searched].costs()["macs"] - 1
+    return (limits.format_count(macs), f"{100 * relative:+.2f} %".replace("-", "−"), f"{macs:,}")
+
+
 def _precisions(run):
     return list(dict.fromkeys(p for result in run.exports.values() for p in result["files"]))
 
@@ -236,5 +269,5 @@ def _export_cell(file):
     if file is None:
         return "–"
     agreement = f"{100 * file['agreement']:.1f} % agree"
-    small = agreement if file["good"] else f"not good: {agreement}"
+    small = agreement if file["good"] else f"⚠ {agreement}"
     return (size(file["bytes"]), small, f"{file['bytes']:,} bytes")

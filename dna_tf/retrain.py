@@ -41,9 +41,12 @@ def retrain(workdir, config, arch, seeds=None):
         if (workdir.teacher / "result.json").exists():
             distill.check_same_data(images, workdir.teacher_result(), workdir)
         check_fits_data(arch, images)
+        recipe = config.retrain
+        model = student.build_student(arch, recipe.dropout, recipe.drop_connect)
+        trainer = classifier.ClassifierTrainer(model, images, recipe)
         for index, seed in enumerate(seeds):
             if results[index] is None:
-                results[index] = _train(workdir, config, arch, seed, images)
+                results[index] = _train(workdir, config, arch, seed, images, trainer)
     for result in results:
         shown = accuracy.describe(result["test_correct"], result["test_images"])
         progress.say(f"Student {arch.name}, seed {result['seed']}: accuracy {shown}")
@@ -79,15 +82,15 @@ def _finished(workdir, arch, seed):
     return workdir.student_result(arch.name, seed)
 
 
-def _train(workdir, config, arch, seed, images):
+def _train(workdir, config, arch, seed, images, trainer):
     started = time.monotonic()
     folder = workdir.student(arch.name, seed)
-    first_weights = determinism.derive_seed("student", config.seed, seed)
-    recipe = config.retrain
-    model = student.build_student(arch, recipe.dropout, recipe.drop_connect, first_weights)
-    label = f"student {arch.name} seed {seed}"
-    classifier.train_classifier(model, images, recipe, first_weights, folder, label)
-    correct, total = accuracy.count_correct(model, images.images("test", batch_size=100))
+    run_seed = determinism.derive_seed("student", config.seed, seed)
+    recipe, model = config.retrain, trainer.model
+    start = student.build_student(arch, recipe.dropout, recipe.drop_connect, run_seed)
+    with images.reading():
+        trainer.train(run_seed, folder, f"student {arch.name} seed {seed}", start)
+        correct, total = accuracy.count_correct(model, images.images("test", batch_size=100))
     costs = arch.costs()
     architecture.save(arch, folder / "architecture.json")
     teacher_training.save_model(model, folder / "model.keras")

@@ -248,7 +248,7 @@ def _merge(states, options, cell, room):
     """Joins every state with every option of a cell, filters, and keeps what has room."""
     step = max(1, _CHUNK // max(1, len(options.rating)))
     kept = []
-    for start in range(0, len(states.rating), step):
+    for start in range(0, max(1, len(states.rating)), step):  # none: an empty part
         part = states.take(slice(start, start + step))
         left = np.repeat(np.arange(len(part.rating)), len(options.rating))
         right = np.tile(np.arange(len(options.rating)), len(part.rating))

@@ -49,7 +49,9 @@ def train_teacher(workdir, config):
     supernet.check_fit(space, cut.shapes, cut.cuts)
     if teacher.needs_training(section):
         images.steps_per_epoch(recipe.batch_size)  # refuses a batch larger than the data
-        classifier.train_classifier(model, images, recipe, config.seed, workdir.teacher, "teacher")
+        trainer = classifier.ClassifierTrainer(model, images, recipe)
+        with images.reading():
+            trainer.train(config.seed, workdir.teacher, "teacher")
     result = {
         "kind": KIND,
         "model": section.model,

@@ -21,10 +21,14 @@ REGENERATE = "Run: python -m tests.build_files --write"
 # Tools that only handle tables start at once because these import no TensorFlow.
 PLAIN_DATA = (
     "architecture",
+    "architecture_files",
+    "budget_search",
     "checks",
     "config",
+    "control",
     "cost",
     "files",
+    "intervals",
     "limits",
     "mbconv_spec",
     "progress",
