@@ -1,0 +1,44 @@
+"""DNA for TensorFlow and Keras: block-wise neural architecture search by distillation.
+
+    import dna_tf
+
+    architecture = dna_tf.load_architecture("runs/digits/architectures/max_macs_1.5M.json")
+    model = dna_tf.build_model(architecture)  # a Keras functional model, fresh weights
+    model = dna_tf.build_model("dna_a")       # a published network
+
+Names are loaded when first used: what handles tables only never imports TensorFlow.
+"""
+
+__version__ = "0.1.0"
+
+
+def load_architecture(name_or_file):
+    """Loads an architecture from its file, or a published one by name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be used, or nothing has that name.
+    """
+    from dna_tf import architecture_files
+
+    return architecture_files.find(str(name_or_file))
+
+
+def build_model(architecture, dropout=0.0, drop_connect=0.0, seed=0):
+    """Builds the Keras functional model of an architecture, with fresh weights.
+
+    Args:
+        architecture: an `architecture.Architecture`, its file, or a published name.
+        dropout: rate before the classifier.
+        drop_connect: highest rate of dropping a residual's branch.
+        seed: seeds the weights.
+
+    Returns:
+        A `keras.Model` from images in 0..255 to logits.
+    """
+    from dna_tf import architecture as architectures
+    from dna_tf import student
+
+    if not isinstance(architecture, architectures.Architecture):
+        architecture = load_architecture(architecture)
+    return student.build_student(architecture, dropout, drop_connect, seed)

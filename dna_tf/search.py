@@ -288,7 +288,6 @@ def _pareto(states):
 
 def _skyline(costs):
     """Indices of columns that no earlier column is at most equal to in every row."""
-    kept = np.empty((costs.shape[0], 0), np.int64)
     indices = []
     remaining = np.arange(costs.shape[1])
     while len(remaining):
@@ -299,9 +298,8 @@ def _skyline(costs):
         dominates = (part[:, :, None] <= part[:, None, :]).all(axis=0)
         survivors = batch[~np.triu(dominates, 1).any(axis=0)]
         indices.append(survivors)
-        kept = costs[:, survivors]
         alive = np.ones(len(remaining), bool)
-        for column in kept.T:
-            alive &= (costs[:, remaining] > column[:, None]).any(axis=0)
+        for column in costs[:, survivors].T:
+            alive &= (costs[:, remaining] < column[:, None]).any(axis=0)
         remaining = remaining[alive]
     return np.concatenate(indices) if indices else np.arange(0)

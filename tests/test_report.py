@@ -3,11 +3,13 @@
 import base64
 import html.parser
 import json
+import pathlib
 import re
 import shutil
 import statistics
 import struct
 import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -29,6 +31,7 @@ from dna_tf import (
     zoo,
 )
 
+ROOT = pathlib.Path(__file__).absolute().parent.parent
 ANCHORS = (
     "summary", "teacher", "supernet", "ratings", "front", "student", "maps", "results",
     "difference",
@@ -346,6 +349,18 @@ def test_one_seed_gives_no_interval(workdir, tmp_path):
     assert one.row("results", CHOSEN)[4][0] == "96.94 %|1 seed"
 
 
+def test_a_student_whose_architecture_file_is_gone_keeps_its_row(workdir, tmp_path):
+    folder = shutil.copytree(workdir, tmp_path / "run")
+    (folder / "architectures/control.json").unlink()
+    result = read(folder / "students/control_1.3M/seed0/result.json")
+    files.write_json(
+        folder / "students/control_1.3M/seed0/result.json", {**result, "params": 54_321}
+    )
+    one = Page(report.write_report(folder).read_text())
+    assert one.row("results", "control_1.3M")[1] == ("54.32k", "54,321")
+    assert "No trained control" in one.texts["summary"]
+
+
 def test_names_are_escaped_everywhere(tmp_path):
     name = "<img src=x onerror=alert(1)>\"'&"
     folder = make_workdir(tmp_path, control_name=name)
@@ -484,7 +499,8 @@ def test_rating_figure_marks_best_and_chosen_path_of_a_large_cell():
     space = search_space.get_space("dna")
     rated = {(b, c): np.full(space.num_paths(b, c), 0.5) for b, c, _ in space.cells()}
     rated[4, 1][1234] = 0.25
-    choice = architecture.BlockChoice(2, 192, (space.ops[0],) * 5, 1, (0,) * 5, 0.5)
+    rated[4, 1][np.ravel_multi_index((0, 1, 2, 3, 4), (6,) * 5)] = 0.375
+    choice = architecture.BlockChoice(2, 192, space.ops[:5], 1, (0, 1, 2, 3, 4), 0.375)
     blocks = [architecture.BlockChoice(1, 8, (space.ops[0],))] * 4 + [choice]
     one = architecture.Architecture("<n>", tuple(blocks))
     drawn = figures.rating_distribution(rated, space, one)
@@ -495,6 +511,7 @@ def test_rating_figure_marks_best_and_chosen_path_of_a_large_cell():
     assert (best.x[row], best.y[row]) == (0.25, row)
     assert best.text[row] == f"block5 cell2: <b>{ops}</b><br>rank 1 of 7,776"
     assert taken.name == "path in &lt;n&gt;" and list(taken.y) == [row]
+    assert list(taken.x) == [0.375] and "rank 2 of 7,776" in taken.text[0]
     assert max(len(t.x) for t in drawn.data if t.type == "scatter") == figures.MOST_POINTS
 
 
@@ -537,3 +554,9 @@ def test_a_click_on_the_front_shows_its_architecture(workdir, tmp_path):
     assert f"{entry['rating']:.4f}" in title
     assert title[-1] == entry["blocks"].split()[-1]
     assert b"Content Security Policy" not in run.stderr
+
+
+def test_the_report_starts_without_tensorflow():
+    program = "import sys, dna_tf.report; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert run.stdout == "[]\n", run.stderr
