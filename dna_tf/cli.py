@@ -7,6 +7,7 @@ A tool is an absl binary. Wrong input ends it with one message and exit status 1
 import logging as python_logging
 import os
 import pathlib
+import re
 import sys
 import traceback
 
@@ -37,13 +38,17 @@ def define_run_flags():
     flags.DEFINE_string(
         "workdir", "", "Folder of the run: made, filled and resumed by all tools. May be gs://."
     )
-    config_flags.DEFINE_config_file(
-        "config",
-        default_config_path(),
-        "Config file with get_config(); fields are changed as --config.retrain.epochs=3. "
-        "Without it the config that the workdir holds is used.",
-        lock_config=True,
-    )
+    try:
+        _check_config_words(sys.argv[1:])
+        config_flags.DEFINE_config_file(
+            "config",
+            default_config_path(),
+            "Config file with get_config(); fields are changed as --config.retrain.epochs=3. "
+            "Without a file it is the config that the workdir holds, or the embedded default.",
+            lock_config=True,
+        )
+    except Exception as error:  # overrides are applied here, before flags are parsed
+        _fail(_config_problem(error), "--traceback" in sys.argv)
 
 
 flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
@@ -65,14 +70,20 @@ def open_run(may_create):
     from dna_tf import workdir as workdirs
 
     workdir = workdirs.Workdir(FLAGS.workdir)
-    given = any(word.lstrip("-").startswith("config") for word in sys.argv[1:] if word[:1] == "-")
     exists = workdir.config.exists()
     if not exists and not may_create:
         raise FileNotFoundError(
             f"The workdir {workdir} holds no run (no config.json). Start one: "
             f"python -m tools.train_teacher --workdir={workdir}"
         )
-    return workdirs.open_workdir(FLAGS.workdir, None if exists and not given else FLAGS.config)
+    config = FLAGS.config
+    if exists and not FLAGS["config"].present:  # overrides alone change the held config
+        overrides = config_flags.get_override_values(FLAGS["config"])
+        config = None
+        if overrides:
+            _, config = workdirs.open_workdir(FLAGS.workdir)
+            config.update_from_flattened_dict(overrides)
+    return workdirs.open_workdir(FLAGS.workdir, config)
 
 
 def whole_number(flag, text):
@@ -98,14 +109,80 @@ def run(main):
     Args:
         main: a function without arguments.
     """
+    # What --help prints: the tool's own story and flags, from a console command too.
+    module = sys.modules[main.__module__]
+    sys.modules["__main__"].__doc__ = module.__doc__
+    for owner in (module, sys.modules[__name__]):
+        for flag in FLAGS.get_key_flags_for_module(owner):
+            FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(lambda words: _guarded(main, words[1:]), flags_parser=_parse)
 
 
 def _parse(arguments):
     try:
-        return app.parse_flags_with_usage(arguments)
+        words = FLAGS(arguments)
+        _check_is_config(FLAGS.config)
+    except SystemExit:  # --help: absl ends it with status 1
+        sys.exit(0)
     except Exception as error:  # a config file is code and may raise anything
-        _fail(error, "--traceback" in arguments)
+        _fail(_config_problem(error), "--traceback" in arguments)
+    return words
+
+
+def _check_config_words(words):
+    """Checks what `--config` and its overrides name, before ml_collections reads them."""
+    from dna_tf import config as configs
+
+    path = _config_file(words)
+    if path is not None and not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"There is no config file {path!r}. Give a Python file with get_config(), such as "
+            "--config=configs/digits.py."
+        )
+    for word in words:
+        name = re.match(r"--?(?:no)?config\.([^=]*)", word)
+        if name:
+            configs.check_field(name[1])
+
+
+def _check_is_config(config):
+    # ml_collections gives an object that raises its OSError when anything is asked of it.
+    if not hasattr(config, "to_dict"):
+        raise ValueError(
+            "get_config() must return a config such as dna_tf.config.default_config(). "
+            f"Received: {config!r}"
+        )
+
+
+def _config_file(words):
+    """The path that `--config` gives, without an argument to get_config(), or `None`."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config", "-config"):
+            return (value if equals else following).partition(":")[0]
+    return None
+
+
+def _config_problem(error):
+    """Turns what a config file raised into an error with its line; others stay as they are."""
+    path = _config_file(sys.argv[1:]) or default_config_path()
+    cause = error
+    while cause is not None:
+        if "has no attribute 'get_config'" in str(cause):
+            return ValueError(f"The config file {path} has no function get_config().")
+        lines = [f.lineno for f in traceback.extract_tb(cause.__traceback__) if f.filename == path]
+        if isinstance(cause, SyntaxError) and cause.filename == path:
+            lines = [cause.lineno]
+        if lines:
+            reason = " ".join(str(cause).replace("\\n", " ").split())
+            problem = ValueError(
+                f"The config file {path} fails in line {lines[-1]}: "
+                f"{type(cause).__name__}: {reason}"
+            )
+            problem.__cause__ = cause
+            return problem
+        cause = cause.__cause__ or cause.__context__
+    return error
 
 
 def _guarded(main, extra):

@@ -168,6 +168,20 @@ def check_config(config):
         )
 
 
+def check_field(name):
+    """Checks that a config has a field of this name, such as `"retrain.epochs"`.
+
+    Raises:
+        ValueError: it has none; near names are given.
+    """
+    what, known = "config", default_config()
+    for part in name.split("."):
+        if not isinstance(known, ml_collections.ConfigDict):
+            raise ValueError(f"{what} is one value, and has no part {part!r}. Set it as a whole.")
+        _check_known(what, part, known)
+        what, known = f"{what}.{part}", known[part]
+
+
 def to_plain(config):
     """The config as JSON-able dicts and lists, in a form that compares equal after reading."""
     return _plain(config.to_dict() if hasattr(config, "to_dict") else config)
@@ -223,11 +237,7 @@ def _plain(value):
 
 def _check_like(what, value, model):
     for key in value:
-        if key not in model:
-            raise ValueError(
-                f"Unknown key {what}.{key}.{checks.near_names(key, list(model))} "
-                f"Known keys of {what}: {sorted(model)}"
-            )
+        _check_known(what, key, model)
     for key in model:
         if key not in value:
             raise ValueError(f"The config lacks {what}.{key}. Start from default_config().")
@@ -237,6 +247,14 @@ def _check_like(what, value, model):
             _check_like(f"{what}.{key}", value[key], model[key])
         elif f"{what}.{key}" != "config.space":
             _check_type(f"{what}.{key}", value[key], model[key])
+
+
+def _check_known(what, key, model):
+    if key not in model:
+        raise ValueError(
+            f"Unknown key {what}.{key}.{checks.near_names(key, list(model))} "
+            f"Known keys of {what}: {sorted(model)}"
+        )
 
 
 def _check_type(name, value, model):

@@ -44,6 +44,8 @@ def run(label, folder, variables, epochs, steps_per_epoch, batches, step, checkp
             first = state["step"] if epoch == state["epoch"] else 0
             for index, batch in enumerate(batches(epoch, first), first):
                 figures = step(batch, epoch * steps_per_epoch + index)
+                if shown.n == done:
+                    shown.unpause()  # the first step traces graphs: no measure of the rate
                 sums = {name: sums.get(name, 0.0) + value for name, value in figures.items()}
                 shown.update(1)
                 if time.monotonic() - saved_at > checkpoint_seconds:

@@ -111,8 +111,12 @@ def summary(run):
         gap = 100 * (mean - teacher["test_accuracy"])
         side = "above" if gap >= 0 else "below"
         first += f": {abs(gap):.2f} points {side} its teacher ({percent(teacher['test_accuracy'])})"
-        if teacher.get("params"):
-            first += f", at {100 * costs['params'] / teacher['params']:.3g} % of its parameters"
+        parts = [
+            f"{100 * costs[key] / teacher[key]:.3g} % of its {word}"
+            for key, word in (("params", "parameters"), ("macs", "MACs"))
+            if teacher.get(key)
+        ]
+        first += f", at {' and '.join(parts)}" if parts else ""
     own = [c for c in comparisons(run) if c.searched == name]
     if not own:
         return [f"{first}.", "No trained control of the same cost is there to compare it with."]
@@ -167,7 +171,8 @@ def results_table(run):
         result = run.teacher
         accuracy = (percent(result.get("test_accuracy")), "", "")
         row = [(f"teacher: {result.get('model')}", "trained once", ""), count(result.get("params"))]
-        row += ["–", "–", accuracy, _wilson_cell([result])]
+        macs = count(result["macs"]) if result.get("macs") else "–"
+        row += [macs, "–", accuracy, _wilson_cell([result])]
         rows.append(row + ["–"] * len(precisions))
     names = ordered_names(run)
     chosen = [len(rows) + i for i, name in enumerate(names) if name == run.chosen()]

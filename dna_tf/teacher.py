@@ -1,6 +1,7 @@
 """Teachers: load or build one, check it, and cut it into functional sub-models."""
 
 import dataclasses
+import zipfile
 
 import keras
 
@@ -84,11 +85,15 @@ def load_model(path):
     if not path.exists():
         raise FileNotFoundError(f"There is no model file {path}.")
     try:
+        if path.suffix == ".keras":
+            with path.open("rb") as file:  # Keras would say "file not found"
+                if not zipfile.is_zipfile(file):
+                    raise ValueError("the file is truncated or damaged.")
         return keras.saving.load_model(str(path), compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"The file {path} is no Keras model that can be loaded safely. Expected a .keras file "
-            "of a functional model without Lambda or custom layers. Keras says: "
+            "of a functional model without Lambda or custom layers. The reason: "
             f"{str(error).strip().splitlines()[0]}"
         ) from error
 
@@ -120,6 +125,7 @@ def cut_teacher(model, cuts, image_shape):
         )
     names = [layer.name for layer in model.layers]
     for cut in cuts:
+        _check_not_nested(model, cut, names)
         if cut not in names:
             raise ValueError(
                 f"The teacher {model.name!r} has no layer {cut!r}.{checks.near_names(cut, names)} "
@@ -149,12 +155,14 @@ def cut_teacher(model, cuts, image_shape):
 
 
 def _functional(model):
-    if isinstance(model, keras.Sequential):
-        if not model.built:
-            raise ValueError("The teacher is a Sequential model without an input shape: build it.")
-        return keras.Model(model.inputs, model.outputs, name=model.name)
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            f"The teacher {model.name!r} is a Sequential model without an input shape: put "
+            "keras.Input(shape) first in it."
+        )
     graph = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not (graph[0] and graph[1]) or not hasattr(model, "operations"):
+    flat = isinstance(model, keras.Sequential) or hasattr(model, "operations")
+    if not (graph[0] and graph[1]) or not flat:
         raise ValueError(
             f"The teacher {model.name!r} is a subclassed model ({type(model).__name__}), and only "
             "functional models have a graph that can be cut. Rebuild it with keras.Model(inputs, "
@@ -165,7 +173,23 @@ def _functional(model):
             f"A teacher has one input and one output. Received: {model.name!r} with "
             f"{len(graph[0])} inputs and {len(graph[1])} outputs."
         )
+    if isinstance(model, keras.Sequential) or model.input is not graph[0][0]:
+        # The same layers, with a plain tensor in and out: not a list or a dict of one.
+        return keras.Model(graph[0][0], graph[1][0], name=model.name)
     return model
+
+
+def _check_not_nested(model, cut, names):
+    """Layers of a model inside the model are in another graph."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            inside = [inner.name for inner in layer.layers]
+            if cut == layer.name or (cut in inside and cut not in names):
+                raise ValueError(
+                    f"The layer {cut!r} is, or is in, the nested model {layer.name!r} inside the "
+                    f"teacher {model.name!r}, and a cut must lie in the outer graph. Build the "
+                    "teacher without nesting, or save the inner model and use that as the teacher."
+                )
 
 
 def _between(model, start, end, cuts, i):

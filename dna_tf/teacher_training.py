@@ -10,6 +10,7 @@ from dna_tf import (
     data,
     determinism,
     files,
+    model_macs,
     progress,
     search_space,
     supernet,
@@ -55,13 +56,14 @@ def train_teacher(workdir, config):
     result = {
         "kind": KIND,
         "model": section.model,
-        "params": int(cut.model.count_params()),
+        "params": _trainable_params(cut.model),
+        "macs": model_macs.count_macs(cut.model),
         "num_classes": images.num_classes,
         "class_names": list(images.class_names),
         "image_shape": list(images.image_shape),
         "counts": images.counts,
         "cuts": [
-            {"layer": name, "shape": list(shape), "params": int(block.count_params())}
+            {"layer": name, "shape": list(shape), "params": _trainable_params(block)}
             for name, shape, block in zip(cut.cuts, cut.shapes[1:], cut.blocks, strict=True)
         ],
         "fingerprint": weights_fingerprint(model),
@@ -74,6 +76,11 @@ def train_teacher(workdir, config):
         shown = accuracy.describe(result["test_correct"], result["test_images"])
         progress.say(f"Teacher {section.model}: {result['params']:,} parameters, accuracy {shown}")
     return result
+
+
+def _trainable_params(model):
+    """Trainable parameters, as for students: statistics of batch norm are none."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
 def _test(model, images):

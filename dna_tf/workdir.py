@@ -40,6 +40,8 @@ class Workdir:
         if not str(path):
             raise ValueError("Give the folder of the run with --workdir=FOLDER.")
         self.path = files.as_path(path)
+        if self.path.is_file():
+            raise ValueError(f"The workdir {path} is a file. Give a folder with --workdir=FOLDER.")
         self.config = self.path / "config.json"
         self.teacher = self.path / "teacher"
         self.supernet = self.path / "supernet"
@@ -110,14 +112,15 @@ def open_workdir(path, config=None):
     """
     workdir = Workdir(path)
     if config is None:
-        hint = "Start with a config: python -m tools.train_teacher --config=configs/digits.py"
-        held = files.read_json(workdir.config, KIND, hint)
-        return workdir, configs.from_plain(held.get("config", {}))
+        held = _held(workdir)
+        try:
+            return workdir, configs.from_plain(held)
+        except ValueError as error:
+            raise ValueError(f"The config in {workdir.config} cannot be used. {error}") from error
     configs.check_config(config)
     plain = configs.to_plain(config)
     if workdir.config.exists():
-        hint = "Use another --workdir."
-        held = files.read_json(workdir.config, KIND, hint).get("config", {})
+        held = _held(workdir)
         used = _used_sections(workdir)
         clashing = [
             name for name in configs.differences(plain, held) if name.partition(".")[0] in used
@@ -135,6 +138,15 @@ def open_workdir(path, config=None):
             return workdir, config
     files.write_json(workdir.config, {"kind": KIND, "config": plain})
     return workdir, config
+
+
+def _held(workdir):
+    """The plain config that a workdir holds."""
+    hint = "Start a run in a new workdir: python -m tools.train_teacher --config=configs/digits.py"
+    held = files.read_json(workdir.config, KIND, hint).get("config")
+    if not isinstance(held, dict):
+        raise ValueError(f"The file {workdir.config} holds no config. {hint}")
+    return held
 
 
 def _used_sections(workdir):

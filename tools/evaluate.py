@@ -19,9 +19,9 @@ flags.DEFINE_integer("seed", 0, "Which student of --arch.")
 
 def main():
     """Evaluates one model."""
-    workdir, config = cli.open_run(may_create=True)
     if bool(cli.FLAGS.model) == bool(cli.FLAGS.arch):
         raise ValueError("Say what to evaluate: either --model=FILE or --arch=NAME.")
+    workdir, config = cli.open_run(may_create=not cli.FLAGS.arch)
     from dna_tf import evaluate
 
     path = cli.FLAGS.model

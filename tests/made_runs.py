@@ -1,0 +1,55 @@
+"""Runs as the tools leave them, written in milliseconds: made-up ratings, no training."""
+
+import pathlib
+
+import numpy as np
+
+from dna_tf import files, ratings, search_space
+from dna_tf import workdir as workdirs
+from tests import tiny_config
+
+
+def rated_run(folder, config=None):
+    """Writes a run that is ready to be searched.
+
+    Args:
+        folder: where to.
+        config: its config; the tiny one by default.
+
+    Returns:
+        `(Workdir, config, ratings)`, ratings as `ratings.load_all` gives them.
+    """
+    workdir, config = workdirs.open_workdir(folder, config or tiny_config.get_config())
+    size, channels = config.data.image_size, config.data.channels
+    teacher = {
+        "kind": "dna_tf.teacher",
+        "fingerprint": "teacher",
+        "data_fingerprint": "data",
+        "image_shape": [size, size, channels],
+        "num_classes": 10,
+    }
+    files.write_json(workdir.teacher / "result.json", teacher)
+    supernet = {"kind": "dna_tf.supernet", "teacher": "teacher", "fingerprint": "supernet"}
+    files.write_json(workdir.supernet / "result.json", supernet)
+    return workdir, config, write_ratings(workdir, config)
+
+
+def write_ratings(workdir, config, seed=0):
+    """Writes ratings of all cells, drawn from a seed; returns them."""
+    space, made_from = search_space.space_of(config), workdir.ratings_made_from(config)
+    draws, made = np.random.RandomState(seed), {}
+    for b, c, _ in space.cells():
+        made[b, c] = draws.rand(space.num_paths(b, c))
+        path = workdir.ratings / f"{ratings.cell_name(b, c)}.json"
+        ratings.save(path, space, b, c, made[b, c], made_from)
+    return made
+
+
+def snapshot(folder):
+    """Every file below a folder: a dict from relative path to its bytes and time of change."""
+    folder = pathlib.Path(folder)
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

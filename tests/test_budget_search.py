@@ -1,0 +1,225 @@
+"""The search phase: which files it writes, what is in them, and what it refuses."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from dna_tf import architecture, budget_search, cost, files, search, search_space
+from tests import made_runs, tiny_config
+
+NAMES = ["max_macs_15k", "max_macs_17k_max_params_1300", "max_macs_15k_control"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A rated run: `(Workdir, config, ratings)`."""
+    return made_runs.rated_run(tmp_path)
+
+
+def _everything(config, ratings):
+    """All architectures of the space: (rating, costs, cells, paths), by brute force."""
+    space = search_space.space_of(config)
+    rows = []
+    for cells in itertools.product(*(range(len(block.cells)) for block in space.blocks)):
+        counts = [range(space.num_paths(b, c)) for b, c in enumerate(cells)]
+        for paths in itertools.product(*counts):
+            found = search.Found(cells, paths, 0.0, {})
+            made = search.to_architecture(found, ratings, space, "any", 16, 3, 10, {})
+            rating = sum(
+                ratings[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True))
+            )
+            rows.append((rating, made.costs(), cells, paths))
+    return rows
+
+
+def _choice(made):
+    cells = tuple(block.cell for block in made.blocks)
+    counts = [[2] * len(block.ops) for block in made.blocks]
+    paths = tuple(
+        int(np.ravel_multi_index(b.path, n)) for b, n in zip(made.blocks, counts, strict=True)
+    )
+    return cells, paths
+
+
+def test_the_best_under_each_budget_is_found_and_written(run):
+    workdir, config, ratings = run
+    assert budget_search.search_budgets(workdir, config) == NAMES
+    assert budget_search.all_names(config) == NAMES
+    assert budget_search.chosen_names(config) == (NAMES[0], NAMES[2])
+    there = sorted(path.stem for path in workdir.architectures.iterdir())
+    assert there == sorted([*NAMES, "front"])
+    everything = _everything(config, ratings)
+    assert len(everything) == 24
+    for name, limits in (
+        (NAMES[0], {"macs": 15_000}),
+        (NAMES[1], {"macs": 17_000, "params": 1300}),
+    ):
+        made = architecture.load(workdir.architecture(name))
+        assert made.name == name
+        assert (made.image_size, made.channels, made.num_classes) == (16, 3, 10)
+        allowed = [r for r in everything if all(r[1][k] <= v for k, v in limits.items())]
+        assert 0 < len(allowed) < len(everything)  # the budget is one that decides something
+        best = min(allowed, key=lambda row: row[0])
+        assert _choice(made) == best[2:]
+        assert made.rating == pytest.approx(best[0], rel=1e-12)
+        assert made.costs() == best[1]
+        assert made.origin["by"] == "search" and made.origin["limits"] == limits
+        assert made.origin["space"] == "tiny" and made.origin["seed"] == 0
+        assert made.origin["ratings"] == workdir.ratings_made_from(config)
+
+
+def test_the_control_costs_about_as_much_and_is_another_one(run):
+    workdir, config, ratings = run
+    drawn = set()
+    for seed in range(6):
+        config.seed = seed
+        made_runs.write_ratings(workdir, config)  # the seed is part of what ratings are made from
+        for path in workdir.architectures.glob("*.json") if seed else ():
+            path.unlink()
+        budget_search.search_budgets(workdir, config)
+        chosen = architecture.load(workdir.architecture(NAMES[0]))
+        control = architecture.load(workdir.architecture(NAMES[2]))
+        assert control.origin["by"] == "control" and control.origin["control_of"] == NAMES[0]
+        assert _choice(control) != _choice(chosen)
+        distance = abs(control.costs()["macs"] / chosen.costs()["macs"] - 1)
+        assert distance <= config.search.control_tolerance
+        assert control.rating == pytest.approx(
+            sum(ratings[b, c][p] for b, (c, p) in enumerate(zip(*_choice(control), strict=True)))
+        )
+        drawn.add(_choice(control))
+    assert len(drawn) > 1  # the seed decides
+
+
+def test_the_chosen_budget_is_the_one_of_the_config(run):
+    workdir, config, _ = run
+    config.search.chosen = 1
+    names = budget_search.search_budgets(workdir, config)
+    assert names == [*NAMES[:2], f"{NAMES[1]}_control"] == budget_search.all_names(config)
+    assert budget_search.chosen_names(config) == (NAMES[1], f"{NAMES[1]}_control")
+    control = architecture.load(workdir.architecture(names[2]))
+    chosen = architecture.load(workdir.architecture(NAMES[1]))
+    assert control.origin["control_of"] == NAMES[1]
+    assert abs(control.costs()["macs"] / chosen.costs()["macs"] - 1) <= 0.2
+
+
+def test_own_budgets_add_architectures_and_leave_the_rest(run):
+    workdir, config, _ = run
+    budget_search.search_budgets(workdir, config)
+    before = made_runs.snapshot(workdir.path)
+    made = budget_search.search_budgets(workdir, config, ["max_macs=14k"], with_control=False)
+    assert made == ["max_macs_14k"]
+    after = made_runs.snapshot(workdir.path)
+    assert after.pop("architectures/max_macs_14k.json")
+    assert after == before
+    assert architecture.load(workdir.architecture("max_macs_14k")).costs()["macs"] <= 14_000
+    made = budget_search.search_budgets(workdir, config, ["max_params=1200", "max_macs=16k"])
+    assert made == ["max_params_1200", "max_macs_16k", "max_params_1200_control"]
+
+
+def test_searching_again_leaves_equal_files(run):
+    workdir, config, _ = run
+    budget_search.search_budgets(workdir, config)
+    before = made_runs.snapshot(workdir.path)
+    assert budget_search.search_budgets(workdir, config) == NAMES
+    assert made_runs.snapshot(workdir.path) == before
+
+
+def test_a_different_file_of_the_same_name_is_refused(run):
+    workdir, config, _ = run
+    budget_search.search_budgets(workdir, config)
+    path = workdir.architecture(NAMES[0])
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "origin": {"by": "hand"}}))
+    before = made_runs.snapshot(workdir.path)
+    with pytest.raises(ValueError, match=rf"{NAMES[0]}\.json holds another architecture.*Move it"):
+        budget_search.search_budgets(workdir, config)
+    assert made_runs.snapshot(workdir.path) == before
+    path.write_text("{")
+    with pytest.raises(ValueError, match="truncated"):
+        budget_search.search_budgets(workdir, config)
+
+
+def test_the_front_file_holds_the_front_of_rating_and_macs(run):
+    workdir, config, ratings = run
+    budget_search.search_budgets(workdir, config)
+    front = files.read_json(workdir.front, budget_search.FRONT_KIND, "")
+    assert front["space"] == "tiny" and front["num_architectures"] == 24
+    assert front["front_costs"] == ["macs"]
+    # By brute force: kept is what nothing beats or equals at no higher cost.
+    rows = sorted(_everything(config, ratings), key=lambda row: (row[0], row[1]["macs"]))
+    expected, lowest = [], float("inf")
+    for rating, costs, _, _ in rows:
+        if costs["macs"] < lowest:
+            expected.append((rating, costs))
+            lowest = costs["macs"]
+    assert len(expected) > 2
+    assert [entry["costs"] for entry in front["entries"]] == [costs for _, costs in expected]
+    found = [entry["rating"] for entry in front["entries"]]
+    assert found == pytest.approx([rating for rating, _ in expected], rel=1e-12)
+    space = search_space.space_of(config)
+    table = cost.cost_table(space, 16, 3, 10)
+    searched = search.search(ratings, table, space)
+    assert [s.rating for s in searched] == found
+    for entry, one in zip(front["entries"], searched, strict=True):
+        made = search.to_architecture(one, ratings, space, "front", 16, 3, 10, {})
+        assert entry["blocks"] == made.describe()
+
+
+def test_weights_decide_what_is_best(run):
+    workdir, config, ratings = run
+    config.search.weights = (0.0, 1.0)
+    budget_search.search_budgets(workdir, config)
+    made = architecture.load(workdir.architecture(NAMES[0]))
+    allowed = [r for r in _everything(config, ratings) if r[1]["macs"] <= 15_000]
+    assert ratings[1, 0][_choice(made)[1][1]] == min(ratings[1, 0][r[3][1]] for r in allowed)
+    # The file has the ratings as they are, not weighted.
+    assert made.blocks[0].rating == ratings[0, made.blocks[0].cell][_choice(made)[1][0]]
+    assert made.origin["weights"] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ("max_macs=1k", "The cheapest possible: macs 12,884"),  # the cheapest possible
+        ("max_macs=20k,max_params=10", "979"),
+        ("max_macs=1X", "such as 350M. Received: '1X'"),
+        ("macs=1k", "Did you mean 'max_macs'"),
+    ],
+)
+def test_budgets_that_cannot_be_met_or_read_write_nothing(run, budget, message):
+    workdir, config, _ = run
+    before = made_runs.snapshot(workdir.path)
+    with pytest.raises(ValueError, match=message):
+        budget_search.search_budgets(workdir, config, ["max_macs=15k", budget])
+    assert made_runs.snapshot(workdir.path) == before
+
+
+def test_stale_missing_and_partial_ratings_are_refused(run):
+    workdir, config, _ = run
+    config.rating.batches = 1
+    with pytest.raises(ValueError, match="stale"):
+        budget_search.search_budgets(workdir, config)
+    config = tiny_config.get_config()
+    path = workdir.ratings / "block1_cell2.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "ratings": content["ratings"][:-1]}))
+    with pytest.raises(ValueError, match="block1_cell2 has 3 of 4 paths rated"):
+        budget_search.search_budgets(workdir, config)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"block1_cell2\.json.*tools/rate\.py"):
+        budget_search.search_budgets(workdir, config)
+    assert not workdir.architectures.exists()
+
+
+def test_the_story_names_architectures_costs_and_files(run, capsys):
+    workdir, config, _ = run
+    budget_search.search_budgets(workdir, config)
+    story = capsys.readouterr().out
+    assert story.startswith("Searched all 24 architectures of 'tiny':")
+    for name in NAMES:
+        made = architecture.load(workdir.architecture(name))
+        assert f"{name}: rating {made.rating:.4f}" in story
+        assert made.describe() in story
+        assert str(workdir.architecture(name)) in story

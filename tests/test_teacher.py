@@ -1,0 +1,294 @@
+"""Teachers: built, loaded safely, and cut into sub-models whose chain is the whole."""
+
+import hashlib
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from dna_tf import residual_cnn, teacher, teacher_training
+
+SHAPE = (16, 16, 3)
+CUTS = ("stage1_out", "stage2_out", "stage3_out")
+B0_CUTS = (
+    "block2b_add",
+    "block3b_add",
+    "block4c_add",
+    "block5c_add",
+    "block6d_add",
+    "block7a_project_bn",
+)
+layers = keras.layers
+
+
+def _images(shape, batch=3):
+    return np.random.default_rng(1).uniform(0, 255, (batch, *shape)).astype(np.float32)
+
+
+def _shake(model):
+    """Gives batch norms statistics that matter, so that no weight is the identity."""
+    rng = np.random.default_rng(2)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            for variable in (layer.gamma, layer.moving_variance):
+                variable.assign(rng.uniform(0.5, 2.0, variable.shape))
+            for variable in (layer.beta, layer.moving_mean):
+                variable.assign(rng.normal(0.0, 0.5, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def small():
+    return _shake(residual_cnn.build(SHAPE, 5, dropout=0.5, seed=3))
+
+
+@pytest.fixture(scope="module")
+def b0():
+    section = types.SimpleNamespace(model="efficientnet_b0", weights="")
+    return _shake(teacher.build_teacher(section, (32, 32, 3), 7, seed=3))
+
+
+def _check_cut(model, cuts, shapes):
+    cut = teacher.cut_teacher(model, cuts, shapes[0])
+    assert cut.model is model and cut.cuts == cuts and cut.shapes == shapes
+    images = _images(shapes[0])
+    chained, features = images, cut.features(images, training=False)
+    features = features if len(cuts) > 1 else [features]
+    for block, feature, name, shape in zip(cut.blocks, features, cuts, shapes[1:], strict=True):
+        chained = block(chained, training=False)
+        assert chained.shape == (3, *shape)
+        assert np.abs(chained).max() > 0.01  # something comes through
+        np.testing.assert_array_equal(chained, feature)
+        alone = keras.Model(model.input, model.get_layer(name).output)(images, training=False)
+        np.testing.assert_array_equal(chained, alone)
+    # What comes after the last cut reads nothing but its map.
+    rest = keras.Model(model.get_layer(cuts[-1]).output, model.output)
+    whole = model(images, training=False)
+    np.testing.assert_array_equal(rest(chained, training=False), whole)
+    return cut
+
+
+def test_the_blocks_of_residual_cnn_make_its_features(small):
+    cut = _check_cut(small, CUTS, (SHAPE, (4, 4, 32), (2, 2, 64), (2, 2, 96)))
+    before = sum(block.count_params() for block in cut.blocks)
+    assert 0 < before < small.count_params()  # each weight in one block, head in none
+
+
+def test_the_blocks_of_efficientnet_make_its_features(b0):
+    shapes = ((8, 24), (4, 40), (2, 80), (2, 112), (1, 192), (1, 320))
+    _check_cut(b0, B0_CUTS, ((32, 32, 3), *((size, size, width) for size, width in shapes)))
+    assert b0.output_shape == (None, 7)
+
+
+def test_odd_sizes_give_the_shapes_that_run(small):
+    model = residual_cnn.build((15, 13, 1), 2)
+    _check_cut(model, CUTS[:2], ((15, 13, 1), (4, 4, 32), (2, 2, 64)))
+
+
+def test_one_cut_makes_one_block(small):
+    cut = _check_cut(small, ("stage2_unit1_add",), (SHAPE, (2, 2, 64)))
+    assert len(cut.blocks) == 1
+
+
+def test_a_model_for_any_image_size_takes_the_datas():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, layers.Conv2D(4, 3, 2, padding="same", name="conv")(image))
+    assert teacher.cut_teacher(model, ("conv",), (10, 7, 3)).shapes == ((10, 7, 3), (5, 4, 4))
+
+
+def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
+    def convs():
+        return layers.Conv2D(4, 3, name="first"), layers.Conv2D(2, 3, name="last")
+
+    image, (first, last) = keras.Input(SHAPE, name="image"), convs()
+    y = last(first(image))
+    sequence = keras.Sequential([keras.Input(SHAPE), *convs()])
+    for model in (keras.Model([image], [y]), keras.Model({"image": image}, y), sequence):
+        first, last = model.get_layer("first"), model.get_layer("last")
+        expected = last(first(_images(SHAPE))).numpy()
+        cut = teacher.cut_teacher(model, ("first", "last"), SHAPE)
+        assert cut.shapes == (SHAPE, (14, 14, 4), (12, 12, 2))
+        np.testing.assert_array_equal(cut.features(_images(SHAPE))[1], expected)
+        np.testing.assert_array_equal(cut.blocks[1](cut.blocks[0](_images(SHAPE))), expected)
+        assert cut.model.count_params() == model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [
+        (
+            ("stage1_ot", "stage2_out"),
+            r"'residual_cnn' has no layer 'stage1_ot'\. Did you mean 'stage1_out' .*summary",
+        ),
+        (("stage2_out", "stage1_out"), r"after 'stage2_out' and up to 'stage1_out'.*out of order"),
+        (
+            ("stage1_unit2_conv1", "stage2_out"),
+            r"after 'stage1_unit2_conv1' and up to 'stage2_out'.*not the only way through",
+        ),
+        (
+            ("stage1_out", "stage2_unit2_conv1"),
+            r"'stage2_unit2_conv1' is not the only way through .*branches have joined",
+        ),
+        (("stage1_out", "stage1_out"), r"must name different layers, one per block.*stage1_out"),
+        ((), r"must name different layers, one per block\. Received: \[\]"),
+        (("stage1_out", "head_pool"), r"'head_pool' was expected to give one map .*\(None, 96\)"),
+    ],
+    ids=["unknown", "order", "inside", "inside-last", "twice", "none", "not-a-map"],
+)
+def test_wrong_cuts_are_refused(small, cuts, message):
+    with pytest.raises(ValueError, match=message):
+        teacher.cut_teacher(small, cuts, SHAPE)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (16, 16, 1), (16, 15, 3), (16, 16)])
+def test_another_image_shape_is_refused(small, shape):
+    text = "x".join(map(str, shape))
+    with pytest.raises(ValueError, match=f"takes images of 16x16x3, and the data gives {text}\\."):
+        teacher.cut_teacher(small, CUTS, shape)
+
+
+class _Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="own")
+        self.conv = layers.Conv2D(3, 3, name="conv")
+
+    def call(self, x):
+        return self.conv(x)
+
+
+def test_models_without_one_plain_graph_are_refused(small):
+    own = _Subclassed()
+    own(_images(SHAPE))
+    with pytest.raises(ValueError, match=r"'own' is a subclassed model \(_Subclassed\), and only"):
+        teacher.cut_teacher(own, ("conv",), SHAPE)
+    one, other = keras.Input(SHAPE), keras.Input(SHAPE)
+    both = keras.Model([one, other], layers.Add(name="add")([one, other]))
+    with pytest.raises(ValueError, match="one input and one output.*2 inputs and 1 outputs"):
+        teacher.cut_teacher(both, ("add",), SHAPE)
+    fork = keras.Model(one, [layers.Conv2D(2, 3, name="a")(one), layers.Conv2D(2, 3)(one)])
+    with pytest.raises(ValueError, match="one input and one output.*1 inputs and 2 outputs"):
+        teacher.cut_teacher(fork, ("a",), SHAPE)
+    with pytest.raises(ValueError, match=r"Sequential model without an input shape: put keras\.In"):
+        teacher.cut_teacher(keras.Sequential([layers.Conv2D(2, 3)]), ("a",), SHAPE)
+    image = keras.Input(SHAPE)
+    outer = keras.Model(image, layers.Dense(2)(small(image)), name="outer")
+    for cut in ("stage1_out", "residual_cnn"):
+        with pytest.raises(ValueError, match=f"'{cut}' is, or is in, the nested model 'residual_c"):
+            teacher.cut_teacher(outer, (cut,), SHAPE)
+
+
+def _section(model, weights=""):
+    return types.SimpleNamespace(model=model, weights=weights)
+
+
+def test_teachers_by_name():
+    one = teacher.build_teacher(_section("residual_cnn"), SHAPE, 5, 0.3, seed=1)
+    assert one.output_shape == (None, 5) and one.get_layer("head_dropout").rate == 0.3
+    with pytest.raises(ValueError, match="no teacher named 'residual_cn'.*mean 'residual_cnn'"):
+        teacher.build_teacher(_section("residual_cn"), SHAPE, 5)
+    with pytest.raises(ValueError, match="no teacher named 'efficientnet_b9'.*efficientnet_b7"):
+        teacher.build_teacher(_section("efficientnet_b9"), SHAPE, 5)
+    assert teacher.needs_training(_section("residual_cnn"))
+    assert teacher.needs_training(_section("efficientnet_b0"))
+    assert not teacher.needs_training(_section("efficientnet_b0", "imagenet"))
+    assert not teacher.needs_training(_section("some/model.keras"))
+
+
+def test_one_seed_gives_one_teacher():
+    def weights(model, seed):
+        built = teacher.build_teacher(_section(model), (32, 32, 3), 3, seed=seed)
+        return teacher_training.weights_fingerprint(built)
+
+    assert weights("residual_cnn", 1) == weights("residual_cnn", 1) != weights("residual_cnn", 2)
+
+
+def test_efficientnets_first_weights_come_from_the_seed(b0):
+    again = teacher.build_teacher(_section("efficientnet_b0"), (32, 32, 3), 7, seed=3)
+    kernels = [layer.kernel for layer in b0.layers if type(layer) is layers.Conv2D]
+    others = [layer.kernel for layer in again.layers if type(layer) is layers.Conv2D]
+    assert len(kernels) > 30
+    for one, other in zip(kernels, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_residual_cnn_is_what_it_says(small):
+    # Counted by hand: kernels, then batch norms (gamma and beta), then the classifier.
+    kernels, norms, reads = 9 * 3 * 24, 0, 24
+    for width in (32, 64, 96):
+        kernels += reads * width + 9 * reads * width + 3 * 9 * width * width
+        norms += reads + 3 * width
+        reads = width
+    trainable = kernels + 2 * (norms + 96) + 96 * 5 + 5
+    assert sum(int(np.prod(v.shape)) for v in small.trainable_variables) == trainable
+    rescaled = keras.Model(small.input, small.get_layer("rescale").output)
+    values = rescaled(np.broadcast_to([[[[0.0]]], [[[127.5]]], [[[255.0]]]], (3, *SHAPE)))
+    np.testing.assert_allclose(values[:, 0, 0, 0], [-1, 0, 1], atol=1e-6)
+    for name in CUTS:  # maps before an activation have both signs
+        assert isinstance(small.get_layer(name), layers.Add)
+
+
+def test_the_fingerprint_is_that_of_the_weights_alone(small):
+    digest = hashlib.sha256()
+    for layer in small.layers:
+        for value in layer.get_weights() if layer.name != "head_dropout" else []:
+            digest.update(value.tobytes())
+    first = teacher_training.weights_fingerprint(small)
+    assert first == digest.hexdigest()[:16]
+    copy = keras.models.clone_model(small)
+    assert teacher_training.weights_fingerprint(copy) != first
+    copy.set_weights(small.get_weights())
+    assert teacher_training.weights_fingerprint(copy) == first
+    seed = copy.get_layer("head_dropout").seed_generator.state.numpy().tolist()
+    copy.get_layer("head_dropout")(np.ones((1, 96), np.float32), training=True)
+    assert copy.get_layer("head_dropout").seed_generator.state.numpy().tolist() != seed
+    assert teacher_training.weights_fingerprint(copy) == first  # dropout has drawn, no weight moved
+    for name in ("moving_mean", "gamma"):  # one bit of one weight, trainable or not
+        variable = getattr(copy.get_layer("head_bn"), name)
+        value = variable.numpy()
+        value[7] = np.nextafter(value[7], np.float32(99))
+        variable.assign(value)
+        assert teacher_training.weights_fingerprint(copy) != first
+        first = teacher_training.weights_fingerprint(copy)
+
+
+def test_save_and_load_keep_every_bit(tmp_path, small):
+    path = tmp_path / "new" / "model.keras"
+    teacher_training.save_model(small, path)
+    assert [file.name for file in path.parent.iterdir()] == ["model.keras"]
+    loaded = teacher.load_model(path)
+    fingerprint = teacher_training.weights_fingerprint
+    assert fingerprint(loaded) == fingerprint(small)
+    loaded_too = teacher.build_teacher(_section(str(path)), SHAPE, 5)
+    assert fingerprint(loaded_too) == fingerprint(small)
+    cut = teacher.cut_teacher(loaded, CUTS, SHAPE)
+    images = _images(SHAPE)
+    expected = teacher.cut_teacher(small, CUTS, SHAPE).features(images, training=False)
+    for one, other in zip(cut.features(images, training=False), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
+    with pytest.raises(FileNotFoundError, match="There is no model file .*none.keras"):
+        teacher.load_model(tmp_path / "none.keras")
+    image = keras.Input(SHAPE)
+    unsafe = keras.Model(image, layers.Lambda(lambda x: x * 2.0, name="code")(image))
+    for suffix in ("keras", "h5"):
+        unsafe.save(tmp_path / f"unsafe.{suffix}")
+        with pytest.raises(ValueError, match=r"unsafe\.\w+ is no Keras.*loaded safely.*`Lambda`"):
+            teacher.load_model(tmp_path / f"unsafe.{suffix}")
+    small.save(tmp_path / "whole.keras")
+    content = (tmp_path / "whole.keras").read_bytes()
+    broken = tmp_path / "broken.keras"
+    for size in (0, 1, len(content) // 2, len(content) - 1):
+        broken.write_bytes(content[:size])
+        with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*truncated or damaged"):
+            teacher.load_model(broken)
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 0xFF  # in the weights
+    broken.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*Bad CRC"):
+        teacher.load_model(broken)
+    (tmp_path / "text.h5").write_text("no model")
+    with pytest.raises(ValueError, match=r"text\.h5 is no Keras model"):
+        teacher.load_model(tmp_path / "text.h5")

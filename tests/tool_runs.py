@@ -1,0 +1,91 @@
+"""Runs the tools for tests: one process each, or many in one that loads TensorFlow once."""
+
+import importlib
+import json
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def command(tool, *arguments):
+    """The command line of a tool."""
+    return [sys.executable, "-m", f"tools.{tool}", *map(str, arguments)]
+
+
+def run(tool, *arguments):
+    """Runs a tool in a process of its own; returns it with `returncode`, `stdout`, `stderr`."""
+    return subprocess.run(
+        command(tool, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+
+
+def run_all(cases):
+    """Runs tools one after another in one new process.
+
+    Args:
+        cases: a list of lists of texts: the tool, then its arguments.
+
+    Returns:
+        A list with a dict per case: `returncode`, `stdout`, `stderr`, and `imported`, the
+        modules that the process had imported by then.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        results = pathlib.Path(folder) / "results.json"
+        words = [sys.executable, "-m", "tests.tool_runs", str(results)]
+        given = json.dumps([[str(word) for word in case] for case in cases])
+        done = subprocess.run(words, cwd=ROOT, input=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(results.read_text())
+
+
+def _main(results):
+    cli = importlib.import_module("dna_tf.cli")
+    own = set(cli.FLAGS)
+    made = []
+    for tool, *arguments in json.load(sys.stdin):
+        made.append(_run_here(tool, arguments))
+        # The next tool defines flags of the same names.
+        for name in set(cli.FLAGS) - own:
+            if name.partition(".")[0] in _TOOL_FLAGS or name.startswith("max_"):
+                delattr(cli.FLAGS, name)
+        cli.FLAGS.unparse_flags()
+    pathlib.Path(results).write_text(json.dumps(made))
+
+
+_TOOL_FLAGS = ("workdir", "config", "arch", "seed", "seeds", "model", "json")
+
+
+def _run_here(tool, arguments):
+    """Runs a tool as its own process would, and takes what it writes to 1 and 2."""
+    streams = {1: sys.stdout, 2: sys.stderr}
+    kept = {number: os.dup(number) for number in streams}
+    taken = {number: tempfile.TemporaryFile() for number in streams}
+    sys.argv = [f"tools.{tool}", *arguments]
+    code = 0
+    for number, file in taken.items():
+        os.dup2(file.fileno(), number)
+    try:
+        runpy.run_module(f"tools.{tool}", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        for number, stream in streams.items():
+            stream.flush()
+            os.dup2(kept[number], number)
+            os.close(kept[number])
+    texts = []
+    for file in taken.values():
+        file.seek(0)
+        texts.append(file.read().decode())
+        file.close()
+    loaded = sorted(name for name in sys.modules if "." not in name)
+    return {"returncode": code, "stdout": texts[0], "stderr": texts[1], "imported": loaded}
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
