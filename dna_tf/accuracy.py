@@ -1,9 +1,9 @@
 """Accuracy with its uncertainty."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
+
+from dna_tf import intervals
 
 
 def count_correct(model, batches):
@@ -26,21 +26,9 @@ def count_correct(model, batches):
     return correct, total
 
 
-def wilson_interval(correct, total):
-    """The 95 % interval of an accuracy from `correct` of `total` answers.
-
-    Source: Wilson, 1927.
-    """
-    z = 1.959964
-    share = correct / total
-    middle = share + z * z / (2 * total)
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
-
-
 def describe(correct, total):
     """An accuracy for people: `"97.5 % (95 % interval 95.3-98.7, 351 of 360)"`."""
-    low, high = wilson_interval(correct, total)
+    low, high = intervals.wilson(correct, total)
     return (
         f"{100 * correct / total:.1f} % (95 % interval {100 * low:.1f}-{100 * high:.1f}, "
         f"{correct} of {total})"

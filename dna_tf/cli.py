@@ -156,7 +156,7 @@ def _check_is_config(config):
 
 def _config_file(words):
     """The path that `--config` gives, without an argument to get_config(), or `None`."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, equals, value = word.partition("=")
         if flag in ("--config", "-config"):
             return (value if equals else following).partition(":")[0]
@@ -164,25 +164,48 @@ def _config_file(words):
 
 
 def _config_problem(error):
-    """Turns what a config file raised into an error with its line; others stay as they are."""
+    """Says what a wrong `--config` or override needs; other errors stay as they are."""
+    text = _override_text(error) or _config_file_text(error)
+    if text is None:
+        return error
+    problem = ValueError(text)
+    problem.__cause__ = error
+    return problem
+
+
+def _override_text(error):
+    """What an override of a wrong type should have been, or `None`."""
+    from dna_tf import config as configs
+
+    found = re.match(r"flag --(config\.([\w.]+))=(.*?): ", str(error))
+    if not found or not isinstance(error, flags.IllegalFlagValueError):
+        return None
+    name, field, received = found.groups()
+    usual = configs.check_field(field)
+    kind = f"of type {type(usual).__name__}, such as {usual!r}"
+    return (
+        f"--{name} must be {'a section' if hasattr(usual, 'keys') else kind}. "
+        f"Received: {received!r}"
+    )
+
+
+def _config_file_text(error):
+    """Where and why a config file failed, or `None` if the error does not come from one."""
     path = _config_file(sys.argv[1:]) or default_config_path()
-    cause = error
-    while cause is not None:
-        if "has no attribute 'get_config'" in str(cause):
-            return ValueError(f"The config file {path} has no function get_config().")
-        lines = [f.lineno for f in traceback.extract_tb(cause.__traceback__) if f.filename == path]
-        if isinstance(cause, SyntaxError) and cause.filename == path:
-            lines = [cause.lineno]
+    while error is not None:
+        if "has no attribute 'get_config'" in str(error):
+            return f"The config file {path} has no function get_config()."
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+        if isinstance(error, SyntaxError) and error.filename == path:
+            lines = [error.lineno]
         if lines:
-            reason = " ".join(str(cause).replace("\\n", " ").split())
-            problem = ValueError(
-                f"The config file {path} fails in line {lines[-1]}: "
-                f"{type(cause).__name__}: {reason}"
-            )
-            problem.__cause__ = cause
-            return problem
-        cause = cause.__cause__ or cause.__context__
-    return error
+            reason = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split())
+            # ml_collections lists all fields with their values before it names a near one.
+            reason = re.sub(r' Other fields present: "\{.*?\}"', "", reason)
+            kind = type(error).__name__
+            return f"The config file {path} fails in line {lines[-1]}: {kind}: {reason}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _guarded(main, extra):

@@ -171,6 +171,9 @@ def check_config(config):
 def check_field(name):
     """Checks that a config has a field of this name, such as `"retrain.epochs"`.
 
+    Returns:
+        The field's default.
+
     Raises:
         ValueError: it has none; near names are given.
     """
@@ -180,6 +183,7 @@ def check_field(name):
             raise ValueError(f"{what} is one value, and has no part {part!r}. Set it as a whole.")
         _check_known(what, part, known)
         what, known = f"{what}.{part}", known[part]
+    return known
 
 
 def to_plain(config):

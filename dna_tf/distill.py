@@ -7,6 +7,7 @@ pass of the teacher serves all cells.
 
 import hashlib
 import io
+import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -182,21 +183,32 @@ def load_cells(workdir, space, shapes):
         path = workdir.supernet / f"{cell.name}.npz"
         if not path.exists():
             raise FileNotFoundError(f"There are no weights {path}. Train the supernet again.")
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            for u, rows in enumerate(cell.rows):
-                array = arrays[f"unit{u}"] if f"unit{u}" in arrays else np.zeros(0)
-                if array.shape != tuple(rows.shape):
-                    raise ValueError(
-                        f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
-                        f"has shape {array.shape}, expected {tuple(rows.shape)}."
-                    )
-                rows.assign(array)
+        arrays = _read_arrays(path)
+        for u, rows in enumerate(cell.rows):
+            array = arrays.get(f"unit{u}", np.zeros(0))
+            if array.shape != tuple(rows.shape):
+                raise ValueError(
+                    f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
+                    f"has shape {array.shape}, expected {tuple(rows.shape)}."
+                )
+            rows.assign(array)
     if cells_fingerprint(cells) != result["fingerprint"]:
         raise ValueError(
             f"The weights in {workdir.supernet} are not those that result.json there describes. "
             "Delete that folder and train the supernet again."
         )
     return cells
+
+
+def _read_arrays(path):
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"The file {path} is truncated or damaged: {error}. Delete the folder {path.parent} "
+            "and train the supernet again."
+        ) from error
 
 
 def cells_fingerprint(cells):

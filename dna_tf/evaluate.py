@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dna_tf import accuracy, data, determinism, files, litert, progress, teacher
+from dna_tf import accuracy, data, determinism, files, keras_files, litert, progress
 
 KIND = "dna_tf.evaluation"
 
@@ -68,7 +68,7 @@ class _KerasPredictor:
 
 
 def _keras(path):
-    return _KerasPredictor(teacher.load_model(path))
+    return _KerasPredictor(keras_files.load_model(path))
 
 
 def _tflite(path):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import data, determinism, files, litert, progress, teacher
+from dna_tf import data, determinism, files, keras_files, litert, progress
 
 KIND = "dna_tf.export"
 
@@ -27,9 +27,8 @@ def export_tflite(workdir, config, name, seed=0):
     """
     section, folder = config.export, workdir.exports / name
     trained = workdir.student_result(name, seed)
-    student_fingerprint = files.fingerprint(
-        (workdir.student(name, seed) / "model.keras").read_bytes()
-    )
+    model = keras_files.load_model(workdir.student(name, seed) / "model.keras")
+    student_fingerprint = keras_files.weights_fingerprint(model)
     result_path = folder / "result.json"
     if result_path.exists():
         result = files.read_json(result_path, KIND, f"Delete {folder} and export again.")
@@ -38,7 +37,6 @@ def export_tflite(workdir, config, name, seed=0):
             return _check_good(result, section.least_agreement)
     determinism.enable(config.seed)
     images = data.load(config.data, config.seed, workdir.path)
-    model = teacher.load_model(workdir.student(name, seed) / "model.keras")
     tests = _first(images.images("test"), section.test_images)
     count = min(section.calibration_images, images.counts["train"])
     order = determinism.derive_seed("export", config.seed)

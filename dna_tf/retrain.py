@@ -10,9 +10,9 @@ from dna_tf import (
     determinism,
     distill,
     files,
+    keras_files,
     progress,
     student,
-    teacher_training,
 )
 
 KIND = "dna_tf.student"
@@ -35,7 +35,8 @@ def retrain(workdir, config, arch, seeds=None):
     """
     seeds = list(range(config.retrain.seeds)) if seeds is None else list(seeds)
     results = [_finished(workdir, arch, seed) for seed in seeds]
-    if None in results:
+    there = [result is not None for result in results]
+    if not all(there):
         determinism.enable(config.seed)
         images = data.load(config.data, config.seed, workdir.path)
         if (workdir.teacher / "result.json").exists():
@@ -47,9 +48,10 @@ def retrain(workdir, config, arch, seeds=None):
         for index, seed in enumerate(seeds):
             if results[index] is None:
                 results[index] = _train(workdir, config, arch, seed, images, trainer)
-    for result in results:
+    for result, known in zip(results, there, strict=True):
         shown = accuracy.describe(result["test_correct"], result["test_images"])
-        progress.say(f"Student {arch.name}, seed {result['seed']}: accuracy {shown}")
+        note = " (is there already)" if known else ""
+        progress.say(f"Student {arch.name}, seed {result['seed']}{note}: accuracy {shown}")
     return results
 
 
@@ -65,7 +67,7 @@ def check_fits_data(arch, images):
         raise ValueError(
             f"The architecture {arch.name!r} takes images of {'x'.join(map(str, wanted[:3]))} and "
             f"{wanted[3]} classes, and the data gives {'x'.join(map(str, given[:3]))} and "
-            f"{given[3]}. Set config.data.image_size, or search on this data."
+            f"{given[3]} classes. Set config.data.image_size, or search on this data."
         )
 
 
@@ -93,7 +95,7 @@ def _train(workdir, config, arch, seed, images, trainer):
         correct, total = accuracy.count_correct(model, images.images("test", batch_size=100))
     costs = arch.costs()
     architecture.save(arch, folder / "architecture.json")
-    teacher_training.save_model(model, folder / "model.keras")
+    keras_files.save_model(model, folder / "model.keras")
     result = {
         "kind": KIND,
         "architecture": arch.name,

@@ -1,11 +1,10 @@
 """Teachers: load or build one, check it, and cut it into functional sub-models."""
 
 import dataclasses
-import zipfile
 
 import keras
 
-from dna_tf import checks, files, residual_cnn
+from dna_tf import checks, keras_files, residual_cnn
 
 _EFFICIENTNETS = {f"efficientnet_b{i}": f"EfficientNetB{i}" for i in range(8)}
 
@@ -49,7 +48,7 @@ def build_teacher(section, image_shape, num_classes, dropout=0.0, seed=0):
     """
     name = section.model
     if name.endswith(".keras") or "/" in name:
-        return load_model(name)
+        return keras_files.load_model(name)
     if name == "residual_cnn":
         return residual_cnn.build(image_shape, num_classes, dropout, seed)
     if name in _EFFICIENTNETS:
@@ -72,30 +71,6 @@ def needs_training(section):
     """Whether the config's teacher is to be trained here, or comes trained."""
     is_file = section.model.endswith(".keras") or "/" in section.model
     return not is_file and not section.weights
-
-
-def load_model(path):
-    """Loads a `.keras` file in safe mode, for inference.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: Keras cannot load it, or would have to run code from it.
-    """
-    path = files.as_path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no model file {path}.")
-    try:
-        if path.suffix == ".keras":
-            with path.open("rb") as file:  # Keras would say "file not found"
-                if not zipfile.is_zipfile(file):
-                    raise ValueError("the file is truncated or damaged.")
-        return keras.saving.load_model(str(path), compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The file {path} is no Keras model that can be loaded safely. Expected a .keras file "
-            "of a functional model without Lambda or custom layers. The reason: "
-            f"{str(error).strip().splitlines()[0]}"
-        ) from error
 
 
 def cut_teacher(model, cuts, image_shape):

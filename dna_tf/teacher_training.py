@@ -1,7 +1,5 @@
 """The first phase of a run: a trained, checked and cut teacher in the workdir."""
 
-import hashlib
-
 import numpy as np
 
 from dna_tf import (
@@ -10,6 +8,7 @@ from dna_tf import (
     data,
     determinism,
     files,
+    keras_files,
     model_macs,
     progress,
     search_space,
@@ -66,11 +65,11 @@ def train_teacher(workdir, config):
             {"layer": name, "shape": list(shape), "params": _trainable_params(block)}
             for name, shape, block in zip(cut.cuts, cut.shapes[1:], cut.blocks, strict=True)
         ],
-        "fingerprint": weights_fingerprint(model),
+        "fingerprint": keras_files.weights_fingerprint(model),
         "data_fingerprint": images.fingerprint,
         **_test(model, images),
     }
-    save_model(model, workdir.teacher / "model.keras")
+    keras_files.save_model(model, workdir.teacher / "model.keras")
     files.write_json(workdir.teacher / "result.json", result)
     if result["test_images"]:
         shown = accuracy.describe(result["test_correct"], result["test_images"])
@@ -102,29 +101,10 @@ def load_teacher(workdir, config):
         ValueError: the model file is not the one that the result file describes.
     """
     result = workdir.teacher_result()
-    model = teacher.load_model(workdir.teacher / "model.keras")
-    if weights_fingerprint(model) != result["fingerprint"]:
+    model = keras_files.load_model(workdir.teacher / "model.keras")
+    if keras_files.weights_fingerprint(model) != result["fingerprint"]:
         raise ValueError(
             f"The weights in {workdir.teacher / 'model.keras'} are not those that "
             "result.json beside it describes. Delete the teacher's folder and train it again."
         )
     return teacher.cut_teacher(model, config.teacher.cuts, tuple(result["image_shape"]))
-
-
-def weights_fingerprint(model):
-    """Identifies the weights of a Keras model."""
-    digest = hashlib.sha256()
-    for variable in model.variables:
-        # The states of dropout seeds are no weights: they move without training.
-        if "seed_generator" not in variable.path:
-            digest.update(np.ascontiguousarray(variable.value.numpy()).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def save_model(model, path):
-    """Saves a `.keras` file so that a kill leaves no half of it."""
-    path = files.as_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"unfinished_{path.name}"
-    model.save(str(temporary))
-    temporary.replace(path)

@@ -92,6 +92,23 @@ def test_the_control_costs_about_as_much_and_is_another_one(run):
     assert len(drawn) > 1  # the seed decides
 
 
+def test_the_control_is_never_the_searched_one(run):
+    workdir, config, ratings = run
+    chosen = search.search(
+        ratings,
+        cost.cost_table(search_space.space_of(config), 16, 3, 10),
+        search_space.space_of(config),
+        {"macs": 15_000},
+        front_costs=(),
+    )[0]
+    same = [row for row in _everything(config, ratings) if row[1]["macs"] == chosen.costs["macs"]]
+    assert len(same) == 1  # nothing else costs exactly as much
+    config.search.control_tolerance = 0.0
+    with pytest.raises(ValueError, match=r"forbidden.*larger config\.search\.control_tolerance"):
+        budget_search.search_budgets(workdir, config)
+    assert not workdir.architectures.exists()
+
+
 def test_the_chosen_budget_is_the_one_of_the_config(run):
     workdir, config, _ = run
     config.search.chosen = 1

@@ -212,6 +212,26 @@ def test_the_checkpoint_before_a_damaged_one_is_used(tmp_path, whole, capsys, da
     assert "warning" not in capsys.readouterr().err
 
 
+def test_checkpoints_are_found_without_tensorflows_list_of_them(tmp_path, whole):
+    listing = tmp_path / "checkpoints" / "checkpoint"
+    for cut, content in ((3, None), (5, b"no list of checkpoints")):
+        with pytest.raises(_Cut):
+            toy = Toy()
+            _run(tmp_path, toy, _cut_at(toy, cut))
+        listing.unlink()
+        if content is not None:
+            listing.write_bytes(content)
+    assert toy.seen == [3, 4]
+    for content in (b"", b"\xff\xfe"):
+        listing.write_bytes(content)
+        with pytest.raises(ValueError, match="checkpoint is damaged: .* Delete that one file"):
+            _run(tmp_path, Toy())
+    listing.unlink()
+    toy = Toy()
+    assert _run(tmp_path, toy) == whole[1]
+    assert toy.seen[0] == 5 and toy.values() == whole[0]
+
+
 def test_only_damaged_checkpoints_are_an_error(tmp_path, capsys):
     toy = Toy()
     with pytest.raises(_Cut):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from dna_tf import residual_cnn, teacher, teacher_training
+from dna_tf import keras_files, residual_cnn, teacher
 
 SHAPE = (16, 16, 3)
 CUTS = ("stage1_out", "stage2_out", "stage3_out")
@@ -198,7 +198,7 @@ def test_teachers_by_name():
 def test_one_seed_gives_one_teacher():
     def weights(model, seed):
         built = teacher.build_teacher(_section(model), (32, 32, 3), 3, seed=seed)
-        return teacher_training.weights_fingerprint(built)
+        return keras_files.weights_fingerprint(built)
 
     assert weights("residual_cnn", 1) == weights("residual_cnn", 1) != weights("residual_cnn", 2)
 
@@ -233,31 +233,31 @@ def test_the_fingerprint_is_that_of_the_weights_alone(small):
     for layer in small.layers:
         for value in layer.get_weights() if layer.name != "head_dropout" else []:
             digest.update(value.tobytes())
-    first = teacher_training.weights_fingerprint(small)
+    first = keras_files.weights_fingerprint(small)
     assert first == digest.hexdigest()[:16]
     copy = keras.models.clone_model(small)
-    assert teacher_training.weights_fingerprint(copy) != first
+    assert keras_files.weights_fingerprint(copy) != first
     copy.set_weights(small.get_weights())
-    assert teacher_training.weights_fingerprint(copy) == first
+    assert keras_files.weights_fingerprint(copy) == first
     seed = copy.get_layer("head_dropout").seed_generator.state.numpy().tolist()
     copy.get_layer("head_dropout")(np.ones((1, 96), np.float32), training=True)
     assert copy.get_layer("head_dropout").seed_generator.state.numpy().tolist() != seed
-    assert teacher_training.weights_fingerprint(copy) == first  # dropout has drawn, no weight moved
+    assert keras_files.weights_fingerprint(copy) == first  # dropout has drawn, no weight moved
     for name in ("moving_mean", "gamma"):  # one bit of one weight, trainable or not
         variable = getattr(copy.get_layer("head_bn"), name)
         value = variable.numpy()
         value[7] = np.nextafter(value[7], np.float32(99))
         variable.assign(value)
-        assert teacher_training.weights_fingerprint(copy) != first
-        first = teacher_training.weights_fingerprint(copy)
+        assert keras_files.weights_fingerprint(copy) != first
+        first = keras_files.weights_fingerprint(copy)
 
 
 def test_save_and_load_keep_every_bit(tmp_path, small):
     path = tmp_path / "new" / "model.keras"
-    teacher_training.save_model(small, path)
+    keras_files.save_model(small, path)
     assert [file.name for file in path.parent.iterdir()] == ["model.keras"]
-    loaded = teacher.load_model(path)
-    fingerprint = teacher_training.weights_fingerprint
+    loaded = keras_files.load_model(path)
+    fingerprint = keras_files.weights_fingerprint
     assert fingerprint(loaded) == fingerprint(small)
     loaded_too = teacher.build_teacher(_section(str(path)), SHAPE, 5)
     assert fingerprint(loaded_too) == fingerprint(small)
@@ -270,25 +270,25 @@ def test_save_and_load_keep_every_bit(tmp_path, small):
 
 def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
     with pytest.raises(FileNotFoundError, match="There is no model file .*none.keras"):
-        teacher.load_model(tmp_path / "none.keras")
+        keras_files.load_model(tmp_path / "none.keras")
     image = keras.Input(SHAPE)
     unsafe = keras.Model(image, layers.Lambda(lambda x: x * 2.0, name="code")(image))
     for suffix in ("keras", "h5"):
         unsafe.save(tmp_path / f"unsafe.{suffix}")
         with pytest.raises(ValueError, match=r"unsafe\.\w+ is no Keras.*loaded safely.*`Lambda`"):
-            teacher.load_model(tmp_path / f"unsafe.{suffix}")
+            keras_files.load_model(tmp_path / f"unsafe.{suffix}")
     small.save(tmp_path / "whole.keras")
     content = (tmp_path / "whole.keras").read_bytes()
     broken = tmp_path / "broken.keras"
     for size in (0, 1, len(content) // 2, len(content) - 1):
         broken.write_bytes(content[:size])
         with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*truncated or damaged"):
-            teacher.load_model(broken)
+            keras_files.load_model(broken)
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 0xFF  # in the weights
     broken.write_bytes(flipped)
     with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*Bad CRC"):
-        teacher.load_model(broken)
+        keras_files.load_model(broken)
     (tmp_path / "text.h5").write_text("no model")
     with pytest.raises(ValueError, match=r"text\.h5 is no Keras model"):
-        teacher.load_model(tmp_path / "text.h5")
+        keras_files.load_model(tmp_path / "text.h5")

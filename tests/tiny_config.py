@@ -16,8 +16,12 @@ SPACE = {
 }
 
 
-def get_config():
-    """Returns the tiny config."""
+def get_config(length="short"):
+    """Returns the tiny config.
+
+    Args:
+        length: `"long"` has phases that take long enough to be killed in their middle.
+    """
     config = configs.default_config()
     config.data.image_size = 16
     config.data.rating_per_class = 4
@@ -39,4 +43,27 @@ def get_config():
     config.export.calibration_images = 20
     config.export.test_images = 50
     config.export.least_agreement = 0.0
+    if length == "long":
+        _make_long(config)
     return config
+
+
+def _make_long(config):
+    blocks = [
+        {"stride": 2, "cells": [[1, 6], [2, 4]]},
+        {"stride": 2, "cells": [[5, 8]]},
+    ]
+    config.space = {**SPACE, "name": "long", "ops": ["k3e1", "k3e2", "k5e1"], "blocks": blocks}
+    config.supernet.epochs = 3
+    config.supernet.batch_size = 32
+    config.data.rating_per_class = 8
+    config.rating.batch_size = 2
+    config.rating.batches = 24
+    config.search.budgets = ("max_macs=22k", "max_macs=25k")
+    config.retrain.seeds = 2
+    config.export.calibration_images = 200
+    for recipe in (config.teacher_training, config.retrain):
+        recipe.epochs = 4
+        recipe.batch_size = 32
+    for section in (config.teacher_training, config.supernet, config.retrain):
+        section.checkpoint_seconds = 0.05

@@ -8,8 +8,13 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+# As users have it: what the tests' own conftest.py sets is left out.
+ENVIRONMENT = {name: text for name, text in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
 def command(tool, *arguments):
@@ -19,9 +24,8 @@ def command(tool, *arguments):
 
 def run(tool, *arguments):
     """Runs a tool in a process of its own; returns it with `returncode`, `stdout`, `stderr`."""
-    return subprocess.run(
-        command(tool, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    words = command(tool, *arguments)
+    return subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
 
 
 def run_all(cases):
@@ -38,7 +42,9 @@ def run_all(cases):
         results = pathlib.Path(folder) / "results.json"
         words = [sys.executable, "-m", "tests.tool_runs", str(results)]
         given = json.dumps([[str(word) for word in case] for case in cases])
-        done = subprocess.run(words, cwd=ROOT, input=given, capture_output=True, text=True)
+        done = subprocess.run(
+            words, cwd=ROOT, env=ENVIRONMENT, input=given, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(results.read_text())
 
@@ -73,6 +79,9 @@ def _run_here(tool, arguments):
         runpy.run_module(f"tools.{tool}", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code or 0
+    except Exception:  # as Python itself ends a process
+        traceback.print_exc()
+        code = 1
     finally:
         for number, stream in streams.items():
             stream.flush()

@@ -8,6 +8,7 @@
 """
 
 import json
+import os
 
 from absl import flags
 
@@ -31,7 +32,9 @@ def main():
         return
     from dna_tf import student
 
-    student.build_student(arch).summary(line_length=110, positions=[0.42, 0.66, 0.76, 1.0])
+    # Keras cuts the table at the width of the terminal, and takes a pipe for a narrow one.
+    os.environ.setdefault("COLUMNS", "120")
+    student.build_student(arch).summary(line_length=120, positions=[0.4, 0.62, 0.72, 1.0])
     print(f"{arch.name}: {arch.describe()}")
     for name, count in arch.costs().items():
         print(f"{name}: {count:,} ({limits.format_count(count)})")

@@ -1,0 +1,280 @@
+"""Supernet training: the loss, the gradient, what moves, and what must not."""
+
+import shutil
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dna_tf import distill, files, mbconv, supernet, workdir
+from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
+
+SPACE = SearchSpace(
+    "tiny",
+    (Op(3, 2), Op(5, 1), Op(3, 1), Op(3, 3)),
+    (Block(2, (Cell(2, 4),)), Block(1, (Cell(1, 4), Cell(2, 5)))),
+    Frame(stem_width=4, stem_output_width=3, head_width=8),
+)
+SHAPES = [(8, 8, 3), (2, 2, 6), (2, 2, 5)]
+STEPS = 3
+
+
+def _cell(block, cell, seed=0):
+    return supernet.Cell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed)
+
+
+def _batch(block, number=0):
+    rng = np.random.default_rng([block, number])
+    x = rng.normal(0, 1, (6, *SHAPES[block]))
+    if block == 0:
+        x = rng.uniform(0, 255, x.shape)
+    target = rng.normal(1, 2, (6, *SHAPES[block + 1]))
+    return x.astype(np.float32), target.astype(np.float32)
+
+
+def _drawn(trainer, number, seed):
+    """The path of a step by the rule of the supernet."""
+    cell = trainer.cell
+    path = supernet.draw_path(seed, number, cell.block, cell.cell, cell.layers, 4)
+    return [int(op) for op in path]
+
+
+def _rows(trainer):
+    """All that training keeps for each unit: weights, both moments, counts."""
+    units = len(trainer.cell.rows)
+    kept = [variable.numpy() for variable in trainer.variables]
+    assert len(kept) == 4 * units
+    return [kept[unit::units] for unit in range(units)]
+
+
+def _mse(trainer, x, path, target):
+    made = trainer.cell(x, tf.constant(path)).numpy().astype(np.float64)
+    return np.mean((made - target) ** 2)
+
+
+@pytest.mark.parametrize(("block", "cell"), [(0, 0), (1, 1)])
+def test_only_the_ops_of_the_drawn_paths_move(block, cell):
+    trainer = distill.CellTrainer(_cell(block, cell), seed=7)
+    stem = 2 if block == 0 else 0
+    start, drawn = _rows(trainer), []
+    for number in range(STEPS):
+        x, target = _batch(block, number)
+        path = _drawn(trainer, number, 7)
+        drawn.append([0] * stem + path)
+        expected = _mse(trainer, x, path, target)
+        before = _rows(trainer)
+        loss = trainer.step(x, target, number, 0.01)
+        assert float(loss) == pytest.approx(expected, rel=1e-5)  # the loss before the step
+        for unit, (old, new) in enumerate(zip(before, _rows(trainer), strict=True)):
+            for op in range(len(old[0])):
+                for kind in range(4):
+                    same = old[kind][op].tobytes() == new[kind][op].tobytes()
+                    assert same == (op != drawn[-1][unit]), (number, unit, op, kind)
+    assert len({tuple(path) for path in drawn}) > 1  # else the test would say little
+    for unit, (old, new) in enumerate(zip(start, _rows(trainer), strict=True)):
+        for op in range(len(old[0])):
+            times = [path[unit] for path in drawn].count(op)
+            assert new[3][op] == times  # the row's own count of steps
+            size = trainer.cell.units[unit][op].params
+            moved = np.abs(new[0][op] - old[0][op])
+            # Many taps of a 5x5 kernel never see a 2x2 map: they have no gradient.
+            assert (np.mean(moved[:size] > 1e-3) > 0.4) == (times > 0)
+            np.testing.assert_array_equal(moved[size:], 0.0)
+
+
+@pytest.mark.parametrize(("block", "cell"), [(0, 0), (1, 1)])
+def test_a_step_is_adam_on_the_gradient_of_the_chosen_ops(block, cell):
+    trainer = distill.CellTrainer(_cell(block, cell, seed=3), seed=5)
+    x, target = _batch(block)
+    ops = ([0, 0] if block == 0 else []) + _drawn(trainer, 11, 5)
+    rows = [tf.Variable(rows.numpy()[op]) for rows, op in zip(trainer.cell.rows, ops, strict=True)]
+    with tf.GradientTape() as tape:  # eager, without any choice
+        y = x / 127.5 - 1.0 if block == 0 else x
+        for row, specs, op in zip(rows, trainer.cell.units, ops, strict=True):
+            y, _ = mbconv.run(y, row, specs[op])
+        loss = tf.reduce_mean((y - target) ** 2)
+    gradients = [gradient.numpy() for gradient in tape.gradient(loss, rows)]
+    assert float(trainer.step(x, target, 11, 0.01)) == pytest.approx(float(loss), rel=1e-5)
+    for unit, (op, row, gradient) in enumerate(zip(ops, rows, gradients, strict=True)):
+        weights, mean, square, count = (kept[op] for kept in _rows(trainer)[unit])
+        largest = np.abs(gradient).max()
+        assert largest > 1e-4 and count == 1
+        np.testing.assert_allclose(mean, 0.1 * gradient, rtol=1e-3, atol=1e-5 * largest)
+        np.testing.assert_allclose(square, 0.001 * gradient**2, rtol=3e-3, atol=1e-5 * largest**2)
+        # The first step of Adam is the sign of the gradient, where it has one beyond rounding.
+        clear = np.abs(gradient) > 1e-3 * largest
+        expected = row.numpy() - 0.01 * np.sign(gradient)
+        assert clear.mean() > 0.2
+        np.testing.assert_allclose(weights[clear], expected[clear], rtol=0, atol=2e-5)
+
+
+def test_one_seed_gives_the_same_bits_and_another_seed_others():
+    def train(seed):
+        trainer = distill.CellTrainer(_cell(1, 0), seed)
+        losses = [float(trainer.step(*_batch(1, n), n, 0.01)) for n in range(STEPS)]
+        return losses, [variable.numpy().tobytes() for variable in trainer.variables]
+
+    assert train(1) == train(1)
+    assert train(1) != train(2)
+
+
+def test_training_brings_the_map_nearer():
+    trainer = distill.CellTrainer(_cell(1, 0), seed=0)
+    x, target = _batch(1)
+    losses = [float(trainer.step(x, target, number, 0.02)) for number in range(40)]
+    assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:8])
+
+
+def test_the_learning_rate_is_the_papers():
+    section = types.SimpleNamespace(
+        first_block_learning_rate=0.002, learning_rate=0.005, learning_rate_decay=0.9
+    )
+    rates = [[distill.learning_rate(section, block, e) for e in (0, 1, 19)] for block in range(3)]
+    np.testing.assert_allclose(rates[0], [0.002, 0.0018, 0.000270170], rtol=1e-5)
+    np.testing.assert_allclose(rates[1], [0.005, 0.0045, 0.000675426], rtol=1e-5)
+    assert rates[2] == rates[1]
+
+
+def test_a_learning_rate_of_zero_keeps_the_weights():
+    trainer = distill.CellTrainer(_cell(1, 0), seed=0)
+    before = [rows.numpy().tobytes() for rows in trainer.cell.rows]
+    trainer.step(*_batch(1), 0, 0.0)
+    assert [rows.numpy().tobytes() for rows in trainer.cell.rows] == before
+
+
+def _save(folder):
+    """A workdir with trained cells, as `train_supernet` leaves it."""
+    run = workdir.Workdir(folder)
+    cells = supernet.build_cells(SPACE, SHAPES, seed=9)
+    for cell in cells:
+        distill.save_cell(cell, run)
+    files.write_json(run.teacher / "result.json", {"kind": "dna_tf.teacher", "fingerprint": "t"})
+    fingerprint = distill.cells_fingerprint(cells)
+    files.write_json(
+        run.supernet / "result.json",
+        {"kind": distill.KIND, "teacher": "t", "fingerprint": fingerprint},
+    )
+    return run, cells
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return _save(tmp_path_factory.mktemp("saved"))
+
+
+@pytest.fixture
+def run(saved, tmp_path):
+    """A copy of the workdir, to be damaged."""
+    shutil.copytree(saved[0].path, tmp_path / "run")
+    return workdir.Workdir(tmp_path / "run")
+
+
+def test_cells_come_back_bit_by_bit(saved):
+    run, cells = saved
+    loaded = distill.load_cells(run, SPACE, SHAPES)
+    assert [cell.name for cell in loaded] == [cell.name for cell in cells]
+    for one, other in zip(cells, loaded, strict=True):
+        for row, same in zip(one.rows, other.rows, strict=True):
+            assert row.numpy().tobytes() == same.numpy().tobytes()
+    assert distill.cells_fingerprint(loaded) == distill.cells_fingerprint(cells)
+    for cell in cells:
+        with np.load(run.supernet / f"{cell.name}.npz", allow_pickle=False) as arrays:
+            assert list(arrays) == [f"unit{u}" for u in range(len(cell.rows))]
+
+
+def test_the_fingerprint_sees_one_bit():
+    cells = [_cell(1, 0), _cell(1, 1)]
+    first = distill.cells_fingerprint(cells)
+    value = cells[1].rows[1].numpy()
+    value[3, 0] = np.nextafter(value[3, 0], np.float32(9))
+    cells[1].rows[1].assign(value)
+    assert distill.cells_fingerprint(cells) != first
+
+
+def test_a_missing_cell_is_named(run):
+    (run.supernet / "block2_cell2.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no weights .*block2_cell2\.npz\. Train the sup"):
+        distill.load_cells(run, SPACE, SHAPES)
+
+
+def test_weights_of_another_shape_are_refused(run):
+    wider = [SHAPES[0], SHAPES[1], (2, 2, 7)]
+    with pytest.raises(ValueError, match=r"block2_cell1\.npz do not fit the space 'tiny': unit 0"):
+        distill.load_cells(run, SPACE, wider)
+    path = run.supernet / "block1_cell1.npz"
+    with np.load(path) as arrays:
+        kept = {name: arrays[name] for name in arrays if name != "unit3"}
+    np.savez(path, **kept)
+    with pytest.raises(ValueError, match=r"block1_cell1\.npz do not fit .* unit 3 has shape \(0,"):
+        distill.load_cells(run, SPACE, SHAPES)
+
+
+def test_changed_weights_are_refused(run):
+    path = run.supernet / "block1_cell1.npz"
+    with np.load(path) as arrays:
+        kept = {name: arrays[name] for name in arrays}
+    kept["unit2"][1, 0] += 1e-3
+    np.savez(path, **kept)
+    with pytest.raises(ValueError, match="not those that result.json there describes"):
+        distill.load_cells(run, SPACE, SHAPES)
+
+
+def _flip(content):
+    content = bytearray(content)
+    content[len(content) // 2] ^= 0xFF
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: b"no zip", lambda content: content[:-30], _flip],
+    ids=["empty", "text", "truncated", "flipped"],
+)
+def test_damaged_files_are_refused_by_name(run, damage):
+    path = run.supernet / "block2_cell1.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"block2_cell1\.npz (is|are) .*rain the supernet again"):
+        distill.load_cells(run, SPACE, SHAPES)
+
+
+def test_pickles_are_never_loaded(run):
+    path = run.supernet / "block2_cell1.npz"
+    np.savez(path, unit0=np.array([{"code": "of a stranger"}], object))
+    with pytest.raises(ValueError, match=r"block2_cell1\.npz (is|are) .*rain the supernet again"):
+        distill.load_cells(run, SPACE, SHAPES)
+
+
+def test_a_supernet_of_another_teacher_is_refused(run):
+    files.write_json(run.teacher / "result.json", {"kind": "dna_tf.teacher", "fingerprint": "new"})
+    with pytest.raises(ValueError, match="imitates another teacher"):
+        distill.load_cells(run, SPACE, SHAPES)
+
+
+def test_changed_data_is_refused(saved):
+    images = types.SimpleNamespace(fingerprint="now")
+    distill.check_same_data(images, {"data_fingerprint": "now"}, saved[0])
+    with pytest.raises(ValueError, match="fingerprint now now, then then"):
+        distill.check_same_data(images, {"data_fingerprint": "then"}, saved[0])
+
+
+def test_the_loss_falls_under_stock_adam_in_the_same_way():
+    """A cell of one op is one network: the whole trainer against Keras' optimizer."""
+    space = SearchSpace("one", (Op(3, 2),), (Block(1, (Cell(2, 4),)),), SPACE.frame)
+    cell = supernet.Cell(space, 0, 0, SHAPES[0], 6)
+    trainer = distill.CellTrainer(cell, seed=0)
+    rows = [tf.Variable(unit.numpy()[0]) for unit in cell.rows]
+    stock = keras.optimizers.Adam(0.003, epsilon=1e-8)
+    rng = np.random.default_rng(4)
+    for number in range(4):
+        x = rng.uniform(0, 255, (6, 8, 8, 3)).astype(np.float32)
+        target = rng.normal(0, 1, (6, 4, 4, 6)).astype(np.float32)
+        with tf.GradientTape() as tape:
+            y = x / 127.5 - 1.0
+            for row, specs in zip(rows, cell.units, strict=True):
+                y, _ = mbconv.run(y, row, specs[0])
+            loss = tf.reduce_mean((y - target) ** 2)
+        stock.apply(tape.gradient(loss, rows), rows)
+        got = trainer.step(x, target, number, 0.003)
+        assert float(got) == pytest.approx(float(loss), rel=2e-4)

@@ -1,0 +1,205 @@
+"""Killed runs go on to the same bits: SIGKILL in the middle of a phase, then again."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests import run_files, tool_runs
+
+LONG = "--config=tests/tiny_config.py:long"
+
+
+def _kill_in_the_middle(words, begun, over):
+    """Starts a command and kills it once `begun()`; it must not be `over()` by then."""
+    process = subprocess.Popen(
+        words,
+        cwd=tool_runs.ROOT,
+        env=tool_runs.ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not begun() and process.poll() is None:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, f"It ended before it was killed:\n{errors}"
+    assert not over(), "The phase was over before the kill came through. Make it longer."
+
+
+def _finish(tool, folder, *arguments):
+    """Runs a tool to its end; returns what it wrote to standard error."""
+    done = tool_runs.run(tool, f"--workdir={folder}", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def _checkpoints(folder, number):
+    """Whether a phase has saved so many checkpoints; only the newest two are kept."""
+    path = folder / "checkpoints" / "checkpoint"
+    if not path.exists():
+        return False
+    saved = re.search(r'^model_checkpoint_path: "ckpt-(\d+)"', path.read_text(), re.M)
+    return saved is not None and int(saved[1]) >= number
+
+
+def _rated(folder):
+    """How many paths of each cell are rated."""
+    return {p.name: len(json.loads(p.read_text())["ratings"]) for p in folder.glob("*.json")}
+
+
+PATHS = {"block1_cell1.json": 3, "block1_cell2.json": 9, "block2_cell1.json": 243}
+
+
+def _partly_rated(folder):
+    return any(0 < count < PATHS[name] for name, count in _rated(folder).items())
+
+
+def _went_on(errors, label):
+    """The number of units that a resumed phase did not do again, from its first line."""
+    first = re.search(rf"^{re.escape(label)}.*?: (\d+)/(\d+) ", errors, re.M)
+    assert first is not None, errors
+    return int(first[1])
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """A run that was never killed: its folder, with supernet and ratings."""
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    cases = [["train_teacher", f"--workdir={folder}", LONG]]
+    cases += [[tool, f"--workdir={folder}"] for tool in ("train_supernet", "rate", "search")]
+    for result in tool_runs.run_all(cases):
+        assert result["returncode"] == 0, result["stderr"]
+    assert _rated(folder / "ratings") == PATHS
+    return folder
+
+
+def _compare(reference, folder, *parts):
+    """Asserts that parts of two runs are equal, and that nothing unfinished is left."""
+    expected, found = run_files.results(reference), run_files.results(folder)
+    if parts:
+        expected = {k: v for k, v in expected.items() if k.partition("/")[0] in parts}
+        found = {k: v for k, v in found.items() if k.partition("/")[0] in parts}
+    assert expected and run_files.differing(expected, found) == []
+    left = [p for p in folder.rglob("*") if p.suffix == ".tmp" or p.name.startswith("unfinished")]
+    assert left == []
+
+
+def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "data.json"):
+        shutil.copy(reference / name, run)
+    shutil.copytree(reference / "teacher", run / "teacher")
+
+    result = run / "supernet" / "result.json"
+    words = tool_runs.command("train_supernet", f"--workdir={run}")
+    _kill_in_the_middle(words, lambda: _checkpoints(run / "supernet", 3), result.exists)
+    errors = _finish("train_supernet", run)
+    assert _went_on(errors, "supernet (3 cells)") > 0
+    _compare(reference, run, "supernet")
+
+    words = tool_runs.command("rate", f"--workdir={run}")
+    _kill_in_the_middle(
+        words,
+        lambda: _partly_rated(run / "ratings"),
+        lambda: _rated(run / "ratings") == PATHS,
+    )
+    before = sum(_rated(run / "ratings").values())
+    errors = _finish("rate", run)
+    assert _went_on(errors, "rating") == before > 0
+    _compare(reference, run, "ratings")
+
+    _finish("search", run)
+    _compare(reference, run)
+
+
+@pytest.fixture(scope="module")
+def whole(reference):
+    """The same run to its end: students and export, too."""
+    for result in tool_runs.run_all([["quickstart", f"--workdir={reference}"]]):
+        assert result["returncode"] == 0, result["stderr"]
+    return reference
+
+
+def _phases(run):
+    """Each phase: tool, when it is far enough for a kill, when over, its label and folders."""
+    students, export = run / "students", run / "exports" / "max_macs_22k"
+    last = students / "max_macs_22k_control" / "seed1" / "result.json"
+
+    def saved(folder):
+        return lambda kill: lambda: _checkpoints(folder, 4 * kill)
+
+    def more(before):
+        return sum(_rated(run / "ratings").values()) > before
+
+    def rated(kill):
+        before = sum(_rated(run / "ratings").values())
+        return lambda: _partly_rated(run / "ratings") and more(before)
+
+    return (
+        (
+            "train_teacher",
+            saved(run / "teacher"),
+            (run / "teacher" / "result.json").exists,
+            "teacher",
+            ("teacher", "config.json", "data.json"),
+        ),
+        (
+            "train_supernet",
+            saved(run / "supernet"),
+            (run / "supernet" / "result.json").exists,
+            "supernet (3 cells)",
+            ("supernet",),
+        ),
+        ("rate", rated, lambda: _rated(run / "ratings") == PATHS, "rating", ("ratings",)),
+        ("search", None, None, "", ("architectures",)),
+        (
+            "retrain",
+            saved(students / "max_macs_22k" / "seed1"),
+            last.exists,
+            "student max_macs_22k seed 1",
+            ("students",),
+        ),
+        (
+            "export_tflite",
+            lambda kill: (export / "float32.tflite").exists,
+            (export / "result.json").exists,
+            "",
+            ("exports",),
+        ),
+    )
+
+
+@pytest.mark.slow
+def test_every_tool_goes_on_to_the_same_bits_after_two_kills(whole, tmp_path):
+    run = tmp_path / "run"
+    for tool, begun, over, label, folders in _phases(run):
+        config = [LONG] if tool == "train_teacher" else []
+        words = tool_runs.command(tool, f"--workdir={run}", *config)
+        if begun is not None:
+            _kill_in_the_middle(words, begun(1), over)
+            _kill_in_the_middle(words, begun(2), over)
+        errors = _finish(tool, run, *config)
+        if label:
+            assert _went_on(errors, label) > 0
+        _compare(whole, run, *folders)
+    _compare(whole, run)
+
+
+@pytest.mark.slow
+def test_a_quickstart_killed_in_each_phase_ends_as_one_that_was_not(whole, tmp_path):
+    run = tmp_path / "run"
+    words = tool_runs.command("quickstart", f"--workdir={run}", LONG)
+    for _, begun, over, _, _ in _phases(run):
+        if begun is not None:
+            _kill_in_the_middle(words, begun(1), over)
+    _finish("quickstart", run)
+    _compare(whole, run)
+    assert (run / "report.html").exists()
