@@ -44,7 +44,7 @@ class ClassifierTrainer:
         """
         if start is not None:
             for variable, first in zip(self.model.variables, start.variables, strict=True):
-                variable.assign(first)
+                variable.assign(first.value)
         for variable, first in zip(self._optimizer.variables, self._first_state, strict=True):
             variable.assign(first)
         recipe = self._recipe

@@ -17,6 +17,48 @@ FEATURE_MODES = ("memory", "online")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
+_ANY = float("inf")
+# (section, field, lowest, highest)
+_RANGES = (
+    ("data", "rating_per_class", 1, _ANY),
+    ("data", "image_size", 8, _ANY),
+    ("data", "num_classes", 0, _ANY),
+    ("data", "shuffle_buffer", 1, _ANY),
+    ("data", "test_fraction", 0.01, 0.9),
+    ("data", "crop_fraction", 0.1, 1.0),
+    ("data", "shift", 0.0, 0.5),
+    ("supernet", "epochs", 1, _ANY),
+    ("supernet", "batch_size", 2, _ANY),
+    ("supernet", "learning_rate", 1e-8, 10.0),
+    ("supernet", "first_block_learning_rate", 1e-8, 10.0),
+    ("supernet", "learning_rate_decay", 0.01, 1.0),
+    ("supernet", "checkpoint_seconds", 0.0, _ANY),
+    ("rating", "batch_size", 1, _ANY),
+    ("rating", "batches", 1, _ANY),
+    ("rating", "calibration_images", 2, _ANY),
+    ("search", "control_tolerance", 0.0, 1.0),
+    ("export", "calibration_images", 1, _ANY),
+    ("export", "test_images", 1, _ANY),
+    ("export", "least_agreement", 0.0, 1.0),
+    ("retrain", "seeds", 1, _ANY),
+    *(
+        (section, field, lowest, highest)
+        for section in ("teacher_training", "retrain")
+        for field, lowest, highest in (
+            ("epochs", 1, _ANY),
+            ("batch_size", 2, _ANY),
+            ("learning_rate", 1e-8, 10.0),
+            ("weight_decay", 0.0, 10.0),
+            ("label_smoothing", 0.0, 0.99),
+            ("dropout", 0.0, 0.99),
+            ("drop_connect", 0.0, 0.99),
+            ("warmup_epochs", 0.0, 1e6),
+            ("checkpoint_seconds", 0.0, _ANY),
+        )
+    ),
+)
+
+
 def default_config():
     """Returns the config of the embedded default, digits, locked.
 
@@ -113,39 +155,7 @@ def check_config(config):
     _check_like("config", config, default_config())
     plain = to_plain(config)
     space = search_space.get_space(plain["space"])
-    at_least = {
-        "data": {"rating_per_class": 1, "image_size": 8, "num_classes": 0, "shuffle_buffer": 1},
-        "supernet": {"epochs": 1, "batch_size": 2},
-        "rating": {"batch_size": 1, "batches": 1, "calibration_images": 2},
-        "teacher_training": {"epochs": 1, "batch_size": 2},
-        "retrain": {"epochs": 1, "batch_size": 2, "seeds": 1},
-        "export": {"calibration_images": 1, "test_images": 1},
-    }
-    for section, fields in at_least.items():
-        for field, lowest in fields.items():
-            _check_range(config, section, field, lowest, None)
-    for section, field, lowest, highest in (
-        ("data", "test_fraction", 0.01, 0.9),
-        ("data", "crop_fraction", 0.1, 1.0),
-        ("data", "shift", 0.0, 0.5),
-        ("supernet", "learning_rate", 1e-8, 10.0),
-        ("supernet", "first_block_learning_rate", 1e-8, 10.0),
-        ("supernet", "learning_rate_decay", 0.01, 1.0),
-        ("search", "control_tolerance", 0.0, 1.0),
-        ("export", "least_agreement", 0.0, 1.0),
-        *(
-            (section, field, lowest, highest)
-            for section in ("teacher_training", "retrain")
-            for field, lowest, highest in (
-                ("learning_rate", 1e-8, 10.0),
-                ("weight_decay", 0.0, 10.0),
-                ("label_smoothing", 0.0, 0.99),
-                ("dropout", 0.0, 0.99),
-                ("drop_connect", 0.0, 0.99),
-                ("warmup_epochs", 0.0, 1e6),
-            )
-        ),
-    ):
+    for section, field, lowest, highest in _RANGES:
         _check_range(config, section, field, lowest, highest)
     _check_choice("data.channels", config.data.channels, (1, 3))
     _check_choice("supernet.features", config.supernet.features, FEATURE_MODES)
@@ -273,18 +283,9 @@ def _check_type(name, value, model):
 
 def _check_range(config, section, field, lowest, highest):
     value = config[section][field]
-    if not value >= lowest or (highest is not None and value > highest):
-        expected = f"at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
+    if not lowest <= value <= highest:
+        expected = f"at least {lowest}" if highest == _ANY else f"in [{lowest}, {highest}]"
         raise ValueError(f"config.{section}.{field} must be {expected}. Received: {value!r}")
-
-
-def _check_weights(weights, space):
-    numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
-    if not numbers or len(weights) not in (0, len(space.blocks)):
-        raise ValueError(
-            f"config.search.weights must be () or {len(space.blocks)} finite numbers of at least "
-            f"0, one for each block of the space {space.name!r}. Received: {tuple(weights)}"
-        )
 
 
 def _check_choice(name, value, choices):

@@ -24,9 +24,13 @@ def _student(activation="swish", se_ratio=0.25):
     blocks = (architecture.BlockChoice(2, 16, ops), architecture.BlockChoice(1, 24, ops[:1]))
     frame = search_space.Frame(16, 2, 8, 64, activation, se_ratio)
     arch = architecture.Architecture("tiny", blocks, frame, SIZE, 3, CLASSES)
-    model = student.build_student(arch, dropout=0.5, drop_connect=0.5, seed=2)
+    model = student.build_student(arch, dropout=0.1, drop_connect=0.1, seed=2)
     for _ in range(30):  # moving statistics of real batches, as after a training
         model(np.concatenate([CALIBRATION, IMAGES]), training=True)
+    # So that its answers differ from image to image.
+    head, scores = model.get_layer("classifier"), model(IMAGES, training=False).numpy()
+    head.bias.assign(-scores.mean(0))
+    assert len(set((scores - scores.mean(0)).argmax(1))) >= 3
     return model
 
 
@@ -63,7 +67,7 @@ def _lite_scores(content, images):
 
 @pytest.mark.parametrize(
     ("precision", "relative"),
-    [("float32", 1e-5), ("float16", 5e-3), ("dynamic", 0.1), ("int8", 0.25)],
+    [("float32", 1e-4), ("float16", 0.03), ("dynamic", 0.25), ("int8", 0.5)],
 )
 def test_every_precision_gives_the_scores_of_keras(model, content, precision, relative):
     expected = model(IMAGES, training=False).numpy()
@@ -72,7 +76,7 @@ def test_every_precision_gives_the_scores_of_keras(model, content, precision, re
     error = np.sqrt(np.mean((scores - expected) ** 2)) / expected.std()
     assert error < relative
     if precision != "float32":
-        assert error > 1e-6  # it is not the float32 file under another name
+        assert error > 1e-3  # it is not the float32 file under another name
 
 
 def test_relu6_without_squeeze_quantises(tmp_path):
@@ -80,7 +84,7 @@ def test_relu6_without_squeeze_quantises(tmp_path):
     made = export.convert(lite, "int8", np.concatenate([CALIBRATION, IMAGES]))
     expected = lite(IMAGES, training=False).numpy()
     scores = _lite_scores(made, IMAGES)
-    assert np.sqrt(np.mean((scores - expected) ** 2)) / expected.std() < 0.15
+    assert np.sqrt(np.mean((scores - expected) ** 2)) / expected.std() < 0.3
 
 
 def test_files_have_the_types_and_sizes_of_their_precision(content):
