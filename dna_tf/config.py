@@ -17,7 +17,7 @@ FEATURE_MODES = ("memory", "online")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
-_ANY = float("inf")
+_ANY = math.inf
 # (section, field, lowest, highest)
 _RANGES = (
     ("data", "rating_per_class", 1, _ANY),
@@ -286,6 +286,15 @@ def _check_range(config, section, field, lowest, highest):
     if not lowest <= value <= highest:
         expected = f"at least {lowest}" if highest == _ANY else f"in [{lowest}, {highest}]"
         raise ValueError(f"config.{section}.{field} must be {expected}. Received: {value!r}")
+
+
+def _check_weights(weights, space):
+    numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
+    if not numbers or len(weights) not in (0, len(space.blocks)):
+        raise ValueError(
+            f"config.search.weights must be () or {len(space.blocks)} finite numbers of at least "
+            f"0, one for each block of the space {space.name!r}. Received: {tuple(weights)}"
+        )
 
 
 def _check_choice(name, value, choices):
