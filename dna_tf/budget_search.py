@@ -15,6 +15,7 @@ from dna_tf import (
     search,
     search_space,
 )
+from dna_tf import workdir as workdirs
 
 FRONT_KIND = "dna_tf.front"
 
@@ -106,7 +107,9 @@ class _Problem:
             "space": self.space.name,
             "seed": self._config.seed,
             "weights": list(self._config.search.weights),
-            "config": config.config_fingerprint(self._config),
+            "config": config.config_fingerprint(
+                self._config, workdirs.sections_until("architectures")
+            ),
             "ratings": self.made_from,
         }
         return search.to_architecture(found, self.ratings, self.space, name, *self._network, origin)

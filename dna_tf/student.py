@@ -44,9 +44,7 @@ def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
     if dropout:
         x = keras.layers.Dropout(dropout, seed=seed, name="head_dropout")(x)
     start = keras.initializers.GlorotUniform(seed=seed)
-    x = keras.layers.Dense(
-        architecture.num_classes, kernel_initializer=start, name="classifier"
-    )(x)
+    x = keras.layers.Dense(architecture.num_classes, kernel_initializer=start, name="classifier")(x)
     return keras.Model(image, x, name=_model_name(architecture.name))
 
 

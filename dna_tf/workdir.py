@@ -149,13 +149,15 @@ def _held(workdir):
     return held
 
 
+def sections_until(folder):
+    """The sections of the config that what lies in a phase's folder depends on."""
+    last = [name for name, _ in _PHASES].index(folder)
+    return tuple(section for _, sections in _PHASES[: last + 1] for section in sections)
+
+
 def _used_sections(workdir):
-    used = set()
-    for number, (folder, _) in enumerate(_PHASES):
-        if (workdir.path / folder).exists():
-            for _, sections in _PHASES[: number + 1]:
-                used.update(sections)
-    return used
+    begun = [folder for folder, _ in _PHASES if (workdir.path / folder).exists()]
+    return {section for folder in begun for section in sections_until(folder)}
 
 
 def _at(plain, name):

@@ -240,3 +240,14 @@ def test_the_story_names_architectures_costs_and_files(run, capsys):
         assert f"{name}: rating {made.rating:.4f}" in story
         assert made.describe() in story
         assert str(workdir.architecture(name)) in story
+
+
+def test_a_later_phase_of_the_config_does_not_change_what_is_found(run):
+    """Another export or retraining leaves the architecture files as they are."""
+    workdir, config, _ = run
+    budget_search.search_budgets(workdir, config)
+    before = {path.name: path.read_bytes() for path in workdir.architectures.iterdir()}
+    config.export.least_agreement = 0.5
+    config.retrain.epochs += 1
+    budget_search.search_budgets(workdir, config)
+    assert {path.name: path.read_bytes() for path in workdir.architectures.iterdir()} == before
