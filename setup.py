@@ -25,10 +25,8 @@ REQUIREMENTS = [
 ]
 
 TEST_REQUIREMENTS = [
-    "hypothesis>=6.170,<7",
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
-    "ruff>=0.17,<0.18",
     "setuptools>=65",
 ]
 
@@ -60,7 +58,7 @@ setuptools.setup(
     packages=sorted(PACKAGES),
     package_dir=PACKAGES,
     install_requires=REQUIREMENTS,
-    extras_require={"test": TEST_REQUIREMENTS},
+    extras_require={"test": TEST_REQUIREMENTS, "lint": ["ruff>=0.17,<0.18"]},
     entry_points={
         "console_scripts": [
             f"{command} = dna_tf.tools.{module}:run" for command, module in COMMANDS.items()
