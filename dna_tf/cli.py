@@ -14,7 +14,7 @@ import traceback
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-# TensorFlow's C++ start-up lines would bury what the tools say.
+# Most of TensorFlow's C++ start-up lines; a few come before it reads this.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Warnings of TensorFlow about what is done here on purpose: one graph per op and cell,

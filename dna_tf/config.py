@@ -36,6 +36,7 @@ _RANGES = (
     ("rating", "batch_size", 1, _ANY),
     ("rating", "batches", 1, _ANY),
     ("rating", "calibration_images", 2, _ANY),
+    ("rating", "checkpoint_seconds", 0.0, _ANY),
     ("search", "control_tolerance", 0.0, 1.0),
     ("export", "calibration_images", 1, _ANY),
     ("export", "test_images", 1, _ANY),
@@ -108,6 +109,7 @@ def default_config():
     config.rating.batch_size = 50  # images
     config.rating.batches = 20  # at most; the rating split may hold fewer (DNA: about 20)
     config.rating.calibration_images = 128  # of training data, for batch norm (DNA: one batch)
+    config.rating.checkpoint_seconds = 2.0  # a killed run loses at most this much
 
     config.search = ml_collections.ConfigDict()
     config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each

@@ -320,8 +320,9 @@ def _check_range(source, labels, num_classes):
     if lowest < 0 or highest >= num_classes:
         raise ValueError(
             f"The labels of {source.name} must be in 0..{num_classes - 1} for {num_classes} "
-            f"classes. Found: {lowest}..{highest}. Set label_offset={lowest} if they start at "
-            f"{lowest}, or num_classes if there are more classes."
+            f"classes. Found: {lowest}..{highest}. "
+            + (f"Set label_offset={lowest} if they start at {lowest}, or " if lowest else "Set ")
+            + f"num_classes={highest - min(lowest, 0) + 1} if there are more classes."
         )
 
 

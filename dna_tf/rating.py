@@ -154,7 +154,8 @@ def rate(workdir, config):
             if len(known[place]) < space.num_paths(*place):
                 pairs = [(maps[cell.block], maps[cell.block + 1]) for maps in batches]
                 rater = CellRater(cell, calibration[cell.block], pairs)
-                save = _Saver(workdir, space, place, made_from, shown)
+                seconds = config.rating.checkpoint_seconds
+                save = _Saver(workdir, space, place, made_from, shown, seconds)
                 values = rater.all_paths(known[place], save)
                 save(values, at_once=True)
                 known[place] = np.array(values, np.float64)
@@ -164,7 +165,7 @@ def rate(workdir, config):
 class _Saver:
     """Writes the ratings of a cell every few seconds and shows the progress."""
 
-    def __init__(self, workdir, space, place, made_from, shown, every_seconds=2.0):
+    def __init__(self, workdir, space, place, made_from, shown, every_seconds):
         self._workdir, self._space, self._place = workdir, space, place
         self._made_from, self._shown, self._every_seconds = made_from, shown, every_seconds
         self._saved_at = time.monotonic()

@@ -65,5 +65,5 @@ def _make_long(config):
     for recipe in (config.teacher_training, config.retrain):
         recipe.epochs = 4
         recipe.batch_size = 32
-    for section in (config.teacher_training, config.supernet, config.retrain):
+    for section in (config.teacher_training, config.supernet, config.rating, config.retrain):
         section.checkpoint_seconds = 0.05
