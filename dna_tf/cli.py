@@ -211,9 +211,10 @@ def _config_file_text(error):
 def _guarded(main, extra):
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # TensorFlow's chatter about its own savers
-        python_logging.getLogger("tensorflow").addFilter(
-            lambda record: not any(text in record.getMessage() for text in _HARMLESS)
-        )
+        for logger in (python_logging.getLogger("tensorflow"), logging.get_absl_logger()):
+            logger.addFilter(
+                lambda record: not any(text in record.getMessage() for text in _HARMLESS)
+            )
     try:
         if extra:
             raise ValueError(f"Tools take flags only, such as --workdir=FOLDER. Received: {extra}")
