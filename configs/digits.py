@@ -5,9 +5,9 @@ architectures), three budgets, a control, three seeds each. It shows every part 
 pipeline on real data; digits are too easy to rank architectures by.
 
 Command: python -m tools.quickstart --workdir=runs/digits
-Hardware and cost: two CPU cores, a few minutes, under 3 GiB. No download.
-Expect: a teacher of 98 % or better, students of 97 to 99 % with about a tenth of its cost,
-and no clear difference between the searched student and the control.
+Hardware and cost: two CPU cores, six to seven minutes, under 2 GiB. No download.
+Result (seed 0): a teacher of 99.7 % and students of 98.5 to 98.9 % at a ninth to a fifth of its
+MACs; no difference between the searched student and the control that three seeds could show.
 """
 
 from dna_tf import config

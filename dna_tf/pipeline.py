@@ -24,9 +24,10 @@ def retrain_all(workdir, config):
         retrain.retrain(workdir, config, architecture_files.find(name, workdir))
 
 
-def export_chosen(workdir, config):
-    """Exports the student of the chosen budget."""
-    export.export_tflite(workdir, config, budget_search.chosen_names(config)[0])
+def export_all(workdir, config):
+    """Exports the first student of each budget and of the control."""
+    for name in budget_search.all_names(config):
+        export.export_tflite(workdir, config, name)
 
 
 def write_report(workdir, config):
@@ -42,6 +43,6 @@ PHASES = (
     ("rating", "how well does each path imitate its block", rating.rate),
     ("search", "the best architecture under each budget, and a control", search),
     ("retraining", "students from scratch, beside the control", retrain_all),
-    ("export", "TFLite files, checked against Keras", export_chosen),
+    ("export", "TFLite files, checked against Keras", export_all),
     ("report", "all of it on one page", write_report),
 )

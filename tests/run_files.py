@@ -5,8 +5,8 @@ import pathlib
 
 import keras
 
-# What says how long work took or when a file was made.
-_TIMES = {"dna_tf.student": ("seconds",), "dna_tf.export": ("student",)}
+# What says how long work took.
+_TIMES = {"dna_tf.student": ("seconds",)}
 
 
 def results(folder):
