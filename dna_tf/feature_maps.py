@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import data, distill, features, mbconv, rating, search_space, supernet, teacher_training
+from dna_tf import data, distill, features, rating, search_space, teacher_training
 
 
 def imitated_maps(workdir, config, arch, num_images=2):
@@ -32,26 +32,15 @@ def imitated_maps(workdir, config, arch, num_images=2):
     rgb = drawn if drawn.shape[-1] == 3 else np.repeat(drawn, 3, axis=-1)
     rows = []
     for b, block in enumerate(arch.blocks):
-        imitated = _run_path(cells[b, block.cell], block.path, calibration[b], maps[b])
+        rater = rating.CellRater(cells[b, block.cell], calibration[b], [(maps[b], maps[b + 1])])
         rows.append(
             {
                 "block": b + 1,
                 "layer": teacher.cuts[b],
                 "rating": block.rating,
                 "teacher": np.asarray(maps[b + 1]),
-                "student": np.asarray(imitated),
+                "student": np.asarray(rater.outputs(block.path)[0]),
                 "images": rgb,
             }
         )
     return rows
-
-
-def _run_path(cell, path, calibration, x):
-    """Runs a path with batch norm calibrated, as rating does."""
-    if cell.rescale:
-        calibration, x = supernet.rescale(calibration), supernet.rescale(x)
-    for unit, op in enumerate([0] * cell.fixed_units + list(path)):
-        spec, row = cell.units[unit][op], cell.rows[unit].value[op]
-        calibration, statistics = mbconv.compiled(spec, "calibrate")(calibration, row)
-        x = mbconv.compiled(spec, "rate")(x, row, statistics)
-    return x

@@ -92,10 +92,14 @@ class CellRater:
 
     def path(self, path):
         """Rates one path by itself: the slow way, to hold `all_paths` against."""
+        return self._rate(self.outputs(path))
+
+    def outputs(self, path):
+        """The maps of one path, batch norm calibrated: a tensor for each batch."""
         carried = self._start
         for unit, op in enumerate([0] * self._cell.fixed_units + list(path)):
             carried = self._run(unit, op, *carried)
-        return self._rate(carried[1])
+        return carried[1]
 
     def _walk(self, layer, first, carried, values, on_rated):
         """Rates the paths below a node; `first` is the index of the first of them."""

@@ -1,5 +1,6 @@
 """What every source of labelled images can do, and how broken images get their names."""
 
+import abc
 import contextlib
 
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow as tf
 from dna_tf import files, progress
 
 
-class Source:
+class Source(abc.ABC):
     """Labelled images in a fixed order; the kinds of sources derive from it.
 
     Attributes:
@@ -30,9 +31,9 @@ class Source:
         """The number of images."""
         return len(self.labels())
 
+    @abc.abstractmethod
     def labels(self):
         """Returns the labels, np.int64 `(num_examples,)`, in the order of the source."""
-        raise NotImplementedError
 
     def fingerprint(self):
         """Returns 16 hexadecimal digits that change with the content; reads no images."""
@@ -40,13 +41,13 @@ class Source:
             self._fingerprint = files.fingerprint(self._identity())
         return self._fingerprint
 
+    @abc.abstractmethod
     def decode(self, raw):
         """Graph function from the second item of `records` to an image.
 
         Returns:
             uint8 or float tensor `(height, width, channels)` in 0..255, 1 or 3 channels.
         """
-        raise NotImplementedError
 
     def records(self, indices=None):
         """Returns a dataset of (int64 index, raw image not yet decoded).
@@ -74,7 +75,7 @@ class Source:
             deterministic=True,
         )
 
-    def check(self):
+    def check(self):  # noqa: B027 (nothing to do is the usual case)
         """Checks what takes longer than opening; nothing for most kinds.
 
         Raises:
@@ -86,13 +87,13 @@ class Source:
         for position in refused(self.records().map(lambda index, raw: raw), self.decode):
             yield f"image {position} of {self.name}"
 
+    @abc.abstractmethod
     def _identity(self):
         """Returns what tells the source from others: bytes, or what JSON can hold."""
-        raise NotImplementedError
 
     def _raw(self):
         """Returns a dataset of all raw images; sources without random access have it."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is read through its own records().")
 
 
 def refused(raws, decode, label="", total=0):
