@@ -14,6 +14,7 @@ from dna_tf import checks, files, limits, search_space
 OPTIMIZERS = ("adamw", "rmsprop", "sgd")
 SCHEDULES = ("cosine", "constant")
 FEATURE_MODES = ("memory", "online")
+PREPROCESSING = ("none", "zero_one", "minus_one_one", "caffe", "torch")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
@@ -21,7 +22,7 @@ _ANY = math.inf
 # (section, field, lowest, highest)
 _RANGES = (
     ("data", "rating_per_class", 1, _ANY),
-    ("data", "image_size", 8, _ANY),
+    ("data", "image_size", 0, _ANY),
     ("data", "num_classes", 0, _ANY),
     ("data", "shuffle_buffer", 1, _ANY),
     ("data", "test_fraction", 0.01, 0.9),
@@ -73,7 +74,7 @@ def default_config():
     config.data.test_source = ""  # another source; "" takes the source's own or holds out
     config.data.test_fraction = 0.2  # of each class, when the source has no test split
     config.data.rating_per_class = 20  # images of each class taken out of training (DNA: 50)
-    config.data.image_size = 32  # height and width in pixels
+    config.data.image_size = 32  # height and width in pixels; 0 takes the space's
     config.data.channels = 3  # 3 (RGB) or 1 (grey)
     config.data.num_classes = 0  # 0 counts them in the data
     config.data.image_feature = "image"  # tfrecord: name of the encoded image
@@ -86,9 +87,13 @@ def default_config():
     config.data.shuffle_buffer = 10_000  # images, for data that does not fit in memory
 
     config.teacher = ml_collections.ConfigDict()
-    config.teacher.model = "residual_cnn"  # residual_cnn | efficientnet_b0..b7 | a .keras file
-    config.teacher.weights = ""  # efficientnet: "imagenet" or a weights file; "" trains
-    config.teacher.cuts = ("stage1_out", "stage2_out", "stage3_out")  # last layer of each block
+    # residual_cnn, a model of keras.applications (teacher_zoo.NAMES), or a .keras file
+    config.teacher.model = "residual_cnn"
+    config.teacher.weights = ""  # models by name: "imagenet" or a weights file; "" trains
+    # Last layer of each block; () takes the paper's for EfficientNet, proposed ones for others.
+    config.teacher.cuts = ("stage1_out", "stage2_out", "stage3_out")
+    config.teacher.preprocessing = "none"  # what a .keras file expects; none: 0..255 as they are
+    config.teacher.modules = ()  # imported before a .keras file, to register custom layers
 
     config.teacher_training = _recipe(epochs=15, learning_rate=3e-3)
 
@@ -160,6 +165,12 @@ def check_config(config):
     for section, field, lowest, highest in _RANGES:
         _check_range(config, section, field, lowest, highest)
     _check_choice("data.channels", config.data.channels, (1, 3))
+    if 0 < config.data.image_size < 8:
+        raise ValueError(
+            "config.data.image_size must be at least 8, or 0 for the size of the space. "
+            f"Received: {config.data.image_size}"
+        )
+    _check_choice("teacher.preprocessing", config.teacher.preprocessing, PREPROCESSING)
     _check_choice("supernet.features", config.supernet.features, FEATURE_MODES)
     for section in ("teacher_training", "retrain"):
         _check_choice(f"{section}.optimizer", config[section].optimizer, OPTIMIZERS)
@@ -178,6 +189,15 @@ def check_config(config):
             "config.search.chosen must be the index of one of config.search.budgets. Received: "
             f"chosen={config.search.chosen}, budgets={tuple(config.search.budgets)}"
         )
+
+
+def with_image_size(config):
+    """Returns the config with the space's image size where it asks for that with 0."""
+    if config.data.image_size:
+        return config
+    made = config.copy_and_resolve_references()
+    made.data.image_size = search_space.space_of(config).image_size
+    return made
 
 
 def check_field(name):

@@ -62,9 +62,11 @@ def spec_costs(spec, size):
 
 def stem_costs(frame, image_size, channels):
     """All costs of the stem."""
-    conv, mbconv = mbconv_spec.stem_specs(frame, channels)
-    size = stem_output_size(frame, image_size)
-    return _add(spec_costs(conv, image_size), spec_costs(mbconv, size))
+    conv, *layers = mbconv_spec.stem_specs(frame, channels)
+    total = spec_costs(conv, image_size)
+    for spec in layers:
+        total = _add(total, spec_costs(spec, stem_output_size(frame, image_size)))
+    return total
 
 
 def stem_output_size(frame, image_size):

@@ -78,10 +78,10 @@ def block_rows(architecture):
     """
     frame = architecture.frame
     image, channels = architecture.image_size, architecture.channels
-    conv, mbconv = mbconv_spec.stem_specs(frame, channels)
+    conv, *stem = mbconv_spec.stem_specs(frame, channels)
     size, width = cost.stem_output_size(frame, image), frame.stem_output_width
     costs = cost.stem_costs(frame, image, channels)
-    layers = (_conv_layer("conv3", conv), _mbconv_layer(mbconv, size))
+    layers = (_conv_layer("conv3", conv), *(_mbconv_layer(spec, size) for spec in stem))
     rows = [BlockRow(0, "stem", size, width, layers, costs["params"], costs["macs"])]
     for number, block in enumerate(architecture.blocks, 1):
         widths = [block.width] * len(block.ops)

@@ -30,9 +30,9 @@ def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
     Returns:
         A Keras tensor `(batch, height / stride, width / stride, spec.out_width)`.
     """
-    layers, shapes, inputs = keras.layers, spec.weights(), x
+    layers, inputs = keras.layers, x
     if spec.expand > 1:
-        x = _conv(spec.expanded_width, 1, 1, f"{name}_expand", seed, spec.activation)(x)
+        x = _conv(x, spec, spec.expanded_width, f"{name}_expand", seed, spec.activation)
     x = layers.DepthwiseConv2D(
         spec.kernel,
         spec.stride,
@@ -41,7 +41,7 @@ def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
         depthwise_initializer=_normal(spec.kernel, spec.expanded_width, f"{name}_dw", seed),
         name=f"{name}_dw_conv",
     )(x)
-    x = _norm_and_activation(f"{name}_dw", spec.activation)(x)
+    x = _norm_and_activation(x, spec, f"{name}_dw", spec.activation)
     if spec.se_width:
         squeezed = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
         for part, width in (("reduce", spec.se_width), ("expand", spec.expanded_width)):
@@ -53,7 +53,7 @@ def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
                 name=f"{name}_se_{part}",
             )(squeezed)
         x = layers.Multiply(name=f"{name}_se_scale")([x, squeezed])
-    x = _conv(shapes["project_conv_kernel"][-1], 1, 1, f"{name}_project", seed, None)(x)
+    x = _conv(x, spec, spec.out_width, f"{name}_project", seed, None)
     if spec.has_residual:
         if drop_connect:
             x = layers.Dropout(
@@ -68,11 +68,12 @@ def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
 
 def apply_conv_layers(x, spec, name, seed=0):
     """Applies a `mbconv_spec.ConvSpec` as Keras layers: convolution, batch norm, activation."""
-    return _conv(spec.out_width, spec.kernel, spec.stride, name, seed, spec.activation)(x)
+    size = (spec.kernel, spec.stride)
+    return _conv(x, spec, spec.out_width, name, seed, spec.activation, *size)
 
 
-def _conv(width, kernel, stride, name, seed, activation):
-    conv = keras.layers.Conv2D(
+def _conv(x, spec, width, name, seed, activation, kernel=1, stride=1):
+    x = keras.layers.Conv2D(
         width,
         kernel,
         stride,
@@ -80,21 +81,17 @@ def _conv(width, kernel, stride, name, seed, activation):
         use_bias=False,
         kernel_initializer=_normal(kernel, width, name, seed),
         name=f"{name}_conv",
-    )
-    after = _norm_and_activation(name, activation)
-    return lambda x: after(conv(x))
+    )(x)
+    return _norm_and_activation(x, spec, name, activation)
 
 
-def _norm_and_activation(name, activation):
-    norm = keras.layers.BatchNormalization(
-        momentum=mbconv_spec.BATCH_NORM_MOMENTUM,
-        epsilon=mbconv_spec.BATCH_NORM_EPSILON,
-        name=f"{name}_bn",
-    )
+def _norm_and_activation(x, spec, name, activation):
+    x = keras.layers.BatchNormalization(
+        momentum=spec.norm_momentum, epsilon=spec.norm_epsilon, name=f"{name}_bn"
+    )(x)
     if activation is None:
-        return norm
-    act = keras.layers.Activation(activation, name=f"{name}_{activation}")
-    return lambda x: act(norm(x))
+        return x
+    return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
 
 
 def _normal(kernel, width, name, seed):
@@ -174,7 +171,8 @@ def run(x, row, spec, statistics=None):
 
     def norm(y, part):
         given = None if statistics is None else statistics[len(used)]
-        y, moments = _batch_norm(y, weights[f"{part}bn_gamma"], weights[f"{part}bn_beta"], given)
+        gamma, beta = weights[f"{part}bn_gamma"], weights[f"{part}bn_beta"]
+        y, moments = _batch_norm(y, gamma, beta, spec.norm_epsilon, given)
         used.append(moments)
         return y
 
@@ -197,8 +195,7 @@ def run(x, row, spec, statistics=None):
     return (x + y if spec.has_residual else y), used
 
 
-def _batch_norm(y, gamma, beta, given):
-    epsilon = mbconv_spec.BATCH_NORM_EPSILON
+def _batch_norm(y, gamma, beta, epsilon, given):
     if given is not None:
         mean, variance = given
         y, *_ = tf.compat.v1.nn.fused_batch_norm(

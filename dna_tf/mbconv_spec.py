@@ -9,10 +9,7 @@ them against what Keras counts.
 import dataclasses
 import math
 
-# Batch norm of the authors' students: PyTorch's momentum 0.1 for new statistics
-# is 0.9 for old ones in Keras.
-BATCH_NORM_EPSILON = 1e-5
-BATCH_NORM_MOMENTUM = 0.9
+from dna_tf import search_space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +22,8 @@ class ConvSpec:
         out_width: output channels.
         stride: stride in both directions.
         activation: `"swish"` or `"relu6"`.
+        norm_epsilon: as `search_space.Frame` has it.
+        norm_momentum: likewise.
     """
 
     kernel: int
@@ -32,6 +31,8 @@ class ConvSpec:
     out_width: int
     stride: int
     activation: str
+    norm_epsilon: float = 1e-5
+    norm_momentum: float = 0.9
 
     def weights(self):
         """Shapes of the trainable weights by name, in packing order."""
@@ -74,6 +75,8 @@ class MBConvSpec:
         stride: stride of the depthwise convolution.
         activation: `"swish"` or `"relu6"`.
         se_ratio: width of SE over `in_width` (not over the expanded width); 0 for no SE.
+        norm_epsilon: as `search_space.Frame` has it.
+        norm_momentum: likewise.
 
     Source: DNA 4.1 and the authors' code.
     """
@@ -85,6 +88,8 @@ class MBConvSpec:
     stride: int
     activation: str = "swish"
     se_ratio: float = 0.25
+    norm_epsilon: float = 1e-5
+    norm_momentum: float = 0.9
 
     @property
     def expanded_width(self):
@@ -164,20 +169,20 @@ def _num_params(shapes):
 
 
 def stem_specs(frame, channels):
-    """The two parts of a stem: its convolution and its MBConv without expansion.
+    """The parts of a stem: its convolution and its MBConvs without expansion.
 
     Args:
         frame: a `search_space.Frame`.
         channels: channels of the image.
 
     Returns:
-        `(ConvSpec, MBConvSpec)`.
+        A list: a `ConvSpec`, then one `MBConvSpec` for each of `stem_layers`.
     """
-    conv = ConvSpec(3, channels, frame.stem_width, frame.stem_stride, frame.activation)
-    mbconv = MBConvSpec(
-        3, 1, frame.stem_width, frame.stem_output_width, 1, frame.activation, frame.se_ratio
-    )
-    return conv, mbconv
+    norm = (frame.norm_epsilon, frame.norm_momentum)
+    conv = ConvSpec(3, channels, frame.stem_width, frame.stem_stride, frame.activation, *norm)
+    ops = [search_space.Op(3, 1)] * frame.stem_layers
+    widths = [frame.stem_output_width] * frame.stem_layers
+    return [conv, *layer_specs(frame, ops, frame.stem_width, widths, stride=1)]
 
 
 def layer_specs(frame, ops, in_width, out_widths, stride):
@@ -197,7 +202,15 @@ def layer_specs(frame, ops, in_width, out_widths, stride):
     for op, out_width in zip(ops, out_widths, strict=True):
         specs.append(
             MBConvSpec(
-                op.kernel, op.expand, in_width, out_width, stride, frame.activation, frame.se_ratio
+                op.kernel,
+                op.expand,
+                in_width,
+                out_width,
+                stride,
+                frame.activation,
+                frame.se_ratio,
+                frame.norm_epsilon,
+                frame.norm_momentum,
             )
         )
         in_width, stride = out_width, 1
@@ -206,4 +219,5 @@ def layer_specs(frame, ops, in_width, out_widths, stride):
 
 def head_spec(frame, in_width):
     """The 1x1 convolution of the head."""
-    return ConvSpec(1, in_width, frame.head_width, 1, frame.activation)
+    norm = (frame.norm_epsilon, frame.norm_momentum)
+    return ConvSpec(1, in_width, frame.head_width, 1, frame.activation, *norm)

@@ -84,7 +84,7 @@ class Frame:
     """What all students of a space share around and inside their blocks.
 
     The stem is a 3x3 convolution with `stem_stride` to `stem_width`, batch norm
-    and activation, then an MBConv without expansion (3x3, stride 1) to
+    and activation, then `stem_layers` MBConvs without expansion (3x3, stride 1) to
     `stem_output_width`. The head is a 1x1 convolution to `head_width`, batch norm,
     activation, mean over the image, dropout and the classifier.
 
@@ -95,6 +95,10 @@ class Frame:
         head_width: channels before the classifier.
         activation: `"swish"` or `"relu6"`.
         se_ratio: squeeze-and-excitation width over the layer's input width; 0 for none.
+        norm_epsilon: added to the variance by every batch norm.
+        norm_momentum: how much of its old moving statistics a batch norm keeps in a
+            training step. PyTorch's momentum 0.1, the authors', is 0.9 here.
+        stem_layers: MBConvs of the stem; 1 but in scaled networks.
 
     Source: DNA Table 1 and the authors' code.
     """
@@ -105,10 +109,14 @@ class Frame:
     head_width: int = 1280
     activation: str = "swish"
     se_ratio: float = 0.25
+    norm_epsilon: float = 1e-5
+    norm_momentum: float = 0.9
+    stem_layers: int = 1
 
     def __post_init__(self):
         checks.check_whole("stem_width", self.stem_width, 1)
         checks.check_whole("stem_output_width", self.stem_output_width, 1)
+        checks.check_whole("stem_layers", self.stem_layers, 1)
         checks.check_whole("head_width", self.head_width, 1)
         checks.check_whole("stem_stride", self.stem_stride, 1)
         if self.stem_stride not in (1, 2):
@@ -119,6 +127,10 @@ class Frame:
             )
         if not isinstance(self.se_ratio, int | float) or not 0 <= self.se_ratio <= 1:
             raise ValueError(f"se_ratio must lie in [0, 1]. Received: {self.se_ratio!r}")
+        for name, highest in (("norm_epsilon", 0.1), ("norm_momentum", 0.9999)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 1e-8 <= value <= highest:
+                raise ValueError(f"{name} must lie in [1e-08, {highest}]. Received: {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,13 +141,16 @@ class SearchSpace:
         name: how the space is called in files and reports.
         ops: the ops of every layer, in the order that paths index.
         blocks: the blocks, first to last.
-        frame: stem, head, activation and squeeze-and-excitation.
+        frame: stem, head, activation, norm and squeeze-and-excitation.
+        image_size: height and width in pixels of the images that the space is made for;
+            a config may ask for another size.
     """
 
     name: str
     ops: tuple[Op, ...]
     blocks: tuple[Block, ...]
     frame: Frame = Frame()
+    image_size: int = 224
 
     def __post_init__(self):
         if not self.ops:
@@ -145,6 +160,7 @@ class SearchSpace:
             raise ValueError(f"The ops of a search space must differ. Received: ops={names}")
         if not self.blocks:
             raise ValueError("A search space needs at least one block. Received: blocks=()")
+        checks.check_whole("image_size", self.image_size, 1)
 
     def num_paths(self, block, cell):
         """The number of paths of one cell (both indices start at 0)."""
@@ -188,6 +204,7 @@ class SearchSpace:
                 for block in self.blocks
             ],
             "frame": dataclasses.asdict(self.frame),
+            "image_size": self.image_size,
         }
 
     @classmethod
@@ -197,13 +214,13 @@ class SearchSpace:
         Args:
             data: a dict with `name`, `ops` (such as `["k3e6", "k5e6"]`), `blocks`
                 (each `{"stride": 2, "cells": [[layers, width], ...]}`) and,
-                optionally, `frame` (fields of `Frame`).
+                optionally, `frame` (fields of `Frame`) and `image_size`.
 
         Raises:
             ValueError: a part is missing, unknown or out of range; the message
                 names it.
         """
-        data = checks.check_keys("search space", data, ("name", "ops", "blocks"), ("frame",))
+        data = checks.check_keys("search space", data, ("name", "ops", "blocks"), ("frame", "image_size"))
         blocks = []
         for number, block in enumerate(checks.check_sequence("blocks", data["blocks"]), 1):
             block = checks.check_keys(f"block {number}", block, ("stride", "cells"))
@@ -219,7 +236,7 @@ class SearchSpace:
         known = [field.name for field in dataclasses.fields(Frame)]
         frame = Frame(**checks.check_keys("frame", data.get("frame", {}), (), known))
         ops = tuple(Op.parse(name) for name in checks.check_sequence("ops", data["ops"]))
-        return cls(str(data["name"]), ops, tuple(blocks), frame)
+        return cls(str(data["name"]), ops, tuple(blocks), frame, data.get("image_size", 224))
 
 
 # The order of DNA's authors: expansion 6 first, kernels ascending.
@@ -255,7 +272,7 @@ PRESETS = {
     for space in (
         SearchSpace("dna", _SIX_OPS, _DNA_BLOCKS),
         SearchSpace("dna_four_ops", _FOUR_OPS, _DNA_BLOCKS),
-        SearchSpace("digits", _FOUR_OPS, _DIGITS_BLOCKS, _DIGITS_FRAME),
+        SearchSpace("digits", _FOUR_OPS, _DIGITS_BLOCKS, _DIGITS_FRAME, image_size=32),
     )
 }
 

@@ -26,9 +26,10 @@ def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
     size = architecture.image_size
     image = keras.Input((size, size, architecture.channels), name="image")
     x = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, name="rescale")(image)
-    conv, stem = mbconv_spec.stem_specs(frame, architecture.channels)
+    conv, *layers = mbconv_spec.stem_specs(frame, architecture.channels)
     x = mbconv.apply_conv_layers(x, conv, "stem", seed)
-    x = mbconv.apply_layers(x, stem, "stem_mbconv", 0.0, seed)
+    for n, spec in enumerate(layers, 1):
+        x = mbconv.apply_layers(x, spec, f"stem_mbconv{n if n > 1 else ''}", 0.0, seed)
     num_layers = sum(len(block.ops) for block in architecture.blocks)
     width, depth = frame.stem_output_width, 0
     for b, block in enumerate(architecture.blocks, 1):

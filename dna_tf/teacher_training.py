@@ -107,4 +107,5 @@ def load_teacher(workdir, config):
             f"The weights in {workdir.teacher / 'model.keras'} are not those that "
             "result.json beside it describes. Delete the teacher's folder and train it again."
         )
-    return teacher.cut_teacher(model, config.teacher.cuts, tuple(result["image_shape"]))
+    cuts = [cut["layer"] for cut in result["cuts"]]
+    return teacher.cut_teacher(model, cuts, tuple(result["image_shape"]))

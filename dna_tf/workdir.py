@@ -118,6 +118,7 @@ def open_workdir(path, config=None):
         except ValueError as error:
             raise ValueError(f"The config in {workdir.config} cannot be used. {error}") from error
     configs.check_config(config)
+    config = configs.with_image_size(config)
     plain = configs.to_plain(config)
     if workdir.config.exists():
         held = _held(workdir)

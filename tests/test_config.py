@@ -148,7 +148,8 @@ def test_from_plain_names_keys_and_types(change, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data__image_size": 4}, r"config\.data\.image_size must be at least 8\. Received: 4"),
+        ({"data__image_size": 4}, r"image_size must be at least 8, or 0 .*Received: 4"),
+        ({"teacher__preprocessing": "tf"}, r"config\.teacher\.preprocessing must be one of"),
         ({"data__channels": 4}, r"config\.data\.channels must be one of \[1, 3\].*Received: 4"),
         ({"data__shift": 0.6}, r"config\.data\.shift must be in \[0\.0, 0\.5\]\. Received: 0\.6"),
         ({"data__shift": float("nan")}, r"config\.data\.shift must be in .*Received: nan"),
@@ -179,3 +180,13 @@ def test_from_plain_names_keys_and_types(change, message):
 def test_check_config_names_ranges_and_choices(changes, message):
     with pytest.raises(ValueError, match=message):
         config.check_config(_changed(**changes))
+
+
+def test_image_size_zero_is_that_of_the_space():
+    made = _changed(data__image_size=0, space="dna")
+    assert config.with_image_size(made).data.image_size == 224
+    assert made.data.image_size == 0  # the given one is not changed
+    with made.unlocked():
+        made.space = dict(OWN_SPACE, image_size=40)
+    assert config.with_image_size(made).data.image_size == 40
+    assert config.with_image_size(_changed(data__image_size=64)).data.image_size == 64

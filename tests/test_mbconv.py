@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dna_tf import mbconv
-from dna_tf.mbconv_spec import BATCH_NORM_EPSILON, ConvSpec, MBConvSpec
+from dna_tf.mbconv_spec import ConvSpec, MBConvSpec
 
 # kernel, expand, in, out, stride, activation, se_ratio: every value with several others.
 SPECS = [
@@ -118,7 +118,7 @@ def _numpy_run(x, row, spec):
         variance = ((y - mean) ** 2).mean(axis=(0, 1, 2))  # of the population
         used.append((mean, variance))
         gamma, beta = weights[f"{part}bn_gamma"], weights[f"{part}bn_beta"]
-        return gamma * (y - mean) / np.sqrt(variance + BATCH_NORM_EPSILON) + beta
+        return gamma * (y - mean) / np.sqrt(variance + 1e-5) + beta
 
     x = x.astype(np.float64)
     if isinstance(spec, ConvSpec):
