@@ -220,7 +220,8 @@ class SearchSpace:
             ValueError: a part is missing, unknown or out of range; the message
                 names it.
         """
-        data = checks.check_keys("search space", data, ("name", "ops", "blocks"), ("frame", "image_size"))
+        needed, optional = ("name", "ops", "blocks"), ("frame", "image_size")
+        data = checks.check_keys("search space", data, needed, optional)
         blocks = []
         for number, block in enumerate(checks.check_sequence("blocks", data["blocks"]), 1):
             block = checks.check_keys(f"block {number}", block, ("stride", "cells"))
