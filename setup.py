@@ -36,10 +36,13 @@ COMMANDS = {
     "dna-train-supernet": "train_supernet",
     "dna-rate": "rate",
     "dna-search": "search",
+    "dna-scale": "scale",
     "dna-retrain": "retrain",
     "dna-evaluate": "evaluate",
     "dna-export-tflite": "export_tflite",
     "dna-summary": "summary",
+    "dna-space": "space",
+    "dna-teacher": "teacher",
     "dna-quickstart": "quickstart",
 }
 
@@ -58,7 +61,10 @@ setuptools.setup(
     packages=sorted(PACKAGES),
     package_dir=PACKAGES,
     install_requires=REQUIREMENTS,
-    extras_require={"test": TEST_REQUIREMENTS, "lint": ["ruff>=0.17,<0.18"]},
+    extras_require={
+        "test": TEST_REQUIREMENTS,
+        "lint": ["ruff>=0.17,<0.18"],
+    },
     entry_points={
         "console_scripts": [
             f"{command} = dna_tf.tools.{module}:run" for command, module in COMMANDS.items()

@@ -81,8 +81,27 @@ class Architecture:
             raise ValueError("An architecture needs at least one block. Received: blocks=()")
         for name in ("image_size", "channels", "num_classes"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number above 0. Received: {value!r}")
+
+    def adapted(self, num_classes=None, image_size=None, channels=None):
+        """The same network for other data; name, ratings and origin stay.
+
+        Args:
+            num_classes: outputs of the classifier; `None` keeps the number.
+            image_size: height and width of the image in pixels; `None` keeps it.
+            channels: channels of the image; `None` keeps them.
+
+        Returns:
+            An `Architecture`. Its costs are counted for the new sizes, so limits that its
+            origin tells of may not hold.
+
+        Raises:
+            ValueError: a number is no whole number above 0.
+        """
+        given = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(self, **changes)
 
     def costs(self):
         """Trainable `params`, `macs` and `authors_flops`, counted from shapes."""
@@ -169,9 +188,12 @@ def _block_from_dict(data, number):
     data = checks.check_keys(f"block {number} of the architecture", data, keys)
     if not isinstance(data["ops"], list) or not isinstance(data["path"], list | None):
         raise ValueError(f"The ops and the path of block {number} must be lists.")
-    ops = tuple(search_space.Op.parse(name) for name in data["ops"])
     path = None if data["path"] is None else tuple(data["path"])
-    return BlockChoice(**{**data, "ops": ops, "path": path})
+    try:
+        ops = tuple(search_space.Op.parse(name) for name in data["ops"])
+        return BlockChoice(**{**data, "ops": ops, "path": path})
+    except ValueError as error:
+        raise ValueError(f"Block {number} of the architecture: {error}") from None
 
 
 def save(architecture, path):

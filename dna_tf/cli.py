@@ -98,8 +98,9 @@ def whole_number(flag, text):
 
 
 def next_command(tool, workdir, *arguments):
-    """Prints the command that comes next."""
-    words = " ".join([f"python -m tools.{tool}", f"--workdir={workdir}", *arguments])
+    """Prints the command that comes next; without `--workdir` when `workdir` is `None`."""
+    of_run = [] if workdir is None else [f"--workdir={workdir}"]
+    words = " ".join([f"python -m tools.{tool}", *of_run, *arguments])
     print(f"Next: {words}", flush=True)
 
 

@@ -9,12 +9,11 @@ import math
 
 import ml_collections
 
-from dna_tf import checks, files, limits, search_space
+from dna_tf import checks, files, limits, search_space, teacher_names
 
 OPTIMIZERS = ("adamw", "rmsprop", "sgd")
 SCHEDULES = ("cosine", "constant")
 FEATURE_MODES = ("memory", "online")
-PREPROCESSING = ("none", "zero_one", "minus_one_one", "caffe", "torch")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
@@ -170,7 +169,9 @@ def check_config(config):
             "config.data.image_size must be at least 8, or 0 for the size of the space. "
             f"Received: {config.data.image_size}"
         )
-    _check_choice("teacher.preprocessing", config.teacher.preprocessing, PREPROCESSING)
+    _check_choice(
+        "teacher.preprocessing", config.teacher.preprocessing, teacher_names.PREPROCESSING_KINDS
+    )
     _check_choice("supernet.features", config.supernet.features, FEATURE_MODES)
     for section in ("teacher_training", "retrain"):
         _check_choice(f"{section}.optimizer", config[section].optimizer, OPTIMIZERS)

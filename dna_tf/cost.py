@@ -108,6 +108,33 @@ class CostTable:
     stem: dict
     heads: dict
 
+    def costs_of(self, space, choices):
+        """All costs of one architecture, added up from the table.
+
+        Args:
+            space: the `search_space.SearchSpace` that the table was counted for.
+            choices: for each block `(cell, path)`: the cell's index from 0 and one op
+                index per layer.
+
+        Returns:
+            A dict from each name of `COSTS` to an int, the same as `network_costs`.
+
+        Raises:
+            ValueError: `choices` are not one cell and path of the space for each block.
+        """
+        if len(choices) != len(space.blocks):
+            raise ValueError(
+                f"The space {space.name!r} has {len(space.blocks)} blocks, and each needs one "
+                f"(cell, path). Received: {len(choices)}"
+            )
+        total, width = dict(self.stem), space.frame.stem_output_width
+        for b, (cell, path) in enumerate(choices):
+            row = space.path_index(b, cell, path)
+            for name, of_paths in self.paths[b, cell, width].items():
+                total[name] += int(of_paths[row])
+            width = space.blocks[b].cells[cell].width
+        return _add(total, self.heads[width])
+
 
 def cost_table(space, image_size, channels, num_classes):
     """Counts the costs of all paths of a search space.

@@ -10,75 +10,21 @@ import io
 import zipfile
 
 import numpy as np
-import tensorflow as tf
 
 from dna_tf import (
+    cell_trainer,
     data,
     determinism,
     features,
     files,
     loop,
     progress,
-    row_adam,
     search_space,
     supernet,
     teacher_training,
 )
 
 KIND = "dna_tf.supernet"
-
-
-class CellTrainer:
-    """Trains one cell: draws a path, takes one step of lazy Adam on its ops.
-
-    Args:
-        cell: a `supernet.Cell`.
-        seed: seeds the draws.
-    """
-
-    def __init__(self, cell, seed):
-        self.cell = cell
-        self._seed = seed
-        self._packed = [rows.value for rows in cell.rows]
-        self.optimizer = row_adam.RowAdam(self._packed)
-        self._step = tf.function(self._train_step)
-
-    @property
-    def variables(self):
-        """All variables that training changes, in a fixed order."""
-        return [*self._packed, *self.optimizer.variables]
-
-    def step(self, x, target, number, learning_rate):
-        """Trains one step and returns the loss before it, a scalar tensor.
-
-        Args:
-            x: what the block reads, `(batch, height, width, channels)`.
-            target: the teacher's map `(batch, height, width, channels)`.
-            number: the step's number, from 0; with the seed it determines the path.
-            learning_rate: a float.
-        """
-        path = supernet.draw_path(
-            self._seed,
-            number,
-            self.cell.block,
-            self.cell.cell,
-            self.cell.layers,
-            self.cell.num_ops,
-        )
-        return self._step(x, target, path, tf.constant(learning_rate, tf.float32))
-
-    def _train_step(self, x, target, path, learning_rate):
-        rows = self.cell.gather_rows(path)
-        with tf.GradientTape() as tape:
-            tape.watch(rows)
-            # DNA eq. 7: the mean over all elements of the squared difference.
-            imitated = self.cell.run_rows(x, path, rows)
-            loss = tf.reduce_mean(tf.math.squared_difference(imitated, target))
-        gradients = tape.gradient(loss, rows)
-        ops = self.cell.units_of(path)
-        for index, (op, row, gradient) in enumerate(zip(ops, rows, gradients, strict=True)):
-            self.optimizer.update(index, op, row, gradient, learning_rate)
-        return loss
 
 
 def learning_rate(section, block, epoch):
@@ -115,10 +61,10 @@ def train_supernet(workdir, config):
     steps = images.steps_per_epoch(section.batch_size)
     with images.reading():
         batches = features.feature_batches(
-            section.features, teacher, images, section.batch_size, config.seed
+            section, teacher, images, config.seed, workdir.path / "features"
         )
     cells = supernet.build_cells(space, teacher.shapes, config.seed)
-    trainers = [CellTrainer(cell, config.seed) for cell in cells]
+    trainers = [cell_trainer.CellTrainer(cell, config.seed) for cell in cells]
 
     def step(batch, number):
         losses = {}

@@ -10,6 +10,7 @@ import functools
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dna_tf import determinism, mbconv_spec
@@ -124,6 +125,19 @@ def unpack(row, spec):
     return weights
 
 
+def kernel_mask(spec, size):
+    """Where the kernels of an op lie in its packed row: 1 there, 0 elsewhere.
+
+    Returns:
+        A uint8 array `(size,)`.
+    """
+    mask, start = np.zeros(size, np.uint8), 0
+    for name, shape in spec.weights().items():
+        mask[start : start + math.prod(shape)] = name.endswith("kernel")
+        start += math.prod(shape)
+    return mask
+
+
 def initial_row(spec, size, rng):
     """First weights of an op in a supernet, packed.
 
@@ -137,7 +151,7 @@ def initial_row(spec, size, rng):
 
     Source: the authors' code (PyTorch's default).
     """
-    row, start, fan_in = tf.zeros([size]).numpy(), 0, 1
+    row, start, fan_in = np.zeros(size, np.float32), 0, 1
     for name, shape in spec.weights().items():
         count = math.prod(shape)
         if name.endswith("kernel"):
@@ -152,27 +166,39 @@ def initial_row(spec, size, rng):
     return row
 
 
-def run(x, row, spec, statistics=None):
+def run(x, row, spec, statistics=None, groups=1):
     """Runs an op as a pure function of its input and its packed weights.
+
+    It computes in the type of `x`; batch norm's weights and statistics stay float32.
 
     Args:
         x: float tensor `(batch, height, width, spec.in_width)`.
-        row: packed weights `(row size,)`.
+        row: packed weights `(row size,)`, float32.
         spec: an `MBConvSpec` or `ConvSpec`.
         statistics: `(mean, variance)` for each batch norm in order, as an earlier call
             returned them; `None` uses those of this batch.
+        groups: into how many equal parts a batch is cut, each with statistics of its own.
 
     Returns:
         `(y, statistics)`: the output `(batch, height / stride, width / stride,
-        spec.out_width)` and the mean and population variance that each batch norm used.
+        spec.out_width)` and the mean and population variance that each batch norm used
+        (`None` with more than one group).
     """
-    weights, used = unpack(row, spec), []
+    float_weights, used = unpack(row, spec), []
+    weights = {name: tf.cast(weight, x.dtype) for name, weight in float_weights.items()}
     activate = _ACTIVATIONS[spec.activation]
 
     def norm(y, part):
         given = None if statistics is None else statistics[len(used)]
-        gamma, beta = weights[f"{part}bn_gamma"], weights[f"{part}bn_beta"]
-        y, moments = _batch_norm(y, gamma, beta, spec.norm_epsilon, given)
+        gamma, beta = float_weights[f"{part}bn_gamma"], float_weights[f"{part}bn_beta"]
+        if groups > 1:
+            parts = [
+                _batch_norm(part_of_y, gamma, beta, spec.norm_epsilon, None)[0]
+                for part_of_y in tf.split(y, groups)
+            ]
+            y, moments = tf.concat(parts, axis=0), None
+        else:
+            y, moments = _batch_norm(y, gamma, beta, spec.norm_epsilon, given)
         used.append(moments)
         return y
 
@@ -206,21 +232,22 @@ def _batch_norm(y, gamma, beta, epsilon, given):
     # rating calibrates for each path.
     y, mean, variance = tf.compat.v1.nn.fused_batch_norm(y, gamma, beta, epsilon=epsilon)
     # The op returns the variance of a sample; what it normalised with is the population's.
-    count = tf.cast(tf.size(y) // tf.size(mean), y.dtype)
+    count = tf.cast(tf.size(y) // tf.size(mean), mean.dtype)
     return y, (mean, variance * (count - 1.0) / count)
 
 
 @functools.cache
-def compiled(spec, mode):
+def compiled(spec, mode, groups=1):
     """The op as a `tf.function`, one for all layers that have the same spec.
 
     Args:
         spec: an `MBConvSpec` or `ConvSpec`.
         mode: `"train"`: `(x, row) -> y` with the batch's statistics; `"calibrate"`:
             `(x, row) -> (y, statistics)`; `"rate"`: `(x, row, statistics) -> y`.
+        groups: as for `run`, in mode `"train"`.
     """
     if mode == "train":
-        return tf.function(lambda x, row: run(x, row, spec)[0])
+        return tf.function(lambda x, row: run(x, row, spec, groups=groups)[0])
     if mode == "calibrate":
         return tf.function(lambda x, row: run(x, row, spec))
     return tf.function(lambda x, row, statistics: run(x, row, spec, statistics)[0])

@@ -25,21 +25,35 @@ def count_macs(model):
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             macs = count_macs(layer)
-        elif isinstance(layer, _COUNTED):
-            macs = _layer_macs(layer)
         else:
-            macs = None if any(len(w.shape) > 1 for w in layer.trainable_weights) else 0
+            macs = layer_macs(layer, layer.output.shape[1:] if is_counted(layer) else ())
         if macs is None:
             return None
         total += macs
     return total
 
 
-def _layer_macs(layer):
-    output = layer.output.shape[1:]
-    if None in output:
+def is_counted(layer):
+    """Whether multiply-accumulates of layers of this kind are known."""
+    return isinstance(layer, _COUNTED)
+
+
+def layer_macs(layer, output_shape):
+    """Counts multiply-accumulates of one call of a layer for one image.
+
+    Args:
+        layer: a `keras.Layer` that is no model, or a `keras.Operation`.
+        output_shape: what the call gives, without the batch axis.
+
+    Returns:
+        An int; `None` if the layer has trainable matrices and is of a kind that is not
+        counted, or a size is not fixed.
+    """
+    if not is_counted(layer):
+        weights = getattr(layer, "trainable_weights", ())  # a bare `a + b` has none
+        return None if any(len(w.shape) > 1 for w in weights) else 0
+    if None in output_shape:
         return None
     # Each kernel entry works once per output position; a depthwise kernel has one row of
     # outputs per channel, a grouped one reads the channels of its group only.
-    positions = output[:-1]
-    return math.prod(positions) * math.prod(layer.kernel.shape)
+    return math.prod(output_shape[:-1]) * math.prod(layer.kernel.shape)

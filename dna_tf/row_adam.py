@@ -13,6 +13,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # PyTorch's defaults, as in the auth
 class RowAdam:
     """Lazy Adam for packed variables `(ops, row size)`.
 
+    Make it in the scope of the strategy that it is used under.
+
     Args:
         packed: the variables.
 
@@ -30,26 +32,39 @@ class RowAdam:
         """Moments and step counts, in a fixed order."""
         return [*self._means, *self._squares, *self._counts]
 
-    def update(self, index, op, row, gradient, learning_rate):
+    def update(self, index, op, gradient, learning_rate, moves=True):
         """Moves one row of one packed variable.
+
+        Under a strategy it is called in cross-replica context (`merge_call`), with the
+        same values from all replicas.
 
         Args:
             index: which packed variable.
             op: int32 scalar, which row.
-            row: the row's present value `(row size,)`.
             gradient: of the loss with respect to the row, `(row size,)`.
             learning_rate: float scalar.
+            moves: bool scalar; `False` leaves everything as it is.
         """
-        count = tf.gather(self._counts[index], op) + 1.0
-        mean = BETA_1 * tf.gather(self._means[index], op) + (1.0 - BETA_1) * gradient
-        square = BETA_2 * tf.gather(self._squares[index], op)
-        square += (1.0 - BETA_2) * tf.square(gradient)
-        rate = learning_rate / (1.0 - tf.pow(BETA_1, count))
-        scale = tf.sqrt(square / (1.0 - tf.pow(BETA_2, count))) + EPSILON
-        for variable, value in (
-            (self._packed[index], row - rate * mean / scale),
-            (self._means[index], mean),
-            (self._squares[index], square),
-            (self._counts[index], count),
-        ):
-            variable.scatter_update(tf.IndexedSlices(value[None], tf.reshape(op, [1])))
+        state = (self._means[index], self._squares[index], self._counts[index])
+        tf.distribute.get_strategy().extended.update(
+            self._packed[index],
+            _move,
+            args=(*state, op, gradient, learning_rate, tf.convert_to_tensor(moves)),
+            group=False,
+        )
+
+
+def _move(packed, means, squares, counts, op, gradient, learning_rate, moves):
+    old = [tf.gather(variable, op) for variable in (packed, means, squares, counts)]
+    row, mean, square, count = old
+    count = count + 1.0
+    mean = BETA_1 * mean + (1.0 - BETA_1) * gradient
+    square = BETA_2 * square
+    square += (1.0 - BETA_2) * tf.square(gradient)
+    rate = learning_rate / (1.0 - tf.pow(BETA_1, count))
+    scale = tf.sqrt(square / (1.0 - tf.pow(BETA_2, count))) + EPSILON
+    new = [row - rate * mean / scale, mean, square, count]
+    at = tf.reshape(op, [1])
+    for variable, before, after in zip((packed, means, squares, counts), old, new, strict=True):
+        value = tf.where(moves, after, before)
+        variable.scatter_update(tf.IndexedSlices(value[None], at))

@@ -12,7 +12,7 @@ import itertools
 import math
 import re
 
-from dna_tf import checks
+from dna_tf import checks, space_presets
 
 ACTIVATIONS = ("swish", "relu6")
 _OP_NAME = re.compile(r"k(\d+)e(\d+)")
@@ -144,6 +144,8 @@ class SearchSpace:
         frame: stem, head, activation, norm and squeeze-and-excitation.
         image_size: height and width in pixels of the images that the space is made for;
             a config may ask for another size.
+        description: one line for people; it is no part of what the space is, so neither
+            comparing nor `to_dict`, which identifies the space in files, looks at it.
     """
 
     name: str
@@ -151,6 +153,7 @@ class SearchSpace:
     blocks: tuple[Block, ...]
     frame: Frame = Frame()
     image_size: int = 224
+    description: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self):
         if not self.ops:
@@ -170,6 +173,27 @@ class SearchSpace:
         """All paths of one cell in the order of rating files: the last layer turns fastest."""
         layers = self.blocks[block].cells[cell].layers
         return list(itertools.product(range(len(self.ops)), repeat=layers))
+
+    def path_index(self, block, cell, path):
+        """The index of a path in `paths(block, cell)`, an int.
+
+        Raises:
+            ValueError: the block has no such cell, or the cell no such path.
+        """
+        cells, num_ops, index = self.blocks[block].cells, len(self.ops), 0
+        if cell not in range(len(cells)):
+            raise ValueError(
+                f"Block {block + 1} of the space {self.name!r} has {len(cells)} cells, counted "
+                f"from 0. Received: cell={cell!r}"
+            )
+        if len(path) != cells[cell].layers or not all(op in range(num_ops) for op in path):
+            raise ValueError(
+                f"A path of cell {cell} in block {block + 1} of the space {self.name!r} has "
+                f"{cells[cell].layers} op indices from 0 to {num_ops - 1}. Received: {path!r}"
+            )
+        for op in path:
+            index = index * num_ops + int(op)
+        return index
 
     def num_architectures(self):
         """The number of architectures in the space, an exact int."""
@@ -214,87 +238,114 @@ class SearchSpace:
         Args:
             data: a dict with `name`, `ops` (such as `["k3e6", "k5e6"]`), `blocks`
                 (each `{"stride": 2, "cells": [[layers, width], ...]}`) and,
-                optionally, `frame` (fields of `Frame`) and `image_size`.
+                optionally, `frame` (fields of `Frame`), `image_size` and `description`.
 
         Raises:
             ValueError: a part is missing, unknown or out of range; the message
                 names it.
         """
-        needed, optional = ("name", "ops", "blocks"), ("frame", "image_size")
+        needed, optional = ("name", "ops", "blocks"), ("frame", "image_size", "description")
         data = checks.check_keys("search space", data, needed, optional)
         blocks = []
         for number, block in enumerate(checks.check_sequence("blocks", data["blocks"]), 1):
             block = checks.check_keys(f"block {number}", block, ("stride", "cells"))
-            cells = []
-            for cell in checks.check_sequence(f"cells of block {number}", block["cells"]):
+            cells = checks.check_sequence(f"cells of block {number}", block["cells"])
+            for cell in cells:
                 if not isinstance(cell, list | tuple) or len(cell) != 2:
                     raise ValueError(
                         f"A cell of block {number} is written (layers, width), such as (3, 24). "
                         f"Received: {cell!r}"
                     )
-                cells.append(Cell(*cell))
-            blocks.append(Block(block["stride"], tuple(cells)))
+            try:
+                blocks.append(Block(block["stride"], tuple(Cell(*cell) for cell in cells)))
+            except ValueError as error:
+                raise ValueError(f"Block {number} of the search space: {error}") from None
         known = [field.name for field in dataclasses.fields(Frame)]
         frame = Frame(**checks.check_keys("frame", data.get("frame", {}), (), known))
         ops = tuple(Op.parse(name) for name in checks.check_sequence("ops", data["ops"]))
-        return cls(str(data["name"]), ops, tuple(blocks), frame, data.get("image_size", 224))
+        size, description = data.get("image_size", 224), str(data.get("description", ""))
+        return cls(str(data["name"]), ops, tuple(blocks), frame, size, description)
 
 
-# The order of DNA's authors: expansion 6 first, kernels ascending.
-_SIX_OPS = tuple(Op(kernel, expand) for expand in (6, 3) for kernel in (3, 5, 7))
-_FOUR_OPS = tuple(op for op in _SIX_OPS if op.kernel < 7)
+def variant(space, ops=None, single=False, lite=False):
+    """Makes a variant of a space; its name says what was changed.
+
+    Args:
+        space: a `SearchSpace`, or what `get_space` takes.
+        ops: other ops, as `Op` or names such as `"k3e6"`; `None` keeps the ops.
+        single: whether to keep one cell of each block: cell B, or the only one. In DNA's
+            space these have EfficientNet-B0's widths and at least its depths.
+        lite: whether to take ReLU6 and no squeeze-and-excitation, which suits int8
+            hardware. Widths stay, those of stem and head too.
+
+    Returns:
+        A `SearchSpace`; what it has already is not changed and not named again.
+
+    Source: DNA 4.1 (four ops), EfficientNet-Lite (lite); which cell stays is our choice.
+    """
+    space = get_space(space)
+    name, told, blocks, frame = space.name, [space.description], space.blocks, space.frame
+    ops = space.ops if ops is None else checks.check_sequence("ops", ops)
+    ops = tuple(op if isinstance(op, Op) else Op.parse(op) for op in ops)
+    if ops != space.ops:
+        names = tuple(op.name for op in ops)
+        four = names == space_presets.FOUR_OPS
+        name += "_four_ops" if four else f"_{'_'.join(names)}"
+        told.append("four ops (no kernel of 7)" if four else f"ops {' '.join(names)}")
+    if single and any(len(block.cells) > 1 for block in blocks):
+        blocks = tuple(Block(block.stride, block.cells[:2][-1:]) for block in blocks)
+        name += "_single"
+        told.append("one cell in each block")
+    if lite and (frame.activation, frame.se_ratio) != ("relu6", 0.0):
+        frame = dataclasses.replace(frame, activation="relu6", se_ratio=0.0)
+        name += "_lite"
+        told.append("ReLU6, no squeeze-and-excitation")
+    told = ", ".join(text for text in told if text)
+    return SearchSpace(name, ops, blocks, frame, space.image_size, told)
 
 
-def _blocks(*rows):
-    return tuple(Block(stride, tuple(Cell(*cell) for cell in cells)) for stride, *cells in rows)
+_BASES = {data["name"]: SearchSpace.from_dict(data) for data in space_presets.BASES}
+_ENDINGS = "".join(f"({ending})?" for ending in space_presets.ENDINGS)
+_NAME = re.compile(f"({'|'.join(_BASES)}){_ENDINGS}")
 
 
-# DNA Table 1: stride, then (layers, width) of the cells.
-_DNA_BLOCKS = _blocks(
-    (2, (2, 24), (3, 24), (2, 32)),
-    (2, (2, 40), (3, 40), (4, 40)),
-    (2, (2, 80), (3, 80), (4, 80)),
-    (1, (3, 112), (4, 112), (4, 96)),
-    (2, (4, 192), (5, 192), (5, 160)),
-    (1, (1, 320)),
-)
-
-# Our choice: what 32x32 images and a laptop allow, with every feature of the
-# paper's space in small: cells that differ in width and in depth, strides 1 and 2.
-_DIGITS_BLOCKS = _blocks(
-    (2, (2, 16), (3, 16), (2, 24)),
-    (2, (2, 24), (3, 24), (3, 32)),
-    (1, (2, 40), (3, 40)),
-)
-_DIGITS_FRAME = Frame(stem_width=16, stem_output_width=8, head_width=128)
-
-PRESETS = {
-    space.name: space
-    for space in (
-        SearchSpace("dna", _SIX_OPS, _DNA_BLOCKS),
-        SearchSpace("dna_four_ops", _FOUR_OPS, _DNA_BLOCKS),
-        SearchSpace("digits", _FOUR_OPS, _DIGITS_BLOCKS, _DIGITS_FRAME, image_size=32),
-    )
-}
+def _ready_made(name):
+    """The base or variant of this name, or `None`."""
+    match, changes = _NAME.fullmatch(name), {}
+    if not match:
+        return None
+    for ending in match.groups()[1:]:
+        changes |= space_presets.ENDINGS.get(ending, {})
+    made = variant(_BASES[match[1]], **changes)
+    return made if made.name == name else None  # digits has four ops: no digits_four_ops
 
 
 def get_space(name_or_dict):
     """Returns a ready-made space by name, or one from data as `from_dict` takes it.
+
+    Args:
+        name_or_dict: a name of `PRESETS` or one made by the same scheme (a base of
+            `space_presets.BASES` with `space_presets.ENDINGS`), a dict, or a `SearchSpace`,
+            which is returned as it is.
 
     Raises:
         ValueError: there is no such space; near names are given.
     """
     if isinstance(name_or_dict, SearchSpace):
         return name_or_dict
-    if isinstance(name_or_dict, str):
-        if name_or_dict not in PRESETS:
-            raise ValueError(
-                f"There is no search space {name_or_dict!r}."
-                f"{checks.near_names(name_or_dict, PRESETS)} Known spaces: {sorted(PRESETS)}; "
-                "a space of your own is written as a dict in the config file."
-            )
-        return PRESETS[name_or_dict]
-    return SearchSpace.from_dict(name_or_dict)
+    if not isinstance(name_or_dict, str):
+        return SearchSpace.from_dict(name_or_dict)
+    space = PRESETS.get(name_or_dict) or _ready_made(name_or_dict)
+    if space is None:
+        raise ValueError(
+            f"There is no search space {name_or_dict!r}."
+            f"{checks.near_names(name_or_dict, PRESETS)} Known spaces: {list(PRESETS)}. "
+            f"{space_presets.ENDINGS_TEXT} A space of your own is a dict in the config file."
+        )
+    return space
+
+
+PRESETS = {name: _ready_made(name) for name in space_presets.NAMES}
 
 
 def space_of(config):

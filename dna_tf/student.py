@@ -13,15 +13,21 @@ def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
 
     Args:
         architecture: an `architecture.Architecture`.
-        dropout: rate before the classifier.
+        dropout: rate before the classifier, in [0, 1).
         drop_connect: highest rate at which the branch of a residual is dropped for an
-            image; it rises linearly with depth, as in EfficientNet.
+            image, in [0, 1); it rises linearly with depth, as in EfficientNet.
         seed: seeds the first weights and the drops.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to
         `(batch, num_classes)`.
+
+    Raises:
+        ValueError: a rate is out of range.
     """
+    for name, rate in (("dropout", dropout), ("drop_connect", drop_connect)):
+        if not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise ValueError(f"{name} must be a rate in [0, 1). Received: {rate!r}")
     frame = architecture.frame
     size = architecture.image_size
     image = keras.Input((size, size, architecture.channels), name="image")

@@ -4,6 +4,8 @@ The weights of all ops of a layer lie in one packed variable, a row per op. A
 step takes the rows of the drawn path, so the other rows cannot move.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -76,12 +78,23 @@ class Cell(keras.layers.Layer):
             for rows, op in zip(self.rows, self.units_of(path), strict=True)
         ]
 
-    def run_rows(self, x, path, rows):
-        """Runs a path with given packed weights, as gradients with respect to them need."""
+    def run_rows(self, x, path, rows, groups=1, rematerialize=False):
+        """Runs a path with given packed weights, as gradients with respect to them need.
+
+        Args:
+            x: as for a call; it is computed in the type of `x`.
+            path: as for a call.
+            rows: float32 tensors, as `gather_rows` returns them.
+            groups: into how many parts the batch is cut, each with batch statistics of
+                its own.
+            rematerialize: whether to run each op again in the backward pass, in place of
+                keeping what is inside of it. XLA would keep that of all ops, drawn or not.
+        """
         if self.rescale:
             x = rescale(x)
         for specs, op, row in zip(self.units, self.units_of(path), rows, strict=True):
-            x = _choose(specs, op, x, row)
+            choose = _choose_and_rematerialize if rematerialize else _choose
+            x = choose(specs, op, x, row, groups)
         return x
 
     def call(self, x, path):
@@ -117,39 +130,49 @@ def cell_units(space, block, cell, in_channels, output_channels):
     return units + [list(layer) for layer in zip(*columns, strict=True)]
 
 
-def _choose(specs, op, x, row):
-    if len(specs) == 1:
-        return mbconv.compiled(specs[0], "train")(x, row)
-    branches = [lambda spec=spec: mbconv.compiled(spec, "train")(x, row) for spec in specs]
-    return tf.switch_case(op, branches)
+def _choose(specs, op, x, row, groups):
+    runs = [mbconv.compiled(spec, "train", groups) for spec in specs]
+    if len(runs) == 1:
+        return runs[0](x, row)
+    return tf.switch_case(op, [lambda run=run: run(x, row) for run in runs])
 
 
-def draw_path(seed, step, block, cell, layers, num_ops):
-    """Draws the op of each layer uniformly, from nothing but the seed and the step.
+def _choose_and_rematerialize(specs, op, x, row, groups):
+    @tf.custom_gradient
+    def chosen(x, row):
+        def backward(upstream):
+            def through(spec):
+                with tf.GradientTape() as tape:
+                    tape.watch([x, row])
+                    y = mbconv.compiled(spec, "train", groups)(x, row)
+                return tape.gradient(y, [x, row], upstream)
 
-    Returns:
-        An int32 tensor `(layers,)`.
+            if len(specs) == 1:
+                return through(specs[0])
+            return tf.switch_case(op, [lambda spec=spec: through(spec) for spec in specs])
 
-    Source: DNA 3.3, as single-path one-shot methods draw.
-    """
-    # Always int64: with int32 a seed above 2147 would wrap, and the path would depend on
-    # the dtype of `step`.
-    key = tf.stack([seed * 1_000_003 + block * 1009 + cell, tf.cast(step, tf.int64)])
-    return tf.random.stateless_uniform([layers], key, maxval=num_ops, dtype=tf.int32)
+        return _choose(specs, op, x, row, groups), backward
+
+    return chosen(x, row)
 
 
-def build_cells(space, shapes, seed):
-    """Builds all cells of a space for a teacher.
+def build_cells(space, shapes, seed, names=None):
+    """Builds cells of a space for a teacher.
 
     Args:
         space: a `search_space.SearchSpace`.
         shapes: `(height, width, channels)` of the image and of each block's output.
         seed: an int.
+        names: which cells, such as `["block1_cell2"]`; all by default.
 
     Returns:
         A list of `Cell`, first block first.
     """
-    return [Cell(space, b, c, shapes[b], shapes[b + 1][-1], seed) for b, c, _ in space.cells()]
+    return [
+        Cell(space, b, c, shapes[b], shapes[b + 1][-1], seed)
+        for b, c, _ in space.cells()
+        if names is None or ratings.cell_name(b, c) in names
+    ]
 
 
 def check_fit(space, shapes, cut_names):
@@ -168,26 +191,60 @@ def check_fit(space, shapes, cut_names):
         raise ValueError(
             f"The teacher is cut at {len(cut_names)} layers {list(cut_names)}, and the space "
             f"{space.name!r} has {len(space.blocks)} blocks. Name one layer for the end of each "
-            "block in config.teacher.cuts, or choose another config.space."
+            "block in config.teacher.cuts (python -m tools.teacher proposes them), or choose "
+            "another config.space."
         )
-    for b, block in enumerate(space.blocks):
-        stride = block.stride * (space.frame.stem_stride if b == 0 else 1)
-        height, width, channels = shapes[b + 1]
-        reads = shapes[b]
-        if b == 0:
-            made = mbconv_spec.output_size(*reads[:2], space.frame.stem_stride)
-            made = mbconv_spec.output_size(*made, block.stride)
-        else:
-            made = mbconv_spec.output_size(*reads[:2], block.stride)
-        if made != (height, width):
-            ratio = reads[0] / height
-            fix = (
-                f"block {b + 1} of the space needs stride {ratio:g} in all (it has {stride})"
-                if ratio in ((1, 2, 4) if b == 0 else (1, 2)) and ratio != stride
-                else f"cut the teacher at a layer with a map of {made[0]}x{made[1]}"
-            )
+    for b in range(len(space.blocks)):
+        reads, gives = shapes[b], shapes[b + 1]
+        made = reads[:2]
+        for stride in _strides(space, b):
+            made = mbconv_spec.output_size(*made, stride)
+        if made != tuple(gives[:2]):
+            start = f"reads {cut_names[b - 1]!r} and " if b else ""
+            before = cut_names[b - 1] if b else None
             raise ValueError(
-                f"Block {b + 1} of the space {space.name!r} turns {reads[0]}x{reads[1]}x{reads[2]} "
-                f"into {made[0]}x{made[1]}x{channels}, and the teacher's layer {cut_names[b]!r} "
-                f"gives {height}x{width}x{channels}. Likely fix: {fix}."
+                f"Block {b + 1} of the space {space.name!r} {start}turns {_text(reads)} into "
+                f"{_text((*made, gives[2]))}, and the teacher's layer {cut_names[b]!r} gives "
+                f"{_text(gives)}. Likely fix: {_fix(space, b, reads, made, gives, before)}."
             )
+
+
+def _strides(space, b):
+    """The strides that a block runs through; the stem belongs to block 1."""
+    return [space.frame.stem_stride] * (b == 0) + [space.blocks[b].stride]
+
+
+def _fix(space, b, reads, made, gives, before):
+    """What to do if a block makes a map of another size than the teacher gives."""
+    stride = math.prod(_strides(space, b))
+    if before and stride > 1 and tuple(reads[:2]) == tuple(gives[:2]):
+        return (
+            f"the layers lie within one block: both have maps of {reads[0]}x{reads[1]}, and block "
+            f"{b + 1} has stride {stride}. Name a layer with a map of {made[0]}x{made[1]} for its "
+            f"end, or one before {before!r} with a larger map for the end of block {b}"
+        )
+    for side, mine, theirs in zip(reads, made, gives[:2], strict=False):
+        received = (
+            f"the teacher makes {theirs} of {side}, and a student's stride {stride} makes {mine}: "
+        )
+        if side % stride and theirs == side // stride:
+            return (
+                f"{received}the teacher rounds down where students round up. Take images that "
+                "halve evenly: a config.data.image_size that is a multiple of 32"
+            )
+        if theirs == mine - 1 and mine > 4:
+            return (
+                f"{received}the teacher's layers cut off borders (no padding), which no student "
+                "does. Take another teacher"
+            )
+    ratio = reads[0] / gives[0]
+    if ratio in ((1, 2, 4) if b == 0 else (1, 2)) and ratio != stride:
+        return f"block {b + 1} of the space needs stride {ratio:g} in all (it has {stride})"
+    return (
+        f"cut the teacher at a layer with a map of {made[0]}x{made[1]} (python -m tools.teacher "
+        "lists them)"
+    )
+
+
+def _text(shape):
+    return "x".join(map(str, shape))

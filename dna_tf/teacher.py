@@ -4,9 +4,18 @@ import dataclasses
 
 import keras
 
-from dna_tf import checks, keras_files, residual_cnn
+from dna_tf import (
+    checks,
+    cut_points,
+    keras_files,
+    model_graph,
+    preprocessing,
+    residual_cnn,
+    teacher_names,
+    teacher_zoo,
+)
 
-_EFFICIENTNETS = {f"efficientnet_b{i}": f"EfficientNetB{i}" for i in range(8)}
+_RESIDUAL_CNN = "residual_cnn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,49 +41,65 @@ def build_teacher(section, image_shape, num_classes, dropout=0.0, seed=0):
     """Builds or loads the model that a config names.
 
     Args:
-        section: the config's `teacher` section: `model` and `weights`.
+        section: the config's `teacher` section: `model`, `weights`, `preprocessing` and
+            `modules`.
         image_shape: `(height, width, channels)`.
         num_classes: outputs of a model that is to be trained.
-        dropout: rate before the classifier of a model that is to be trained.
+        dropout: rate before the classifier of `residual_cnn`.
         seed: seeds first weights.
 
     Returns:
-        A `keras.Model`.
+        A `keras.Model` that takes images in 0..255.
 
     Raises:
         FileNotFoundError: a named file is not there.
-        ValueError: the name is unknown, or the file is no Keras model that can be
-            loaded safely.
+        OSError: Keras could not get ImageNet weights.
+        ValueError: the name is unknown, the file is no Keras model that can be loaded
+            safely, or weights or preprocessing do not go with the model.
     """
     name = section.model
-    if name.endswith(".keras") or "/" in name:
-        return keras_files.load_model(name)
-    if name == "residual_cnn":
-        return residual_cnn.build(image_shape, num_classes, dropout, seed)
-    if name in _EFFICIENTNETS:
-        keras.utils.set_random_seed(seed)
-        weights = section.weights or None
-        return getattr(keras.applications, _EFFICIENTNETS[name])(
-            weights=weights,
-            input_shape=image_shape,
-            classes=1000 if weights == "imagenet" else num_classes,
-            classifier_activation=None,
+    kind = section.preprocessing
+    preprocessing.check_kind(kind)
+    if _is_file(name):
+        if section.weights:
+            raise ValueError(
+                f"The file {name} holds a model with its weights. Expected "
+                f"config.teacher.weights=''. Received: {section.weights!r}"
+            )
+        model = keras_files.load_model(name, section.modules)
+        return preprocessing.with_preprocessing(model, kind)
+    if name != _RESIDUAL_CNN:
+        teacher_names.get(name, others=[_RESIDUAL_CNN])
+    if kind != "none":
+        raise ValueError(
+            f"config.teacher.preprocessing is for models from files: {name} has its preprocessing "
+            f"inside. Expected 'none'. Received: {kind!r}"
         )
-    known = ["residual_cnn", *_EFFICIENTNETS]
-    raise ValueError(
-        f"There is no teacher named {name!r}.{checks.near_names(name, known)} Known names: "
-        f"{known}; or give the path of a .keras file in config.teacher.model."
-    )
+    if name != _RESIDUAL_CNN:
+        return teacher_zoo.build(name, image_shape, num_classes, section.weights, seed)
+    if section.weights:
+        raise ValueError(
+            f"There are no weights for {name}: it is trained here. Expected "
+            f"config.teacher.weights=''. Received: {section.weights!r}. Give a trained one as a "
+            ".keras file in config.teacher.model."
+        )
+    return residual_cnn.build(image_shape, num_classes, dropout, seed)
 
 
 def needs_training(section):
     """Whether the config's teacher is to be trained here, or comes trained."""
-    is_file = section.model.endswith(".keras") or "/" in section.model
-    return not is_file and not section.weights
+    return not _is_file(section.model) and not section.weights
+
+
+def _is_file(name):
+    return name.endswith(".keras") or "/" in name
 
 
 def cut_teacher(model, cuts, image_shape):
     """Cuts a functional model into one sub-model per block.
+
+    In inference the chain of the blocks, and of the layers after the last one, computes
+    what the model computes, to the bit.
 
     Args:
         model: a `keras.Model` with one input and one output.
@@ -85,112 +110,90 @@ def cut_teacher(model, cuts, image_shape):
         A `Teacher`.
 
     Raises:
-        ValueError: the model is not functional, has several inputs, or takes another
-            shape; a layer is not there (near names are given), out of order, or not the
-            only way through the graph.
+        ValueError: the model is not functional, has several inputs or outputs, or takes
+            another shape; a layer is not there (near names are given), named twice,
+            called twice, gives no map, is not the only way through the graph (the nearest
+            such layers are given), or out of order (the right order is given).
     """
-    model = _functional(model)
-    takes = tuple(model.input.shape[1:])
-    if any(a is not None and a != b for a, b in zip(takes, image_shape, strict=False)) or len(
-        takes
-    ) != len(image_shape):
-        raise ValueError(
-            f"The teacher {model.name!r} takes images of {_text(takes)}, and the data gives "
-            f"{_text(image_shape)}. Set config.data.image_size and config.data.channels to match."
-        )
-    names = [layer.name for layer in model.layers]
-    for cut in cuts:
-        _check_not_nested(model, cut, names)
-        if cut not in names:
-            raise ValueError(
-                f"The teacher {model.name!r} has no layer {cut!r}.{checks.near_names(cut, names)} "
-                "Name layers of it in config.teacher.cuts; model.summary() lists them."
-            )
+    model = model_graph.functional(model)
+    model_graph.check_image_shape(model, image_shape)
+    listed = model_graph.nodes(model)
     if not cuts or len(set(cuts)) != len(cuts):
         raise ValueError(
             f"config.teacher.cuts must name different layers, one per block. Received: {list(cuts)}"
         )
-    outputs = [model.get_layer(cut).output for cut in cuts]
-    for cut, output in zip(cuts, outputs, strict=True):
-        if isinstance(output, list | tuple | dict) or len(output.shape) != 4:
-            raise ValueError(
-                f"The layer {cut!r} was expected to give one map (batch, height, width, channels)."
-                f" Received: {output!r}. Cut at another layer."
-            )
+    places = [_place(model, listed, cut) for cut in cuts]
+    if places != sorted(places):
+        right = [listed[place].name for place in sorted(places)]
+        raise ValueError(
+            f"The layers in config.teacher.cuts are out of order. The teacher {model.name!r} "
+            f"computes them in this order: {right}. Received: {list(cuts)}"
+        )
+    outputs = [listed[place].outputs[0] for place in places]
     blocks = tuple(
-        _between(model, start, end, cuts, i)
-        for i, (start, end) in enumerate(zip([model.input, *outputs[:-1]], outputs, strict=True))
+        keras.Model(start, end, name=f"teacher_block{number}")
+        for number, (start, end) in enumerate(
+            zip([model.input, *outputs[:-1]], outputs, strict=True), 1
+        )
     )
-    _check_whole_way(model, outputs[-1], cuts[-1])
     features = keras.Model(model.input, outputs, name="teacher_features")
-    given = [features.compute_output_shape((1, *image_shape))]
-    given = given[0] if isinstance(given[0], list) else given
-    shapes = (tuple(image_shape), *(tuple(int(n) for n in shape[1:]) for shape in given))
+    given = model_graph.output_shapes(model, listed, image_shape)
+    shapes = (tuple(image_shape), *(tuple(int(n) for n in given[place][0]) for place in places))
     return Teacher(model, tuple(cuts), blocks, features, shapes)
 
 
-def _functional(model):
-    if isinstance(model, keras.Sequential) and not model.built:
-        raise ValueError(
-            f"The teacher {model.name!r} is a Sequential model without an input shape: put "
-            "keras.Input(shape) first in it."
+def _place(model, listed, cut):
+    """The place of a cut's layer in the graph, checked to be one to cut at."""
+    names = [node.name for node in listed]
+    if cut not in names:
+        raise ValueError(_not_there(model, cut, names[1:]))
+    place = names.index(cut)
+    calls = names.count(cut)
+    if place == 0:
+        problem = f"The layer {cut!r} is the input of the teacher {model.name!r}: cut after it."
+    elif calls > 1:
+        problem = (
+            f"The layer {cut!r} of the teacher {model.name!r} is called {calls} times, so its name "
+            "says no single place to cut."
         )
-    graph = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    flat = isinstance(model, keras.Sequential) or hasattr(model, "operations")
-    if not (graph[0] and graph[1]) or not flat:
-        raise ValueError(
-            f"The teacher {model.name!r} is a subclassed model ({type(model).__name__}), and only "
-            "functional models have a graph that can be cut. Rebuild it with keras.Model(inputs, "
-            "outputs) and load the weights into that."
+    elif not listed[place].is_map:
+        given = [tuple(tensor.shape) for tensor in listed[place].outputs]
+        problem = (
+            f"The layer {cut!r} of the teacher {model.name!r} was expected to give one map (batch, "
+            f"height, width, channels). Received: {', '.join(map(str, given))}."
         )
-    if len(graph[0]) != 1 or len(graph[1]) != 1:
-        raise ValueError(
-            f"A teacher has one input and one output. Received: {model.name!r} with "
-            f"{len(graph[0])} inputs and {len(graph[1])} outputs."
+    elif place not in cut_points.single_places(listed):
+        problem = (
+            f"The layer {cut!r} is not the only way through the teacher {model.name!r}: other "
+            "branches go around it."
         )
-    if isinstance(model, keras.Sequential) or model.input is not graph[0][0]:
-        # The same layers, with a plain tensor in and out: not a list or a dict of one.
-        return keras.Model(graph[0][0], graph[1][0], name=model.name)
-    return model
+    else:
+        return place
+    raise ValueError(f"{problem} {_nearest(listed, place)}")
 
 
-def _check_not_nested(model, cut, names):
-    """Layers of a model inside the model are in another graph."""
+def _nearest(listed, place):
+    """Names the nearest layers around a place at which the teacher can be cut."""
+    single = cut_points.single_places(listed)
+    before = [listed[i].name for i in single if i < place][-1:]
+    after = [listed[i].name for i in single if i > place][:1]
+    near = [f"{name!r} before it" for name in before] + [f"{name!r} after it" for name in after]
+    if not near:
+        return "No layer of it can be cut at: take another teacher."
+    return (
+        f"Nearest layers to cut at: {' and '.join(near)}; python -m tools.teacher --all lists them."
+    )
+
+
+def _not_there(model, cut, names):
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            inside = [inner.name for inner in layer.layers]
-            if cut == layer.name or (cut in inside and cut not in names):
-                raise ValueError(
-                    f"The layer {cut!r} is, or is in, the nested model {layer.name!r} inside the "
-                    f"teacher {model.name!r}, and a cut must lie in the outer graph. Build the "
-                    "teacher without nesting, or save the inner model and use that as the teacher."
-                )
-
-
-def _between(model, start, end, cuts, i):
-    try:
-        return keras.Model(start, end, name=f"teacher_block{i + 1}")
-    except ValueError as error:
-        before = f"after {cuts[i - 1]!r}" if i else "after the image"
-        raise ValueError(
-            f"The teacher {model.name!r} cannot be cut into a block {before} and up to "
-            f"{cuts[i]!r}: the layers are out of order, or {cuts[max(i - 1, 0)]!r} is not the only "
-            "way through the graph. Cut at the last layer of each stage, where all branches have "
-            "joined (in EfficientNet: block2b_add, block3b_add, ...)."
-        ) from error
-
-
-def _check_whole_way(model, last, cut):
-    """The last cut, too, must be the only way to the model's output."""
-    if last is not model.output:
-        try:
-            keras.Model(last, model.output)
-        except ValueError as error:
-            raise ValueError(
-                f"The layer {cut!r} is not the only way through the teacher {model.name!r}: other "
-                "branches reach its output. Cut where all branches have joined."
-            ) from error
-
-
-def _text(shape):
-    return "x".join("any" if n is None else str(n) for n in shape)
+        if isinstance(layer, keras.Model) and cut in [inner.name for inner in layer.layers]:
+            return (
+                f"The layer {cut!r} is in the nested model {layer.name!r} inside the teacher "
+                f"{model.name!r}, and a cut must lie in the outer graph. Build the teacher without "
+                "nesting, or save the inner model and use that as the teacher."
+            )
+    return (
+        f"The teacher {model.name!r} has no layer {cut!r}.{checks.near_names(cut, names)} Name "
+        "layers of it in config.teacher.cuts; python -m tools.teacher lists them."
+    )

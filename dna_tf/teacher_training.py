@@ -5,15 +5,18 @@ import numpy as np
 from dna_tf import (
     accuracy,
     classifier,
+    cut_points,
     data,
     determinism,
     files,
+    input_range,
     keras_files,
     model_macs,
     progress,
     search_space,
     supernet,
     teacher,
+    teacher_zoo,
 )
 
 KIND = "dna_tf.teacher"
@@ -44,8 +47,9 @@ def train_teacher(workdir, config):
     model = teacher.build_teacher(
         section, images.image_shape, images.num_classes, recipe.dropout, config.seed
     )
-    cut = teacher.cut_teacher(model, section.cuts, images.image_shape)
     space = search_space.space_of(config)
+    cuts = section.cuts or own_cuts(section.model, model, images.image_shape, space)
+    cut = teacher.cut_teacher(model, cuts, images.image_shape)
     supernet.check_fit(space, cut.shapes, cut.cuts)
     if teacher.needs_training(section):
         images.steps_per_epoch(recipe.batch_size)  # refuses a batch larger than the data
@@ -69,12 +73,44 @@ def train_teacher(workdir, config):
         "data_fingerprint": images.fingerprint,
         **_test(model, images),
     }
+    if not teacher.needs_training(section):
+        for warning in _warnings(model, images, result):
+            progress.say(f"Warning: {warning}")
     keras_files.save_model(model, workdir.teacher / "model.keras")
     files.write_json(workdir.teacher / "result.json", result)
     if result["test_images"]:
         shown = accuracy.describe(result["test_correct"], result["test_images"])
         progress.say(f"Teacher {section.model}: {result['params']:,} parameters, accuracy {shown}")
     return result
+
+
+def own_cuts(name, model, image_shape, space):
+    """The cut of a teacher for which the config names none.
+
+    Args:
+        name: `config.teacher.model`.
+        model: the teacher.
+        image_shape: `(height, width, channels)`.
+        space: the `search_space.SearchSpace` whose blocks it must have.
+
+    Returns:
+        Names of layers: the paper's for EfficientNet, else what is proposed.
+
+    Raises:
+        ValueError: no cut fits the space.
+    """
+    paper = teacher_zoo.paper_cuts(name, model)
+    return tuple(paper or cut_points.propose(model, image_shape, space))
+
+
+def _warnings(model, images, result):
+    """What looks wrong with a teacher that came trained: fed another range, or no good."""
+    shown, _ = next(iter(images.images("rating", batch_size=64)))
+    found = [input_range.check(model, shown.numpy())]
+    if result["test_images"]:
+        counts = result["test_correct"], result["test_images"]
+        found.append(input_range.accuracy_warning(*counts, images.num_classes))
+    return [warning for warning in found if warning]
 
 
 def _trainable_params(model):
@@ -101,7 +137,8 @@ def load_teacher(workdir, config):
         ValueError: the model file is not the one that the result file describes.
     """
     result = workdir.teacher_result()
-    model = keras_files.load_model(workdir.teacher / "model.keras")
+    modules = tuple(config.teacher.modules)
+    model = keras_files.load_model(workdir.teacher / "model.keras", modules)
     if keras_files.weights_fingerprint(model) != result["fingerprint"]:
         raise ValueError(
             f"The weights in {workdir.teacher / 'model.keras'} are not those that "

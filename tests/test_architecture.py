@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -136,14 +137,20 @@ def _newer_version_with_a_new_key(data):
         (_set("blocks", []), "at least one block"),
         (_set("blocks", 0, 5), "block 1 of the architecture must be a mapping"),
         (_set("blocks", 0, "ops", "k3e6"), "ops and the path of block 1 must be lists"),
-        (_set("blocks", 0, "ops", []), "layers must be a whole number of at least 1"),
+        (
+            _set("blocks", 1, "ops", []),
+            "Block 2 of the architecture: layers must be a whole number of at least 1",
+        ),
         (_set("blocks", 0, "ops", ["k3e6", "k4e3"]), "kernel must be odd"),
         (_set("blocks", 0, "ops", ["k3e6", {}]), r"such as 'k3e6'\. Received: \{\}"),
         (_set("blocks", 0, "path", [0]), r"one op index per layer.*2 ops and the path \[0\]"),
         (_set("blocks", 0, "path", 3), "ops and the path of block 1 must be lists"),
         (_set("blocks", 0, "stride", "2"), r"stride must be a whole number.*Received: '2'"),
         (_set("blocks", 0, "stride", 1.0), "stride must be a whole number"),
-        (_set("blocks", 0, "width", -8), "width must be a whole number"),
+        (
+            _set("blocks", 2, "width", 0),
+            r"Block 3 of the architecture: width must be a whole .* at least 1\. Received: 0",
+        ),
         (_set("blocks", 0, "rating", "low"), r"rating must be a finite number\. Received: 'low'"),
         (_set("blocks", 0, "rating", float("nan")), "rating must be a finite number"),
         (_set("frame", "se_ratio", 2), "se_ratio must lie"),
@@ -176,6 +183,23 @@ def test_what_makes_no_sense_is_refused():
         dataclasses.replace(SEARCHED, channels=0)
 
 
+def test_adapted_changes_the_data_and_nothing_else():
+    assert SEARCHED.adapted() == SEARCHED
+    made = SEARCHED.adapted(num_classes=3, image_size=32, channels=3)
+    assert (made.num_classes, made.image_size, made.channels) == (3, 32, 3)
+    for name in ("name", "blocks", "frame", "origin"):
+        assert getattr(made, name) == getattr(SEARCHED, name)
+    assert made.rating == SEARCHED.rating
+    # 32 widths of the head to 3 classes instead of 7, and 3x3 kernels to 8 for 2 more channels.
+    fewer = SEARCHED.costs()["params"] - made.costs()["params"]
+    assert fewer == 4 * (32 + 1) - 9 * 8 * 2
+    for name in ("num_classes", "image_size", "channels"):
+        for bad in (0, -1, 1.5, "10", True):
+            message = f"{name} must be a whole number above 0. Received: {bad!r}"
+            with pytest.raises(ValueError, match=re.escape(message)):
+                SEARCHED.adapted(**{name: bad})
+
+
 def test_zoo_is_the_table_of_the_paper():
     assert zoo.NAMES == ("dna_a", "dna_b", "dna_c", "dna_d", "efficientnet_b0")
     for name in zoo.NAMES:
@@ -184,6 +208,13 @@ def test_zoo_is_the_table_of_the_paper():
         assert [block.stride for block in made.blocks] == [2, 2, 2, 1, 2, 1]
         assert (made.image_size, made.channels, made.num_classes) == (224, 3, 1000)
         assert made.frame == Frame()
+    assert list(zoo.PUBLISHED_TOP1_PERCENT.items()) == [
+        ("dna_a", 77.1),
+        ("dna_b", 77.5),
+        ("dna_c", 77.8),
+        ("dna_d", 78.4),
+        ("efficientnet_b0", 76.3),
+    ]
     assert zoo.get_architecture("dna_a").origin["source"] == "DNA"
     assert zoo.get_architecture("efficientnet_b0").origin["source"] == "EfficientNet"
 

@@ -25,6 +25,9 @@ TOOLS = (
     "export_tflite",
     "evaluate",
     "summary",
+    "space",
+    "teacher",
+    "scale",
     "quickstart",
 )
 
@@ -191,6 +194,16 @@ SLOWER = {
         *_TEACHER,
         ["--config.teacher.cuts=stage1_ot", "--config.teacher.cuts=stage2_out"],
         r"no layer 'stage1_ot'\. Did you mean 'stage1_out'",
+    ),
+    "cuts out of order": (
+        *_TEACHER,
+        ["--config.teacher.cuts=stage2_out", "--config.teacher.cuts=stage1_out"],
+        r"out of order\. .* in this order: \['stage1_out', 'stage2_out'\]",
+    ),
+    "cut inside a unit": (
+        *_TEACHER,
+        ["--config.teacher.cuts=stage1_out", "--config.teacher.cuts=stage2_unit1_conv1"],
+        r"only way .*: 'stage2_unit1_a_relu' before it and 'stage2_unit1_add' after it",
     ),
     "space with more blocks than cuts": (
         *_TEACHER,
@@ -543,7 +556,8 @@ def test_help_prints_what_the_tool_says_of_itself(no_tensorflow):
         assert result["returncode"] == 0 and result["stderr"] == ""
         assert result["stdout"].startswith(story)
         assert f"python -m tools.{tool} " in story
-        for flag in ("workdir", "config", "traceback", *re.findall(r'DEFINE_\w+\("(\w+)"', source)):
+        own = re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source)
+        for flag in ("workdir", "config", "traceback", *own):
             assert re.search(rf"^  --(\[no\])?{flag}:", result["stdout"], re.M), (tool, flag)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import distill, files, mbconv, supernet, workdir
+from dna_tf import cell_trainer, distill, files, mbconv, sampling, supernet, workdir
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
 SPACE = SearchSpace(
@@ -37,7 +37,7 @@ def _batch(block, number=0):
 def _drawn(trainer, number, seed):
     """The path of a step by the rule of the supernet."""
     cell = trainer.cell
-    path = supernet.draw_path(seed, number, cell.block, cell.cell, cell.layers, 4)
+    path = sampling.draw("uniform", seed, number, cell.block, cell.cell, cell.layers, 4)
     return [int(op) for op in path]
 
 
@@ -45,8 +45,8 @@ def _rows(trainer):
     """All that training keeps for each unit: weights, both moments, counts."""
     units = len(trainer.cell.rows)
     kept = [variable.numpy() for variable in trainer.variables]
-    assert len(kept) == 4 * units
-    return [kept[unit::units] for unit in range(units)]
+    assert len(kept) == 4 * units + 2  # and the state of the cell
+    return [kept[unit : 4 * units : units] for unit in range(units)]
 
 
 def _mse(trainer, x, path, target):
@@ -56,7 +56,7 @@ def _mse(trainer, x, path, target):
 
 @pytest.mark.parametrize(("block", "cell"), [(0, 0), (1, 1)])
 def test_only_the_ops_of_the_drawn_paths_move(block, cell):
-    trainer = distill.CellTrainer(_cell(block, cell), seed=7)
+    trainer = cell_trainer.CellTrainer(_cell(block, cell), seed=7)
     stem = 2 if block == 0 else 0
     start, drawn = _rows(trainer), []
     for number in range(STEPS):
@@ -86,7 +86,7 @@ def test_only_the_ops_of_the_drawn_paths_move(block, cell):
 
 @pytest.mark.parametrize(("block", "cell"), [(0, 0), (1, 1)])
 def test_a_step_is_adam_on_the_gradient_of_the_chosen_ops(block, cell):
-    trainer = distill.CellTrainer(_cell(block, cell, seed=3), seed=5)
+    trainer = cell_trainer.CellTrainer(_cell(block, cell, seed=3), seed=5)
     x, target = _batch(block)
     ops = ([0, 0] if block == 0 else []) + _drawn(trainer, 11, 5)
     rows = [tf.Variable(rows.numpy()[op]) for rows, op in zip(trainer.cell.rows, ops, strict=True)]
@@ -112,7 +112,7 @@ def test_a_step_is_adam_on_the_gradient_of_the_chosen_ops(block, cell):
 
 def test_one_seed_gives_the_same_bits_and_another_seed_others():
     def train(seed):
-        trainer = distill.CellTrainer(_cell(1, 0), seed)
+        trainer = cell_trainer.CellTrainer(_cell(1, 0), seed)
         losses = [float(trainer.step(*_batch(1, n), n, 0.01)) for n in range(STEPS)]
         return losses, [variable.numpy().tobytes() for variable in trainer.variables]
 
@@ -121,7 +121,7 @@ def test_one_seed_gives_the_same_bits_and_another_seed_others():
 
 
 def test_training_brings_the_map_nearer():
-    trainer = distill.CellTrainer(_cell(1, 0), seed=0)
+    trainer = cell_trainer.CellTrainer(_cell(1, 0), seed=0)
     x, target = _batch(1)
     losses = [float(trainer.step(x, target, number, 0.02)) for number in range(40)]
     assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:8])
@@ -138,7 +138,7 @@ def test_the_learning_rate_is_the_papers():
 
 
 def test_a_learning_rate_of_zero_keeps_the_weights():
-    trainer = distill.CellTrainer(_cell(1, 0), seed=0)
+    trainer = cell_trainer.CellTrainer(_cell(1, 0), seed=0)
     before = [rows.numpy().tobytes() for rows in trainer.cell.rows]
     trainer.step(*_batch(1), 0, 0.0)
     assert [rows.numpy().tobytes() for rows in trainer.cell.rows] == before
@@ -263,7 +263,7 @@ def test_the_loss_falls_under_stock_adam_in_the_same_way():
     """A cell of one op is one network: the whole trainer against Keras' optimizer."""
     space = SearchSpace("one", (Op(3, 2),), (Block(1, (Cell(2, 4),)),), SPACE.frame)
     cell = supernet.Cell(space, 0, 0, SHAPES[0], 6)
-    trainer = distill.CellTrainer(cell, seed=0)
+    trainer = cell_trainer.CellTrainer(cell, seed=0)
     rows = [tf.Variable(unit.numpy()[0]) for unit in cell.rows]
     stock = keras.optimizers.Adam(0.003, epsilon=1e-8)
     rng = np.random.default_rng(4)

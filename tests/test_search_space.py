@@ -7,7 +7,7 @@ import json
 import ml_collections
 import pytest
 
-from dna_tf import search_space
+from dna_tf import search_space, zoo
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
 DNA = search_space.PRESETS["dna"]
@@ -165,3 +165,103 @@ def test_from_dict_names_what_is_missing():
         SearchSpace.from_dict({"name": "s", "blocks": []})
     with pytest.raises(ValueError, match="search space must be a mapping"):
         SearchSpace.from_dict(5)
+
+
+def test_the_index_of_a_path_is_its_place_in_the_list():
+    for space in (SMALL, search_space.PRESETS["digits"]):
+        for b, c, _ in space.cells():
+            found = [space.path_index(b, c, path) for path in space.paths(b, c)]
+            assert found == list(range(space.num_paths(b, c)))
+    for cell, path in ((0, (0, 0)), (0, ()), (1, (0, 2, 0)), (3, (0,)), (-1, (0, 0)), (0, (-1,))):
+        with pytest.raises(ValueError, match=r"[Bb]lock 1 (of|in).* the space 'small' .*Received"):
+            SMALL.path_index(0, cell, path)
+
+
+def test_every_preset_is_described_in_a_line():
+    texts = [space.description for space in search_space.PRESETS.values()]
+    assert len(set(texts)) == len(texts)
+    assert all(text and "\n" not in text for text in texts)
+    # The words are no part of the space: ratings and runs know it by `to_dict`.
+    other = dataclasses.replace(DNA, description="other words")
+    assert other == DNA and other.to_dict() == DNA.to_dict()
+    own = SearchSpace.from_dict({**SMALL.to_dict(), "description": "mine"})
+    assert own.description == "mine" and SMALL.description == ""
+
+
+def test_single_spaces_have_cell_b_alone():
+    for name, ops in (("dna_single", DNA.ops), ("dna_four_ops_single", DNA.ops[:2] + DNA.ops[3:5])):
+        space = search_space.PRESETS[name]
+        found = [(block.stride, *block.cells) for block in space.blocks]
+        cells = ((3, 24), (3, 40), (3, 80), (4, 112), (5, 192), (1, 320))
+        strides = (2, 2, 2, 1, 2, 1)
+        assert found == [(s, Cell(*cell)) for s, cell in zip(strides, cells, strict=True)]
+        assert (space.ops, space.frame, space.image_size) == (ops, DNA.frame, 224)
+        # EfficientNet-B0's widths, and at least its depths.
+        b0 = zoo.get_architecture("efficientnet_b0").blocks
+        for block, (cell,) in zip(b0, (block.cells for block in space.blocks), strict=True):
+            assert cell.width == block.width and cell.layers >= len(block.ops)
+
+
+def test_lite_spaces_differ_in_activation_and_squeeze_alone():
+    for name in ("dna", "dna_four_ops", "dna_four_ops_single"):
+        plain, lite = search_space.PRESETS[name], search_space.PRESETS[f"{name}_lite"]
+        frame = Frame(32, 2, 16, 1280, "relu6", 0.0)
+        assert dataclasses.replace(plain, name=lite.name, frame=frame) == lite
+
+
+def test_small_images_end_in_4x4():
+    space = search_space.PRESETS["small_images"]
+    assert (space.image_size, space.frame.stem_stride) == (32, 1)
+    sizes = [
+        32 // stride
+        for stride in itertools.accumulate(
+            (block.stride for block in space.blocks), lambda a, b: a * b
+        )
+    ]
+    assert sizes == [32, 16, 8, 8, 4, 4]
+    for block, paper in zip(space.blocks, DNA.blocks, strict=True):
+        for cell, other in zip(block.cells, paper.cells, strict=True):
+            assert cell.layers == other.layers and cell.width <= other.width
+
+
+def test_names_with_endings_are_variants():
+    made = search_space.get_space("small_images_single_lite")
+    assert made.name == "small_images_single_lite"
+    assert made == search_space.variant("small_images", single=True, lite=True)
+    assert made.frame == Frame(stem_stride=1, activation="relu6", se_ratio=0)
+    assert all(len(block.cells) == 1 for block in made.blocks)
+    for name, space in search_space.PRESETS.items():
+        assert search_space.get_space(name) is space
+    for wrong in ("dna_lite_single", "digits_four_ops", "dna_", "_lite", "dna_lite_lite", "dna "):
+        with pytest.raises(ValueError, match=r"no search space .*Known spaces: .*take the endings"):
+            search_space.get_space(wrong)
+
+
+def test_variants_of_a_space_of_ones_own():
+    made = search_space.variant(SMALL, ops=["k3e6", Op(7, 2)])
+    assert (made.name, made.ops) == ("small_k3e6_k7e2", (Op(3, 6), Op(7, 2)))
+    assert made.blocks == SMALL.blocks
+    one = search_space.variant(SMALL.to_dict(), single=True)
+    assert [block.cells for block in one.blocks] == [(Cell(3, 4),), (Cell(2, 8),)]
+    # What a space has already is not named again.
+    assert search_space.variant(one, single=True, ops=one.ops) == one
+    assert search_space.variant(search_space.variant(one, lite=True), lite=True).name == (
+        "small_single_lite"
+    )
+    for bad in ("k3e6", ["k3"], [], ["k3e6", "k3e6"]):
+        with pytest.raises(ValueError, match="Received"):
+            search_space.variant(SMALL, ops=bad)
+
+
+def test_a_broken_block_is_named():
+    blocks = SMALL.to_dict()["blocks"]
+    for change, message in (
+        ({"cells": [[1, 8], [2, 0]]}, "width must be a whole number of at least 1. Received: 0"),
+        ({"cells": [[0, 8]]}, "layers must be a whole number of at least 1. Received: 0"),
+        ({"stride": 3}, "A block's stride must be 1 or 2. Received: stride=3"),
+    ):
+        data = {**SMALL.to_dict(), "blocks": [blocks[0], {**blocks[1], **change}]}
+        with pytest.raises(ValueError, match=f"Block 2 of the search space: {message}"):
+            SearchSpace.from_dict(data)
+    with pytest.raises(ValueError, match="image_size must be a whole number of at least 1"):
+        SearchSpace.from_dict({**SMALL.to_dict(), "image_size": 0})

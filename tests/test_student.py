@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+import dna_tf
 from dna_tf import architecture, keras_files, mbconv, mbconv_spec, search_space, student, zoo
+from tests import keras_costs
 
 layers = keras.layers
 
@@ -25,44 +27,12 @@ def _random_architecture(seed, name="random", image_size=32, channels=3, num_cla
     )
 
 
-def _counted(model):
-    """All costs, from the layers of a built model and nothing else."""
-    macs = flops = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
-            out = math.prod(layer.output.shape[1:])
-            kernel = layer.kernel.shape
-            each = kernel[0] * kernel[1]
-            each *= 1 if isinstance(layer, layers.DepthwiseConv2D) else kernel[2]
-            macs += out * each
-            flops += out * each + (out if layer.use_bias else 0)
-        elif isinstance(layer, layers.BatchNormalization):
-            flops += 2 * math.prod(layer.input.shape[1:])
-        elif isinstance(layer, layers.Dense):
-            macs += math.prod(layer.kernel.shape)
-            flops += math.prod(layer.kernel.shape)
-        elif isinstance(layer, layers.GlobalAveragePooling2D) and not layer.keepdims:
-            flops += math.prod(layer.input.shape[1:])
-        else:
-            known = (
-                layers.InputLayer,
-                layers.Rescaling,
-                layers.Activation,
-                layers.GlobalAveragePooling2D,
-                layers.Multiply,
-                layers.Add,
-            )
-            assert isinstance(layer, known), layer
-    params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return {"params": params, "macs": macs, "authors_flops": flops}
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_costs_of_random_architectures_are_those_of_the_model(seed):
     size, channels = [(32, 3), (28, 1), (33, 3), (16, 3), (20, 1)][seed]
     arch = _random_architecture(seed, image_size=size, channels=channels, num_classes=3 + seed)
     model = student.build_student(arch)
-    assert _counted(model) == arch.costs()
+    assert keras_costs.counted(model) == arch.costs()
     assert model.input_shape == (None, size, size, channels)
     assert model.output_shape == (None, 3 + seed)
 
@@ -72,7 +42,7 @@ def test_costs_of_relu6_without_squeeze_are_those_of_the_model():
     frame = search_space.Frame(8, 1, 6, 20, "relu6", 0)
     arch = architecture.Architecture("lite", blocks, frame, 16, 3, 4)
     model = student.build_student(arch)
-    assert _counted(model) == arch.costs()
+    assert keras_costs.counted(model) == arch.costs()
     assert not [layer for layer in model.layers if isinstance(layer, layers.Multiply)]
     acts = [layer for layer in model.layers if isinstance(layer, layers.Activation)]
     assert acts and all(layer.activation is keras.activations.relu6 for layer in acts)
@@ -81,7 +51,7 @@ def test_costs_of_relu6_without_squeeze_are_those_of_the_model():
 def test_dna_a_is_the_published_network():
     model = student.build_student(zoo.get_architecture("dna_a"))
     published = {"params": 4_243_318, "macs": 335_141_728, "authors_flops": 348_161_054}
-    assert _counted(model) == published
+    assert keras_costs.counted(model) == published
     ends = [("stem_conv", 112, 32), ("stem_mbconv_project_bn", 112, 16)]
     ends += [
         (f"block{b}_layer{n}_project_bn", size, width)
@@ -196,6 +166,9 @@ def test_first_weights_are_the_authors():
         assert 3.0 < np.abs(values).max() < 6.0  # normal, not truncated at two
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     assert all(norm.epsilon == 1e-5 and norm.momentum == 0.9 for norm in norms)
+    for norm in norms:
+        for value, start in zip(norm.get_weights(), (1, 0, 0, 1), strict=True):
+            assert np.all(value == start)  # gamma, beta, moving mean and variance
     kernel = model.get_layer("classifier").kernel.numpy()
     assert np.abs(kernel).max() <= math.sqrt(6 / sum(kernel.shape))
     assert kernel.std() == pytest.approx(math.sqrt(2 / sum(kernel.shape)), rel=0.05)
@@ -233,3 +206,47 @@ def test_drops_are_there_when_asked_and_rise_with_depth():
     images = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype(np.float32)
     np.testing.assert_array_equal(model(images, training=False), plain(images, training=False))
     assert np.any(model(images, training=True) != plain(images, training=True))
+
+
+def test_build_model_keeps_what_is_not_asked_for(tmp_path):
+    arch = _random_architecture(7, image_size=16, num_classes=5)
+    architecture.save(arch, tmp_path / "arch.json")
+    models = [dna_tf.build_model(arch), dna_tf.build_model(tmp_path / "arch.json")]
+    models.append(student.build_student(arch))
+    first = [weight.numpy() for weight in models[0].weights]
+    for model in models:
+        assert model.input_shape == (None, 16, 16, 3) and model.output_shape == (None, 5)
+        assert model.name == "random"
+        for one, other in zip(first, model.weights, strict=True):
+            np.testing.assert_array_equal(one, other.numpy())
+
+
+def test_build_model_for_other_data():
+    arch = _random_architecture(7)
+    options = {"num_classes": 7, "image_size": 20, "channels": 1}
+    model = dna_tf.build_model(arch, **options, dropout=0.2, drop_connect=0.3, seed=5)
+    assert model.input_shape == (None, 20, 20, 1) and model.output_shape == (None, 7)
+    assert model.name == arch.name
+    rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, layers.Dropout)}
+    assert rates["head_dropout"] == 0.2 and 0 < max(rates.values()) < 0.3 and len(rates) > 2
+    plain = student.build_student(arch.adapted(**options), seed=5)
+    assert keras_costs.counted(plain) == arch.adapted(**options).costs()
+    for one, other in zip(plain.trainable_weights, model.trainable_weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert dna_tf.build_model("dna_a", num_classes=3, image_size=32).output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 0}, r"num_classes must be a whole number above 0\. Received: 0"),
+        ({"image_size": 0}, r"image_size must be a whole number above 0\. Received: 0"),
+        ({"image_size": 32.0}, r"image_size must be .* Received: 32\.0"),
+        ({"channels": -1}, r"channels must be a whole number above 0\. Received: -1"),
+        ({"dropout": 1.0}, r"dropout must be a rate in \[0, 1\)\. Received: 1\.0"),
+        ({"drop_connect": -0.1}, r"drop_connect must be a rate in \[0, 1\)\. Received: -0\.1"),
+    ],
+)
+def test_build_model_refuses_numbers_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        dna_tf.build_model("dna_a", **options)

@@ -45,8 +45,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def b0():
-    section = types.SimpleNamespace(model="efficientnet_b0", weights="")
-    return _shake(teacher.build_teacher(section, (32, 32, 3), 7, seed=3))
+    return _shake(teacher.build_teacher(_section("efficientnet_b0"), (32, 32, 3), 7, seed=3))
 
 
 def _check_cut(model, cuts, shapes):
@@ -119,22 +118,31 @@ def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
     [
         (
             ("stage1_ot", "stage2_out"),
-            r"'residual_cnn' has no layer 'stage1_ot'\. Did you mean 'stage1_out' .*summary",
+            r"'residual_cnn' has no layer 'stage1_ot'\. Did you mean 'stage1_out' .*tools\.teacher",
         ),
-        (("stage2_out", "stage1_out"), r"after 'stage2_out' and up to 'stage1_out'.*out of order"),
+        (
+            ("stage2_out", "stage3_out", "stage1_out"),
+            r"out of order\. .*computes them in this order: "
+            r"\['stage1_out', 'stage2_out', 'stage3_out'\]\. Received: \['stage2_out', ",
+        ),
         (
             ("stage1_unit2_conv1", "stage2_out"),
-            r"after 'stage1_unit2_conv1' and up to 'stage2_out'.*not the only way through",
+            r"'stage1_unit2_conv1' is not the only way through the teacher .* Nearest layers to "
+            r"cut at: 'stage1_unit1_add' before it and 'stage1_out' after it",
         ),
         (
             ("stage1_out", "stage2_unit2_conv1"),
-            r"'stage2_unit2_conv1' is not the only way through .*branches have joined",
+            r"'stage2_unit2_conv1' is not the only .*'stage2_unit1_add' before it and 'stage2_out'",
         ),
         (("stage1_out", "stage1_out"), r"must name different layers, one per block.*stage1_out"),
         ((), r"must name different layers, one per block\. Received: \[\]"),
-        (("stage1_out", "head_pool"), r"'head_pool' was expected to give one map .*\(None, 96\)"),
+        (
+            ("stage1_out", "head_pool"),
+            r"'head_pool' of .* expected to give one map .*\(None, 96\)\. Nearest.*: 'head_relu' ",
+        ),
+        (("image",), r"'image' is the input of the teacher .*: 'rescale' after it"),
     ],
-    ids=["unknown", "order", "inside", "inside-last", "twice", "none", "not-a-map"],
+    ids=["unknown", "order", "inside", "inside-last", "twice", "none", "not-a-map", "input"],
 )
 def test_wrong_cuts_are_refused(small, cuts, message):
     with pytest.raises(ValueError, match=message):
@@ -164,22 +172,57 @@ def test_models_without_one_plain_graph_are_refused(small):
         teacher.cut_teacher(own, ("conv",), SHAPE)
     one, other = keras.Input(SHAPE), keras.Input(SHAPE)
     both = keras.Model([one, other], layers.Add(name="add")([one, other]))
-    with pytest.raises(ValueError, match="one input and one output.*2 inputs and 1 outputs"):
+    with pytest.raises(ValueError, match=r"one input and one output.*2 inputs .* 1 outputs \['add"):
         teacher.cut_teacher(both, ("add",), SHAPE)
     fork = keras.Model(one, [layers.Conv2D(2, 3, name="a")(one), layers.Conv2D(2, 3)(one)])
-    with pytest.raises(ValueError, match="one input and one output.*1 inputs and 2 outputs"):
+    with pytest.raises(ValueError, match=r"one input and one output.*1 inputs .* 2 outputs \['a'"):
         teacher.cut_teacher(fork, ("a",), SHAPE)
     with pytest.raises(ValueError, match=r"Sequential model without an input shape: put keras\.In"):
         teacher.cut_teacher(keras.Sequential([layers.Conv2D(2, 3)]), ("a",), SHAPE)
     image = keras.Input(SHAPE)
     outer = keras.Model(image, layers.Dense(2)(small(image)), name="outer")
-    for cut in ("stage1_out", "residual_cnn"):
-        with pytest.raises(ValueError, match=f"'{cut}' is, or is in, the nested model 'residual_c"):
-            teacher.cut_teacher(outer, (cut,), SHAPE)
+    with pytest.raises(ValueError, match="'stage1_out' is in the nested model 'residual_cnn' ins"):
+        teacher.cut_teacher(outer, ("stage1_out",), SHAPE)
+    with pytest.raises(ValueError, match=r"'residual_cnn' .*one map .*\(None, 5\)\. No layer of"):
+        teacher.cut_teacher(outer, ("residual_cnn",), SHAPE)
 
 
-def _section(model, weights=""):
-    return types.SimpleNamespace(model=model, weights=weights)
+def test_a_layer_that_is_called_twice_is_no_cut():
+    image, shared = keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same", name="shared")
+    x = layers.ReLU(name="between")(shared(layers.ReLU(name="first")(image)))
+    model = keras.Model(image, layers.ReLU(name="last")(shared(x)))
+    message = r"'shared' of .* is called 2 times, .*'first' before it and 'between' after it"
+    with pytest.raises(ValueError, match=message):
+        teacher.cut_teacher(model, ("shared", "last"), SHAPE)
+    _check_cut(model, ("first", "between"), (SHAPE, SHAPE, SHAPE))
+    # What else the layer is used for does not matter.
+    used = layers.Conv2D(3, 3, padding="same", name="used")
+    one = keras.Model(image, layers.ReLU(name="end")(used(image)))
+    used(keras.Input(SHAPE))
+    for _ in range(2):  # nor that it was cut before
+        _check_cut(one, ("used",), (SHAPE, SHAPE))
+
+
+def test_bare_sums_and_models_in_the_model_can_be_cuts():
+    image = keras.Input(SHAPE, name="image")
+    unit = [layers.Conv2D(4, 3, 2, padding="same"), layers.BatchNormalization()]
+    x = keras.Sequential(unit, name="inner")(image)
+    y = x + layers.Conv2D(4, 3, padding="same", name="conv")(x)
+    model = keras.Model(image, layers.ReLU(name="end")(y))
+    (name,) = [op.name for op in model.operations if type(op).__name__ == "Add"]
+    cut = teacher.cut_teacher(model, ("inner", name), SHAPE)
+    images = _images(SHAPE)
+    expected = unit[1](unit[0](images), training=False)
+    np.testing.assert_array_equal(cut.blocks[0](images, training=False), expected)
+    expected = expected + model.get_layer("conv")(expected)
+    np.testing.assert_array_equal(cut.features(images, training=False)[1], expected)
+    assert cut.shapes == (SHAPE, (8, 8, 4), (8, 8, 4))
+
+
+def _section(model, weights="", preprocessing="none", modules=()):
+    return types.SimpleNamespace(
+        model=model, weights=weights, preprocessing=preprocessing, modules=modules
+    )
 
 
 def test_teachers_by_name():

@@ -63,7 +63,11 @@ def _main(results):
     pathlib.Path(results).write_text(json.dumps(made))
 
 
-_TOOL_FLAGS = ("workdir", "config", "arch", "seed", "seeds", "model", "json")
+_TOOL_FLAGS = (
+    *("workdir", "config", "arch", "seed", "seeds", "model", "json"),
+    *("params", "macs", "width", "depth", "like", "image_size", "output", "name"),
+    *("space", "teacher", "cuts", "num_classes", "channels", "all"),
+)
 
 
 def _run_here(tool, arguments):

@@ -3,8 +3,11 @@
     python -m tools.summary --arch=dna_a
     python -m tools.summary --arch=runs/digits/architectures/max_macs_700k.json
     python -m tools.summary --arch=max_macs_700k --workdir=runs/digits --json
+    python -m tools.summary --arch=dna_a --num_classes=10 --image_size=32
+    python -m tools.summary --arch=all
 
---json prints one JSON object instead, at once, without loading TensorFlow.
+--json prints one JSON value instead, and --arch=all one table of the published networks;
+both at once, without loading TensorFlow.
 """
 
 import json
@@ -15,8 +18,18 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string("arch", "", "Name of a published network or of one in --workdir, or a file.")
-flags.DEFINE_bool("json", False, "Print one JSON object instead of the layers.")
+flags.DEFINE_string(
+    "arch", "", "Name of a published network or of one in --workdir, a file, or all."
+)
+flags.DEFINE_integer("num_classes", None, "Outputs, if others than the architecture's.")
+flags.DEFINE_integer("image_size", None, "Height and width in pixels, likewise.")
+flags.DEFINE_integer("channels", None, "Channels of the images, likewise.")
+flags.DEFINE_bool("json", False, "Print one JSON value instead of text.")
+
+_COUNTS_TEXT = """\
+params: trainable parameters. macs: multiply-accumulates of convolutions and classifier.
+authors_flops: what DNA's authors count, and the paper calls FLOPs. top-1: as published, not
+measured here, in percent of ImageNet's validation set, for 1000 classes at 224x224x3."""
 
 
 def main():
@@ -25,8 +38,11 @@ def main():
 
     if not cli.FLAGS.arch:
         raise ValueError("Say which architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
+    if cli.FLAGS.arch == "all":
+        _print_published()
+        return
     run_folder = workdir.Workdir(cli.FLAGS.workdir) if cli.FLAGS.workdir else None
-    arch = architecture_files.find(cli.FLAGS.arch, run_folder)
+    arch = _adapted(architecture_files.find(cli.FLAGS.arch, run_folder))
     if cli.FLAGS.json:
         print(json.dumps({**arch.to_dict(), "rating": arch.rating}))
         return
@@ -38,6 +54,37 @@ def main():
     print(f"{arch.name}: {arch.describe()}")
     for name, count in arch.costs().items():
         print(f"{name}: {count:,} ({limits.format_count(count)})")
+
+
+def _adapted(arch):
+    return arch.adapted(cli.FLAGS.num_classes, cli.FLAGS.image_size, cli.FLAGS.channels)
+
+
+def _print_published():
+    """The table of all published networks."""
+    from dna_tf import zoo
+
+    if cli.FLAGS.workdir:
+        raise ValueError(
+            "--arch=all shows the published networks. Leave --workdir out, or name one "
+            f"architecture of {cli.FLAGS.workdir} with --arch."
+        )
+    rows = []
+    for name in zoo.NAMES:
+        published = zoo.get_architecture(name)
+        arch = _adapted(published)
+        # Of another image or other classes nothing was published.
+        top1 = zoo.PUBLISHED_TOP1_PERCENT[name] if arch == published else None
+        rows.append({"name": name, **arch.costs(), "published_top1_percent": top1})
+    if cli.FLAGS.json:
+        print(json.dumps(rows))
+        return
+    print(f"{'network':16}{'params':>12}{'macs':>15}{'authors_flops':>16}{'published top-1':>18}")
+    for row in rows:
+        counts = f"{row['params']:12,}{row['macs']:15,}{row['authors_flops']:16,}"
+        top1 = row["published_top1_percent"]
+        print(f"{row['name']:16}{counts}{'-' if top1 is None else top1:>18}")
+    print(f"\n{_COUNTS_TEXT}")
 
 
 def run():

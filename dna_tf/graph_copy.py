@@ -1,0 +1,101 @@
+"""Copies of functional models: other first layers, other names, models inside made flat."""
+
+import keras
+
+from dna_tf import model_graph
+
+
+def copy_model(model, first=None, names=None, inline=False, name=None):
+    """Copies a functional model and its weights into a new graph.
+
+    Layers are made anew from their configs, so that each is in one graph only: that is
+    what lets the copy be cut.
+
+    Args:
+        model: a functional `keras.Model` or a built `Sequential`, with one input and one
+            output.
+        first: function from the image tensor to the tensor that the model's own layers
+            read instead of it; `None` adds nothing.
+        names: dict from a layer's name to its copy's name; others keep theirs.
+        inline: whether the layers of `Sequential` models inside the model become layers
+            of the copy, and sums of two maps written `x + y` become `Add` layers, which
+            unlike operations can be cut points.
+        name: the copy's name; `None` keeps the model's.
+
+    Returns:
+        A `keras.Model` with the same output.
+
+    Raises:
+        ValueError: the model is not functional, has several inputs or outputs, or has a
+            layer that cannot be made anew from its config.
+    """
+    names, pairs = names or {}, []
+    plain = model_graph.functional(model)
+    start = next(layer.name for layer in plain.layers if isinstance(layer, keras.layers.InputLayer))
+    image = keras.Input(
+        batch_shape=plain.input.shape, dtype=plain.input.dtype, name=names.get(start, start)
+    )
+    read = image if first is None else first(image)
+
+    def clone(operation):
+        if inline and isinstance(operation, keras.Sequential):
+            return [clone(layer) for layer in operation.layers]
+        made = _made_anew(operation, names, model)
+        pairs.append((operation, made))
+        return made
+
+    def call(made, *args, **kwargs):
+        args, kwargs = keras.tree.map_structure(
+            lambda value: read if value is image else value, (args, kwargs)
+        )
+        if isinstance(made, list):
+            (value,) = args
+            for layer in made:
+                value = layer(value)
+            return value
+        if inline and _is_sum_of_maps(made, args):
+            return keras.layers.Add(name=made.name)(list(args))
+        return made(*args, **kwargs)
+
+    copy = keras.models.clone_model(
+        plain, input_tensors=image, clone_function=clone, call_function=call
+    )
+    for old, new in pairs:
+        _copy_variables(old, new)
+    return keras.Model(copy.input, copy.output, name=name or model.name)
+
+
+def _made_anew(operation, names, model):
+    try:
+        config = operation.get_config()
+        config["name"] = names.get(operation.name, operation.name)
+        return type(operation).from_config(config)
+    except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        cause = str(error).split("Exception encountered: ")[-1]  # Keras wraps it
+        reason = (cause.strip() or repr(error)).splitlines()[0]
+        raise ValueError(
+            f"The layer {operation.name!r} ({type(operation).__name__}) of the model "
+            f"{model.name!r} cannot be made anew from its config, so the model cannot be copied. "
+            "Give the layer a get_config() with every argument of its constructor, or replace it "
+            f"by a layer of Keras. The reason: {reason}"
+        ) from error
+
+
+def _is_sum_of_maps(made, args):
+    return (
+        type(made).__name__ == "Add"
+        and not isinstance(made, keras.Layer)
+        and len(args) == 2
+        and all(isinstance(value, keras.KerasTensor) for value in args)
+        and args[0].shape == args[1].shape
+    )
+
+
+def _copy_variables(old, new):
+    if not isinstance(old, keras.Layer):
+        return
+    for source, target in zip(old.variables, new.variables, strict=True):
+        target.assign(source.value)
+    for layer in [new, *getattr(new, "layers", [])]:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it works with what it derives from its variables

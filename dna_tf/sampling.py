@@ -1,0 +1,41 @@
+"""Which path a step trains: drawn from nothing but the seed and the step's number."""
+
+import tensorflow as tf
+
+KINDS = ("uniform", "fair")
+
+
+def draw(kind, seed, step, block, cell, layers, num_ops):
+    """Draws the op of each layer of a cell.
+
+    * `uniform`: each op with the same chance, whatever was drawn before.
+    * `fair`: in each group of `num_ops` steps every layer trains every op once, in an
+      order drawn for the group and the layer.
+
+    Args:
+        kind: one of `KINDS`.
+        seed: an int.
+        step: the step's number, from 0.
+        block: block index from 0.
+        cell: cell index from 0.
+        layers: layers of the cell.
+        num_ops: ops of each layer.
+
+    Returns:
+        An int32 tensor `(layers,)`.
+
+    Source: DNA 3.3 draws single paths uniformly; strict fairness is FairNAS' (Chu et
+    al., 2019), here for the steps of a group one after another.
+    """
+    # Always int64: with int32 a seed above 2147 would wrap, and the path would depend on
+    # the dtype of `step`.
+    cell_seed = seed * 1_000_003 + block * 1009 + cell
+    step = tf.cast(step, tf.int64)
+    if kind == "uniform":
+        key = tf.stack([cell_seed, step])
+        return tf.random.stateless_uniform([layers], key, maxval=num_ops, dtype=tf.int32)
+    # An order of the ops for each layer: the ranks of random numbers. The group's key is
+    # negative, so that it is never that of a uniform draw.
+    key = tf.stack([cell_seed, -1 - step // num_ops])
+    orders = tf.argsort(tf.random.stateless_uniform([layers, num_ops], key), axis=1)
+    return tf.cast(tf.gather(orders, step % num_ops, axis=1), tf.int32)

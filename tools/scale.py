@@ -1,0 +1,216 @@
+"""Makes any architecture wider and deeper by EfficientNet's compound rule, or smaller.
+
+    python -m tools.scale --arch=dna_c --params=64.9M --output=dna_c_64.9M.json
+    python -m tools.scale --arch=dna_a --macs=150M --image_size=compound
+    python -m tools.scale --arch=max_macs_1.5M --workdir=runs/digits --width=2 --depth=3.1
+    python -m tools.scale --arch=dna_c --like=efficientnet_b4
+
+Say one of: --params or --macs to reach, --width and --depth coefficients, or --like.
+The image size stays, unless --image_size says another.
+
+Reads:  a published network, a file, or WORKDIR/architectures/.
+Writes: the file --output, or WORKDIR/architectures/NAME.json. Without both it only shows.
+"""
+
+import re
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("arch", "", "Name of a published network or of one in --workdir, or a file.")
+flags.DEFINE_string("params", "", "Parameters to reach, such as 64.9M.")
+flags.DEFINE_string("macs", "", "MACs to reach, such as 400M.")
+flags.DEFINE_float("width", None, "Coefficient of the widths; 1 if only --depth is given.")
+flags.DEFINE_float("depth", None, "Coefficient of the layers; 1 if only --width is given.")
+flags.DEFINE_string("like", "", "The coefficients of efficientnet_b0 to _b7, without image size.")
+flags.DEFINE_string(
+    "image_size",
+    "",
+    "Pixels a side, or 'compound': scaled with --params, --macs or --like. Default: as it is.",
+)
+flags.DEFINE_string("output", "", "Architecture file to write, ending in .json.")
+flags.DEFINE_string("name", "", "Name of the scaled architecture; made from the rest by default.")
+
+
+def main():
+    """Scales."""
+    from dna_tf import architecture_files
+
+    if not cli.FLAGS.arch:
+        raise ValueError("Say which architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
+    target = _target()
+    image_size = _image_size(target)
+    _check_names()
+    workdir, config = None, None
+    if cli.FLAGS.workdir:
+        workdir, config = cli.open_run(may_create=False)
+    arch = architecture_files.find(cli.FLAGS.arch, workdir)
+    made = _scaled(arch, target, image_size)
+    _show(arch, made)
+    path = cli.FLAGS.output or (workdir and workdir.architecture(_file_name(made.name)))
+    if not path:
+        print("Nothing was written: give --output=FILE.json, or --workdir=FOLDER of a run.")
+        return
+    _save_unless_there(made, path)
+    if workdir is None:
+        cli.next_command("summary", None, f"--arch={path}")
+    elif config.data.image_size == made.image_size:
+        cli.next_command("retrain", workdir, f"--arch={cli.FLAGS.output or made.name}")
+    else:
+        size, usual = made.image_size, config.data.image_size
+        print(
+            f"It takes images of {size}x{size}, and this run gives {usual}x{usual}. Retrain it in "
+            "another workdir, with the config file of this run:"
+        )
+        words = ("--config=FILE.py", f"--config.data.image_size={size}")
+        cli.next_command("retrain", f"{workdir}_at{size}", f"--arch={path}", *words)
+
+
+def _target():
+    """What is asked for: a dict with `params` or `macs`, or with `width` and `depth`, or `like`."""
+    from dna_tf import checks, limits, scaling
+
+    given = cli.FLAGS
+    width, depth = given.width, given.depth
+    asked = [f"--{key}" for key in (*scaling.TARGETS, "like") if given[key].value]
+    asked += ["--width and --depth"] if (width, depth) != (None, None) else []
+    if len(asked) != 1:
+        raise ValueError(
+            "Say what to scale to with one of --params=64.9M, --macs=400M, --width=2 --depth=3.1 "
+            f"or --like=efficientnet_b4. Received: {', '.join(asked) or 'none of them'}"
+        )
+    if width is not None or depth is not None:
+        return {"width": 1.0 if width is None else width, "depth": 1.0 if depth is None else depth}
+    if given.like:
+        if given.like not in scaling.COEFFICIENTS:
+            raise ValueError(
+                f"There are no coefficients of {given.like!r}."
+                f"{checks.near_names(given.like, scaling.COEFFICIENTS)} "
+                f"Known to --like: {list(scaling.COEFFICIENTS)}"
+            )
+        return {"like": given.like}
+    name = "params" if given.params else "macs"
+    try:
+        return {name: limits.parse_count(given[name].value)}
+    except ValueError as error:
+        raise ValueError(f"--{name}: {error}") from error
+
+
+def _image_size(target):
+    text = cli.FLAGS.image_size
+    if not text:
+        return None
+    if text == "compound":
+        if "width" in target:
+            raise ValueError(
+                "--image_size=compound goes with --params, --macs or --like. With --width and "
+                "--depth give the size in pixels, such as --image_size=240."
+            )
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(
+            "--image_size is a number of pixels above 0, such as 240, or 'compound'. "
+            f"Received: {text!r}"
+        )
+    return int(text)
+
+
+def _check_names():
+    if cli.FLAGS.output and not cli.FLAGS.output.endswith(".json"):
+        raise ValueError(
+            f"--output must end in .json, as architecture files do. Received: {cli.FLAGS.output!r}"
+        )
+    if cli.FLAGS.name:
+        _file_name(cli.FLAGS.name)
+
+
+def _file_name(name):
+    if not re.fullmatch(r"\w[\w.-]*", name) or name == "front":
+        raise ValueError(
+            "The architecture's name becomes a file's: letters, digits, '_', '-' and '.', and "
+            f"not 'front', which the search writes. Give another --name. Received: {name!r}"
+        )
+    return name
+
+
+def _scaled(arch, target, image_size):
+    from dna_tf import scaling
+
+    name = cli.FLAGS.name or None
+    if "like" not in target and "width" not in target:
+        return scaling.scale_to(arch, **target, image_size=image_size, name=name)
+    if "like" in target:
+        width, depth, pixels = scaling.COEFFICIENTS[target["like"]]
+        base = scaling.COEFFICIENTS["efficientnet_b0"][2]
+        target = {"width": width, "depth": depth}
+        if image_size == "compound":
+            image_size = max(1, round(arch.image_size * pixels / base))
+    return scaling.scale(arch, **target, image_size=image_size, name=name)
+
+
+def _show(before, after):
+    """Prints both networks side by side, the coefficients, and how near the target is."""
+    from dna_tf import scaling
+
+    sides = [{"": arch.name, **_rows(arch)} for arch in (before, after)]
+    wide = max(len(text) for text in sides[0].values())
+    for key, text in sides[0].items():
+        print(f"{key:<14}{text:<{wide}}  {sides[1][key]}")
+    origin = after.origin
+    words = f"width {origin['width']:.6g}, depth {origin['depth']:.6g}"
+    print(f"coefficients: {words}, resolution {origin['resolution']:.6g}")
+    if "target" not in origin:
+        return
+    ((name, target),) = origin["target"].items()
+    print(f"target: {target:,} {name}; reached {origin['reached']:,} ({origin['difference']:+.3%})")
+    rule = f"phi {origin['phi']:.4f} of the compound rule"
+    if origin["refined"]:
+        rule = f"depth of {rule}; its width alone was moved to come nearer"
+    print(rule)
+    if abs(origin["difference"]) > scaling.NEAR_ENOUGH:
+        print("Widths are multiples of 8 and jump together: no width at this depth comes nearer.")
+
+
+def _rows(arch):
+    from dna_tf import limits
+
+    frame = arch.frame
+    rows = {key: f"{n:,} ({limits.format_count(n)})" for key, n in arch.costs().items()}
+    rows["image size"] = str(arch.image_size)
+    rows["stem"] = f"{frame.stem_width} {frame.stem_output_width} x{frame.stem_layers}"
+    rows["widths"] = " ".join(str(block.width) for block in arch.blocks)
+    rows["layers"] = " ".join(str(len(block.ops)) for block in arch.blocks)
+    rows["head"] = str(frame.head_width)
+    return rows
+
+
+def _save_unless_there(made, path):
+    """Writes the file; an equal one is left, anything else is not overwritten."""
+    from dna_tf import architecture, files
+
+    path = files.as_path(path)
+    if not path.exists():
+        architecture.save(made, path)
+        print(f"Wrote {path}")
+        return
+    try:
+        same = architecture.load(path) == made
+    except ValueError:  # no architecture
+        same = False
+    if not same:
+        raise ValueError(
+            f"The file {path} holds something else, and is not overwritten. Move it away, or "
+            "give another --output or --name."
+        )
+    print(f"{path} (is there already)")
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

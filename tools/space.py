@@ -1,0 +1,150 @@
+"""Shows search spaces: all ready-made ones, or how the blocks and widths of one line up.
+
+    python -m tools.space
+    python -m tools.space --space=dna
+    python -m tools.space --space=dna --teacher=efficientnet_b7
+    python -m tools.space --config=configs/digits.py
+    python -m tools.space --workdir=runs/digits --json
+
+Reads:  with --workdir its config, and the teacher's shapes if it was trained.
+Writes: nothing. At once and without TensorFlow, except with --teacher, which is built.
+"""
+
+import json
+
+from absl import flags
+from ml_collections import config_flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("space", "", "Name of a search space; without one all ready-made are listed.")
+flags.DEFINE_integer(
+    "image_size", None, "Height and width in pixels; by default those that the space is made for."
+)
+flags.DEFINE_string(
+    "teacher", "", "Name of a teacher, or a .keras file, whose channels are shown beside the space."
+)
+flags.DEFINE_list(
+    "cuts",
+    [],
+    "The teacher's layer that ends each block; by default the paper's for EfficientNet, and "
+    "proposed ones for others.",
+)
+flags.DEFINE_bool("json", False, "Print one JSON value instead of text.")
+
+
+def main():
+    """Prints the list or the table."""
+    from dna_tf import space_table
+
+    space, size, channels, shapes, cuts = _chosen()
+    if space is None:
+        _print_all()
+        return
+    if cli.FLAGS.teacher:
+        shapes, cuts = _build_teacher(space, (size, size, channels))
+    if shapes and len(cuts) != len(space.blocks):
+        _check_fit(space, shapes, cuts)
+    size = cli.FLAGS.image_size if shapes else size
+    shown = space_table.table(space, size, shapes, cuts)
+    if cli.FLAGS.json:
+        print(json.dumps(shown))
+    else:
+        print("\n".join(space_table.lines(space, size, shapes, cuts)))
+    if shapes and not all(row["teacher"]["fits"] for row in shown["blocks"]):
+        _check_fit(space, shapes, cuts)
+
+
+def _chosen():
+    """Space, image size, channels, teacher's shapes and cuts, as far as the flags tell."""
+    from dna_tf import config as configs
+    from dna_tf import search_space
+
+    given = [name for name in ("space", "workdir") if getattr(cli.FLAGS, name)]
+    config_flag = cli.FLAGS["config"]
+    if config_flag.present or config_flags.get_override_values(config_flag):
+        given.append("config")
+    if len(given) > 1:
+        raise ValueError(
+            "Each of --space, --workdir and --config names a space. Give one of them. Received: "
+            f"{' and '.join(f'--{name}' for name in given)}"
+        )
+    if cli.FLAGS.cuts and not cli.FLAGS.teacher:
+        raise ValueError("--cuts are layers of a teacher: give --teacher=NAME_OR_FILE too.")
+    if not given:
+        for name in ("teacher", "image_size"):
+            if cli.FLAGS[name].present:
+                raise ValueError(f"--{name} needs a space: give --space=NAME, such as --space=dna.")
+        return None, None, None, None, None
+    if given == ["space"]:
+        space = search_space.get_space(cli.FLAGS.space)
+        return space, _size(space.image_size), 3, None, None
+    run_folder, config = None, cli.FLAGS.config
+    if given == ["workdir"]:
+        run_folder, config = cli.open_run(may_create=False)
+    configs.check_config(config)
+    config = configs.with_image_size(config)
+    shapes, cuts = _trained_teacher(run_folder) if run_folder else (None, None)
+    size = _size(config.data.image_size)
+    return search_space.space_of(config), size, config.data.channels, shapes, cuts
+
+
+def _size(usual):
+    from dna_tf import checks
+
+    size = usual if cli.FLAGS.image_size is None else cli.FLAGS.image_size
+    checks.check_whole("--image_size", size, 1)
+    return size
+
+
+def _trained_teacher(run_folder):
+    """Shapes and cuts of the teacher in a workdir; `None` if it was not trained yet."""
+    if not (run_folder.teacher / "result.json").exists():
+        return None, None
+    result = run_folder.teacher_result()
+    shapes = [result["image_shape"], *(cut["shape"] for cut in result["cuts"])]
+    return shapes, [cut["layer"] for cut in result["cuts"]]
+
+
+def _build_teacher(space, image_shape):
+    """Shapes and cuts of the teacher that --teacher names."""
+    from dna_tf import cut_points, teacher, teacher_zoo
+
+    # A config's, for what a file needs: its preprocessing and modules.
+    section = cli.FLAGS.config.teacher.copy_and_resolve_references()
+    section.model, section.weights, name = cli.FLAGS.teacher, "", cli.FLAGS.teacher
+    model = teacher.build_teacher(section, image_shape, num_classes=1000)
+    own = tuple(model.input_shape[1:])
+    if cli.FLAGS.image_size is None and len(own) == 3 and None not in own:
+        image_shape = own  # a file's; those by name are built for what is asked
+    cuts = cli.FLAGS.cuts or teacher_zoo.paper_cuts(name, model)
+    cuts = cuts or cut_points.propose(model, image_shape, space)
+    cut = teacher.cut_teacher(model, cuts, image_shape)
+    return cut.shapes, cut.cuts
+
+
+def _check_fit(space, shapes, cuts):
+    from dna_tf import supernet  # says in full what does not fit; loads TensorFlow
+
+    supernet.check_fit(space, shapes, cuts)
+
+
+def _print_all():
+    from dna_tf import search_space, space_presets, space_table
+
+    spaces = list(search_space.PRESETS.values())
+    if cli.FLAGS.json:
+        print(json.dumps([space_table.summary(space) for space in spaces]))
+        return
+    print("\n".join([*space_table.summary_lines(spaces), "", space_presets.ENDINGS_TEXT]))
+    cli.next_command("space", None, "--space=dna")
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,165 @@
+"""Shows where a teacher can be cut, checks a cut, and writes the config lines for it.
+
+    python -m tools.teacher --model=efficientnet_b0
+    python -m tools.teacher --model=efficientnet_b0 --space=dna --output=my_b0.py
+    python -m tools.teacher --model=resnet50 --image_size=160 --all
+    python -m tools.teacher --model=my_model.keras --cuts=stage1_out,stage2_out
+    python -m tools.teacher --workdir=runs/digits
+
+Without --cuts it proposes a cut: for the search space if one is given (or is the config's,
+and --model is not given), else at the ends of the teacher's stages.
+
+Reads:  a .keras file if --model or config.teacher.model names one; WORKDIR/teacher/ if it is
+        there. No images, no weights by name: nothing is downloaded or trained.
+Writes: nothing; with --output a config file.
+"""
+
+import shlex
+import sys
+import types
+
+from absl import flags
+from ml_collections import config_flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("model", "", "Name of a teacher, or a .keras file. Default: the config's.")
+flags.DEFINE_integer(
+    "image_size", None, "Height and width of images in pixels. Default: what fits the model."
+)
+flags.DEFINE_list("cuts", [], "Layers to cut at, one per block: they are checked.")
+flags.DEFINE_string("space", "", "Name of the search space whose blocks the cut must fit.")
+flags.DEFINE_bool("all", False, "Show all layers at which it can be cut, not just ends of stages.")
+flags.DEFINE_string("output", "", "Config file to write, ending in .py. It must not be there yet.")
+
+
+def main():
+    """Prints the tables and the config lines."""
+    from dna_tf import checks, search_space, teacher_config
+
+    given = cli.FLAGS
+    if given.output:
+        teacher_config.check_new(given.output)
+    if given.image_size is not None:
+        checks.check_whole("--image_size", given.image_size, 8)
+    space = search_space.get_space(given.space) if given.space else None
+    if given.workdir:
+        _check_workdir_alone()
+        workdir, config = cli.open_run(may_create=False)
+        if (workdir.teacher / "result.json").exists():
+            _show_trained(workdir, config, space)
+            return
+    else:
+        config = given.config
+    _show_model(config, space)
+
+
+def _check_workdir_alone():
+    """Checks that nothing else says which teacher to show."""
+    config_flag = cli.FLAGS["config"]
+    given = {
+        "model": cli.FLAGS.model,
+        "image_size": cli.FLAGS.image_size,
+        "config": config_flag.present or config_flags.get_override_values(config_flag),
+    }
+    wrong = [f"--{name}" for name, value in given.items() if value]
+    if wrong:
+        raise ValueError(
+            "--workdir shows the teacher of a run as it is. Leave out "
+            f"{' and '.join(wrong)}, or leave out --workdir."
+        )
+
+
+def _show_trained(workdir, config, space):
+    """Shows the teacher of a run, cut as the run cuts it or as --cuts says."""
+    from dna_tf import search_space, teacher_training, teacher_view
+
+    trained = teacher_training.load_teacher(workdir, config)
+    view = teacher_view.look(
+        trained.model,
+        config.teacher,
+        trained.shapes[0],
+        cli.FLAGS.cuts or (() if space else trained.cuts),
+        space,
+        search_space.space_of(config),
+        cli.FLAGS["all"].value,
+    )
+    print("\n".join(view.lines))
+    if view.cuts == trained.cuts and not cli.FLAGS.output:
+        cli.next_command("train_supernet", workdir)
+        return
+    if view.cuts != trained.cuts:
+        print(f"The run cuts elsewhere: {','.join(trained.cuts)}")
+    _write_or_say_how(config.teacher.model, view)
+
+
+def _show_model(config, space):
+    """Shows the teacher that --model or the config names."""
+    from dna_tf import config as configs
+    from dna_tf import search_space, teacher, teacher_view
+
+    configs.check_config(config)
+    config = configs.with_image_size(config)
+    name = cli.FLAGS.model or config.teacher.model
+    own = name == config.teacher.model
+    section = types.SimpleNamespace(
+        model=name,
+        weights="",  # the graph is the same, and nothing is downloaded
+        preprocessing=config.teacher.preprocessing if own or _overridden("teacher.pre") else "none",
+        modules=tuple(config.teacher.modules),
+    )
+    size, channels = _size(config, own, space), config.data.channels
+    classes = config.data.num_classes or (10 if own and config.data.source == "digits" else 1000)
+    model = teacher.build_teacher(section, (size, size, channels), classes)
+    shape = teacher_view.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
+    section.weights = config.teacher.weights if own else ""
+    usual = search_space.space_of(config) if own else None
+    every = cli.FLAGS["all"].value
+    view = teacher_view.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
+    print("\n".join(view.lines))
+    held = tuple(config.teacher.cuts)
+    if own and held and held != view.cuts:
+        print(f"The config cuts elsewhere; --cuts={','.join(held)} checks that.")
+    _write_or_say_how(name, view)
+
+
+def _size(config, own, space):
+    """Asked for, or the config's if it is for this teacher, or the space's, or ImageNet's."""
+    if cli.FLAGS.image_size is not None:
+        return cli.FLAGS.image_size
+    if cli.FLAGS["config"].present or _overridden("data.image_size"):
+        return config.data.image_size
+    if space:
+        return space.image_size
+    return config.data.image_size if own or cli.FLAGS.model == "residual_cnn" else 224
+
+
+def _overridden(start):
+    """Whether a field whose name begins so is given as --config.FIELD=VALUE."""
+    names = config_flags.get_override_values(cli.FLAGS["config"])
+    return any(name.startswith(start) for name in names)
+
+
+def _write_or_say_how(name, view):
+    """Writes the config file, or prints the command that does."""
+    from dna_tf import files, teacher_config
+
+    path, words = cli.FLAGS.output, [shlex.quote(word) for word in sys.argv[1:]]
+    if not path:
+        cli.next_command("teacher", None, *words, "--output=my_config.py")
+        return
+    story = f"The teacher {name}, cut into {len(view.cuts)} block{'s' * (len(view.cuts) > 1)}."
+    command = " ".join(["python -m tools.teacher", *words])
+    teacher_config.write(path, view.config_lines, story, command)
+    print(f"Wrote {path}")
+    cli.next_command("train_teacher", f"runs/{files.as_path(path).stem}", f"--config={path}")
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
