@@ -28,6 +28,7 @@ TEST_REQUIREMENTS = [
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
     "setuptools>=65",
+    "tensorboard>=2.21,<3",
 ]
 
 # Command -> module of tools/, whose `run()` it calls.
@@ -64,6 +65,7 @@ setuptools.setup(
     extras_require={
         "test": TEST_REQUIREMENTS,
         "lint": ["ruff>=0.17,<0.18"],
+        "tensorboard": ["tensorboard>=2.21,<3"],  # to look; writing its files needs none
     },
     entry_points={
         "console_scripts": [

@@ -3,6 +3,8 @@
 No TensorFlow is imported here, so that a search starts and ends at once.
 """
 
+import functools
+
 from dna_tf import (
     architecture,
     config,
@@ -79,8 +81,10 @@ class _Problem:
     def __init__(self, workdir, run_config):
         teacher = workdir.teacher_result()
         self.space = search_space.space_of(run_config)
-        self.made_from = workdir.ratings_made_from(run_config)
-        self.ratings = ratings.load_all(workdir.ratings, self.space, self.made_from)
+        made_from = functools.partial(workdir.ratings_made_from, run_config)
+        self.ratings = ratings.load_all(workdir.ratings, self.space, made_from)
+        names = [ratings.cell_name(b, c) for b, c, _ in self.space.cells()]
+        self.made_from = files.fingerprint([made_from(name) for name in names])
         size, _, channels = teacher["image_shape"]
         self._network = (size, channels, teacher["num_classes"])
         self.table = cost.cost_table(self.space, *self._network)

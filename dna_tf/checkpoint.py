@@ -5,11 +5,22 @@ valid only once it is whole, and they work on remote paths.
 """
 
 import json
-import sys
+import re
 
 import tensorflow as tf
 
-from dna_tf import files
+from dna_tf import files, progress
+
+# Errors that say nothing about the files: an older checkpoint would not help.
+_NOT_THE_FILES = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnauthenticatedError,
+    tf.errors.UnavailableError,
+)
 
 
 class Checkpoint:
@@ -19,35 +30,32 @@ class Checkpoint:
         folder: where the checkpoints lie; made when needed.
         variables: `tf.Variable`s, always in the same order.
         keep: how many checkpoints to keep.
-
-    Raises:
-        ValueError: TensorFlow's list of the checkpoints in the folder is damaged.
     """
 
     def __init__(self, folder, variables, keep=2):
         self._state = tf.Variable("", dtype=tf.string, trainable=False)
         self._checkpoint = tf.train.Checkpoint(variables=list(variables), state=self._state)
         self._folder = files.as_path(folder)
-        try:
-            self._manager = tf.train.CheckpointManager(
-                self._checkpoint, str(self._folder), max_to_keep=keep
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"The file {self._folder / 'checkpoint'} is damaged: {error}. Delete that one "
-                "file; the checkpoints beside it are found without it."
-            ) from error
+        self._keep = keep
+        self._damaged = set()
 
     def save(self, state):
-        """Saves the variables and a JSON-able `state`.
+        """Saves the variables and a JSON-able `state`; deletes checkpoints that are too old.
 
-        Floats keep all their bits.
+        Floats keep all their bits. The new checkpoint is the newest from then on, also
+        after damaged ones.
+
+        Raises:
+            ValueError: the state holds NaN or infinity.
         """
-        self._state.assign(json.dumps(state))
-        self._manager.save()
+        self._state.assign(json.dumps(state, allow_nan=False))
+        # Not one more than was restored: that may be the number of a damaged one.
+        self._checkpoint.save_counter.assign(max(self._found(), default=0))
+        self._checkpoint.save(str(self._folder / "ckpt"))
+        self._delete_old()
 
     def restore(self):
-        """Restores the newest checkpoint that is whole.
+        """Restores the newest checkpoint that is whole, with a warning for each newer one.
 
         Returns:
             The saved state, or `None` if there is no checkpoint.
@@ -57,18 +65,46 @@ class Checkpoint:
         """
         # The files themselves: TensorFlow's own list of them may be damaged or missing, and
         # training would start anew without a word.
-        saved = [str(path)[: -len(".index")] for path in self._folder.glob("ckpt-*.index")]
-        saved.sort(key=lambda name: int(name.rpartition("-")[2]), reverse=True)
-        for path in saved:
+        found = self._found()
+        for number in sorted(found, reverse=True):
+            path = self._folder / f"ckpt-{number}"
             try:
-                self._checkpoint.restore(path).assert_consumed()
+                if not _has_index(found[number]):
+                    raise ValueError("its index is missing: deleted, or saving was cut off")
+                self._checkpoint.restore(str(path)).assert_consumed()
                 return json.loads(self._state.numpy())
+            except _NOT_THE_FILES:
+                raise
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+                self._damaged.add(number)
                 reason = str(error).splitlines()[0]
-                print(f"warning: checkpoint {path} cannot be used: {reason}", file=sys.stderr)
-        if saved:
-            raise ValueError(
-                f"None of the {len(saved)} checkpoints in {self._folder} can be read. "
-                "Delete that folder to train from the start."
-            )
-        return None
+                progress.warn(f"checkpoint {path} cannot be used: {reason}")
+        if not found or (list(found) == [1] and not _has_index(found[1])):
+            return None  # nothing, or a first save that was cut off: its index comes last
+        raise ValueError(
+            f"None of the {len(found)} checkpoints in {self._folder} can be read. "
+            "Delete that folder to train from the start."
+        )
+
+    def _found(self):
+        """The files of each checkpoint, by its number."""
+        found = {}
+        for path in self._folder.glob("ckpt-*"):
+            number = re.fullmatch(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)", path.name)
+            if number:
+                found.setdefault(int(number[1]), []).append(path)
+        return found
+
+    def _delete_old(self):
+        found = self._found()
+        whole = sorted(found.keys() - self._damaged)
+        for number in found.keys() - set(whole[-self._keep :]):
+            # The index first: what is left without it is no checkpoint.
+            for path in sorted(found[number], key=lambda path: path.suffix != ".index"):
+                path.unlink()
+        for path in self._folder.glob("ckpt-*_temp"):  # of saves that were cut off
+            path.rmtree()
+
+
+def _has_index(paths):
+    return any(path.suffix == ".index" for path in paths)

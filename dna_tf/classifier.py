@@ -60,6 +60,7 @@ class ClassifierTrainer:
             ),
             step=lambda batch, _: self._step(*batch),
             checkpoint_seconds=recipe.checkpoint_seconds,
+            images_per_step=recipe.batch_size,
         )
 
     def _train_step(self, images, labels):

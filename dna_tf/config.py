@@ -13,7 +13,11 @@ from dna_tf import checks, files, limits, search_space, teacher_names
 
 OPTIMIZERS = ("adamw", "rmsprop", "sgd")
 SCHEDULES = ("cosine", "constant")
-FEATURE_MODES = ("memory", "online")
+FEATURE_MODES = ("memory", "disk", "online")
+CACHE_DTYPES = ("float16", "bfloat16", "float32")
+INPUTS = ("teacher", "S1", "S2")
+SAMPLINGS = ("uniform", "fair")
+TRAINING_PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
@@ -23,6 +27,7 @@ _RANGES = (
     ("data", "rating_per_class", 1, _ANY),
     ("data", "image_size", 0, _ANY),
     ("data", "num_classes", 0, _ANY),
+    ("data", "rating_fraction", 0.0, 0.9),
     ("data", "shuffle_buffer", 1, _ANY),
     ("data", "test_fraction", 0.01, 0.9),
     ("data", "crop_fraction", 0.1, 1.0),
@@ -32,6 +37,9 @@ _RANGES = (
     ("supernet", "learning_rate", 1e-8, 10.0),
     ("supernet", "first_block_learning_rate", 1e-8, 10.0),
     ("supernet", "learning_rate_decay", 0.01, 1.0),
+    ("supernet", "weight_decay", 0.0, 1.0),
+    ("supernet", "clip_norm", 0.0, _ANY),
+    ("supernet", "norm_images", 0, _ANY),
     ("supernet", "checkpoint_seconds", 0.0, _ANY),
     ("rating", "batch_size", 1, _ANY),
     ("rating", "batches", 1, _ANY),
@@ -73,6 +81,7 @@ def default_config():
     config.data.test_source = ""  # another source; "" takes the source's own or holds out
     config.data.test_fraction = 0.2  # of each class, when the source has no test split
     config.data.rating_per_class = 20  # images of each class taken out of training (DNA: 50)
+    config.data.rating_fraction = 0.0  # above 0: that share of all images instead, of any class
     config.data.image_size = 32  # height and width in pixels; 0 takes the space's
     config.data.channels = 3  # 3 (RGB) or 1 (grey)
     config.data.num_classes = 0  # 0 counts them in the data
@@ -101,12 +110,25 @@ def default_config():
     config.space = ml_collections.FieldReference("digits", field_type=object)
 
     config.supernet = ml_collections.ConfigDict()
-    config.supernet.features = "memory"  # teacher features: memory (no augmentation) | online
+    # Teacher features: memory or disk (made once, no augmentation) | online (in every step)
+    config.supernet.features = "memory"
+    config.supernet.cache_dtype = "float16"  # of features on disk; bfloat16 | float32
+    config.supernet.cache_folder = ""  # of features on disk; "" is inside the workdir
+    # What a block reads: the "teacher"'s map (DNA), or the student's own, all blocks from the
+    # image on trained together ("S1") or the earlier ones kept ("S2"), as in DNA Table 4.
+    config.supernet.inputs = "teacher"
+    config.supernet.cells = ()  # names such as block1_cell2, to train these only; () is all
     config.supernet.epochs = 50  # DNA: 20, of a thousand times as many steps
     config.supernet.batch_size = 64  # images (DNA: 64 on each of 8 GPUs)
     config.supernet.learning_rate = 0.01  # Adam (DNA: 0.005)
     config.supernet.first_block_learning_rate = 0.01  # block 1 (DNA: 0.002)
     config.supernet.learning_rate_decay = 0.95  # factor of each epoch (DNA: 0.9)
+    config.supernet.sampling = "uniform"  # of paths; fair: every op once in a group of steps
+    config.supernet.precision = "float32"  # float32 | mixed_bfloat16 | mixed_float16
+    config.supernet.weight_decay = 0.0  # of convolution kernels (the authors' code: 1e-4)
+    config.supernet.clip_norm = 0.0  # largest norm of a path's gradient; 0 is no limit
+    config.supernet.norm_images = 0  # images that share batch statistics; 0: all of a replica
+    config.supernet.tensorboard = True  # curves and maps in the workdir's tensorboard/
     config.supernet.checkpoint_seconds = 5.0  # a killed run loses at most this much
 
     config.rating = ml_collections.ConfigDict()
@@ -172,7 +194,14 @@ def check_config(config):
     _check_choice(
         "teacher.preprocessing", config.teacher.preprocessing, teacher_names.PREPROCESSING_KINDS
     )
-    _check_choice("supernet.features", config.supernet.features, FEATURE_MODES)
+    for field, choices in (
+        ("features", FEATURE_MODES),
+        ("cache_dtype", CACHE_DTYPES),
+        ("inputs", INPUTS),
+        ("sampling", SAMPLINGS),
+        ("precision", TRAINING_PRECISIONS),
+    ):
+        _check_choice(f"supernet.{field}", config.supernet[field], choices)
     for section in ("teacher_training", "retrain"):
         _check_choice(f"{section}.optimizer", config[section].optimizer, OPTIMIZERS)
         _check_choice(f"{section}.schedule", config[section].schedule, SCHEDULES)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dna_tf import files, images, ordering, progress, source_base, sources, splits
 
-SPLITS = ("train", "rating", "test")
+SPLITS = splits.SPLITS
 KIND = "dna_tf.data"
 # Source: our choice; CIFAR-10 at 32x32x3 takes 184 MB.
 MEMORY_LIMIT_BYTES = 256 * 2**20
@@ -27,7 +27,9 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
 
     The rating images, `rating_per_class` of each class, are taken out of the
     training images. The test images come from `test_source`, from the source's
-    own test split, or are held out of the training images.
+    own test split, or are held out of the training images of each class. With a
+    `rating_fraction` above 0 both are drawn from all images instead, whatever their
+    class: for data with few images a class.
 
     Args:
         config: the data section of the configuration.
@@ -42,7 +44,7 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
 
     Raises:
         ValueError: the source is not usable, a label is out of range, or a
-            class has too few images; the message says which.
+            class or split has too few images; the message says which.
         FileNotFoundError: there is nothing where the source points.
     """
     train = sources.open_source(config)
@@ -58,36 +60,28 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
             f"Set num_classes=0 to count them in the data."
         )
     _check_range(train, labels, num_classes)
-    indices = np.arange(len(labels))
-    if test is None:
-        counts = splits.class_counts(labels, num_classes)
-        held_out = splits.fraction_counts(counts, config.test_fraction)
-        test_indices, indices = splits.draw(labels, indices, held_out, seed)
-        test_split = _Split(train, test_indices, labels[test_indices])
-    else:
-        _check_range(test, test_labels[0], num_classes)
-        test_split = _Split(test, np.arange(len(test_labels[0])), test_labels[0])
-    per_class = config.rating_per_class
-    reason = f"rating_per_class={per_class}" + (" after test_fraction" if test is None else "")
-    _check_enough("training", labels[indices], class_names, per_class + 1, reason)
-    _check_enough("test", test_split.labels, class_names, 1, "the test")
-    rating, indices = splits.draw(labels, indices, [per_class] * num_classes, seed)
+    test_labels = test_labels[0] if test_labels else None
+    if test is not None:
+        _check_range(test, test_labels, num_classes)
+    indices = splits.draw_all(labels, test_labels, class_names, config, seed)
     # What changes pixels or splits counts; shuffle_buffer changes the order only.
-    names = ("test_fraction", "rating_per_class", "image_size", "channels", "crop_fraction")
+    names = ["test_fraction", "image_size", "channels", "crop_fraction", "shift", "flip"]
+    names.append("rating_fraction" if config.rating_fraction else "rating_per_class")
     fingerprint = files.fingerprint(
         {
             "version": PIXELS_VERSION,
             "sources": [train.fingerprint(), test.fingerprint() if test else None],
-            "settings": {name: config[name] for name in (*names, "shift", "flip")},
+            "settings": {name: config[name] for name in names},
             "num_classes": num_classes,
             "seed": seed,
         }
     )
     drawn = {
-        "train": _Split(train, indices, labels[indices]),
-        "rating": _Split(train, rating, labels[rating]),
-        "test": test_split,
+        "train": _Split(train, indices["train"], labels[indices["train"]]),
+        "rating": _Split(train, indices["rating"], labels[indices["rating"]]),
     }
+    test, test_labels = (train, labels) if test is None else (test, test_labels)
+    drawn["test"] = _Split(test, indices["test"], test_labels[indices["test"]])
     return Data(config, drawn, class_names, fingerprint, memory_limit_bytes)
 
 
@@ -127,23 +121,31 @@ class Data:
         self._in_memory = size <= memory_limit_bytes
         self._memory = {}
 
-    def images(self, split, batch_size=None):
-        """Returns a split in its fixed order, whole and without augmentation.
+    def images(self, split, batch_size=None, skip=0, mixed=False):
+        """Returns a split in a fixed order, whole and without augmentation.
 
         Args:
             split: `"train"`, `"rating"` or `"test"`.
             batch_size: images of a batch; the last batch may be smaller. `None`
                 gives single images.
+            skip: leaves out that many images at the start, without decoding them.
+            mixed: in an order that mixes the classes, the same in every run, where the
+                source gives images in any order; other sources keep their own.
 
         Returns:
             `tf.data.Dataset` of (image float32 `(height, width, channels)` in
             0..255, label int32), with a leading batch axis if batched.
         """
         labels = _on_cpu(self._split(split).labels.astype(np.int32))
+        # Whatever is in memory: the order must not depend on how much memory may be taken.
+        mixed = mixed and self._split(split).source.random_access
         dataset = self._decoded(
-            split, lambda position, image: (tf.cast(image, tf.float32), labels[position])
+            split,
+            lambda position, image: (tf.cast(image, tf.float32), labels[position]),
+            ordering.seed_pair("mixed") if mixed else None,
+            skip,
         )
-        count = self.counts[split]
+        count = self.counts[split] - skip
         if batch_size is not None:
             dataset = dataset.batch(batch_size)
             count = -(-count // batch_size)
@@ -175,7 +177,7 @@ class Data:
             )
         return self.counts["train"] // batch_size
 
-    def epoch(self, batch_size, epoch, seed, augment=True, skip_batches=0):
+    def epoch(self, batch_size, epoch, seed, augment=True, skip_batches=0, shard=(0, 1)):
         """Returns the training batches of one epoch.
 
         The images are shuffled anew in each epoch: all of them where they can be
@@ -191,16 +193,20 @@ class Data:
             augment: whether to shift and flip as the configuration says.
             skip_batches: leaves out that many batches at the start, without
                 decoding them; those that follow are the same to the bit.
+            shard: `(index, count)`: gives the part `index` of `count` equal parts of
+                each batch, and decodes only that. The parts of a batch in order are
+                the batch.
 
         Returns:
             `tf.data.Dataset` of (images float32 `(batch, height, width, channels)`
             in 0..255, labels int32 `(batch,)`).
 
         Raises:
-            ValueError: a batch is larger than the training split, or more
-                batches are skipped than there are.
+            ValueError: a batch is larger than the training split, more batches
+                are skipped than there are, or a batch has no such equal parts.
         """
         steps = self.steps_per_epoch(batch_size)
+        part = ordering.part_of_batch(batch_size, shard)
         if not 0 <= skip_batches <= steps:
             raise ValueError(
                 f"skip_batches must be from 0 to the {steps} batches of an epoch. "
@@ -217,8 +223,10 @@ class Data:
             return tf.cast(image, tf.float32), labels[position]
 
         order_seed = ordering.seed_pair(seed, epoch, "order")
-        dataset = self._decoded("train", finish, order_seed, skip_batches * batch_size)
-        return _finished(dataset.batch(batch_size, drop_remainder=True), steps - skip_batches)
+        skip = skip_batches * batch_size
+        dataset = self._decoded("train", finish, order_seed, skip, batch_size, part)
+        dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
+        return _finished(dataset.take(steps - skip_batches), steps - skip_batches)
 
     @contextlib.contextmanager
     def reading(self):
@@ -236,13 +244,17 @@ class Data:
             raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {split!r}")
         return self._splits[split]
 
-    def _decoded(self, split, finish, order_seed=None, skip=0):
-        """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given."""
+    def _decoded(self, split, finish, order_seed=None, skip=0, every=1, part=slice(0, 1)):
+        """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given.
+
+        Of each run of `every` images after the first `skip` it holds those of the slice `part`.
+        """
         source, indices = self._split(split).source, self._split(split).indices
         order = np.arange(len(indices))
         if order_seed is not None:
             order = ordering.permutation(len(indices), order_seed)
         order = order[skip:]
+        order = order[ordering.in_part(np.arange(len(order)), every, part)]
         if self._in_memory:
             pixels = self._memorised(split)
             dataset = tf.data.Dataset.from_tensor_slices(order)
@@ -261,6 +273,8 @@ class Data:
                 if order_seed is not None:
                     dataset = ordering.shuffled(dataset, self._buffer, order_seed)
                 dataset = dataset.skip(skip)
+                if part.stop - part.start < every:
+                    dataset = ordering.parts_of(dataset, every, part)
 
             def function(index, raw):
                 return finish(positions[index], self._fit(source.decode(raw)))
@@ -323,21 +337,6 @@ def _check_range(source, labels, num_classes):
             f"classes. Found: {lowest}..{highest}. "
             + (f"Set label_offset={lowest} if they start at {lowest}, or " if lowest else "Set ")
             + f"num_classes={highest - min(lowest, 0) + 1} if there are more classes."
-        )
-
-
-def _check_enough(what, labels, class_names, needed, reason):
-    counts = splits.class_counts(labels, len(class_names)).tolist()
-    few = [
-        f"{name!r} (label {label}) has {count}"
-        for label, (name, count) in enumerate(zip(class_names, counts, strict=True))
-        if count < needed
-    ]
-    if few:
-        more = f", and {len(few) - 5} more classes" if len(few) > 5 else ""
-        raise ValueError(
-            f"Every class needs at least {needed} {what} images for {reason}, and class "
-            f"{', '.join(few[:5])}{more}. Add images, or lower rating_per_class."
         )
 
 

@@ -1,30 +1,35 @@
 """Supernet training: every cell learns to imitate its block of the teacher.
 
-Each step draws one path per cell, uniformly and from the step alone, and moves the
-ops of that path. Cells are independent: no gradient passes between blocks, and one
-pass of the teacher serves all cells.
+Cells are independent: no gradient passes between blocks, one pass of the teacher
+serves all cells, and any set of them can be trained on any machine, in any order.
 """
 
-import hashlib
-import io
-import zipfile
+import dataclasses
 
-import numpy as np
+import tensorflow as tf
 
 from dna_tf import (
+    cell_files,
     cell_trainer,
+    checks,
     data,
     determinism,
     features,
     files,
+    imitation,
     loop,
+    map_images,
     progress,
     search_space,
+    strategies,
     supernet,
     teacher_training,
+    watch,
 )
+from dna_tf import config as configs
 
-KIND = "dna_tf.supernet"
+# Paths of each cell that are measured on held-out images after every epoch.
+_WATCHED_PATHS = 4
 
 
 def learning_rate(section, block, epoch):
@@ -37,65 +42,269 @@ def learning_rate(section, block, epoch):
     return first * section.learning_rate_decay**epoch
 
 
-def train_supernet(workdir, config):
-    """Trains all cells of the config's space on the workdir's teacher.
+def train_supernet(workdir, config, strategy=None, retry_factor=0.0):
+    """Trains the cells of the config's space on the workdir's teacher.
 
     Args:
         workdir: a `workdir.Workdir` with a teacher.
-        config: its config.
+        config: its config; `supernet.cells` names the cells to train, `()` all of them.
+        strategy: a `tf.distribute.Strategy`; the present one by default.
+        retry_factor: above 0 only cells that diverged are trained, again, at their
+            learning rate times this factor. Otherwise they are left alone, with a
+            warning: the same training would fail at the same step.
 
     Returns:
-        The content of `supernet/result.json`.
+        A dict from the names of those cells that are trained now to their results.
+
+    Raises:
+        ValueError: config, teacher, data and space do not fit together; or all cells
+            diverged.
     """
-    if (workdir.supernet / "result.json").exists():
-        progress.say(f"The supernet is there already: {workdir.supernet}")
-        return workdir.supernet_result()
-    determinism.enable(config.seed)
-    section = config.supernet
-    teacher_result = workdir.teacher_result()
-    teacher = teacher_training.load_teacher(workdir, config)
-    images = data.load(config.data, config.seed, workdir.path)
-    check_same_data(images, teacher_result, workdir)
-    space = search_space.space_of(config)
-    supernet.check_fit(space, teacher.shapes, teacher.cuts)
-    steps = images.steps_per_epoch(section.batch_size)
-    with images.reading():
-        batches = features.feature_batches(
-            section, teacher, images, config.seed, workdir.path / "features"
-        )
-    cells = supernet.build_cells(space, teacher.shapes, config.seed)
-    trainers = [cell_trainer.CellTrainer(cell, config.seed) for cell in cells]
+    section, space = config.supernet, search_space.space_of(config)
+    wanted = wanted_cells(section, space)
+    todo = [name for name in wanted if not workdir.cell(name).exists()]
+    failed = [name for name in todo if workdir.failed_cell(name).exists()]
+    if retry_factor:
+        todo = failed
+    else:
+        todo = [name for name in todo if name not in failed]
+        for name in failed:
+            reason = cell_files.failure(name, workdir)["reason"]
+            progress.warn(f"Left out: {reason} To train it again: --retry_factor=0.5")
+    if todo:
+        strategy = strategy or tf.distribute.get_strategy()
+        strategies.check_batch(strategy, "config.supernet.batch_size", section.batch_size)
+        determinism.enable(config.seed)
+        with strategy.scope():
+            run = _Run(workdir, config, strategy, retry_factor or 1.0)
+        for stage in _stages(section, space, todo):
+            run.train(stage)
+    elif not failed or retry_factor:
+        nothing = "No cell diverged" if retry_factor else "The cells are there already"
+        progress.say(f"{nothing}: {workdir.supernet}")
+    return {name: workdir.cell_result(name) for name in wanted if workdir.cell(name).exists()}
 
-    def step(batch, number):
-        losses = {}
+
+def wanted_cells(section, space):
+    """The names of the cells that a config asks for, first block first.
+
+    Raises:
+        ValueError: the space has no cell of that name; or the training by `inputs` goes
+            through chains of cells, and the space or the cells make none.
+    """
+    known = cell_files.cell_names(space)
+    for name in section.cells:
+        if name not in known:
+            raise ValueError(
+                f"The space {space.name!r} has no cell {name!r}.{checks.near_names(name, known)} "
+                f"Its cells are {known}; name some of them in config.supernet.cells."
+            )
+    if section.inputs != "teacher":
+        if any(len(block.cells) > 1 for block in space.blocks) or section.cells:
+            raise ValueError(
+                f"config.supernet.inputs={section.inputs!r} trains one chain of cells from the "
+                f"image on, and needs a space with one cell in each block, all of them trained. "
+                f"Received: the space {space.name!r}, cells={tuple(section.cells)}. Take a space "
+                "such as dna_single, and leave supernet.cells out."
+            )
+    return [name for name in known if not section.cells or name in section.cells]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """Cells that train together; with `chain` the last of a chain from the image on."""
+
+    label: str
+    cells: tuple[str, ...]
+    chain: tuple[str, ...] = ()
+
+    @property
+    def shown(self):
+        """What the progress line says."""
+        return self.cells[0] if len(self.cells) == 1 else f"{len(self.cells)} cells"
+
+
+def _stages(section, space, names):
+    if section.inputs == "teacher":
+        label = "all" if len(names) == len(cell_files.cell_names(space)) else "_".join(names)
+        label = label if len(label) < 100 else files.fingerprint(names)
+        return [_Stage(label, tuple(names))]
+    known = cell_files.cell_names(space)
+    return [_Stage(name, (name,), tuple(known[: known.index(name)])) for name in names]
+
+
+class _Run:
+    """Teacher, data and features, ready to train cells of a workdir."""
+
+    def __init__(self, workdir, config, strategy, rate_factor):
+        self.workdir, self.config, self.strategy = workdir, config, strategy
+        self.rate_factor = rate_factor
+        self.section, self.space = config.supernet, search_space.space_of(config)
+        self.teacher_result = workdir.teacher_result()
+        self.teacher = teacher_training.load_teacher(workdir, config)
+        self.images = data.load(config.data, config.seed, workdir.path)
+        check_same_data(self.images, self.teacher_result, workdir)
+        supernet.check_fit(self.space, self.teacher.shapes, self.teacher.cuts)
+        self.steps = self.images.steps_per_epoch(self.section.batch_size)
+        self.chief = strategies.is_chief(strategy)
+        with self.images.reading():
+            self.held_out = self._held_out_maps()
+        self._predict = features.feature_function(self.teacher)
+        if self.chief:
+            features.prepare(self.section, self.teacher, self.images, workdir.features)
+        strategies.wait_for_all(strategy)
+        self._datasets = features.feature_datasets(
+            self.section, self.teacher, self.images, config.seed, workdir.features
+        )
+        # In a compiled step under the strategy: each replica runs the teacher on its share.
+        self._online = tf.function(lambda images: strategy.run(self._predict, (images,)))
+
+    def _held_out_maps(self):
+        size = min(self.section.batch_size, self.images.counts["rating"])
+        images, _ = next(iter(self.images.images("rating", batch_size=size)))
+        return (images, *features.feature_function(self.teacher)(images))
+
+    def batches(self, epoch, skip):
+        """Yields the batches of an epoch: images and all maps, as `strategy.run` takes them."""
+
+        def dataset_of(shard):
+            return self._datasets(epoch, skip, shard)
+
+        size = self.section.batch_size
+        with self._datasets.reading():
+            for batch in strategies.distribute(self.strategy, dataset_of, size):
+                yield (*batch, *self._online(batch[0])) if len(batch) == 1 else batch
+
+    def train(self, stage):
+        """Trains the cells of a stage and writes their files."""
+        with self.strategy.scope():
+            trainers = self._trainers(stage)
+        watcher = self._watcher(stage)
+
+        def step(batch, number):
+            losses = {}
+            for trainer in trainers:
+                cell = trainer.cell
+                rate = self._rate(cell, number // self.steps)
+                x = batch[0 if stage.chain else cell.block]
+                losses[cell.name] = trainer.step(x, batch[cell.block + 1], number, rate)
+            return losses
+
+        def on_epoch(epoch):
+            if watcher is not None:
+                self._watch_maps(trainers, stage, watcher, epoch)
+            return self._figures(trainers, stage, epoch)
+
+        with self.images.reading():
+            history = loop.run(
+                label=f"supernet ({stage.shown})",
+                folder=self._folder(stage),
+                variables=[v for trainer in trainers for v in trainer.variables],
+                epochs=self.section.epochs,
+                steps_per_epoch=self.steps,
+                batches=self.batches,
+                step=step,
+                checkpoint_seconds=self.section.checkpoint_seconds,
+                images_per_step=self.section.batch_size,
+                on_epoch=on_epoch,
+                failures=lambda: self._failures(trainers),
+                watcher=watcher,
+                chief=self.chief,
+            )
+        if self.chief:
+            self._save(trainers, history)
+        strategies.wait_for_all(self.strategy)  # the next stage reads what this one wrote
+
+    def _folder(self, stage):
+        """Where the checkpoints of a stage go: each learning rate has its own."""
+        label = stage.label if self.rate_factor == 1 else f"{stage.label}_x{self.rate_factor:g}"
+        return self.workdir.supernet / "runs" / label
+
+    def _rate(self, cell, epoch):
+        return self.rate_factor * learning_rate(self.section, cell.block, epoch)
+
+    def _trainers(self, stage):
+        section, shapes = self.section, self.teacher.shapes
+        options = cell_trainer.StepOptions(
+            sampling=section.sampling,
+            precision=section.precision,
+            weight_decay=section.weight_decay,
+            clip_norm=section.clip_norm,
+            norm_images=section.norm_images,
+            rematerialize=isinstance(self.strategy, tf.distribute.TPUStrategy),
+        )
+        if stage.chain:
+            before = cell_files.load(self.workdir, self.space, shapes, stage.chain)
+            cell = supernet.build_cells(self.space, shapes, self.config.seed, stage.cells)[0]
+            both = section.inputs == "S1"
+            return [cell_trainer.CellTrainer(cell, self.config.seed, options, before, both)]
+        cells = supernet.build_cells(self.space, shapes, self.config.seed, stage.cells)
+        return [cell_trainer.CellTrainer(cell, self.config.seed, options) for cell in cells]
+
+    def _watcher(self, stage):
+        if not (self.chief and self.section.tensorboard):
+            return None
+        return watch.Watcher(self.workdir.tensorboard / "supernet" / self._folder(stage).name)
+
+    def _figures(self, trainers, stage, epoch):
+        """Relative L1 on held-out images, learning rates and how often ops were drawn."""
+        figures = {}
         for trainer in trainers:
-            block = trainer.cell.block
-            rate = learning_rate(section, block, number // steps)
-            losses[trainer.cell.name] = trainer.step(batch[block], batch[block + 1], number, rate)
-        return losses
+            cell = trainer.cell
+            x = self.held_out[0 if stage.chain else cell.block]
+            made = [trainer.imitate(x, -1 - n) for n in range(_WATCHED_PATHS)]
+            far = [imitation.relative_l1(self.held_out[cell.block + 1], y) for y in made]
+            figures[f"relative_l1/{cell.name}"] = float(tf.reduce_mean(far))
+            figures[f"learning_rate/block{cell.block + 1}"] = self._rate(cell, epoch)
+        return figures
 
-    with images.reading():
-        history = loop.run(
-            label=f"supernet ({len(cells)} cells)",
-            folder=workdir.supernet,
-            variables=[v for trainer in trainers for v in trainer.variables],
-            epochs=section.epochs,
-            steps_per_epoch=steps,
-            batches=batches,
-            step=step,
-            checkpoint_seconds=section.checkpoint_seconds,
-        )
-    for cell in cells:
-        save_cell(cell, workdir)
-    result = {
-        "kind": KIND,
-        "teacher": teacher_result["fingerprint"],
-        "fingerprint": cells_fingerprint(cells),
-        "cells": [cell.name for cell in cells],
-        "losses": history[-1],
-    }
-    files.write_json(workdir.supernet / "result.json", result)
-    return result
+    def _watch_maps(self, trainers, stage, watcher, epoch):
+        last = epoch + 1 == self.section.epochs
+        if epoch % max(self.section.epochs // 10, 1) and not last:
+            return
+        for trainer in trainers:
+            cell = trainer.cell
+            made = trainer.imitate(self.held_out[0 if stage.chain else cell.block], -1)
+            drawn = map_images.side_by_side(self.held_out[cell.block + 1][:2], made[:2])
+            watcher.image((epoch + 1) * self.steps, f"maps/{cell.name}", drawn)
+
+    def _failures(self, trainers):
+        failed = {}
+        for trainer in trainers:
+            number = int(trainer.failed_at.numpy())
+            if number >= 0:
+                name, epoch = trainer.cell.name, number // self.steps
+                rate = self._rate(trainer.cell, epoch)
+                failed[name] = (
+                    f"{name} stopped at step {number} (epoch {epoch + 1}), at learning rate "
+                    f"{rate:.3g}: its loss was no number, or {cell_trainer.DIVERGED:g} times that "
+                    "of a map of zeros. The other cells go on. Lower the learning rate, or look "
+                    "for broken images."
+                )
+        return failed
+
+    def _save(self, trainers, history):
+        failed = self._failures(trainers)
+        for trainer in trainers:
+            cell, far = trainer.cell, f"relative_l1/{trainer.cell.name}"
+            result = {
+                "teacher": self.teacher_result["fingerprint"],
+                "made_from": configs.config_fingerprint(self.config, ["seed", "supernet"]),
+                "rate_factor": self.rate_factor,
+                "steps": self.steps * self.section.epochs,
+                "losses": [epoch[cell.name] for epoch in history if cell.name in epoch],
+                "relative_l1": [epoch[far] for epoch in history if far in epoch],
+            }
+            if cell.name in failed:
+                result["reason"] = failed[cell.name]
+                result["failed_at_step"] = int(trainer.failed_at.numpy())
+                cell_files.save_failed(cell.name, self.workdir, result)
+                continue
+            # Under S1 the cells before trained on with this one: their own curves stay.
+            for trained in trainer.trained[:-1]:
+                own = self.workdir.cell_result(trained.name)
+                cell_files.save(trained, self.workdir, {**own, "trained_on_with": cell.name})
+            cell_files.save(cell, self.workdir, result)
 
 
 def check_same_data(images, teacher_result, workdir):
@@ -106,61 +315,3 @@ def check_same_data(images, teacher_result, workdir):
             f"fingerprint {images.fingerprint} now, {teacher_result['data_fingerprint']} then. "
             "Bring the data back, or start in a new workdir."
         )
-
-
-def save_cell(cell, workdir):
-    """Writes the weights of a cell, one array per position, as a NumPy archive."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **{f"unit{u}": rows.value.numpy() for u, rows in enumerate(cell.rows)})
-    files.write_bytes(workdir.supernet / f"{cell.name}.npz", buffer.getvalue())
-
-
-def load_cells(workdir, space, shapes):
-    """Builds the cells of a space with the trained weights of a workdir.
-
-    Raises:
-        FileNotFoundError: a cell was not trained.
-        ValueError: the weights do not fit the space, or are not those that
-            `supernet/result.json` describes.
-    """
-    result = workdir.supernet_result()
-    cells = supernet.build_cells(space, shapes, seed=0)
-    for cell in cells:
-        path = workdir.supernet / f"{cell.name}.npz"
-        if not path.exists():
-            raise FileNotFoundError(f"There are no weights {path}. Train the supernet again.")
-        arrays = _read_arrays(path)
-        for u, rows in enumerate(cell.rows):
-            array = arrays.get(f"unit{u}", np.zeros(0))
-            if array.shape != tuple(rows.shape):
-                raise ValueError(
-                    f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
-                    f"has shape {array.shape}, expected {tuple(rows.shape)}."
-                )
-            rows.assign(array)
-    if cells_fingerprint(cells) != result["fingerprint"]:
-        raise ValueError(
-            f"The weights in {workdir.supernet} are not those that result.json there describes. "
-            "Delete that folder and train the supernet again."
-        )
-    return cells
-
-
-def _read_arrays(path):
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The file {path} is truncated or damaged: {error}. Delete the folder {path.parent} "
-            "and train the supernet again."
-        ) from error
-
-
-def cells_fingerprint(cells):
-    """Identifies the weights of all cells."""
-    digest = hashlib.sha256()
-    for cell in cells:
-        for rows in cell.rows:
-            digest.update(np.ascontiguousarray(rows.value.numpy()).tobytes())
-    return digest.hexdigest()[:16]

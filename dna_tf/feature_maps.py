@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import data, distill, features, rating, search_space, teacher_training
+from dna_tf import cell_files, data, features, rating, search_space, teacher_training
 
 
 def imitated_maps(workdir, config, arch, num_images=2):
@@ -24,7 +24,7 @@ def imitated_maps(workdir, config, arch, num_images=2):
     images = data.load(config.data, config.seed, workdir.path)
     cells = {
         (cell.block, cell.cell): cell
-        for cell in distill.load_cells(workdir, search_space.space_of(config), teacher.shapes)
+        for cell in cell_files.load(workdir, search_space.space_of(config), teacher.shapes)
     }
     calibration, _ = rating.rating_maps(teacher, images, config)
     drawn = np.stack([x for x, _ in images.images("rating").take(num_images).as_numpy_iterator()])

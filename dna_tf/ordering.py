@@ -49,3 +49,46 @@ def shuffled(dataset, buffer_size, seeds):
         reshuffle_each_iteration=False,
     )
     return tf.data.experimental.from_variant(variant, dataset.element_spec)
+
+
+def part_of_batch(batch_size, shard):
+    """Returns the slice of a batch that is one of its equal parts, each for one worker.
+
+    Args:
+        batch_size: images of a whole batch.
+        shard: `(index, count)`: which of how many parts.
+
+    Raises:
+        ValueError: there is no such part, or the parts would not be equal.
+    """
+    index, count = check_shard(shard)
+    if batch_size % count:
+        raise ValueError(
+            f"The batch size must be a multiple of the number of shards, {count}. Received: "
+            f"batch_size={batch_size}"
+        )
+    size = batch_size // count
+    return slice(index * size, (index + 1) * size)
+
+
+def check_shard(shard):
+    """Returns `shard`, `(index, count)`, if it is one of `count` shards; else a `ValueError`."""
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(
+            "A shard is (index, count) with an index from 0 to count - 1. Received: "
+            f"shard=({index}, {count})"
+        )
+    return index, count
+
+
+def in_part(positions, every, part):
+    """Which positions lie in the slice `part` of their run of `every`: array or tensor of bool."""
+    place = positions % every
+    return (place >= part.start) & (place < part.stop)
+
+
+def parts_of(dataset, every, part):
+    """Returns of each run of `every` elements of a dataset those of the slice `part`."""
+    numbered = dataset.enumerate().filter(lambda number, _: in_part(number, every, part))
+    return numbered.map(lambda _, element: element)

@@ -24,7 +24,7 @@ class _LogFile:
         self._stream.flush()
 
 
-def bar(label, total, unit, initial=0):
+def bar(label, total, unit, initial=0, hidden=False):
     """Returns a progress bar, to be used in a `with` statement.
 
     Args:
@@ -32,6 +32,7 @@ def bar(label, total, unit, initial=0):
         total: how many units there are in all.
         unit: the name of a unit, such as `"image"`.
         initial: units that an earlier run did already.
+        hidden: whether to show nothing.
 
     Returns:
         A `tqdm` bar: `.update(n)` counts units, `.set_postfix_str(text)` shows
@@ -42,6 +43,7 @@ def bar(label, total, unit, initial=0):
         desc=label,
         total=total,
         initial=initial,
+        disable=hidden,
         unit=unit,
         unit_scale=total >= 10_000,
         file=sys.stderr if on_terminal else _LogFile(sys.stderr),
@@ -73,3 +75,9 @@ def track(items, label, unit, total=None):
 def say(text):
     """Prints a line of the tool's own story to standard output, at once."""
     print(text, flush=True)
+
+
+def warn(text):
+    """Prints a warning to standard error, above the bar if one is being drawn."""
+    tqdm.tqdm.write(f"warning: {text}", file=sys.stderr)
+    sys.stderr.flush()

@@ -16,10 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf import (
+    cell_files,
     data,
     determinism,
     distill,
     features,
+    imitation,
     mbconv,
     progress,
     ratings,
@@ -27,25 +29,6 @@ from dna_tf import (
     supernet,
     teacher_training,
 )
-
-
-@tf.function
-def relative_l1(target, imitated):
-    """The rating of one batch: `mean(|Y - Y'|) / (std(Y) + 1e-9)`, lower is better.
-
-    Args:
-        target: the teacher's map Y, `(batch, height, width, channels)`.
-        imitated: the path's map Y', of the same shape.
-
-    Returns:
-        A float32 scalar.
-
-    Source: DNA eq. 8; the mean over elements and the unbiased deviation over all
-    elements are from the authors' code.
-    """
-    count = tf.cast(tf.size(target), tf.float32)
-    deviation = tf.sqrt(tf.math.reduce_variance(target) * count / (count - 1.0))
-    return tf.reduce_mean(tf.abs(target - imitated)) / (deviation + 1e-9)
 
 
 class CellRater:
@@ -124,7 +107,7 @@ class CellRater:
 
     def _rate(self, outputs):
         pairs = zip(self._targets, outputs, strict=True)
-        return float(np.mean([np.float64(relative_l1(y, x)) for y, x in pairs]))
+        return float(np.mean([np.float64(imitation.relative_l1(y, x)) for y, x in pairs]))
 
 
 def rate(workdir, config):
@@ -135,13 +118,24 @@ def rate(workdir, config):
         config: its config.
 
     Returns:
-        A dict from `(block, cell)` to a float64 array, as `ratings.load_all`.
+        A dict from `(block, cell)` to a float64 array, as `ratings.load_all`, of the cells
+        that are trained.
     """
     space = search_space.space_of(config)
-    made_from = workdir.ratings_made_from(config)
-    known = {(b, c): _known(workdir, space, b, c, made_from) for b, c, _ in space.cells()}
-    total = sum(space.num_paths(b, c) for b, c in known)
+    names = cell_files.trained_cells(workdir, space)
+    missing = [name for name in cell_files.cell_names(space) if name not in names]
+    if not names:
+        workdir.cell_result(missing[0])  # raises, with the tool that trains it
+    places = [(b, c) for b, c, _ in space.cells() if ratings.cell_name(b, c) in names]
+    made_from = {p: workdir.ratings_made_from(config, ratings.cell_name(*p)) for p in places}
+    known = {place: _known(workdir, space, *place, made_from[place]) for place in places}
+    total = sum(space.num_paths(*place) for place in places)
     done = sum(len(values) for values in known.values())
+    if missing:
+        progress.say(
+            f"Not trained yet, and not rated: {', '.join(missing)}. Train them: "
+            f"python -m tools.train_supernet --workdir={workdir}"
+        )
     if done == total:
         progress.say(f"All {total:,} paths are rated already: {workdir.ratings}")
         return known
@@ -149,7 +143,7 @@ def rate(workdir, config):
     teacher = teacher_training.load_teacher(workdir, config)
     images = data.load(config.data, config.seed, workdir.path)
     distill.check_same_data(images, workdir.teacher_result(), workdir)
-    cells = distill.load_cells(workdir, space, teacher.shapes)
+    cells = cell_files.load(workdir, space, teacher.shapes, names)
     with images.reading():
         calibration, batches = rating_maps(teacher, images, config)
     with progress.bar("rating", total, "path", done) as shown:
@@ -159,7 +153,7 @@ def rate(workdir, config):
                 pairs = [(maps[cell.block], maps[cell.block + 1]) for maps in batches]
                 rater = CellRater(cell, calibration[cell.block], pairs)
                 seconds = config.rating.checkpoint_seconds
-                save = _Saver(workdir, space, place, made_from, shown, seconds)
+                save = _Saver(workdir, space, place, made_from[place], shown, seconds)
                 values = rater.all_paths(known[place], save)
                 save(values, at_once=True)
                 known[place] = np.array(values, np.float64)

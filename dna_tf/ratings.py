@@ -97,7 +97,8 @@ def load_all(folder, space, made_from=None):
     Args:
         folder: the folder with one file per cell.
         space: the `search_space.SearchSpace`.
-        made_from: the fingerprint they must have; `None` takes any.
+        made_from: a function from the name of a cell to the fingerprint its ratings must
+            have; `None` takes any.
 
     Returns:
         A dict from `(block, cell)` to a float64 array with one rating per path.
@@ -109,7 +110,8 @@ def load_all(folder, space, made_from=None):
     ratings = {}
     for b, c, _ in space.cells():
         path = files.as_path(folder) / f"{cell_name(b, c)}.json"
-        values = load(path, space, b, c, made_from)
+        fresh = made_from(cell_name(b, c)) if made_from and path.exists() else None
+        values = load(path, space, b, c, fresh)
         if len(values) < space.num_paths(b, c):
             raise ValueError(
                 f"{cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths rated: "

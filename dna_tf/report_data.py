@@ -123,9 +123,7 @@ def read_run(path):
         "teacher", workdir.teacher / "result.json", "dna_tf.teacher", "There is no teacher yet."
     )
     run.teacher_epochs = reader.epochs("teacher", workdir.teacher)
-    run.supernet_epochs = reader.epochs(
-        "supernet", workdir.supernet, "The supernet's cells are not trained yet."
-    )
+    run.supernet_epochs = reader.supernet_epochs(workdir)
     reader.read_ratings(workdir.ratings)
     run.front = read(
         "architectures", workdir.front, "dna_tf.front", "Nothing was searched yet: no front."
@@ -164,6 +162,25 @@ class _Reader:
     def epochs(self, part, folder, absent=""):
         history = self.read(part, folder / "history.json", "dna_tf.history", absent)
         return [] if history is None else history.get("epochs", [])
+
+    def supernet_epochs(self, workdir):
+        """A dict from cell name to loss for each epoch, of the cells that there are."""
+        losses = {}
+        for path in sorted(workdir.supernet.glob("block*_cell*.json")):
+            failed = path.stem.endswith("_failed")
+            kind = "dna_tf.failed_cell" if failed else "dna_tf.cell"
+            content = self.read("supernet", path, kind, "")
+            if content is not None:
+                losses[content["cell"]] = content["losses"]
+                if failed:
+                    self.note("supernet", Note(content["reason"]))
+        if not losses:
+            self.note("supernet", missing("supernet", "The supernet's cells are not trained yet."))
+        epochs = max(map(len, losses.values()), default=0)
+        return [
+            {name: values[epoch] for name, values in losses.items() if epoch < len(values)}
+            for epoch in range(epochs)
+        ]
 
     def read_ratings(self, folder):
         if self._run.space is None:

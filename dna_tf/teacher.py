@@ -15,8 +15,6 @@ from dna_tf import (
     teacher_zoo,
 )
 
-_RESIDUAL_CNN = "residual_cnn"
-
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
@@ -45,7 +43,7 @@ def build_teacher(section, image_shape, num_classes, dropout=0.0, seed=0):
             `modules`.
         image_shape: `(height, width, channels)`.
         num_classes: outputs of a model that is to be trained.
-        dropout: rate before the classifier of `residual_cnn`.
+        dropout: rate before the classifier of those of `teacher_names.TRAINED_HERE`.
         seed: seeds first weights.
 
     Returns:
@@ -68,14 +66,15 @@ def build_teacher(section, image_shape, num_classes, dropout=0.0, seed=0):
             )
         model = keras_files.load_model(name, section.modules)
         return preprocessing.with_preprocessing(model, kind)
-    if name != _RESIDUAL_CNN:
-        teacher_names.get(name, others=[_RESIDUAL_CNN])
+    trained_here = name in teacher_names.TRAINED_HERE
+    if not trained_here:
+        teacher_names.get(name, others=teacher_names.TRAINED_HERE)
     if kind != "none":
         raise ValueError(
             f"config.teacher.preprocessing is for models from files: {name} has its preprocessing "
             f"inside. Expected 'none'. Received: {kind!r}"
         )
-    if name != _RESIDUAL_CNN:
+    if not trained_here:
         return teacher_zoo.build(name, image_shape, num_classes, section.weights, seed)
     if section.weights:
         raise ValueError(
@@ -83,7 +82,7 @@ def build_teacher(section, image_shape, num_classes, dropout=0.0, seed=0):
             f"config.teacher.weights=''. Received: {section.weights!r}. Give a trained one as a "
             ".keras file in config.teacher.model."
         )
-    return residual_cnn.build(image_shape, num_classes, dropout, seed)
+    return residual_cnn.build(image_shape, num_classes, dropout, seed, name)
 
 
 def needs_training(section):

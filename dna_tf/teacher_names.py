@@ -1,8 +1,11 @@
-"""The models of keras.applications that can be teachers, as a table; imports no Keras."""
+"""The names of teachers, with the models of keras.applications as a table; imports no Keras."""
 
 import dataclasses
 
 from dna_tf import checks
+
+# Built in `residual_cnn` and trained on the run's own data; they come with no weights.
+TRAINED_HERE = ("residual_cnn", "residual_cnn_wide")
 
 # What a model expects instead of 0..255; the last three are modes of keras.applications.
 # The layers are made in `preprocessing`.

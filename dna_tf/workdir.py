@@ -3,7 +3,9 @@
 config.json                      the config of the run
 data.json                        labels of large data sets, read once
 teacher/                         model.keras, result.json, history.json, checkpoints/
-supernet/                        blockN_cellM.npz, result.json, history.json, checkpoints/
+supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (checkpoints)
+features/                        the teacher's features, if they are cached on disk
+tensorboard/                     curves and feature maps of the training
 ratings/                         blockN_cellM.json
 architectures/                   front.json, one JSON file per architecture
 students/NAME/seedK/             model.keras, result.json, history.json, checkpoints/
@@ -45,6 +47,8 @@ class Workdir:
         self.config = self.path / "config.json"
         self.teacher = self.path / "teacher"
         self.supernet = self.path / "supernet"
+        self.features = self.path / "features"
+        self.tensorboard = self.path / "tensorboard"
         self.ratings = self.path / "ratings"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
@@ -73,22 +77,30 @@ class Workdir:
         hint = f"Train the teacher first: python -m tools.train_teacher --workdir={self}"
         return files.read_json(self.teacher / "result.json", "dna_tf.teacher", hint)
 
-    def supernet_result(self):
-        """What `train_supernet` wrote, checked to belong to the present teacher."""
-        hint = f"Train the supernet first: python -m tools.train_supernet --workdir={self}"
-        result = files.read_json(self.supernet / "result.json", "dna_tf.supernet", hint)
+    def cell(self, name):
+        """The file with what is known of the training of a cell."""
+        return self.supernet / f"{name}.json"
+
+    def failed_cell(self, name):
+        """The file that says why the training of a cell was stopped."""
+        return self.supernet / f"{name}_failed.json"
+
+    def cell_result(self, name):
+        """What `train_supernet` wrote of a cell, checked to belong to the present teacher."""
+        hint = f"Train it first: python -m tools.train_supernet --workdir={self}"
+        result = files.read_json(self.cell(name), "dna_tf.cell", hint)
         if result.get("teacher") != self.teacher_result()["fingerprint"]:
             raise ValueError(
-                f"The supernet in {self.supernet} imitates another teacher than the one in "
+                f"The cell {name} in {self.supernet} imitates another teacher than the one in "
                 f"{self.teacher}. Delete the supernet's folder and train it again."
             )
         return result
 
-    def ratings_made_from(self, config):
-        """The fingerprint that fresh ratings of this run have."""
+    def ratings_made_from(self, config, name):
+        """The fingerprint that fresh ratings of a cell have."""
         return files.fingerprint(
             [
-                self.supernet_result()["fingerprint"],
+                self.cell_result(name)["fingerprint"],
                 self.teacher_result()["data_fingerprint"],
                 configs.config_fingerprint(config, ["seed", "rating"]),
             ]
@@ -119,7 +131,9 @@ def open_workdir(path, config=None):
             raise ValueError(f"The config in {workdir.config} cannot be used. {error}") from error
     configs.check_config(config)
     config = configs.with_image_size(config)
+    # The cells of this call are no property of the run: others train the others.
     plain = configs.to_plain(config)
+    plain["supernet"]["cells"] = []
     if workdir.config.exists():
         held = _held(workdir)
         used = _used_sections(workdir)

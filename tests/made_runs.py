@@ -29,19 +29,22 @@ def rated_run(folder, config=None):
         "num_classes": 10,
     }
     files.write_json(workdir.teacher / "result.json", teacher)
-    supernet = {"kind": "dna_tf.supernet", "teacher": "teacher", "fingerprint": "supernet"}
-    files.write_json(workdir.supernet / "result.json", supernet)
+    for b, c, _ in search_space.space_of(config).cells():
+        name = ratings.cell_name(b, c)
+        cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}
+        files.write_json(workdir.cell(name), {**cell, "losses": [1.0, 0.5]})
     return workdir, config, write_ratings(workdir, config)
 
 
 def write_ratings(workdir, config, seed=0):
     """Writes ratings of all cells, drawn from a seed; returns them."""
-    space, made_from = search_space.space_of(config), workdir.ratings_made_from(config)
+    space = search_space.space_of(config)
     draws, made = np.random.RandomState(seed), {}
     for b, c, _ in space.cells():
         made[b, c] = draws.rand(space.num_paths(b, c))
-        path = workdir.ratings / f"{ratings.cell_name(b, c)}.json"
-        ratings.save(path, space, b, c, made[b, c], made_from)
+        name = ratings.cell_name(b, c)
+        made_from = workdir.ratings_made_from(config, name)
+        ratings.save(workdir.ratings / f"{name}.json", space, b, c, made[b, c], made_from)
     return made
 
 

@@ -19,7 +19,8 @@ def results(folder):
     folder, found = pathlib.Path(folder), {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or "checkpoints" in path.parts or name == "report.html":
+        unlike = {"checkpoints", "tensorboard"} & set(path.parts)  # these hold times
+        if path.is_dir() or unlike or name == "report.html":
             continue
         if path.suffix == ".keras" and not path.name.startswith("unfinished"):
             found[name] = _weights(path)

@@ -340,7 +340,7 @@ SLOWER = {
         "rate",
         ["--workdir={empty}"],
         [],
-        r"Train the supernet first: python -m tools\.train_supernet --workdir={empty}",
+        r"block1_cell1\.json\. Train it first: python -m tools\.train_supernet --workdir={empty}",
     ),
     "export of a student that is not there": (
         "export_tflite",

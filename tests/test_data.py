@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 from sklearn import datasets
 
-from dna_tf import data, images, ordering, record_sources, splits
+from dna_tf import data, images, ordering, record_sources, sources, splits
 from tests.made_data import data_config, example, picture, png, write_folder, write_records
 
-CIFAR10 = pathlib.Path(__file__).parents[2] / "shared" / "data" / "cifar10"
+SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+CIFAR10, IMAGENET = SHARED_DATA / "cifar10", SHARED_DATA / "imagenet_sample"
+GOLDEN_FINGERPRINT = "07e30f15230c54fb"
 GOLDEN_TEST = [9, 15, 18, 21, 22, 24, 26, 28]
 GOLDEN_RATING = [6, 25, 31, 32, 35, 40, 48, 49]
 GOLDEN_PERMUTATION = [2, 4, 1, 0, 5, 3]
@@ -307,6 +309,112 @@ def test_shuffled_ignores_the_global_seed():
         assert ordering.permutation(6, (5, 7)).tolist() == GOLDEN_PERMUTATION
     assert len(orders) == 1
     assert sorted(orders.pop()) == list(range(20))
+
+
+@pytest.mark.parametrize("kind", ["folder", "tfrecord"])
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_images_skip_and_mix(tmp_path, kind, limit):
+    loaded = data.load(write_small(tmp_path, kind), seed=3, memory_limit_bytes=limit)
+    plain = batches(loaded.images("train"))
+    mixed = batches(loaded.images("train", mixed=True))
+
+    def labels(read):
+        return [int(label) for _, label in read]
+
+    if kind == "folder":  # sorted by class until it is mixed
+        assert labels(plain) == sorted(labels(plain)) == sorted(labels(mixed)) != labels(mixed)
+        golden = ordering.permutation(21, ordering.seed_pair("mixed"))
+        assert_same(mixed, [plain[position] for position in golden])
+    else:
+        assert_same(mixed, plain)
+    for kept, options in ((plain, {}), (mixed, {"mixed": True})):
+        assert_same(batches(loaded.images("train", skip=4, **options)), kept[4:])
+        in_fours = batches(loaded.images("train", 4, skip=4, **options))
+        np.testing.assert_array_equal(
+            np.concatenate([image for image, _ in in_fours]), [image for image, _ in kept[4:]]
+        )
+
+
+@pytest.mark.parametrize("kind", ["folder", "tfrecord"])
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_the_parts_of_workers_are_the_batch(tmp_path, kind, limit):
+    loaded = data.load(write_small(tmp_path, kind), seed=3, memory_limit_bytes=limit)
+    whole = batches(loaded.epoch(6, epoch=1, seed=5, skip_batches=1))
+    assert len(whole) == 2
+    parts = [
+        batches(loaded.epoch(6, epoch=1, seed=5, skip_batches=1, shard=(index, 3)))
+        for index in range(3)
+    ]
+    for step, (image, label) in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([part[step][0] for part in parts]), image)
+        np.testing.assert_array_equal(np.concatenate([part[step][1] for part in parts]), label)
+    assert all(len(part) == 2 for part in parts)
+
+
+def test_the_fingerprint_without_a_fraction_is_the_one_of_before(digits):
+    assert digits.fingerprint == GOLDEN_FINGERPRINT
+    assert data_config().rating_fraction == 0.0
+
+
+def test_a_fraction_is_drawn_whatever_the_class(tmp_path):
+    write_folder(tmp_path / "one", [f"class{number:02}" for number in range(40)], 1)
+    config = data_config(source=f"folder:{tmp_path}/one", image_size=8, test_fraction=0.26)
+    with pytest.raises(ValueError, match="at least 21 training images .* or set rating_fraction"):
+        data.load(config, seed=7)
+    config.rating_fraction = 0.1
+    loaded = data.load(config, seed=7)
+    assert loaded.counts == {"train": 27, "rating": 3, "test": 10}
+    indices = split_indices(loaded)
+    order = sorted(range(40), key=lambda i: hashlib.sha256(f"7,{i}".encode()).digest())
+    assert indices["test"].tolist() == sorted(order[:10])
+    assert indices["rating"].tolist() == sorted(order[10:13])
+    assert indices["train"].tolist() == sorted(order[13:])
+    assert loaded.num_classes == 40
+    np.testing.assert_array_equal(loaded.arrays("rating")[1], sorted(order[10:13]))
+    other = split_indices(data.load(config, seed=8))
+    assert not np.array_equal(other["rating"], indices["rating"])
+    config.rating_per_class = 3  # is not used then
+    assert data.load(config, seed=7).fingerprint == loaded.fingerprint
+    config.rating_fraction = 0.2
+    assert data.load(config, seed=7).fingerprint != loaded.fingerprint
+
+
+def test_a_fraction_beside_test_images_of_their_own(tmp_path):
+    write_folder(tmp_path / "train", ["ant", "bee"], 4)
+    write_folder(tmp_path / "test", ["ant", "bee"], 1, first=90)
+    config = data_config(source=f"folder:{tmp_path}", image_size=5, rating_fraction=0.01)
+    loaded = data.load(config, seed=0)
+    assert loaded.counts == {"train": 7, "rating": 1, "test": 2}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "test_fraction", "message"),
+    [
+        (0.99, 0.2, r"of 4 images none is left for train at rating_fraction=0.99 and test_frac"),
+        (0.5, 0.9, r"none is left for train and rating at rating_fraction=0.5 and .*=0.9\. Add"),
+        (1.0, 0.2, r"rating_fraction must be above 0 and below 1, .* Received: 1.0"),
+        (-0.1, 0.2, r"Received: -0.1"),
+    ],
+)
+def test_bad_fractions(tmp_path, fraction, test_fraction, message):
+    write_folder(tmp_path, ["ant", "bee"], 2)
+    config = data_config(source=f"folder:{tmp_path}", rating_fraction=fraction)
+    config.test_fraction = test_fraction
+    with pytest.raises(ValueError, match=message):
+        data.load(config, seed=0)
+
+
+@pytest.mark.skipif(not IMAGENET.exists(), reason="needs ../shared/data/imagenet_sample")
+def test_a_sample_of_one_image_a_class():
+    config = data_config(source=f"folder:{IMAGENET}", rating_fraction=0.1, test_fraction=0.2)
+    source = sources.open_source(config)
+    labels = source.labels()
+    drawn = splits.draw_all(labels, None, source.class_names, config, seed=0)
+    assert {name: len(indices) for name, indices in drawn.items()} == {
+        "train": 720,
+        "rating": 80,
+        "test": 200,
+    }
 
 
 @pytest.mark.skipif(not CIFAR10.exists(), reason="needs ../shared/data/cifar10")

@@ -1,6 +1,5 @@
 """Supernet training: the loss, the gradient, what moves, and what must not."""
 
-import shutil
 import types
 
 import keras
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import cell_trainer, distill, files, mbconv, sampling, supernet, workdir
+from dna_tf import cell_trainer, distill, mbconv, sampling, supernet, workdir
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
 SPACE = SearchSpace(
@@ -144,119 +143,12 @@ def test_a_learning_rate_of_zero_keeps_the_weights():
     assert [rows.numpy().tobytes() for rows in trainer.cell.rows] == before
 
 
-def _save(folder):
-    """A workdir with trained cells, as `train_supernet` leaves it."""
-    run = workdir.Workdir(folder)
-    cells = supernet.build_cells(SPACE, SHAPES, seed=9)
-    for cell in cells:
-        distill.save_cell(cell, run)
-    files.write_json(run.teacher / "result.json", {"kind": "dna_tf.teacher", "fingerprint": "t"})
-    fingerprint = distill.cells_fingerprint(cells)
-    files.write_json(
-        run.supernet / "result.json",
-        {"kind": distill.KIND, "teacher": "t", "fingerprint": fingerprint},
-    )
-    return run, cells
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    return _save(tmp_path_factory.mktemp("saved"))
-
-
-@pytest.fixture
-def run(saved, tmp_path):
-    """A copy of the workdir, to be damaged."""
-    shutil.copytree(saved[0].path, tmp_path / "run")
-    return workdir.Workdir(tmp_path / "run")
-
-
-def test_cells_come_back_bit_by_bit(saved):
-    run, cells = saved
-    loaded = distill.load_cells(run, SPACE, SHAPES)
-    assert [cell.name for cell in loaded] == [cell.name for cell in cells]
-    for one, other in zip(cells, loaded, strict=True):
-        for row, same in zip(one.rows, other.rows, strict=True):
-            assert row.numpy().tobytes() == same.numpy().tobytes()
-    assert distill.cells_fingerprint(loaded) == distill.cells_fingerprint(cells)
-    for cell in cells:
-        with np.load(run.supernet / f"{cell.name}.npz", allow_pickle=False) as arrays:
-            assert list(arrays) == [f"unit{u}" for u in range(len(cell.rows))]
-
-
-def test_the_fingerprint_sees_one_bit():
-    cells = [_cell(1, 0), _cell(1, 1)]
-    first = distill.cells_fingerprint(cells)
-    value = cells[1].rows[1].numpy()
-    value[3, 0] = np.nextafter(value[3, 0], np.float32(9))
-    cells[1].rows[1].assign(value)
-    assert distill.cells_fingerprint(cells) != first
-
-
-def test_a_missing_cell_is_named(run):
-    (run.supernet / "block2_cell2.npz").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no weights .*block2_cell2\.npz\. Train the sup"):
-        distill.load_cells(run, SPACE, SHAPES)
-
-
-def test_weights_of_another_shape_are_refused(run):
-    wider = [SHAPES[0], SHAPES[1], (2, 2, 7)]
-    with pytest.raises(ValueError, match=r"block2_cell1\.npz do not fit the space 'tiny': unit 0"):
-        distill.load_cells(run, SPACE, wider)
-    path = run.supernet / "block1_cell1.npz"
-    with np.load(path) as arrays:
-        kept = {name: arrays[name] for name in arrays if name != "unit3"}
-    np.savez(path, **kept)
-    with pytest.raises(ValueError, match=r"block1_cell1\.npz do not fit .* unit 3 has shape \(0,"):
-        distill.load_cells(run, SPACE, SHAPES)
-
-
-def test_changed_weights_are_refused(run):
-    path = run.supernet / "block1_cell1.npz"
-    with np.load(path) as arrays:
-        kept = {name: arrays[name] for name in arrays}
-    kept["unit2"][1, 0] += 1e-3
-    np.savez(path, **kept)
-    with pytest.raises(ValueError, match="not those that result.json there describes"):
-        distill.load_cells(run, SPACE, SHAPES)
-
-
-def _flip(content):
-    content = bytearray(content)
-    content[len(content) // 2] ^= 0xFF
-    return bytes(content)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [lambda content: b"", lambda content: b"no zip", lambda content: content[:-30], _flip],
-    ids=["empty", "text", "truncated", "flipped"],
-)
-def test_damaged_files_are_refused_by_name(run, damage):
-    path = run.supernet / "block2_cell1.npz"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"block2_cell1\.npz (is|are) .*rain the supernet again"):
-        distill.load_cells(run, SPACE, SHAPES)
-
-
-def test_pickles_are_never_loaded(run):
-    path = run.supernet / "block2_cell1.npz"
-    np.savez(path, unit0=np.array([{"code": "of a stranger"}], object))
-    with pytest.raises(ValueError, match=r"block2_cell1\.npz (is|are) .*rain the supernet again"):
-        distill.load_cells(run, SPACE, SHAPES)
-
-
-def test_a_supernet_of_another_teacher_is_refused(run):
-    files.write_json(run.teacher / "result.json", {"kind": "dna_tf.teacher", "fingerprint": "new"})
-    with pytest.raises(ValueError, match="imitates another teacher"):
-        distill.load_cells(run, SPACE, SHAPES)
-
-
-def test_changed_data_is_refused(saved):
+def test_changed_data_is_refused(tmp_path):
+    run = workdir.Workdir(tmp_path)
     images = types.SimpleNamespace(fingerprint="now")
-    distill.check_same_data(images, {"data_fingerprint": "now"}, saved[0])
+    distill.check_same_data(images, {"data_fingerprint": "now"}, run)
     with pytest.raises(ValueError, match="fingerprint now now, then then"):
-        distill.check_same_data(images, {"data_fingerprint": "then"}, saved[0])
+        distill.check_same_data(images, {"data_fingerprint": "then"}, run)
 
 
 def test_the_loss_falls_under_stock_adam_in_the_same_way():

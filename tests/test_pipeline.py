@@ -1,5 +1,6 @@
 """The whole pipeline on a tiny run: its files, that they fit together, and a second seeing."""
 
+import functools
 import io
 import pathlib
 
@@ -50,9 +51,9 @@ def test_the_documented_files_are_there_and_no_others(run):
     expected = {"config.json", "data.json", "report.html", "architectures/front.json"}
     expected |= {f"teacher/{name}" for name in ("model.keras", "result.json", "history.json")}
     cells = ("block1_cell1", "block1_cell2", "block2_cell1")
-    expected |= {f"supernet/{name}" for name in ("result.json", "history.json")}
+    expected.add("supernet/runs/all/history.json")
     for cell in cells:
-        expected |= {f"supernet/{cell}.npz", f"ratings/{cell}.json"}
+        expected |= {f"supernet/{cell}.npz", f"supernet/{cell}.json", f"ratings/{cell}.json"}
     for name in NAMES:
         expected.add(f"architectures/{name}.json")
         for file in ("model.keras", "result.json", "history.json", "architecture.json"):
@@ -89,15 +90,17 @@ def test_the_teacher_fits_the_data_and_its_cut(run):
 def test_the_supernet_and_its_ratings_cover_the_space(run):
     workdir, config = run
     space = search_space.space_of(config)
-    result = workdir.supernet_result()
-    assert result["cells"] == [ratings.cell_name(b, c) for b, c, _ in space.cells()]
-    assert all(0 < loss < np.inf for loss in result["losses"].values())
     for b, c, cell in space.cells():
+        result = workdir.cell_result(ratings.cell_name(b, c))
+        assert len(result["losses"]) == len(result["relative_l1"]) == config.supernet.epochs
+        assert all(0 < loss < np.inf for loss in result["losses"] + result["relative_l1"])
         path = workdir.supernet / f"{ratings.cell_name(b, c)}.npz"
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             rows = [arrays[name].shape[0] for name in sorted(arrays)]
         assert rows == ([1, 1] if b == 0 else []) + [len(space.ops)] * cell.layers
-    rated = ratings.load_all(workdir.ratings, space, workdir.ratings_made_from(config))
+    rated = ratings.load_all(
+        workdir.ratings, space, functools.partial(workdir.ratings_made_from, config)
+    )
     for values in rated.values():
         assert np.isfinite(values).all() and (values > 0).all()
         assert len(set(values)) == len(values)  # every path was run on its own
@@ -194,7 +197,7 @@ def test_running_again_changes_no_file_and_says_so(run, capsys):
     }
     assert [name for name in after if after[name] != before[name]] == ["report.html"]
     assert "The teacher is there already" in said["teacher"].out
-    assert "The supernet is there already" in said["supernet"].out
+    assert "The cells are there already" in said["supernet"].out
     assert "All 10 paths are rated already" in said["rating"].out
     for name in NAMES:
         assert f"{name} is exported already" in said["export"].out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import rating, supernet
+from dna_tf import imitation, rating, supernet
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
 SPACE = SearchSpace(
@@ -178,7 +178,7 @@ def test_relative_l1_is_the_authors(shape):
     rng = np.random.default_rng(shape[0])
     target = rng.normal(3, 2, shape).astype(np.float32)
     imitated = (target + rng.normal(0.2, 1, shape)).astype(np.float32)
-    got = float(rating.relative_l1(tf.constant(target), tf.constant(imitated)))
+    got = float(imitation.relative_l1(tf.constant(target), tf.constant(imitated)))
     assert got == pytest.approx(_twin_metric(target, imitated.astype(np.float64)), rel=1e-5)
 
 
@@ -186,12 +186,12 @@ def test_relative_l1_by_hand():
     # Deviations 1, 1, 1, 1 over four elements: the unbiased variance is 4/3.
     target = tf.constant([0.0, 2.0, 0.0, 2.0], shape=(1, 2, 2, 1))
     imitated = tf.constant([0.5, 2.0, -0.5, 4.0], shape=(1, 2, 2, 1))
-    assert float(rating.relative_l1(target, imitated)) == pytest.approx(0.75 / (4 / 3) ** 0.5)
-    assert float(rating.relative_l1(target, target)) == 0.0
-    scaled = rating.relative_l1(target * 10.0, imitated * 10.0)
+    assert float(imitation.relative_l1(target, imitated)) == pytest.approx(0.75 / (4 / 3) ** 0.5)
+    assert float(imitation.relative_l1(target, target)) == 0.0
+    scaled = imitation.relative_l1(target * 10.0, imitated * 10.0)
     assert float(scaled) == pytest.approx(0.75 / (4 / 3) ** 0.5)
     flat = tf.ones((1, 2, 2, 1))  # a teacher's map without variance: not infinite
-    assert float(rating.relative_l1(flat, flat * 0.0)) == pytest.approx(1e9, rel=1e-5)
+    assert float(imitation.relative_l1(flat, flat * 0.0)) == pytest.approx(1e9, rel=1e-5)
 
 
 class _Images:

@@ -27,7 +27,7 @@ def _save_all(folder):
 
 def test_load_all_gives_back_every_bit(tmp_path):
     made = _save_all(tmp_path)
-    loaded = ratings.load_all(tmp_path, SPACE, "abc")
+    loaded = ratings.load_all(tmp_path, SPACE, lambda name: "abc")
     assert list(loaded) == [(0, 0), (0, 1), (1, 0)]
     for key, values in made.items():
         assert loaded[key].dtype == np.float64
@@ -46,7 +46,7 @@ def test_a_part_is_loaded_alone_and_refused_in_all(tmp_path):
     ratings.save(path, SPACE, 0, 1, list(made[0, 1][:3]), "abc")
     np.testing.assert_array_equal(ratings.load(path, SPACE, 0, 1, "abc"), made[0, 1][:3])
     with pytest.raises(ValueError, match=r"block1_cell2 has 3 of 8 paths rated.*tools/rate\.py"):
-        ratings.load_all(tmp_path, SPACE, "abc")
+        ratings.load_all(tmp_path, SPACE, lambda name: "abc")
     ratings.save(path, SPACE, 0, 1, [], "abc")
     assert ratings.load(path, SPACE, 0, 1).shape == (0,)
 

@@ -60,7 +60,10 @@ def make_workdir(folder, control_name="control_1.3M", searched_better_by=4):
         {name: 0.9 / (1 + c) * 0.8**e + 0.02 * draws.rand() for name, c in cells.items()}
         for e in range(20)
     ]
-    write_history(folder / "supernet", losses)
+    for name in cells:
+        files.write_json(folder / "supernet" / f"{name}.json", {
+            "kind": "dna_tf.cell", "cell": name, "losses": [epoch[name] for epoch in losses],
+        })  # fmt: skip
     rated = {}
     for b, c, cell in SPACE.cells():
         base = np.array([sum(p) for p in SPACE.paths(b, c)]) * 0.02 + 0.5 - 0.05 * cell.layers

@@ -98,9 +98,10 @@ def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference,
         shutil.copy(reference / name, run)
     shutil.copytree(reference / "teacher", run / "teacher")
 
-    result = run / "supernet" / "result.json"
+    result = run / "supernet" / "block1_cell1.json"
     words = tool_runs.command("train_supernet", f"--workdir={run}")
-    _kill_in_the_middle(words, lambda: _checkpoints(run / "supernet", 3), result.exists)
+    folder = run / "supernet" / "runs" / "all"
+    _kill_in_the_middle(words, lambda: _checkpoints(folder, 3), result.exists)
     errors = _finish("train_supernet", run)
     assert _went_on(errors, "supernet (3 cells)") > 0
     _compare(reference, run, "supernet")
@@ -153,8 +154,8 @@ def _phases(run):
         ),
         (
             "train_supernet",
-            saved(run / "supernet"),
-            (run / "supernet" / "result.json").exists,
+            saved(run / "supernet" / "runs" / "all"),
+            (run / "supernet" / "block1_cell1.json").exists,
             "supernet (3 cells)",
             ("supernet",),
         ),

@@ -173,36 +173,43 @@ def test_results_say_which_tool_makes_them(tmp_path):
     workdir, _ = workdirs.open_workdir(tmp_path, _config())
     for call, tool in (
         (workdir.teacher_result, "train_teacher"),
-        (workdir.supernet_result, "train_supernet"),
+        (lambda: workdir.cell_result("block1_cell1"), "train_supernet"),
         (lambda: workdir.student_result("a", 2), "retrain .*--arch=a"),
     ):
         with pytest.raises(FileNotFoundError, match=rf"tools\.{tool}"):
             call()
 
 
-def test_a_supernet_of_another_teacher_is_refused(tmp_path):
+def test_a_cell_of_another_teacher_is_refused(tmp_path):
     workdir, config, _ = made_runs.rated_run(tmp_path)
-    assert workdir.supernet_result()["fingerprint"] == "supernet"
+    name = "block2_cell1"
+    assert workdir.cell_result(name)["fingerprint"] == name
     teacher = workdir.teacher_result()
     files.write_json(workdir.teacher / "result.json", {**teacher, "fingerprint": "another"})
-    for call in (workdir.supernet_result, lambda: workdir.ratings_made_from(config)):
+    for call in (workdir.cell_result, lambda name: workdir.ratings_made_from(config, name)):
         with pytest.raises(ValueError, match="imitates another teacher"):
-            call()
+            call(name)
 
 
-def test_ratings_are_fresh_only_for_the_same_supernet_data_seed_and_rating(tmp_path):
+def test_ratings_are_fresh_only_for_the_same_cell_data_seed_and_rating(tmp_path):
     workdir, config, _ = made_runs.rated_run(tmp_path)
-    fresh = workdir.ratings_made_from(config)
+    name = "block1_cell1"
+    fresh = workdir.ratings_made_from(config, name)
     assert re.fullmatch("[0-9a-f]{16}", fresh)
-    assert workdir.ratings_made_from(_config(retrain__epochs=7, search__chosen=1)) == fresh
+    unchanged = _config(retrain__epochs=7, search__chosen=1)
+    assert workdir.ratings_made_from(unchanged, name) == fresh
     seen = {fresh}
-    seen.add(workdir.ratings_made_from(_config(seed=1)))
-    seen.add(workdir.ratings_made_from(_config(rating__calibration_images=8)))
-    supernet = files.read_json(workdir.supernet / "result.json", None, "")
-    files.write_json(workdir.supernet / "result.json", {**supernet, "fingerprint": "other"})
-    seen.add(workdir.ratings_made_from(config))
-    files.write_json(workdir.supernet / "result.json", supernet)
+    seen.add(workdir.ratings_made_from(_config(seed=1), name))
+    seen.add(workdir.ratings_made_from(_config(rating__calibration_images=8), name))
+    cell = files.read_json(workdir.cell(name), None, "")
+    files.write_json(workdir.cell(name), {**cell, "fingerprint": "other"})
+    seen.add(workdir.ratings_made_from(config, name))
+    files.write_json(workdir.cell(name), cell)
+    # Another cell of the supernet changes nothing.
+    other = files.read_json(workdir.cell("block2_cell1"), None, "")
+    files.write_json(workdir.cell("block2_cell1"), {**other, "fingerprint": "other"})
+    assert workdir.ratings_made_from(config, name) == fresh
     teacher = workdir.teacher_result()
     files.write_json(workdir.teacher / "result.json", {**teacher, "data_fingerprint": "other"})
-    seen.add(workdir.ratings_made_from(config))
+    seen.add(workdir.ratings_made_from(config, name))
     assert len(seen) == 5

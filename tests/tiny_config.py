@@ -24,6 +24,7 @@ def get_config(length="short"):
     """
     config = configs.default_config()
     config.data.image_size = 16
+    config.supernet.tensorboard = False
     config.data.rating_per_class = 4
     config.teacher.cuts = ("stage1_out", "stage2_out")
     config.space = SPACE

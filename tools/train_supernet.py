@@ -1,26 +1,62 @@
 """Trains the supernet: every cell learns to imitate its block of the teacher.
 
     python -m tools.train_supernet --workdir=runs/digits
+    python -m tools.train_supernet --workdir=W --strategy=mirrored
+    python -m tools.train_supernet --workdir=W --config.supernet.cells=block1_cell1
 
 Reads:  WORKDIR/teacher/ and the config's data.
-Writes: WORKDIR/supernet/ (a .npz of weights per cell, result.json, history.json).
-A run that was killed goes on to the same bits.
+Writes: WORKDIR/supernet/ (weights and results of each cell), WORKDIR/features/ (with
+supernet.features=disk), WORKDIR/tensorboard/.
+
+A run that was killed goes on to the same bits. Cells are independent: with
+--config.supernet.cells each of several machines trains some of them into one workdir.
 """
+
+import math
+
+from absl import flags
 
 from dna_tf import cli
 
 cli.define_run_flags()
+flags.DEFINE_string(
+    "strategy",
+    "auto",
+    "Where to train: auto, cpu, mirrored (all GPUs here), multi_worker (reads TF_CONFIG) or tpu.",
+)
+flags.DEFINE_float(
+    "retry_factor",
+    0.0,
+    "Above 0: train the cells that diverged again, at their learning rate times this factor.",
+    lower_bound=0.0,
+)
+flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
 
 
 def main():
     """Trains the supernet."""
-    workdir, config = cli.open_run(may_create=False)
-    from dna_tf import distill, progress
+    from dna_tf import strategies
 
-    result = distill.train_supernet(workdir, config)
-    for name, loss in result["losses"].items():
-        progress.say(f"{name}: loss {loss:.5f} (mean squared error, last epoch)")
-    cli.next_command("rate", workdir)
+    strategy = strategies.make(cli.FLAGS.strategy, cli.FLAGS.tpu)
+    workdir, config = cli.open_run(may_create=False)
+    from dna_tf import cell_files, distill, progress, search_space
+
+    results = distill.train_supernet(workdir, config, strategy, cli.FLAGS.retry_factor)
+    for name, result in results.items():
+        progress.say(
+            f"{name}: loss {result['losses'][-1]:.5f} (mean squared error, last epoch), relative "
+            f"L1 {(result['relative_l1'] or [math.nan])[-1]:.4f} (held-out images)"
+        )
+    space = search_space.space_of(config)
+    trained = cell_files.trained_cells(workdir, space)
+    missing = [name for name in cell_files.cell_names(space) if name not in trained]
+    if missing:
+        progress.say(f"{len(trained)} cells are trained; missing: {', '.join(missing)}")
+        diverged = all(workdir.failed_cell(name).exists() for name in missing)
+        again = ["--retry_factor=0.5"] if diverged else []
+        cli.next_command("train_supernet", workdir, *again)
+    else:
+        cli.next_command("rate", workdir)
 
 
 def run():

@@ -1,0 +1,138 @@
+"""Training under strategies: two replicas are one device on the joined batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dna_tf import cell_trainer, strategies
+from tests import replica_training as training
+
+UNITS = {0: 4, 1: 2}  # packed variables of the two cells: stem and layers, layers
+HALF = training.BATCH // 2
+CASES = {
+    "plain": {},
+    "fair_decay_clip": {"sampling": "fair", "weight_decay": 0.01, "clip_norm": 0.5},
+}
+
+
+def _start(name, output, settings, **environment):
+    words = [f"{key}={value!r}" for key, value in settings.items()]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.replica_training", name, str(output), *words],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _finish(processes):
+    for process in processes:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+
+
+def _one_device(settings):
+    """What one device makes of the joined batches, halves having statistics of their own."""
+    options = cell_trainer.StepOptions(norm_images=HALF, **settings)
+    cells = {0: (0, 0), 1: (1, 1)}
+    return {b: training.train(tf.distribute.get_strategy(), *cells[b], options) for b in cells}
+
+
+def _check(found, settings):
+    """Compares two replicas with one device.
+
+    Both average the same gradients in float32, in another order: their relative error is
+    1e-7 and less. Adam divides a gradient by its own size. So where a gradient is nothing but
+    rounding (a weight whose effect the batch norm behind it takes away) the step has the
+    learning rate's size and any sign, and later losses feel it. Such weights are few, their
+    distance is bound by the learning rate, and all others agree to float rounding.
+    """
+    assert found["num_replicas"] == 2
+    bound = 2 * training.STEPS * training.RATE
+    for block, (losses, trainer, _) in _one_device(settings).items():
+        np.testing.assert_allclose(found[f"{block}_losses"], losses, rtol=5e-4)
+        np.testing.assert_allclose(found[f"{block}_losses"][0], losses[0], rtol=5e-7)
+        values = [np.array(variable) for variable in trainer.variables]
+        units = UNITS[block]
+        assert len(values) == 4 * units + 2
+        # With the stem, and no decay to outweigh it, some gradients are rounding alone.
+        near = 1e-3 if block == 0 and not settings else 1e-6
+        for number, value in enumerate(values):
+            both = found[f"{block}_{number}"]
+            # All replicas of a process have the same bits.
+            assert all(one.tobytes() == both[0].tobytes() for one in both)
+            if number >= 3 * units:  # how often each op was drawn, and the state of the cell
+                np.testing.assert_array_equal(both[0], value)
+                continue
+            far = np.abs(both[0] - value) / max(1.0, np.abs(value).max())
+            assert np.quantile(far, 0.9) <= near, number
+            assert far.max() <= bound, number
+            # Ops that no step drew did not move by a bit, nor did their state.
+            undrawn = values[3 * units + number % units] == 0
+            start = found[f"{block}_{number}_first"]
+            assert both[0][undrawn].tobytes() == start[undrawn].tobytes()
+            assert number or np.all(both[0][~undrawn].any(axis=1))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
+    output = tmp_path / "mirrored.npz"
+    _finish([_start("mirrored", output, CASES[case])])
+    with np.load(output) as found:
+        _check(dict(found), CASES[case])
+
+
+def test_two_workers_are_one_device_on_the_joined_batch(tmp_path):
+    ports = []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            ports.append(free.getsockname()[1])
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    processes = []
+    for index in range(2):
+        place = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        output = tmp_path / f"worker{index}.npz"
+        processes.append(_start("multi_worker", output, {}, TF_CONFIG=json.dumps(place)))
+    _finish(processes)
+    with np.load(tmp_path / "worker0.npz") as one, np.load(tmp_path / "worker1.npz") as other:
+        one, other = dict(one), dict(other)
+    for name, value in one.items():
+        assert value.tobytes() == other[name].tobytes(), name
+    _check(one, {})
+
+
+def test_names_and_what_they_need(monkeypatch):
+    assert strategies.make("auto").num_replicas_in_sync == 1
+    assert strategies.make("cpu").num_replicas_in_sync == 1
+    assert strategies.is_chief(strategies.make("cpu"))
+    with pytest.raises(ValueError, match=r"no strategy 'miror'\. Did you mean 'mirrored'"):
+        strategies.make("miror")
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="needs the environment variable TF_CONFIG"):
+        strategies.make("multi_worker")
+
+    def connect(tpu):
+        raise OSError(f"{tpu}: no such host")
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", connect)
+    with pytest.raises(ValueError, match="No TPU can be reached as 'nowhere': .*no such host"):
+        strategies.make("tpu", "nowhere")
+
+
+def test_a_batch_must_divide_among_the_replicas():
+    class Three:
+        num_replicas_in_sync = 3
+
+    strategies.check_batch(Three, "batch_size", 63)
+    with pytest.raises(ValueError, match="batch_size=64 does not divide among 3 .* 63 or 66"):
+        strategies.check_batch(Three, "batch_size", 64)
+    with pytest.raises(ValueError, match=r"batch_size=2 .*do: 3\."):
+        strategies.check_batch(Three, "batch_size", 2)
