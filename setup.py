@@ -25,6 +25,8 @@ REQUIREMENTS = [
 ]
 
 TEST_REQUIREMENTS = [
+    "hypothesis>=6.170,<7",
+    "pillow>=10",
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
     "setuptools>=65",
@@ -37,13 +39,17 @@ COMMANDS = {
     "dna-train-supernet": "train_supernet",
     "dna-rate": "rate",
     "dna-search": "search",
+    "dna-compare-searches": "compare_searches",
     "dna-scale": "scale",
     "dna-retrain": "retrain",
     "dna-evaluate": "evaluate",
+    "dna-convert": "convert",
+    "dna-tables": "tables",
     "dna-export-tflite": "export_tflite",
     "dna-summary": "summary",
     "dna-space": "space",
     "dna-teacher": "teacher",
+    "dna-report": "report",
     "dna-quickstart": "quickstart",
 }
 

@@ -7,6 +7,11 @@ pixels or those of `--folder`; and gives cached features of the paper's shapes (
 at 224 x 224, six blocks, float16) from disk and from memory. All of it runs in one process,
 nothing else beside it, each pipeline `--runs` times; the figures are medians.
 
+Beside it stand Keras' own folder loader with its layers for the same shift and flip
+(`keras_images_per_s`), the recipe that the DNA authors named later with random-resized crops of
+which only the crop is decoded (`recipe_images_per_s`), and RandAugment alone on decoded images:
+ours, keras-cv's where it is installed, and Keras' own.
+
 Stages are timed by pipelines of growing length over the same images, all cores at work: a
 stage's `ms` is what it adds for each image, and the largest one is the bottleneck. Files of
 features are read after the system was asked to forget them (`disk_cold_read_ms`), and from its
@@ -58,6 +63,8 @@ def main():
             )
         figures = {"images": cli.FLAGS.images, "runs": cli.FLAGS.runs, "batch": BATCH}
         figures |= _jpegs(folder, loaded)
+        figures |= _beside_keras(folder, loaded, figures["jpeg_images_per_s"])
+        figures |= _rand_augment(loaded)
         figures |= _features(loaded, temporary / "features")
     for name, value in figures.items():
         print(f"{name}: {value}")
@@ -133,6 +140,66 @@ def _jpegs(folder, loaded):
         **_stages("jpeg", totals),
         "jpeg_images_per_s": round(1000 / whole),
     }
+
+
+def _beside_keras(folder, loaded, ours):
+    """Keras' folder loader and layers, and a whole recipe of ours; per core, too."""
+    import keras
+    import tensorflow as tf
+
+    from dna_tf import augmentation, recipes
+
+    steps, cores = cli.FLAGS.images // BATCH, os.cpu_count()
+    layers = keras.layers
+    moves = keras.Sequential(
+        [layers.RandomFlip("horizontal"), layers.RandomTranslation(0.1, 0.1, "nearest")]
+    )
+    stock = keras.utils.image_dataset_from_directory(
+        str(folder), image_size=(SIZE, SIZE), batch_size=BATCH, seed=cli.FLAGS.seed, verbose=False
+    )
+    stock = stock.map(lambda images, _: moves(images, training=True), tf.data.AUTOTUNE)
+    keras_ms = _median_ms(stock.take(steps).prefetch(2), steps * BATCH)
+    config = configs.default_config()
+    recipes.authors_later(config)
+    made = augmentation.of_recipe(config.retrain, 2)
+    recipe = loaded.epoch(BATCH, 0, cli.FLAGS.seed, augmentation=made).take(steps)
+    recipe_ms = _median_ms(recipe, steps * BATCH)
+    return {
+        "jpeg_images_per_s_and_core": round(ours / cores),
+        "keras_images_per_s": round(1000 / keras_ms),
+        "keras_images_per_s_and_core": round(1000 / keras_ms / cores),
+        "recipe_images_per_s": round(1000 / recipe_ms),
+        "recipe_images_per_s_and_core": round(1000 / recipe_ms / cores),
+    }
+
+
+def _rand_augment(loaded):
+    """RandAugment of two operations on images in memory: ours, keras-cv's, Keras' own."""
+    import importlib.util
+
+    import keras
+    import tensorflow as tf
+
+    from dna_tf import rand_augment
+
+    decoded = list(loaded.images("train").take(BATCH).as_numpy_iterator())
+    images = tf.cast(tf.stack([image for image, _ in decoded]), tf.uint8)
+    single = tf.data.Dataset.from_tensor_slices(images).enumerate()
+
+    def ours(number, image):
+        seed = tf.stack([tf.constant(cli.FLAGS.seed, tf.int64), number])
+        return rand_augment.apply(image, seed, 2, 9.0)
+
+    figures = {"ours": _median_ms(single.map(ours, tf.data.AUTOTUNE), BATCH)}
+    batches = tf.data.Dataset.from_tensors(tf.cast(images, tf.float32))
+    if importlib.util.find_spec("keras_cv"):
+        import keras_cv
+
+        layer = keras_cv.layers.RandAugment((0, 255), 2, 0.9, magnitude_stddev=0.05)
+        figures["keras_cv"] = _median_ms(batches.map(layer), BATCH)
+    layer = keras.layers.RandAugment((0, 255), 2, 0.9)
+    figures["keras"] = _median_ms(batches.map(lambda x: layer(x, training=True)), BATCH)
+    return {f"{name}_rand_augment_per_s": round(1000 / ms) for name, ms in figures.items()}
 
 
 def _features(loaded, folder):

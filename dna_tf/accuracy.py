@@ -1,24 +1,35 @@
 """Accuracy with its uncertainty."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from dna_tf import intervals
 
 
+def predictor(model):
+    """A compiled function from images to classes, for many calls of `count_correct`.
+
+    Args:
+        model: a Keras model from images to scores `(batch, num_classes)`.
+    """
+    return tf.function(
+        lambda x: tf.argmax(model(x, training=False), axis=-1), reduce_retracing=True
+    )
+
+
 def count_correct(model, batches):
     """Counts right answers.
 
     Args:
-        model: a Keras model from images to scores `(batch, num_classes)`.
+        model: a Keras model from images to scores `(batch, num_classes)`, or what
+            `predictor` made of one.
         batches: an iterable of `(images, labels)`.
 
     Returns:
         `(correct, total)`.
     """
-    predict = tf.function(
-        lambda x: tf.argmax(model(x, training=False), axis=-1), reduce_retracing=True
-    )
+    predict = predictor(model) if isinstance(model, keras.Model) else model
     correct = total = 0
     for images, labels in batches:
         correct += int(np.sum(predict(images).numpy() == np.asarray(labels)))

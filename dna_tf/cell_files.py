@@ -56,6 +56,16 @@ def failure(name, workdir):
     return files.read_json(path, FAILED_KIND, hint)
 
 
+def next_retry_factor(workdir, names):
+    """Half of the smallest factor of the learning rate at which cells failed."""
+    factors = [failure(n, workdir).get("rate_factor", 1.0) for n in names if _failed(n, workdir)]
+    return min(factors, default=1.0) / 2.0
+
+
+def _failed(name, workdir):
+    return workdir.failed_cell(name).exists()
+
+
 def load(workdir, space, shapes, names=None):
     """Builds cells of a space with the trained weights of a workdir.
 

@@ -31,7 +31,8 @@ class StepOptions:
         weight_decay: added to the gradient as this factor of convolution kernels (the
             authors' code: 1e-4).
         clip_norm: largest norm of a path's gradient; 0 for no limit.
-        norm_images: images that share batch statistics; 0 for all of a replica.
+        norm_images: images that share batch statistics; 0 for all of a replica. It must
+            divide those of a replica, unless it is larger.
         rematerialize: whether the backward pass runs each op again; for XLA.
     """
 
@@ -41,6 +42,27 @@ class StepOptions:
     clip_norm: float = 0.0
     norm_images: int = 0
     rematerialize: bool = False
+
+
+def norm_groups(images, norm_images):
+    """Into how many groups with batch statistics of their own a replica's images fall.
+
+    Args:
+        images: images of a batch of one replica.
+        norm_images: as of `StepOptions`.
+
+    Raises:
+        ValueError: it does not divide the images.
+    """
+    if not 0 < norm_images < images:
+        return 1
+    if images % norm_images:
+        near = [size for size in range(1, images + 1) if images % size == 0]
+        raise ValueError(
+            f"config.supernet.norm_images={norm_images} does not divide the {images} images of a "
+            f"replica's batch. These do: {near}; 0 takes all images of a replica."
+        )
+    return images // norm_images
 
 
 class CellTrainer:
@@ -74,7 +96,7 @@ class CellTrainer:
         self._strategy = tf.distribute.get_strategy()
         self._step = tf.function(self._all_replicas)
         self._imitate = tf.function(
-            lambda x, paths: self._run(x, paths, self._gather_rows(paths)), reduce_retracing=True
+            lambda x, paths: self._run(x, paths, self._gather_rows(paths), 1), reduce_retracing=True
         )
 
     @property
@@ -99,7 +121,7 @@ class CellTrainer:
         return self._step(x, target, paths, rate, number)
 
     def imitate(self, x, number):
-        """Runs a drawn path with the statistics of the batch, without training.
+        """Runs a drawn path with the statistics of the whole batch, without training.
 
         Args:
             x: as for `step`, of one replica.
@@ -109,6 +131,11 @@ class CellTrainer:
             The imitated map `(batch, height, width, channels)`.
         """
         return self._imitate(x, self.draw(number, "uniform"))
+
+    def op_counts(self):
+        """How often each op of the cell's layers trained so far, an array `(layers, ops)`."""
+        counts = self.optimizer.counts[-self.cell.layers :]
+        return np.array([count.numpy() for count in counts])
 
     def draw(self, number, kind="uniform"):
         return [
@@ -127,7 +154,8 @@ class CellTrainer:
         with tf.GradientTape() as tape:
             tape.watch(watched)
             # DNA eq. 7: the mean over all elements of the squared difference.
-            imitated = self._run(x, paths, watched)
+            groups = norm_groups(x.shape[0], self._options.norm_images)
+            imitated = self._run(x, paths, watched, groups)
             loss = tf.reduce_mean(tf.math.squared_difference(imitated, target))
             scaled = loss * self._scale[0] if self._is_float16 else loss
         gradients = tape.gradient(scaled, watched)
@@ -161,10 +189,8 @@ class CellTrainer:
                 rows += cell.gather_rows(path)
         return rows
 
-    def _run(self, x, paths, watched):
+    def _run(self, x, paths, watched, groups):
         options, watched = self._options, list(watched)
-        images = x.shape[0] or 0
-        groups = images // options.norm_images if 0 < options.norm_images < images else 1
         if options.precision != "float32":
             x = tf.cast(x, options.precision.removeprefix("mixed_"))
         for cell, path in zip(self.chain, paths, strict=True):
@@ -226,4 +252,5 @@ class CellTrainer:
                 ]
             )
             halved = tf.stack([tf.maximum(self._scale[0] / 2.0, 1.0), 0.0])
-            self._scale.assign(tf.where(finite, after, halved))
+            scale = tf.where(finite, after, halved)
+            self._scale.assign(tf.where(alive, scale, self._scale))

@@ -46,12 +46,23 @@ class Checkpoint:
         after damaged ones.
 
         Raises:
+            OSError: it cannot be written, such as on a full disk; those of before stay.
             ValueError: the state holds NaN or infinity.
         """
         self._state.assign(json.dumps(state, allow_nan=False))
         # Not one more than was restored: that may be the number of a damaged one.
-        self._checkpoint.save_counter.assign(max(self._found(), default=0))
-        self._checkpoint.save(str(self._folder / "ckpt"))
+        number = max(self._found(), default=0)
+        self._checkpoint.save_counter.assign(number)
+        try:
+            self._checkpoint.save(str(self._folder / "ckpt"))  # cleans up after a failure
+        except (tf.errors.OpError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            reason = re.sub(r"\{\{.*?\}\} | \[Op:.*?\]", "", reason)  # which op it was in
+            raise OSError(
+                f"The checkpoint {self._folder / f'ckpt-{number + 1}'} could not be written: "
+                f"{reason} If the disk is full, make room; the same command goes on from the "
+                "checkpoint before."
+            ) from error
         self._delete_old()
 
     def restore(self):

@@ -48,3 +48,20 @@ def check_whole(name, value, lowest):
     """Checks that `value` is an int of at least `lowest`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
         raise ValueError(f"{name} must be a whole number of at least {lowest}. Received: {value!r}")
+
+
+def parse_share(name, text):
+    """Reads which part of some work to do: `"2/3"`, the second of three, becomes `(1, 3)`.
+
+    Raises:
+        ValueError: it is no such part.
+    """
+    parts = str(text).split("/")
+    if len(parts) == 2 and all(part.strip().isdecimal() for part in parts):
+        number, count = map(int, parts)
+        if 1 <= number <= count:
+            return number - 1, count
+    raise ValueError(
+        f"{name} is written as NUMBER/COUNT, such as 2/3 for the second of three parts. "
+        f"Received: {text!r}"
+    )

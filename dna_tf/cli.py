@@ -51,6 +51,24 @@ def define_run_flags():
         _fail(_config_problem(error), "--traceback" in sys.argv)
 
 
+def define_strategy_flags():
+    """Defines `--strategy` and `--tpu`."""
+    flags.DEFINE_string(
+        "strategy",
+        "auto",
+        "Where to train: auto, cpu, mirrored (all GPUs here), multi_worker (reads TF_CONFIG) or "
+        "tpu.",
+    )
+    flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
+
+
+def make_strategy():
+    """Makes the strategy that the flags name; before anything else is made in TensorFlow."""
+    from dna_tf import strategies
+
+    return strategies.make(FLAGS.strategy, FLAGS.tpu)
+
+
 flags.DEFINE_bool("traceback", False, "Show the traceback of an error.")
 
 

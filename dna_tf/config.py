@@ -9,10 +9,8 @@ import math
 
 import ml_collections
 
-from dna_tf import checks, files, limits, search_space, teacher_names
+from dna_tf import checks, files, limits, ratings, recipe_config, search_space, teacher_names
 
-OPTIMIZERS = ("adamw", "rmsprop", "sgd")
-SCHEDULES = ("cosine", "constant")
 FEATURE_MODES = ("memory", "disk", "online")
 CACHE_DTYPES = ("float16", "bfloat16", "float32")
 INPUTS = ("teacher", "S1", "S2")
@@ -29,6 +27,7 @@ _RANGES = (
     ("data", "num_classes", 0, _ANY),
     ("data", "rating_fraction", 0.0, 0.9),
     ("data", "shuffle_buffer", 1, _ANY),
+    ("data", "max_broken_images", 0, _ANY),
     ("data", "test_fraction", 0.01, 0.9),
     ("data", "crop_fraction", 0.1, 1.0),
     ("data", "shift", 0.0, 0.5),
@@ -44,26 +43,17 @@ _RANGES = (
     ("rating", "batch_size", 1, _ANY),
     ("rating", "batches", 1, _ANY),
     ("rating", "calibration_images", 2, _ANY),
+    ("rating", "calibration_batches", 1, _ANY),
     ("rating", "checkpoint_seconds", 0.0, _ANY),
     ("search", "control_tolerance", 0.0, 1.0),
     ("export", "calibration_images", 1, _ANY),
     ("export", "test_images", 1, _ANY),
     ("export", "least_agreement", 0.0, 1.0),
-    ("retrain", "seeds", 1, _ANY),
+    *(("retrain", *limits_of) for limits_of in recipe_config.RETRAIN_RANGES),
     *(
-        (section, field, lowest, highest)
-        for section in ("teacher_training", "retrain")
-        for field, lowest, highest in (
-            ("epochs", 1, _ANY),
-            ("batch_size", 2, _ANY),
-            ("learning_rate", 1e-8, 10.0),
-            ("weight_decay", 0.0, 10.0),
-            ("label_smoothing", 0.0, 0.99),
-            ("dropout", 0.0, 0.99),
-            ("drop_connect", 0.0, 0.99),
-            ("warmup_epochs", 0.0, 1e6),
-            ("checkpoint_seconds", 0.0, _ANY),
-        )
+        (section, *limits_of)
+        for section in recipe_config.SECTIONS
+        for limits_of in recipe_config.RANGES
     ),
 )
 
@@ -93,9 +83,12 @@ def default_config():
     config.data.shift = 0.1  # largest random shift in training, as a fraction of the image
     config.data.flip = False  # random left-right flip in training
     config.data.shuffle_buffer = 10_000  # images, for data that does not fit in memory
+    # Above 0: all images are decoded once, and up to so many that cannot be are left out.
+    config.data.max_broken_images = 0
 
     config.teacher = ml_collections.ConfigDict()
-    # residual_cnn, a model of keras.applications (teacher_zoo.NAMES), or a .keras file
+    # residual_cnn, residual_cnn_wide, a model of keras.applications (teacher_names.NAMES), or a
+    # .keras file
     config.teacher.model = "residual_cnn"
     config.teacher.weights = ""  # models by name: "imagenet" or a weights file; "" trains
     # Last layer of each block; () takes the paper's for EfficientNet, proposed ones for others.
@@ -103,7 +96,7 @@ def default_config():
     config.teacher.preprocessing = "none"  # what a .keras file expects; none: 0..255 as they are
     config.teacher.modules = ()  # imported before a .keras file, to register custom layers
 
-    config.teacher_training = _recipe(epochs=15, learning_rate=3e-3)
+    config.teacher_training = recipe_config.default_recipe(epochs=15, learning_rate=3e-3)
 
     # A name of search_space.PRESETS, or in a config file a dict as SearchSpace.from_dict takes
     # it. The reference lets the type change from text to a dict, which ConfigDict refuses else.
@@ -134,17 +127,19 @@ def default_config():
     config.rating = ml_collections.ConfigDict()
     config.rating.batch_size = 50  # images
     config.rating.batches = 20  # at most; the rating split may hold fewer (DNA: about 20)
-    config.rating.calibration_images = 128  # of training data, for batch norm (DNA: one batch)
+    config.rating.calibration_images = 128  # of training data, for batch norm: one batch
+    config.rating.calibration_batches = 1  # of so many images, statistics pooled (DNA: 1)
     config.rating.checkpoint_seconds = 2.0  # a killed run loses at most this much
 
     config.search = ml_collections.ConfigDict()
     config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each
+    config.search.metric = "relative_l1"  # of ratings.METRICS: relative_l1 | mse | noise_to_signal
     config.search.chosen = 1  # index of the budget whose student gets a control
     config.search.weights = ()  # lambda of each block; () is 1 for all
     config.search.control_tolerance = 0.02  # largest relative distance in MACs
+    config.search.cost_files = ()  # more costs, such as ("latency.json",); see op_costs.py
 
-    config.retrain = _recipe(epochs=15, learning_rate=3e-3)
-    config.retrain.seeds = 3  # each student is trained this many times
+    config.retrain = recipe_config.default_retraining(epochs=15, learning_rate=3e-3)
 
     config.export = ml_collections.ConfigDict()
     config.export.precisions = ("float32", "int8")  # of float32, float16, dynamic, int8
@@ -152,22 +147,6 @@ def default_config():
     config.export.test_images = 1000  # at most, on which the file is compared with Keras
     config.export.least_agreement = 0.95  # top-1 agreement below which an export is not good
     return config.lock()
-
-
-def _recipe(epochs, learning_rate):
-    recipe = ml_collections.ConfigDict()
-    recipe.epochs = epochs
-    recipe.batch_size = 64  # images
-    recipe.optimizer = "adamw"  # of OPTIMIZERS
-    recipe.learning_rate = learning_rate  # peak, after warm-up
-    recipe.schedule = "cosine"  # of SCHEDULES; cosine falls to zero
-    recipe.warmup_epochs = 2.0  # linear, from zero
-    recipe.weight_decay = 0.01  # decoupled, on kernels only
-    recipe.label_smoothing = 0.1
-    recipe.dropout = 0.1  # before the classifier
-    recipe.drop_connect = 0.0  # of residual branches, rising with depth (students only)
-    recipe.checkpoint_seconds = 5.0  # a killed run loses at most this much
-    return recipe
 
 
 def check_config(config):
@@ -202,9 +181,11 @@ def check_config(config):
         ("precision", TRAINING_PRECISIONS),
     ):
         _check_choice(f"supernet.{field}", config.supernet[field], choices)
-    for section in ("teacher_training", "retrain"):
-        _check_choice(f"{section}.optimizer", config[section].optimizer, OPTIMIZERS)
-        _check_choice(f"{section}.schedule", config[section].schedule, SCHEDULES)
+    _check_choice("search.metric", config.search.metric, ratings.METRICS)
+    for section in recipe_config.SECTIONS:
+        for field, choices in recipe_config.CHOICES:
+            _check_choice(f"{section}.{field}", config[section][field], choices)
+    recipe_config.check(config)
     for precision in config.export.precisions:
         _check_choice("export.precisions", precision, PRECISIONS)
     _check_weights(plain["search"]["weights"], space)
@@ -257,6 +238,24 @@ def config_fingerprint(config, sections=None):
     """Identifies a config, or the sections of it that a result depends on."""
     plain = to_plain(config)
     return files.fingerprint({k: plain[k] for k in (sections or plain)})
+
+
+def with_defaults(plain):
+    """A plain config of an earlier version with the fields that are new since: their defaults.
+
+    Args:
+        plain: a dict as `to_plain` gives it, or gave it before fields were added.
+
+    Returns:
+        A new dict.
+    """
+    filled = dict(plain)
+    for key, value in to_plain(default_config()).items():
+        if key != "space" and isinstance(value, dict) and isinstance(filled.get(key, {}), dict):
+            filled[key] = {**value, **filled.get(key, {})}
+        else:
+            filled.setdefault(key, value)
+    return filled
 
 
 def from_plain(plain):

@@ -9,15 +9,14 @@ import numpy as np
 from dna_tf import limits
 
 
-def random_within(table, space, macs, tolerance, seed, forbidden=(), tries=1000):
+def random_within(problem, macs, tolerance, seed, forbidden=(), tries=1000):
     """Draws an architecture at random whose MACs lie near a target: the control.
 
     Cells and paths of all blocks are drawn uniformly; then the path of one block,
     drawn too, is drawn again among those that bring the total within `tolerance`.
 
     Args:
-        table: the `cost.CostTable` of the space.
-        space: the `search_space.SearchSpace`.
+        problem: a `search_problem.SearchProblem`.
         macs: target of `macs`.
         tolerance: largest relative distance, such as 0.02.
         seed: an int; one seed gives one architecture.
@@ -31,17 +30,17 @@ def random_within(table, space, macs, tolerance, seed, forbidden=(), tries=1000)
         ValueError: no draw came near enough; the message has the nearest.
     """
     draws = np.random.RandomState(seed)  # its stream is the same in every NumPy
-    nearest = None
+    nearest, blocks = None, range(len(problem.space.blocks))
     for _ in range(tries):
-        cells = [int(draws.randint(len(block.cells))) for block in space.blocks]
-        paths = [int(draws.randint(space.num_paths(b, c))) for b, c in enumerate(cells)]
-        free = int(draws.randint(len(space.blocks)))
-        totals = _totals_with_free_path(table, space, cells, paths, free)
+        cells = [_pick(draws, problem.cells(b)) for b in blocks]
+        paths = [_pick(draws, problem.open_paths[b, c]) for b, c in enumerate(cells)]
+        free = int(draws.randint(len(blocks)))
+        totals = _totals_with_free_path(problem, cells, paths, free)
         near = np.flatnonzero(np.abs(totals - macs) <= tolerance * macs)
         best = int(totals[np.argmin(np.abs(totals - macs))])
         nearest = best if nearest is None or abs(best - macs) < abs(nearest - macs) else nearest
         if len(near):
-            paths[free] = int(near[draws.randint(len(near))])
+            paths[free] = int(problem.open_paths[free, cells[free]][_pick(draws, near)])
             if (tuple(cells), tuple(paths)) not in forbidden:
                 return tuple(cells), tuple(paths)
     if abs(nearest - macs) <= tolerance * macs:
@@ -57,11 +56,16 @@ def random_within(table, space, macs, tolerance, seed, forbidden=(), tries=1000)
     )
 
 
-def _totals_with_free_path(table, space, cells, paths, free):
-    """MACs of the architecture for every path of block `free`'s cell."""
-    width, total = space.frame.stem_output_width, table.stem["macs"]
+def _pick(draws, values):
+    return int(values[draws.randint(len(values))])
+
+
+def _totals_with_free_path(problem, cells, paths, free):
+    """MACs of the architecture for every open path of block `free`'s cell."""
+    row, width = problem.names.index("macs"), problem.space.frame.stem_output_width
+    total = problem.stem[row]
     for b, (c, p) in enumerate(zip(cells, paths, strict=True)):
-        macs = table.paths[b, c, width]["macs"]
-        total = total + (macs if b == free else int(macs[p]))
-        width = space.blocks[b].cells[c].width
-    return total + table.heads[width]["macs"]
+        macs = problem.costs[b, c, width][row]
+        total = total + (macs[problem.open_paths[b, c]] if b == free else macs[p])
+        width = problem.space.blocks[b].cells[c].width
+    return total + problem.heads[width][row]

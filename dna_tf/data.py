@@ -10,10 +10,19 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import files, images, ordering, progress, source_base, sources, splits
+from dna_tf import (
+    broken_images,
+    files,
+    images,
+    label_checks,
+    ordering,
+    progress,
+    source_base,
+    sources,
+    splits,
+)
 
 SPLITS = splits.SPLITS
-KIND = "dna_tf.data"
 # Source: our choice; CIFAR-10 at 32x32x3 takes 184 MB.
 MEMORY_LIMIT_BYTES = 256 * 2**20
 # Decoding so many images is worth a progress bar.
@@ -49,33 +58,41 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
     """
     train = sources.open_source(config)
     test = sources.open_test_source(config, train)
-    labels, *test_labels = _labels([train] if test is None else [train, test], cache_dir)
+    opened = [train] if test is None else [train, test]
+    allowed = config.max_broken_images
+    labels, *test_labels = label_checks.read_labels(opened, cache_dir, check=not allowed)
     num_classes = config.num_classes or len(train.class_names or ()) or int(labels.max()) + 1
     class_names = list(train.class_names or map(str, range(num_classes)))
-    if num_classes < 2:
-        raise ValueError(f"Expected at least 2 classes in {train.name}. Found: {class_names}")
-    if len(class_names) != num_classes:
-        raise ValueError(
-            f"num_classes={num_classes}, and {train.name} has {len(class_names)} classes. "
-            f"Set num_classes=0 to count them in the data."
-        )
-    _check_range(train, labels, num_classes)
+    label_checks.check_classes(train, labels, class_names, config.num_classes)
     test_labels = test_labels[0] if test_labels else None
     if test is not None:
-        _check_range(test, test_labels, num_classes)
-    indices = splits.draw_all(labels, test_labels, class_names, config, seed)
+        label_checks.check_range(test, test_labels, num_classes)
+    good = [
+        np.arange(len(labels_of)) for labels_of in (labels, test_labels) if labels_of is not None
+    ]
+    if allowed:
+        good = broken_images.leave_out(opened, allowed, cache_dir)
+    kept, *test_kept = good
+    tested = test_labels[test_kept[0]] if test_kept else None
+    indices = splits.draw_all(labels[kept], tested, class_names, config, seed)
+    # Numbers among the good images become numbers among all of a source.
+    indices["test"] = (test_kept[0] if test_kept else kept)[indices["test"]]
+    for name in ("train", "rating"):
+        indices[name] = kept[indices[name]]
     # What changes pixels or splits counts; shuffle_buffer changes the order only.
     names = ["test_fraction", "image_size", "channels", "crop_fraction", "shift", "flip"]
     names.append("rating_fraction" if config.rating_fraction else "rating_per_class")
-    fingerprint = files.fingerprint(
-        {
-            "version": PIXELS_VERSION,
-            "sources": [train.fingerprint(), test.fingerprint() if test else None],
-            "settings": {name: config[name] for name in names},
-            "num_classes": num_classes,
-            "seed": seed,
-        }
-    )
+    identity = {
+        "version": PIXELS_VERSION,
+        "sources": [train.fingerprint(), test.fingerprint() if test else None],
+        "settings": {name: config[name] for name in names},
+        "num_classes": num_classes,
+        "seed": seed,
+    }
+    found = [labels] if test is None else [labels, test_labels]
+    if sum(map(len, good)) < sum(map(len, found)):
+        identity["images"] = [len(indices_of) for indices_of in good]
+    fingerprint = files.fingerprint(identity)
     drawn = {
         "train": _Split(train, indices["train"], labels[indices["train"]]),
         "rating": _Split(train, indices["rating"], labels[indices["rating"]]),
@@ -177,7 +194,16 @@ class Data:
             )
         return self.counts["train"] // batch_size
 
-    def epoch(self, batch_size, epoch, seed, augment=True, skip_batches=0, shard=(0, 1)):
+    def epoch(
+        self,
+        batch_size,
+        epoch,
+        seed,
+        augment=True,
+        skip_batches=0,
+        shard=(0, 1),
+        augmentation=None,
+    ):
         """Returns the training batches of one epoch.
 
         The images are shuffled anew in each epoch: all of them where they can be
@@ -196,10 +222,14 @@ class Data:
             shard: `(index, count)`: gives the part `index` of `count` equal parts of
                 each batch, and decodes only that. The parts of a batch in order are
                 the batch.
+            augmentation: an `augmentation.Augmentation` with what a recipe does beyond
+                shift and flip. With random-resized crops nothing is shifted, and images
+                are decoded anew in each epoch, of JPEGs only the crop.
 
         Returns:
             `tf.data.Dataset` of (images float32 `(batch, height, width, channels)`
-            in 0..255, labels int32 `(batch,)`).
+            in 0..255, labels int32 `(batch,)`); where images are mixed, labels are
+            float32 `(batch, num_classes)`.
 
         Raises:
             ValueError: a batch is larger than the training split, more batches
@@ -214,18 +244,35 @@ class Data:
             )
         labels = _on_cpu(self._splits["train"].labels.astype(np.int32))
         image_seed = ordering.seed_pair(seed, epoch, "augment")[0]
+        recipe_seed = ordering.seed_pair(seed, epoch, "recipe")[0]
+        crops = augment and augmentation is not None and augmentation.crop_area > 0
+        mixes = augment and augmentation is not None and augmentation.mixes
+        limit = 0 if crops else self._shift_limit
+
+        def seeded(first, position):
+            # Seeded by the image, so that skipped or parallel work changes nothing.
+            return tf.stack([tf.constant(first, tf.int64), position])
+
+        def box_of(position, shape):
+            return augmentation.crop_box(shape, seeded(recipe_seed, position))
 
         def finish(position, image):
+            drawn = ()
             if augment:
-                # Seeded by the image, so that skipped or parallel work changes nothing.
-                stateless = tf.stack([tf.constant(image_seed, tf.int64), position])
-                image = images.augment(image, stateless, self._shift_limit, self._flip)
-            return tf.cast(image, tf.float32), labels[position]
+                image = images.augment(image, seeded(image_seed, position), limit, self._flip)
+            if augment and augmentation is not None:
+                image_draws = seeded(recipe_seed, position)
+                image = augmentation.image(image, image_draws)
+                drawn = (augmentation.draws(image_draws),) if mixes else ()
+            return tf.cast(image, tf.float32), labels[position], *drawn
 
         order_seed = ordering.seed_pair(seed, epoch, "order")
         skip = skip_batches * batch_size
-        dataset = self._decoded("train", finish, order_seed, skip, batch_size, part)
+        crop = box_of if crops else None
+        dataset = self._decoded("train", finish, order_seed, skip, batch_size, part, crop)
         dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
+        if mixes:
+            dataset = dataset.map(augmentation.batch, tf.data.AUTOTUNE, deterministic=True)
         return _finished(dataset.take(steps - skip_batches), steps - skip_batches)
 
     @contextlib.contextmanager
@@ -244,10 +291,13 @@ class Data:
             raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {split!r}")
         return self._splits[split]
 
-    def _decoded(self, split, finish, order_seed=None, skip=0, every=1, part=slice(0, 1)):
+    def _decoded(
+        self, split, finish, order_seed=None, skip=0, every=1, part=slice(0, 1), box_of=None
+    ):
         """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given.
 
         Of each run of `every` images after the first `skip` it holds those of the slice `part`.
+        With `box_of(position, shape)` images are random-resized crops of what the source has.
         """
         source, indices = self._split(split).source, self._split(split).indices
         order = np.arange(len(indices))
@@ -255,7 +305,7 @@ class Data:
             order = ordering.permutation(len(indices), order_seed)
         order = order[skip:]
         order = order[ordering.in_part(np.arange(len(order)), every, part)]
-        if self._in_memory:
+        if self._in_memory and box_of is None:
             pixels = self._memorised(split)
             dataset = tf.data.Dataset.from_tensor_slices(order)
 
@@ -277,13 +327,26 @@ class Data:
                     dataset = ordering.parts_of(dataset, every, part)
 
             def function(index, raw):
-                return finish(positions[index], self._fit(source.decode(raw)))
+                position = positions[index]
+                if box_of is None:
+                    return finish(position, self._fit(source.decode(raw)))
+                return finish(position, self._cropped(source, raw, lambda s: box_of(position, s)))
 
         return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _fit(self, image):
         size, _, channels = self.image_shape
         return images.fit(image, size, channels, self._crop_fraction)
+
+    def _cropped(self, source, raw, box_of):
+        """A random-resized crop of a raw image, of which no more is decoded than needed."""
+        contents = source.encoded(raw)
+        if contents is None:
+            image = source.decode(raw)
+            image = images.crop(image, box_of(tf.shape(image)))
+        else:
+            image = images.decode_crop(contents, box_of)
+        return images.resize_crop(image, self.image_shape[0], self.image_shape[2])
 
     def _memorised(self, split):
         """The uint8 images of a split as a tensor, decoded at first use."""
@@ -310,34 +373,6 @@ class Data:
             for position, image in enumerate(decoded):
                 pixels[position] = image
         return pixels
-
-
-def _labels(opened, cache_dir):
-    """Checks the sources and returns the labels of each; kept in the cache between runs."""
-    path = files.as_path(cache_dir) / "data.json" if cache_dir is not None else None
-    known = {}
-    if path is not None and path.exists():
-        known = files.read_json(path, KIND, "Delete it: it is made again.")["labels"]
-    found = {}
-    for source in opened:
-        key = source.fingerprint()
-        if key not in known:
-            source.check()
-        found[key] = known[key] if key in known else source.labels().tolist()
-    if path is not None and not found.keys() <= known.keys():
-        files.write_json(path, {"kind": KIND, "labels": found})
-    return [np.array(labels, np.int64) for labels in found.values()]
-
-
-def _check_range(source, labels, num_classes):
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0 or highest >= num_classes:
-        raise ValueError(
-            f"The labels of {source.name} must be in 0..{num_classes - 1} for {num_classes} "
-            f"classes. Found: {lowest}..{highest}. "
-            + (f"Set label_offset={lowest} if they start at {lowest}, or " if lowest else "Set ")
-            + f"num_classes={highest - min(lowest, 0) + 1} if there are more classes."
-        )
 
 
 def _on_cpu(array):

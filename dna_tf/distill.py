@@ -66,14 +66,21 @@ def train_supernet(workdir, config, strategy=None, retry_factor=0.0):
     failed = [name for name in todo if workdir.failed_cell(name).exists()]
     if retry_factor:
         todo = failed
-    else:
-        todo = [name for name in todo if name not in failed]
+    elif failed:
+        # A chain ends where a cell of it is missing.
+        usable = todo if section.inputs == "teacher" else todo[: todo.index(failed[0])]
+        todo = [name for name in usable if name not in failed]
         for name in failed:
-            reason = cell_files.failure(name, workdir)["reason"]
-            progress.warn(f"Left out: {reason} To train it again: --retry_factor=0.5")
+            failure = cell_files.failure(name, workdir)
+            progress.warn(
+                f"Left out: {failure['reason']} To train it again: "
+                f"--retry_factor={cell_files.next_retry_factor(workdir, [name]):g}"
+            )
     if todo:
         strategy = strategy or tf.distribute.get_strategy()
         strategies.check_batch(strategy, "config.supernet.batch_size", section.batch_size)
+        of_replica = section.batch_size // strategy.num_replicas_in_sync
+        cell_trainer.norm_groups(of_replica, section.norm_images)
         determinism.enable(config.seed)
         with strategy.scope():
             run = _Run(workdir, config, strategy, retry_factor or 1.0)
@@ -97,7 +104,8 @@ def wanted_cells(section, space):
         if name not in known:
             raise ValueError(
                 f"The space {space.name!r} has no cell {name!r}.{checks.near_names(name, known)} "
-                f"Its cells are {known}; name some of them in config.supernet.cells."
+                f"Its cells are {known}; name some of them in config.supernet.cells, on the "
+                "command line each with a --config.supernet.cells=NAME of its own."
             )
     if section.inputs != "teacher":
         if any(len(block.cells) > 1 for block in space.blocks) or section.cells:
@@ -195,22 +203,31 @@ class _Run:
                 self._watch_maps(trainers, stage, watcher, epoch)
             return self._figures(trainers, stage, epoch)
 
-        with self.images.reading():
-            history = loop.run(
-                label=f"supernet ({stage.shown})",
-                folder=self._folder(stage),
-                variables=[v for trainer in trainers for v in trainer.variables],
-                epochs=self.section.epochs,
-                steps_per_epoch=self.steps,
-                batches=self.batches,
-                step=step,
-                checkpoint_seconds=self.section.checkpoint_seconds,
-                images_per_step=self.section.batch_size,
-                on_epoch=on_epoch,
-                failures=lambda: self._failures(trainers),
-                watcher=watcher,
-                chief=self.chief,
-            )
+        try:
+            with self.images.reading():
+                history = loop.run(
+                    label=f"supernet ({stage.shown})",
+                    folder=self._folder(stage),
+                    variables=[v for trainer in trainers for v in trainer.variables],
+                    epochs=self.section.epochs,
+                    steps_per_epoch=self.steps,
+                    batches=self.batches,
+                    step=step,
+                    checkpoint_seconds=self.section.checkpoint_seconds,
+                    images_per_step=self.section.batch_size,
+                    on_epoch=on_epoch,
+                    failures=lambda: self._failures(trainers),
+                    watcher=watcher,
+                    chief=self.chief,
+                )
+        except ValueError as error:
+            failed = self._failures(trainers)
+            if len(failed) < len(trainers):
+                raise
+            if self.chief:
+                self._save(trainers, [])
+            again = cell_files.next_retry_factor(self.workdir, failed)
+            raise ValueError(f"{error} Or train here again: --retry_factor={again:g}") from error
         if self.chief:
             self._save(trainers, history)
         strategies.wait_for_all(self.strategy)  # the next stage reads what this one wrote
@@ -255,6 +272,9 @@ class _Run:
             made = [trainer.imitate(x, -1 - n) for n in range(_WATCHED_PATHS)]
             far = [imitation.relative_l1(self.held_out[cell.block + 1], y) for y in made]
             figures[f"relative_l1/{cell.name}"] = float(tf.reduce_mean(far))
+            drawn = trainer.op_counts()
+            figures[f"least_drawn_op/{cell.name}"] = float(drawn.min())
+            figures[f"most_drawn_op/{cell.name}"] = float(drawn.max())
             figures[f"learning_rate/block{cell.block + 1}"] = self._rate(cell, epoch)
         return figures
 
@@ -285,11 +305,13 @@ class _Run:
 
     def _save(self, trainers, history):
         failed = self._failures(trainers)
+        config = self.config.copy_and_resolve_references()
+        config.supernet.cells = ()  # what a call trains beside a cell changes nothing in it
         for trainer in trainers:
             cell, far = trainer.cell, f"relative_l1/{trainer.cell.name}"
             result = {
                 "teacher": self.teacher_result["fingerprint"],
-                "made_from": configs.config_fingerprint(self.config, ["seed", "supernet"]),
+                "made_from": configs.config_fingerprint(config, ["seed", "supernet"]),
                 "rate_factor": self.rate_factor,
                 "steps": self.steps * self.section.epochs,
                 "losses": [epoch[cell.name] for epoch in history if cell.name in epoch],

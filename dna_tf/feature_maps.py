@@ -3,7 +3,15 @@
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import cell_files, data, features, rating, search_space, teacher_training
+from dna_tf import (
+    cell_files,
+    cell_rater,
+    data,
+    features,
+    rating,
+    search_space,
+    teacher_training,
+)
 
 
 def imitated_maps(workdir, config, arch, num_images=2):
@@ -32,7 +40,8 @@ def imitated_maps(workdir, config, arch, num_images=2):
     rgb = drawn if drawn.shape[-1] == 3 else np.repeat(drawn, 3, axis=-1)
     rows = []
     for b, block in enumerate(arch.blocks):
-        rater = rating.CellRater(cells[b, block.cell], calibration[b], [(maps[b], maps[b + 1])])
+        reads = [known[b] for known in calibration]
+        rater = cell_rater.CellRater(cells[b, block.cell], reads, [(maps[b], maps[b + 1])])
         rows.append(
             {
                 "block": b + 1,

@@ -12,7 +12,9 @@ import concurrent.futures
 import dataclasses
 import errno
 import hashlib
+import pathlib
 import re
+import tempfile
 
 import tensorflow as tf
 
@@ -292,27 +294,27 @@ def find_damage(plan, entries, error):
     place = re.search(r"record at (\d+)", str(error))
     if place is None:
         return
-    offset = int(place[1]) // plan.layout.frame_bytes * plan.layout.frame_bytes
+    size = plan.layout.frame_bytes
+    offset = int(place[1]) // size * size
     wrong = [
         str(plan.path(number))
         for number in range(plan.num_shards)
-        if offset < plan.file_bytes(number) and not _is_sound(plan.path(number), offset)
+        if offset < plan.file_bytes(number) and not _is_sound(plan.path(number), offset, size)
     ]
     if wrong:
         raise damaged(wrong)
     verify(plan, entries)
 
 
-def _is_sound(path, offset):
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[str(path)], compression_type="", buffer_size=0, byte_offsets=[offset]
-    )
-    dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    options = tf.data.Options()
-    # Rewriting the graph of this dataset fails in TensorFlow: it forgets the offsets.
-    options.experimental_optimization.apply_default_optimizations = False
-    options.autotune.enabled = False
-    try:
-        return len(list(dataset.take(1).with_options(options))) == 1
-    except tf.errors.DataLossError:
-        return False
+def _is_sound(path, offset, frame_bytes):
+    """Whether TensorFlow reads the record there: from a file that holds no other."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        frame = file.read(frame_bytes)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = pathlib.Path(folder) / "record"
+        alone.write_bytes(frame)
+        try:
+            return len(list(tf.data.TFRecordDataset(str(alone)))) == 1
+        except tf.errors.DataLossError:
+            return False

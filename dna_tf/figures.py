@@ -162,6 +162,7 @@ def pareto_front(entries, networks, budgets=()):
         hovertemplate="%{text}<extra></extra>",
     )
     styles = {"searched": ("star", 17, COLORS[1]), "control": ("x", 12, COLORS[3])}
+    styles["published"] = ("diamond-open", 12, COLORS[2])
     for role in dict.fromkeys(network["role"] for network in networks):
         symbol, size, color = styles.get(role, ("square", 11, COLORS[2]))
         own = [i for i, network in enumerate(networks) if network["role"] == role]
@@ -172,7 +173,7 @@ def pareto_front(entries, networks, budgets=()):
             customdata=[len(entries) + i for i in own],
             name=html.escape(role),
             mode="markers",
-            marker={"symbol": symbol, "size": size, "color": color},
+            marker={"symbol": symbol, "size": size, "color": color, "line": {"width": 1.5}},
             hovertemplate="%{text}<extra></extra>",
         )
     for macs in sorted(set(budgets)):
@@ -252,6 +253,7 @@ def _architecture_text(entry):
         if name in entry["costs"]
     )
     lines.append(f"rating {entry['rating']:.4f}, {costs}")
+    lines += [html.escape(entry["note"])] if "note" in entry else []
     return "<br>".join([*lines, *html.escape(entry["blocks"]).split(" | ")])
 
 

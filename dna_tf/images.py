@@ -7,6 +7,8 @@ same seed gives the same image wherever and whenever it is made.
 import numpy as np
 import tensorflow as tf
 
+_DCT = "INTEGER_ACCURATE"
+
 
 def decode(contents):
     """Decodes an image file: JPEG, PNG, BMP, or the first frame of a GIF.
@@ -21,27 +23,68 @@ def decode(contents):
         uint8 tensor `(height, width, channels)` with 1 (grey) or 3 channels.
     """
 
-    def jpeg(channels):
-        return tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE")
+    def jpeg():
+        return _grey_or_colour(
+            tf.io.extract_jpeg_shape(contents),
+            lambda channels: tf.io.decode_jpeg(contents, channels=channels, dct_method=_DCT),
+        )
 
-    def grey_or_colour_jpeg():
-        # CMYK files have 4 components, and are decoded to RGB when 3 are asked for.
-        is_grey = tf.equal(tf.io.extract_jpeg_shape(contents)[2], 1)
-        return tf.cond(is_grey, lambda: jpeg(1), lambda: jpeg(3))
-
-    def other():
-        image = tf.io.decode_image(contents, expand_animations=False)
-        channels = tf.shape(image)[2]
-        return image[:, :, : tf.where(channels >= 3, 3, 1)]
-
-    image = tf.cond(tf.io.is_jpeg(contents), grey_or_colour_jpeg, other)
+    image = tf.cond(tf.io.is_jpeg(contents), jpeg, lambda: _decode_other(contents))
     return tf.ensure_shape(image, (None, None, None))
 
 
-def fit(image, image_size, channels, crop_fraction):
+def decode_crop(contents, box_of):
+    """Decodes a part of an image file; of a JPEG only the rows and columns of that part.
+
+    Args:
+        contents: string scalar, the bytes of the file.
+        box_of: `box_of(shape)`, graph function from the int32 shape `(height, width,
+            channels)` of the image to int32 `(top, left, height, width)`.
+
+    Returns:
+        uint8 tensor `(height, width, channels)`, the same pixels as of the whole image; but
+        for the last column of a colour JPEG, whose chroma lacks its neighbour to the right.
+    """
+
+    def jpeg():
+        shape = tf.io.extract_jpeg_shape(contents)
+        box = box_of(shape)
+        return _grey_or_colour(
+            shape,
+            lambda channels: tf.io.decode_and_crop_jpeg(
+                contents, box, channels=channels, dct_method=_DCT
+            ),
+        )
+
+    def other():
+        image = _decode_other(contents)
+        return crop(image, box_of(tf.shape(image)))
+
+    image = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+    return tf.ensure_shape(image, (None, None, None))
+
+
+def crop(image, box):
+    """Cuts `(top, left, height, width)` out of an image."""
+    top, left, height, width = tf.unstack(box)
+    return image[top : top + height, left : left + width]
+
+
+def _grey_or_colour(shape, jpeg):
+    # CMYK files have 4 components, and are decoded to RGB when 3 are asked for.
+    return tf.cond(tf.equal(shape[2], 1), lambda: jpeg(1), lambda: jpeg(3))
+
+
+def _decode_other(contents):
+    image = tf.io.decode_image(contents, expand_animations=False)
+    channels = tf.shape(image)[2]
+    return image[:, :, : tf.where(channels >= 3, 3, 1)]
+
+
+def fit(image, image_size, channels, crop_fraction, interpolation="bilinear"):
     """Brings an image to the shape in which models see it.
 
-    The shorter side is resized (bilinear, antialiased where it shrinks) to
+    The shorter side is resized (antialiased where it shrinks) to
     `image_size / crop_fraction`, then the centre is cropped. Grey is repeated
     for RGB; RGB becomes grey by luma weights. Values are rounded to whole
     numbers, so that a cached image takes one byte per value.
@@ -51,24 +94,49 @@ def fit(image, image_size, channels, crop_fraction):
         image_size: side of the result, in pixels.
         channels: 1 or 3.
         crop_fraction: in (0, 1]; 1 crops only what makes the image square.
+        interpolation: `"bilinear"` or `"bicubic"` (which the authors evaluate with).
 
     Returns:
         uint8 tensor `(image_size, image_size, channels)`.
     """
-    image = tf.cast(image, tf.float32)
-    if channels == 1:
-        image = tf.cond(
-            tf.equal(tf.shape(image)[2], 3),
-            lambda: tf.image.rgb_to_grayscale(tf.broadcast_to(image, [*tf.shape(image)[:2], 3])),
-            lambda: image,
-        )
+    image = _greyed(tf.cast(image, tf.float32), channels)
     shorter = tf.cast(tf.reduce_min(tf.shape(image)[:2]), tf.float32)
     scale = round(image_size / crop_fraction) / shorter
     size = tf.cast(tf.round(tf.cast(tf.shape(image)[:2], tf.float32) * scale), tf.int32)
     # Antialiasing has no effect on a side that grows.
-    image = tf.image.resize(image, size, "bilinear", antialias=True)
+    image = tf.image.resize(image, size, interpolation, antialias=True)
     top, left = tf.unstack((size - image_size) // 2)
     image = image[top : top + image_size, left : left + image_size]
+    return _rounded(image, image_size, channels)
+
+
+def resize_crop(image, image_size, channels):
+    """Resizes a crop to the shape in which models see it, whatever its ratio.
+
+    Args:
+        image: uint8 or float tensor `(height, width, channels)` in 0..255 with 1 or 3 channels.
+        image_size: side of the result, in pixels.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 tensor `(image_size, image_size, channels)`.
+    """
+    image = _greyed(tf.cast(image, tf.float32), channels)
+    image = tf.image.resize(image, (image_size, image_size), "bilinear", antialias=True)
+    return _rounded(image, image_size, channels)
+
+
+def _greyed(image, channels):
+    if channels == 3:
+        return image
+    return tf.cond(
+        tf.equal(tf.shape(image)[2], 3),
+        lambda: tf.image.rgb_to_grayscale(tf.broadcast_to(image, [*tf.shape(image)[:2], 3])),
+        lambda: image,
+    )
+
+
+def _rounded(image, image_size, channels):
     image = tf.broadcast_to(image, [image_size, image_size, channels])
     return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
 

@@ -1,11 +1,16 @@
-"""Limits on costs as users write them: `max_macs=350M,max_params=5M`."""
+"""Limits on costs as users write them: `max_macs=350M,min_params=4M`.
 
+In code limits are a dict with the same names: `{"max_macs": 350_000_000}`.
+"""
+
+import math
 import re
 
 from dna_tf import checks, cost
 
 _UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+_COST_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def parse_count(text):
@@ -17,49 +22,121 @@ def parse_count(text):
     Raises:
         ValueError: it is no such count.
     """
+    return round(_parse(text, "A count"))
+
+
+def _parse(text, what):
     match = _NUMBER.fullmatch(str(text).strip())
     if not match:
         raise ValueError(
-            f"A count is written as a number with k, M or G, such as 350M. Received: {text!r}"
+            f"{what} is written as a number with k, M or G, such as 350M. Received: {text!r}"
         )
-    return round(float(match[1]) * _UNITS[match[2]])
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_amount(text):
+    """Reads a number of any cost: `"20"`, `"1.5"`, `"350M"`; returns a float."""
+    return _parse(text, "A number")
 
 
 def format_count(count):
-    """Writes a count for people: `335141728` becomes `"335.1M"`."""
+    """Writes a count for people: `335141728` becomes `"335.1M"`, and 19.531 `"19.53"`."""
     for unit in ("G", "M", "k"):
         if count >= _UNITS[unit]:
             return f"{count / _UNITS[unit]:.4g}{unit}"
-    return str(count)
+    return str(count) if isinstance(count, int) else f"{count:.4g}"
 
 
-def parse_limits(text):
+def parse_limits(text, names=None):
     """Reads a budget: limits on costs, joined by commas.
 
     Args:
-        text: such as `"max_macs=350M,max_params=5M"`; each cost of `cost.COSTS`
-            may have an upper limit.
+        text: such as `"max_macs=350M,min_params=4M,max_latency_ms=20"`.
+        names: the costs that may be limited; `None` takes those of `cost.COSTS` and any
+            other that ends in a unit (as those of files of op costs do) unchecked.
 
     Returns:
-        A dict from cost name to the largest allowed int.
+        A dict such as `{"max_macs": 350_000_000}`: ints for the costs of `cost.COSTS`,
+        floats for others.
 
     Raises:
-        ValueError: a part cannot be read, names no cost, or comes twice.
+        ValueError: a part cannot be read, names no cost, or comes twice, or a lower limit
+            lies above the upper one.
     """
-    limits = {}
-    known = [f"max_{name}" for name in cost.COSTS]
+    found = {}
+    known = [f"{side}_{name}" for side in ("max", "min") for name in (names or cost.COSTS)]
     for part in str(text).split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in known:
+        same_side = [k for k in known if (k[:4] == "min_") == (key[:4] == "min_")]
+        if not equals or not (key in known or (names is None and _may_be_extra(key))):
             raise ValueError(
                 f"A budget is written such as 'max_macs=350M,max_params=5M'."
-                f"{checks.near_names(key, known)} Known limits: {known}. Received: {text!r}"
+                f"{checks.near_names(key, same_side)} Known limits: {known}; other costs come from "
+                f"config.search.cost_files. Received: {text!r}"
             )
-        name = key.removeprefix("max_")
-        if name in limits:
-            raise ValueError(f"The budget {text!r} limits {name} twice. Give each limit once.")
-        limits[name] = parse_count(value)
-    return limits
+        if key in found:
+            raise ValueError(f"The budget {text!r} gives {key} twice. Give each limit once.")
+        counted = key[4:] in cost.COSTS
+        found[key] = parse_count(value) if counted else _parse(value, f"The limit {key}")
+    check_order(*sides(found))
+    return found
+
+
+def _may_be_extra(key):
+    return key[:4] in ("max_", "min_") and is_cost_name(key[4:])
+
+
+def is_cost_name(name):
+    """Whether a cost of a file may have this name: lower case, a quantity and its unit."""
+    return bool(_COST_NAME.fullmatch(name)) and "_" in name
+
+
+def sides(asked):
+    """Splits limits into lower and upper ones.
+
+    Args:
+        asked: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
+
+    Returns:
+        `(lower, upper)`: dicts from cost name to float.
+
+    Raises:
+        ValueError: a key has neither `max_` nor `min_`, or a value is no finite number.
+    """
+    split = {"min": {}, "max": {}}
+    for key, value in asked.items():
+        side, _, name = str(key).partition("_")
+        if side not in split or not name:
+            raise ValueError(
+                f"Limits are named max_ or min_ and a cost, such as 'max_macs'. Received: {key!r}"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise ValueError(f"The limit {key} must be a number. Received: {value!r}")
+        if math.isinf(value):
+            raise ValueError(f"The limit {key} must be finite: leave it out. Received: {value!r}")
+        split[side][name] = float(value)
+    return split["min"], split["max"]
+
+
+def check_order(lower, upper):
+    """Checks that no lower limit lies above the upper one of the same cost.
+
+    Raises:
+        ValueError: one does.
+    """
+    for name, value in lower.items():
+        if value > upper.get(name, math.inf):
+            raise ValueError(
+                f"The limits contradict each other: min_{name}={format_count(value)} lies above "
+                f"max_{name}={format_count(upper[name])}. Change one of them."
+            )
+
+
+def limits_text(asked):
+    """Limits for people: `{"max_macs": 700000}` becomes `"macs <= 700k"`."""
+    signs = {"max": "<=", "min": ">="}
+    parts = [f"{key[4:]} {signs[key[:3]]} {format_count(value)}" for key, value in asked.items()]
+    return ", ".join(parts) if parts else "no limit"
 
 
 def budget_name(text):

@@ -28,10 +28,19 @@ class Predictor:
             raise ValueError(
                 f"{name} is no TFLite model that LiteRT can run: {str(error).splitlines()[0]}"
             ) from error
-        self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
-        self.input_shape = tuple(int(n) for n in self._input["shape"][1:])
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ValueError(
+                f"Expected a TFLite file with one input, images, and one output, scores. Received: "
+                f"{name} with {len(inputs)} inputs and {len(outputs)} outputs."
+            )
+        self._input, self._output = inputs[0], outputs[0]
         self.num_outputs = int(self._output["shape"][-1])
+        # -1, here None, stands for a size that may be chosen.
+        sizes = self._input.get("shape_signature", ())
+        sizes = sizes if len(sizes) else self._input["shape"]
+        self.input_shape = tuple(None if n < 0 else int(n) for n in sizes[1:])
 
     def scores(self, images):
         """Scores of images, run one by one.
@@ -42,9 +51,14 @@ class Predictor:
         Returns:
             A float32 array `(batch, num_classes)`.
         """
+        images = np.asarray(images, np.float32)
         return np.stack([self._one(image[None]) for image in images])
 
     def _one(self, image):
+        if tuple(self._input["shape"]) != image.shape:  # a batch above 1, or a size to choose
+            self._interpreter.resize_tensor_input(self._input["index"], image.shape)
+            self._interpreter.allocate_tensors()
+            self._input = self._interpreter.get_input_details()[0]
         self._interpreter.set_tensor(self._input["index"], _quantize(image, self._input))
         self._interpreter.invoke()
         return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)[0]
@@ -52,15 +66,20 @@ class Predictor:
 
 def _quantize(values, details):
     dtype = details["dtype"]
-    if dtype == np.float32:
-        return values.astype(np.float32)
-    scale, zero_point = details["quantization"]
+    if np.issubdtype(dtype, np.floating):
+        return values.astype(dtype)
+    scale, zero_point = _scale(details)
     limits = np.iinfo(dtype)
     return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
 def _dequantize(values, details):
-    if details["dtype"] == np.float32:
-        return values
-    scale, zero_point = details["quantization"]
+    if np.issubdtype(details["dtype"], np.floating):
+        return values.astype(np.float32)
+    scale, zero_point = _scale(details)
     return ((values.astype(np.float32) - zero_point) * scale).astype(np.float32)
+
+
+def _scale(details):
+    scale, zero_point = details["quantization"]
+    return (scale, zero_point) if scale else (1.0, 0)  # whole numbers that stand for themselves

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import determinism, mbconv_spec
+from dna_tf import depthwise, determinism, mbconv_spec
 
 _ACTIVATIONS = {"swish": tf.nn.silu, "relu6": tf.nn.relu6}
 
@@ -176,7 +176,8 @@ def run(x, row, spec, statistics=None, groups=1):
         row: packed weights `(row size,)`, float32.
         spec: an `MBConvSpec` or `ConvSpec`.
         statistics: `(mean, variance)` for each batch norm in order, as an earlier call
-            returned them; `None` uses those of this batch.
+            returned them, or for the first ones; the others, and with `None` all, use
+            those of this batch.
         groups: into how many equal parts a batch is cut, each with statistics of its own.
 
     Returns:
@@ -189,7 +190,8 @@ def run(x, row, spec, statistics=None, groups=1):
     activate = _ACTIVATIONS[spec.activation]
 
     def norm(y, part):
-        given = None if statistics is None else statistics[len(used)]
+        known = () if statistics is None else statistics
+        given = known[len(used)] if len(used) < len(known) else None
         gamma, beta = float_weights[f"{part}bn_gamma"], float_weights[f"{part}bn_beta"]
         if groups > 1:
             parts = [
@@ -208,8 +210,7 @@ def run(x, row, spec, statistics=None, groups=1):
     y = x
     if spec.expand > 1:
         y = activate(norm(tf.nn.conv2d(y, weights["expand_conv_kernel"], 1, "SAME"), "expand_"))
-    strides = [1, spec.stride, spec.stride, 1]
-    y = tf.nn.depthwise_conv2d(y, weights["dw_conv_kernel"], strides, "SAME")
+    y = depthwise.conv(y, weights["dw_conv_kernel"], spec.stride)
     y = activate(norm(y, "dw_"))
     if spec.se_width:
         squeezed = tf.reduce_mean(y, axis=[1, 2], keepdims=True)
@@ -243,11 +244,46 @@ def compiled(spec, mode, groups=1):
     Args:
         spec: an `MBConvSpec` or `ConvSpec`.
         mode: `"train"`: `(x, row) -> y` with the batch's statistics; `"calibrate"`:
-            `(x, row) -> (y, statistics)`; `"rate"`: `(x, row, statistics) -> y`.
+            `(x, row) -> (y, statistics)`; `"rate"`: `(x, row, statistics) -> y`;
+            `"next_statistics"`: `(x, row, statistics) -> (mean, variance)` of the first
+            batch norm that `statistics`, a tuple, has nothing for.
         groups: as for `run`, in mode `"train"`.
     """
     if mode == "train":
         return tf.function(lambda x, row: run(x, row, spec, groups=groups)[0])
     if mode == "calibrate":
         return tf.function(lambda x, row: run(x, row, spec))
+    if mode == "next_statistics":
+        # What follows that batch norm is pruned from the graph.
+        return tf.function(
+            lambda x, row, statistics: run(x, row, spec, statistics)[1][len(statistics)]
+        )
     return tf.function(lambda x, row, statistics: run(x, row, spec, statistics)[0])
+
+
+def pooled_statistics(batches, row, spec):
+    """Batch norm's statistics over several batches, as if they were one.
+
+    Each batch norm needs those before it pooled, so the op runs again up to each of
+    them, one batch at a time: the memory is that of one batch.
+
+    Args:
+        batches: a list of inputs `(batch, height, width, spec.in_width)`.
+        row: packed weights `(row size,)`.
+        spec: an `MBConvSpec` or `ConvSpec`.
+
+    Returns:
+        `(mean, population variance)` for each batch norm in order, pooled in float64.
+    """
+    statistics = ()
+    images = np.array([len(batch) for batch in batches], np.float64)[:, None]
+    for _ in range(sum(name.endswith("bn_gamma") for name in spec.weights())):
+        measure = compiled(spec, "next_statistics")
+        made = [measure(batch, row, statistics) for batch in batches]
+        means = np.array([mean.numpy() for mean, _ in made], np.float64)
+        variances = np.array([variance.numpy() for _, variance in made], np.float64)
+        mean = (images * means).sum(0) / images.sum()
+        variance = (images * (variances + (means - mean) ** 2)).sum(0) / images.sum()
+        pooled = tf.constant(mean, tf.float32), tf.constant(variance, tf.float32)
+        statistics = (*statistics, pooled)
+    return statistics

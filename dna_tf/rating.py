@@ -1,15 +1,12 @@
-"""Rating of all paths of all cells, at the shared-prefix price.
+"""The rating phase: all paths of all trained cells of a workdir.
 
-Batch norm is calibrated for each path: a batch of training images runs through the
-path, and the rating batches use its means and variances. Those at a layer depend
-only on the ops up to it, so a walk in depth-first order that carries calibration and
-rating batches together gives exactly the result of rating each path by itself, and
-runs each prefix once: 6 + 36 + 216 + 1296 op runs for four layers of six ops, not
-4 * 1296.
-
-Source: DNA Algorithm 1 and eq. 8; the joint walk is our choice.
+Cells are independent: on several accelerators each device rates some of them, and
+several machines share them out by `share`.
 """
 
+import concurrent.futures
+import functools
+import threading
 import time
 
 import numpy as np
@@ -17,108 +14,30 @@ import tensorflow as tf
 
 from dna_tf import (
     cell_files,
+    cell_rater,
     data,
     determinism,
     distill,
     features,
-    imitation,
-    mbconv,
     progress,
     ratings,
     search_space,
-    supernet,
     teacher_training,
 )
 
 
-class CellRater:
-    """Rates paths of one cell.
-
-    Args:
-        cell: a trained `supernet.Cell`.
-        calibration: what the block reads for the calibration images,
-            `(images, height, width, channels)`.
-        batches: a list of `(input, target)` maps, one per rating batch.
-
-    Attributes:
-        op_runs: how many ops ran on rating data so far, a batch counting one.
-    """
-
-    def __init__(self, cell, calibration, batches):
-        self._cell = cell
-        inputs = [x for x, _ in batches]
-        if cell.rescale:
-            calibration = supernet.rescale(calibration)
-            inputs = [supernet.rescale(x) for x in inputs]
-        self._start = calibration, inputs
-        self._targets = [target for _, target in batches]
-        self.op_runs = 0
-
-    def all_paths(self, known=(), on_rated=lambda values: None):
-        """Rates all paths, each prefix run once.
-
-        Args:
-            known: ratings of the first paths, from an earlier run; they are kept.
-            on_rated: called with the list of ratings so far after each new one.
-
-        Returns:
-            A list with one rating per path, in the order of `SearchSpace.paths`.
-        """
-        values = list(known)
-        total = self._cell.num_ops**self._cell.layers
-        if len(values) < total:
-            carried = self._start
-            for unit in range(self._cell.fixed_units):
-                carried = self._run(unit, 0, *carried)
-            self._walk(0, 0, carried, values, on_rated)
-        return values
-
-    def path(self, path):
-        """Rates one path by itself: the slow way, to hold `all_paths` against."""
-        return self._rate(self.outputs(path))
-
-    def outputs(self, path):
-        """The maps of one path, batch norm calibrated: a tensor for each batch."""
-        carried = self._start
-        for unit, op in enumerate([0] * self._cell.fixed_units + list(path)):
-            carried = self._run(unit, op, *carried)
-        return carried[1]
-
-    def _walk(self, layer, first, carried, values, on_rated):
-        """Rates the paths below a node; `first` is the index of the first of them."""
-        if layer == self._cell.layers:
-            values.append(self._rate(carried[1]))
-            on_rated(values)
-            return
-        below = self._cell.num_ops ** (self._cell.layers - layer - 1)
-        for op in range(self._cell.num_ops):
-            start = first + op * below
-            if start + below > len(values):  # not all of them are known
-                unit = self._cell.fixed_units + layer
-                self._walk(layer + 1, start, self._run(unit, op, *carried), values, on_rated)
-
-    def _run(self, unit, op, calibration, inputs):
-        spec = self._cell.units[unit][op]
-        row = self._cell.rows[unit].value[op]
-        calibration, statistics = mbconv.compiled(spec, "calibrate")(calibration, row)
-        run = mbconv.compiled(spec, "rate")
-        self.op_runs += len(inputs)
-        return calibration, [run(x, row, statistics) for x in inputs]
-
-    def _rate(self, outputs):
-        pairs = zip(self._targets, outputs, strict=True)
-        return float(np.mean([np.float64(imitation.relative_l1(y, x)) for y, x in pairs]))
-
-
-def rate(workdir, config):
-    """Rates all paths of all cells of the workdir's supernet.
+def rate(workdir, config, share=(0, 1), devices=None):
+    """Rates all paths of the cells of the workdir's supernet.
 
     Args:
         workdir: a `workdir.Workdir` with a teacher and a supernet.
         config: its config.
+        share: `(index, count)`: which part of the cells, for one of several machines.
+        devices: names of devices, each of which rates some of the cells; all
+            accelerators of this machine by default, or its CPU.
 
     Returns:
-        A dict from `(block, cell)` to a float64 array, as `ratings.load_all`, of the cells
+        A dict from `(block, cell)` to a `ratings.RatedCell`, of the cells of the share
         that are trained.
     """
     space = search_space.space_of(config)
@@ -127,10 +46,11 @@ def rate(workdir, config):
     if not names:
         workdir.cell_result(missing[0])  # raises, with the tool that trains it
     places = [(b, c) for b, c, _ in space.cells() if ratings.cell_name(b, c) in names]
+    places = sorted(spread_out(places, space, share[1])[share[0]])
     made_from = {p: workdir.ratings_made_from(config, ratings.cell_name(*p)) for p in places}
     known = {place: _known(workdir, space, *place, made_from[place]) for place in places}
     total = sum(space.num_paths(*place) for place in places)
-    done = sum(len(values) for values in known.values())
+    done = sum(map(len, known.values()))
     if missing:
         progress.say(
             f"Not trained yet, and not rated: {', '.join(missing)}. Train them: "
@@ -143,38 +63,99 @@ def rate(workdir, config):
     teacher = teacher_training.load_teacher(workdir, config)
     images = data.load(config.data, config.seed, workdir.path)
     distill.check_same_data(images, workdir.teacher_result(), workdir)
-    cells = cell_files.load(workdir, space, teacher.shapes, names)
     with images.reading():
-        calibration, batches = rating_maps(teacher, images, config)
+        maps = rating_maps(teacher, images, config)
+    devices = devices or [device.name for device in tf.config.list_logical_devices("GPU")] or [""]
+    todo = [place for place in places if len(known[place]) < space.num_paths(*place)]
     with progress.bar("rating", total, "path", done) as shown:
-        for cell in cells:
-            place = cell.block, cell.cell
-            if len(known[place]) < space.num_paths(*place):
-                pairs = [(maps[cell.block], maps[cell.block + 1]) for maps in batches]
-                rater = CellRater(cell, calibration[cell.block], pairs)
-                seconds = config.rating.checkpoint_seconds
-                save = _Saver(workdir, space, place, made_from[place], shown, seconds)
-                values = rater.all_paths(known[place], save)
-                save(values, at_once=True)
-                known[place] = np.array(values, np.float64)
+        lock = threading.Lock()
+
+        def rate_on(device, some):
+            for place in some:
+                with tf.device(device or None):
+                    name = ratings.cell_name(*place)
+                    cell = cell_files.load(workdir, space, teacher.shapes, [name])[0]
+                    rater = _rater(cell, *maps)
+                    seconds = config.rating.checkpoint_seconds
+                    fixed = workdir, space, place, made_from[place], len(maps[1])
+                    save = _Saver(functools.partial(_write, *fixed), shown, lock, seconds)
+                    values = rater.all_paths(_values(known[place]), save)
+                    known[place] = save.write(values)
+
+        parts = spread_out(todo, space, len(devices))
+        with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
+            for each in [pool.submit(rate_on, *one) for one in zip(devices, parts, strict=True)]:
+                each.result()
     return known
+
+
+def spread_out(places, space, count):
+    """Divides cells into parts of about equal work: the largest first, to the least laden.
+
+    Args:
+        places: `(block, cell)` pairs.
+        space: their `search_space.SearchSpace`.
+        count: how many parts.
+
+    Returns:
+        A list of `count` lists of places.
+    """
+    parts, laden = [[] for _ in range(count)], [0] * count
+    for place in sorted(places, key=lambda place: (-_work(space, *place), place)):
+        least = laden.index(min(laden))
+        parts[least].append(place)
+        laden[least] += _work(space, *place)
+    return parts
+
+
+def _work(space, block, cell):
+    """Op runs of a cell's walk, weighted by the area of their maps."""
+    layers, area = space.blocks[block].cells[cell].layers, 1.0
+    for earlier in space.blocks[: block + 1]:
+        area /= earlier.stride**2
+    return area * sum(len(space.ops) ** layer for layer in range(1, layers + 1))
+
+
+def _rater(cell, calibration, batches):
+    """The rater of a cell; its maps are where the present device is."""
+    b = cell.block
+    pairs = [(tf.identity(maps[b]), tf.identity(maps[b + 1])) for maps in batches]
+    return cell_rater.CellRater(cell, [tf.identity(maps[b]) for maps in calibration], pairs)
 
 
 class _Saver:
     """Writes the ratings of a cell every few seconds and shows the progress."""
 
-    def __init__(self, workdir, space, place, made_from, shown, every_seconds):
-        self._workdir, self._space, self._place = workdir, space, place
-        self._made_from, self._shown, self._every_seconds = made_from, shown, every_seconds
+    def __init__(self, write, shown, lock, every_seconds):
+        self.write = write
+        self._shown, self._lock, self._every_seconds = shown, lock, every_seconds
         self._saved_at = time.monotonic()
 
-    def __call__(self, values, at_once=False):
-        if at_once or time.monotonic() - self._saved_at > self._every_seconds:
-            path = _rating_file(self._workdir, *self._place)
-            ratings.save(path, self._space, *self._place, values, self._made_from)
+    def __call__(self, values):
+        if time.monotonic() - self._saved_at > self._every_seconds:
+            self.write(values)
             self._saved_at = time.monotonic()
-        if not at_once:
+        with self._lock:
             self._shown.update(1)
+
+
+def _write(workdir, space, place, made_from, batches, values):
+    """Writes a cell's list of ratings; returns them as a `ratings.RatedCell`."""
+    rated = _rated(values, batches)
+    ratings.save(_rating_file(workdir, *place), space, *place, rated, made_from)
+    return rated
+
+
+def _rated(values, batches):
+    made = np.array(values, np.float64).reshape(-1, len(ratings.METRICS), 2)
+    arrays = {name: np.ascontiguousarray(made[:, m].T) for m, name in enumerate(ratings.METRICS)}
+    return ratings.RatedCell(arrays, batches)
+
+
+def _values(rated):
+    """A `ratings.RatedCell` as the list that a rater goes on from."""
+    made = np.stack([rated.metrics[name].T for name in ratings.METRICS], axis=1)
+    return [tuple((float(m), float(s)) for m, s in rating) for rating in made]
 
 
 def _rating_file(workdir, block, cell):
@@ -184,8 +165,8 @@ def _rating_file(workdir, block, cell):
 def _known(workdir, space, block, cell, made_from):
     path = _rating_file(workdir, block, cell)
     if not path.exists():
-        return np.zeros(0)
-    return ratings.load(path, space, block, cell, made_from)
+        return _rated([], 0)
+    return ratings.load_cell(path, space, block, cell, made_from)
 
 
 def rating_maps(teacher, images, config):
@@ -197,20 +178,24 @@ def rating_maps(teacher, images, config):
         config: the whole config.
 
     Returns:
-        `(calibration, batches)`: the calibration images of the training split and, for
-        each rating batch, its images, each followed by the maps of all blocks.
+        `(calibration, batches)`: two lists, of batches of calibration images of the
+        training split, and of rating batches; each is a tuple of images and the maps of
+        all blocks.
     """
     section = config.rating
     predict = features.feature_function(teacher)
     count = min(section.calibration_images, images.counts["train"])
+    # Batches of equal size, at most as many as the images make.
+    number = min(section.calibration_batches, images.counts["train"] // count)
     seed = determinism.derive_seed("calibration", config.seed)
-    first, _ = next(iter(images.epoch(count, 0, seed, augment=False)))
+    epoch = iter(images.epoch(count, 0, seed, augment=False))
+    calibration = [next(epoch)[0] for _ in range(number)]
     drawn = _draw_rating_images(images, section, config.seed)
     size = min(section.batch_size, len(drawn))
     # Whole batches only, so that all weigh the same in the mean.
     starts = range(0, len(drawn) - size + 1, size)
     batches = [tf.constant(drawn[start : start + size]) for start in starts]
-    return (first, *predict(first)), [(x, *predict(x)) for x in batches]
+    return tuple([(x, *predict(x)) for x in part] for part in (calibration, batches))
 
 
 def _draw_rating_images(images, section, seed):

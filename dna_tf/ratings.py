@@ -1,12 +1,35 @@
 """Rating files: the rating of every path of a cell, one JSON file per cell."""
 
+import dataclasses
+
 import numpy as np
 
-from dna_tf import files
+from dna_tf import checks, files
 
 KIND = "dna_tf.ratings"
-VERSION = 1
+VERSION = 2
+# What a path is rated by, all lower is better; the first is the default (DNA eq. 8).
+METRICS = ("relative_l1", "mse", "noise_to_signal")
 _HINT = "Rating files are written by tools/rate.py; run it again on the workdir."
+
+
+@dataclasses.dataclass(frozen=True)
+class RatedCell:
+    """The ratings of one cell.
+
+    Args:
+        metrics: a dict from metric to a float64 array `(2, paths)`: for each path, in the
+            order of `SearchSpace.paths`, the mean over the rating batches and their
+            standard deviation.
+        batches: how many rating batches there were; 0 if not known.
+    """
+
+    metrics: dict
+    batches: int
+
+    def __len__(self):
+        """How many paths are rated."""
+        return next(iter(self.metrics.values())).shape[1]
 
 
 def cell_name(block, cell):
@@ -14,7 +37,7 @@ def cell_name(block, cell):
     return f"block{block + 1}_cell{cell + 1}"
 
 
-def save(path, space, block, cell, values, made_from):
+def save(path, space, block, cell, rated, made_from):
     """Writes the ratings of one cell, atomically.
 
     Args:
@@ -22,18 +45,19 @@ def save(path, space, block, cell, values, made_from):
         space: the `search_space.SearchSpace`.
         block: block index from 0.
         cell: cell index from 0.
-        values: a rating per path in the order of `SearchSpace.paths`; a part of them
-            (the first ones) may be written while rating goes on.
+        rated: a `RatedCell`; a part of the paths (the first ones) may be written while
+            rating goes on.
         made_from: fingerprint of supernet, data and rating settings.
 
     Raises:
         ValueError: a rating is not finite; nothing is written.
     """
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{cell_name(block, cell)} has ratings that are not finite: its supernet diverged. "
-            "Train it with a lower config.supernet.learning_rate."
-        )
+    for name, values in rated.metrics.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{cell_name(block, cell)} has ratings ({name}) that are not finite: its supernet "
+                "diverged. Train it with a lower config.supernet.learning_rate."
+            )
     files.write_json(
         path,
         {
@@ -41,16 +65,19 @@ def save(path, space, block, cell, values, made_from):
             "version": VERSION,
             "cell": cell_name(block, cell),
             "space": space.to_dict(),
-            "metric": "relative_l1",
             "made_from": made_from,
             "num_paths": space.num_paths(block, cell),
-            "ratings": [float(value) for value in values],
+            "batches": rated.batches,
+            "metrics": {
+                name: {"mean": means.tolist(), "spread": spreads.tolist()}
+                for name, (means, spreads) in rated.metrics.items()
+            },
         },
     )
 
 
-def load(path, space, block, cell, made_from=None):
-    """Reads the ratings of one cell.
+def load_cell(path, space, block, cell, made_from=None):
+    """Reads the ratings of one cell in all metrics.
 
     Args:
         path: the file.
@@ -60,7 +87,7 @@ def load(path, space, block, cell, made_from=None):
         made_from: the fingerprint they must have; `None` takes any.
 
     Returns:
-        A float64 array with one rating per path; fewer if rating was interrupted.
+        A `RatedCell`; it has fewer paths than the cell if rating was interrupted.
 
     Raises:
         FileNotFoundError: the cell was not rated.
@@ -80,18 +107,50 @@ def load(path, space, block, cell, made_from=None):
             f"The ratings in {path} are stale: they were made from another supernet, data or "
             "rating settings. Delete the folder of ratings and rate again."
         )
-    values = data.get("ratings")
-    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
-        raise ValueError(f"The ratings in {path} are not a list of numbers. {_HINT}")
-    if len(values) > space.num_paths(block, cell):
+    metrics, made = data.get("metrics"), {}
+    for metric, columns in metrics.items() if isinstance(metrics, dict) else ():
+        pair = [columns.get(part) for part in ("mean", "spread")] if columns else []
+        lists = all(isinstance(values, list) for values in pair)
+        if not lists or not all(type(v) in (int, float) for values in pair for v in values):
+            raise ValueError(f"The ratings in {path} are not lists of numbers. {_HINT}")
+        made[metric] = pair
+    lengths = {len(values) for pair in made.values() for values in pair}
+    if len(lengths) != 1:
+        raise ValueError(f"The ratings in {path} are not lists of one length. {_HINT}")
+    if max(lengths) > space.num_paths(block, cell):
         raise ValueError(
-            f"The ratings in {path} are {len(values)}, and {name} of the space has "
+            f"The ratings in {path} are {max(lengths)}, and {name} of the space has "
             f"{space.num_paths(block, cell)} paths. {_HINT}"
         )
-    return np.array(values, np.float64)
+    arrays = {metric: np.array(pair, np.float64) for metric, pair in made.items()}
+    return RatedCell(arrays, data.get("batches", 0))
 
 
-def load_all(folder, space, made_from=None):
+def load(path, space, block, cell, made_from=None, metric=METRICS[0]):
+    """Reads the ratings of one cell in one metric.
+
+    Args:
+        path, space, block, cell, made_from: as of `load_cell`.
+        metric: one of `METRICS`.
+
+    Returns:
+        A float64 array with one rating per path; fewer if rating was interrupted.
+
+    Raises:
+        FileNotFoundError: the cell was not rated.
+        ValueError: as of `load_cell`; the file has no such metric.
+    """
+    made = load_cell(path, space, block, cell, made_from).metrics
+    if metric not in made:
+        raise ValueError(
+            f"The ratings in {path} have no metric {metric!r}."
+            f"{checks.near_names(metric, made)} They have {list(made)}; name one of them in "
+            "config.search.metric."
+        )
+    return made[metric][0]
+
+
+def load_all(folder, space, made_from=None, metric=METRICS[0]):
     """Reads the ratings of all cells of a space.
 
     Args:
@@ -99,6 +158,7 @@ def load_all(folder, space, made_from=None):
         space: the `search_space.SearchSpace`.
         made_from: a function from the name of a cell to the fingerprint its ratings must
             have; `None` takes any.
+        metric: one of `METRICS`.
 
     Returns:
         A dict from `(block, cell)` to a float64 array with one rating per path.
@@ -111,7 +171,7 @@ def load_all(folder, space, made_from=None):
     for b, c, _ in space.cells():
         path = files.as_path(folder) / f"{cell_name(b, c)}.json"
         fresh = made_from(cell_name(b, c)) if made_from and path.exists() else None
-        values = load(path, space, b, c, fresh)
+        values = load(path, space, b, c, fresh, metric)
         if len(values) < space.num_paths(b, c):
             raise ValueError(
                 f"{cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths rated: "

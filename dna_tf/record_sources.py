@@ -52,9 +52,12 @@ class TFRecords(source_base.Source):
                 tails.append([os.path.basename(path), file.size(), file.read(4).hex()])
         return [self.name, tails, self._image, self._label, self._offset]
 
-    def decode(self, raw):
+    def encoded(self, raw):
         feature = {self._image: tf.io.FixedLenFeature([], tf.string)}
-        return images.decode(tf.io.parse_single_example(raw, feature)[self._image])
+        return tf.io.parse_single_example(raw, feature)[self._image]
+
+    def decode(self, raw):
+        return images.decode(self.encoded(raw))
 
     def broken(self):
         for path in self._files:
@@ -169,10 +172,17 @@ class Tfds(source_base.Source):
         found = progress.track(batches, f"labels of {self.name}", "batch", total)
         return np.concatenate([batch["label"] for batch in found]).astype(np.int64)
 
+    def first_label(self):
+        """The label of the first image: below 0 where the labels are withheld."""
+        return int(next(iter(self._read({"label": True})))["label"])
+
     def _identity(self):
         split = self._builder.info.splits[self._split]
         content = [split.name, list(split.shard_lengths), split.num_bytes]
         return [self._builder.info.full_name, *content]
+
+    def encoded(self, raw):
+        return raw if self._encoded else None
 
     def decode(self, raw):
         return images.decode(raw) if self._encoded else raw

@@ -8,8 +8,10 @@ from dna_tf import (
     files,
     limits,
     map_images,
+    rating_plots,
     ratings,
     report_data,
+    report_front,
     report_page,
     report_results,
 )
@@ -46,7 +48,7 @@ def report_html(run, maps=None):
         ("teacher", "Teacher and its cut", _teacher(run, drawn)),
         ("supernet", "Training of the cells", _supernet(run, drawn)),
         ("ratings", "Ratings of the paths", _ratings(run, drawn)),
-        ("front", "Pareto front", _front(run, drawn)),
+        ("front", "Pareto front", report_front.section(run, drawn)),
         ("student", "The chosen student", _student(run)),
         ("maps", "Feature maps", _maps(maps)),
         ("results", "Results", _results(run, drawn)),
@@ -94,7 +96,7 @@ def _header(run):
     if run.config is not None:
         listing = report_page.text(json.dumps(run.config, indent=2))
         shown += report_page.details("the whole config", f"<pre>{listing}</pre>")
-    return intro + _notes(run, "config") + shown
+    return intro + report_page.notes(run, "config") + shown
 
 
 def _summary(run):
@@ -103,10 +105,10 @@ def _summary(run):
 
 
 def _teacher(run, drawn):
-    parts = [_notes(run, "teacher")]
+    parts = [report_page.notes(run, "teacher")]
     if run.teacher is not None:
         result = run.teacher
-        text = f"{result.get('model')}, {limits.format_count(result['params'])} parameters"
+        text = f"{result.get('model')}, {report_results.count(result.get('params'))[0]} parameters"
         if result.get("test_accuracy") is not None:
             text += f", test accuracy {report_results.percent(result['test_accuracy'])}"
         parts.append(
@@ -128,7 +130,7 @@ def _teacher(run, drawn):
 
 
 def _supernet(run, drawn):
-    parts = [_notes(run, "supernet")]
+    parts = [report_page.notes(run, "supernet")]
     if run.supernet_epochs:
         parts.append(
             paragraph(
@@ -141,7 +143,7 @@ def _supernet(run, drawn):
 
 
 def _ratings(run, drawn):
-    parts = [_notes(run, "ratings")]
+    parts = [report_page.notes(run, "ratings")]
     if run.ratings:
         chosen = run.architectures.get(run.chosen())
         text = (
@@ -157,10 +159,26 @@ def _ratings(run, drawn):
         parts.append(paragraph(text))
         figure = figures.rating_distribution(run.ratings, run.space, chosen)
         parts.append(drawn.add("ratings", figure))
+        parts.append(_ratings_and_costs(run, chosen))
         heads = ["cell", "layers", "width", "paths", "best", "median", "worst", "best path"]
         rows = [_rating_row(run, b, c, cell) for b, c, cell in run.space.cells()]
         parts.append(report_page.details("the same as a table", report_page.table(heads, rows)))
     return "".join(parts)
+
+
+def _ratings_and_costs(run, chosen):
+    network = report_data.network(run)
+    if network is None:
+        return ""
+    text = (
+        "Each panel is a cell: the rating of its paths against their MACs, the panels of a block "
+        "with one scale of ratings. Orange are the paths that no path with as few MACs beats; a "
+        "ring is around the chosen one; where there are many paths, a darker field has more of "
+        "them. τ is Kendall's tau-b: a τ near −1 says that the rating orders paths as their size "
+        "does, and so says little that the size does not."
+    )
+    drawn = rating_plots.panels(run.space, run.ratings, *network, chosen)
+    return "<h3>Rating against cost</h3>" + paragraph(text) + drawn
 
 
 def _rating_row(run, block, cell_index, cell):
@@ -173,73 +191,6 @@ def _rating_row(run, block, cell_index, cell):
     row = [name, str(cell.layers), str(cell.width), f"{len(values):,}"]
     row += [f"{value:.4f}" for value in (values[0], median, values[-1])]
     return [*row, " ".join(run.space.ops[i].name for i in path)]
-
-
-def _front(run, drawn):
-    parts = [_notes(run, "architectures")]
-    entries = run.front["entries"] if run.front is not None else []
-    networks = [
-        {
-            "name": name,
-            "role": {"search": "searched", "control": "control"}.get(one.origin.get("by"), "other"),
-            "rating": one.rating,
-            "costs": one.costs(),
-            "blocks": one.describe(),
-        }
-        for name in report_results.ordered_names(run)
-        if (one := run.architectures.get(name)) is not None and one.rating is not None
-    ]
-    if not entries and not networks:
-        return "".join(parts)
-    if entries:
-        parts.append(
-            paragraph(
-                f"Of {_large_count(run.front['num_architectures'])} architectures these "
-                f"{len(entries):,} are beaten by none in both rating and cost. The search is "
-                "exact. Choose a point to see its blocks."
-            )
-        )
-    limited = [run.architectures[n].origin.get("limits") or {} for n in run.searched()]
-    budgets = [costs["macs"] for costs in limited if "macs" in costs]
-    parts.append(drawn.add("front", figures.pareto_front(entries, networks, budgets)))
-    buttons = [
-        f'<button type="button" aria-pressed="false" data-network="{len(entries) + index}">'
-        f"{report_page.text(network['name'])}</button>"
-        for index, network in enumerate(networks)
-    ]
-    names = [network["name"] for network in networks]
-    first = len(entries) + names.index(run.chosen()) if run.chosen() in names else 0
-    data = {
-        "first": first,
-        "sizes": _block_sizes(run),
-        "networks": [_panel_entry(entry, i) for i, entry in enumerate([*entries, *networks])],
-    }
-    parts.append(f'<div class="chips">{"".join(buttons)}</div>')
-    parts.append('<div class="panel" id="architecture" aria-live="polite"></div>')
-    parts.append(report_page.data_script("networks", report_page.json_for_script(data)))
-    return "".join(parts)
-
-
-def _panel_entry(entry, index):
-    costs = entry["costs"]
-    facts = [f"rating {entry['rating']:.4f}", f"{limits.format_count(costs['macs'])} MACs"]
-    if "params" in costs:
-        facts.append(f"{limits.format_count(costs['params'])} parameters")
-    blocks = [block.partition(": ") for block in entry["blocks"].split(" | ")]
-    return {
-        "title": entry.get("name", f"entry {index + 1} of the front"),
-        "facts": " · ".join(facts),
-        "macs": costs["macs"],
-        "rating": entry["rating"],
-        "blocks": [[width, ops.split()] for width, _, ops in blocks],
-    }
-
-
-def _block_sizes(run):
-    """Height and width of each block's output in a student; `None` when not known."""
-    if run.chosen() is None:
-        return None
-    return [row.size for row in diagram.block_rows(run.architectures[run.chosen()])[1:-1]]
 
 
 def _student(run):
@@ -298,7 +249,7 @@ def _maps(maps):
 
 
 def _results(run, drawn):
-    parts = [_notes(run, "students"), _notes(run, "exports")]
+    parts = [report_page.notes(run, "students"), report_page.notes(run, "exports")]
     if run.teacher is not None or report_results.ordered_names(run):
         parts.append(report_results.results_table(run))
         parts.append(
@@ -350,10 +301,6 @@ def _difference(run):
     return "".join(parts)
 
 
-def _notes(run, part):
-    return "".join(report_page.note(n.text, n.command) for n in run.notes.get(part, ()))
-
-
 def _at(config, section, field):
     return config.get(section, {}).get(field)
 
@@ -361,16 +308,7 @@ def _at(config, section, field):
 def _space_text(space):
     if space is None:
         return None
-    return f"{space.name}: {_large_count(space.num_architectures())} architectures"
-
-
-def _large_count(number):
-    """All digits up to a billion, then a power of ten: `"1.96 × 10¹⁷"`."""
-    if number < 10**9:
-        return f"{number:,}"
-    power = len(str(number)) - 1
-    superscript = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{number / 10**power:.2f} × 10{superscript}"
+    return f"{space.name}: {report_front.large_count(space.num_architectures())} architectures"
 
 
 def _budget_text(budget):

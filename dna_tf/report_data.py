@@ -43,6 +43,7 @@ class Run:
         supernet_epochs: a dict from cell name to loss for each epoch of the supernet.
         ratings: `ratings[block, cell]`, one float per path.
         front: the content of the front's file.
+        fronts: the contents of the files of other fronts, by name.
         architectures: `architecture.Architecture` by name.
         students: a list of results by architecture name, in order of seeds.
         student_epochs: a list of `(seed, epochs)` by architecture name.
@@ -57,6 +58,7 @@ class Run:
     supernet_epochs: list = dataclasses.field(default_factory=list)
     ratings: dict = dataclasses.field(default_factory=dict)
     front: dict | None = None
+    fronts: dict = dataclasses.field(default_factory=dict)
     architectures: dict = dataclasses.field(default_factory=dict)
     students: dict = dataclasses.field(default_factory=dict)
     student_epochs: dict = dataclasses.field(default_factory=dict)
@@ -85,6 +87,14 @@ class Run:
     def _names_by(self, origin):
         found = [n for n, a in self.architectures.items() if a.origin.get("by") == origin]
         return sorted(found, key=lambda name: (self.architectures[name].costs()["macs"], name))
+
+
+def network(run):
+    """`(image shape, classes)` of the students of a `Run`, or `None` if they are not known."""
+    teacher = run.teacher or {}
+    if run.space is None or "image_shape" not in teacher or "num_classes" not in teacher:
+        return None
+    return tuple(teacher["image_shape"]), teacher["num_classes"]
 
 
 def missing(part, text):
@@ -128,6 +138,10 @@ def read_run(path):
     run.front = read(
         "architectures", workdir.front, "dna_tf.front", "Nothing was searched yet: no front."
     )
+    for path in sorted(workdir.fronts.glob("*.json")) if workdir.fronts.exists() else ():
+        content = read("architectures", path, "dna_tf.front", "")
+        if content is not None:
+            run.fronts[", ".join(content["front_costs"])] = content
     reader.read_architectures(workdir)
     reader.read_students(root / "students")
     reader.read_exports(workdir.exports)

@@ -9,7 +9,7 @@ import json
 
 import plotly.offline
 
-from dna_tf import figures
+from dna_tf import choice_plot, figures, rating_plots
 
 _POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -207,6 +207,11 @@ def note(sentence, command=""):
     return f'<p class="note">{text(sentence)}{made_by}</p>'
 
 
+def notes(run, part):
+    """The notes of a `report_data.Run` on one of its parts."""
+    return "".join(note(one.text, one.command) for one in run.notes.get(part, ()))
+
+
 def facts(pairs):
     """A grid of short facts.
 
@@ -265,7 +270,7 @@ def page(title, header, sections, scripts):
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}{rating_plots.STYLE}{choice_plot.STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<header><h1>{text(title)}</h1>\n{header}\n<nav>{links}</nav></header>\n{body}\n</main>\n"
         f"{scripts}\n</body>\n</html>\n"
     )

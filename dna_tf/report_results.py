@@ -36,11 +36,12 @@ def count(number):
     return ("–", "", "") if number is None else (limits.format_count(number), "", f"{number:,}")
 
 
-def limits_text(costs):
-    """Limits for people: `{"macs": 700000}` becomes `"MACs ≤ 700k"`."""
+def limits_text(asked):
+    """Limits for people: `{"max_macs": 700000}` becomes `"MACs ≤ 700k"`."""
+    signs = {"max": "≤", "min": "≥"}
     parts = [
-        f"{_COST_WORDS.get(name, name)} ≤ {limits.format_count(value)}"
-        for name, value in costs.items()
+        f"{_COST_WORDS.get(key[4:], key[4:])} {signs[key[:3]]} {limits.format_count(value)}"
+        for key, value in asked.items()
     ]
     return ", ".join(parts) if parts else "no limit"
 

@@ -1,54 +1,75 @@
-"""Retraining: students learn the task from scratch, without the teacher, for several seeds."""
+"""Retraining: students learn the task, from scratch or from a trained one, for several seeds."""
 
 import dataclasses
 import time
 
+import numpy as np
+import tensorflow as tf
+
 from dna_tf import (
     accuracy,
     architecture,
+    best_weights,
     classifier,
     data,
     determinism,
     distill,
     files,
     keras_files,
+    label_checks,
     progress,
+    strategies,
     student,
+    watch,
 )
 
 KIND = "dna_tf.student"
+CLASSIFIER = "classifier"
 
 
-def retrain(workdir, config, arch, seeds=None):
+def retrain(workdir, config, arch, seeds=None, strategy=None):
     """Trains a student of one architecture for each seed.
+
+    `model.keras` of a student has the weights of the last epoch, or with `retrain.take` of
+    the best one; the other one of the two lies beside it. They are moving averages where
+    `retrain.ema_decay` is above 0. The best epoch is the one with the highest accuracy on the
+    rating images, which are neither trained nor tested on; the test images are seen once, at
+    the end.
 
     Args:
         workdir: a `workdir.Workdir`.
         config: its config; the recipe is its `retrain` section.
-        arch: an `architecture.Architecture` for the data's size and classes.
+        arch: an `architecture.Architecture` for the data's size and classes. With
+            `retrain.start_from` it may be for others: it is taken for the data's.
         seeds: which seeds; `None` takes 0 to `config.retrain.seeds - 1`.
+        strategy: a `tf.distribute.Strategy`; the present one by default.
 
     Returns:
         A list with the content of each `students/NAME/seedK/result.json`.
 
     Raises:
-        ValueError: the architecture does not fit the data.
+        FileNotFoundError: there is no file `retrain.start_from`.
+        ValueError: architecture, data, recipe, the file to start from and the teacher to
+            distil do not fit together.
     """
-    seeds = list(range(config.retrain.seeds)) if seeds is None else list(seeds)
+    recipe = config.retrain
+    seeds = list(range(recipe.seeds)) if seeds is None else list(seeds)
+    images = None
+    if recipe.start_from:
+        images = data.load(config.data, config.seed, workdir.path)
+        arch = fit_to_data(arch, images)
     results = [_finished(workdir, arch, seed) for seed in seeds]
     there = [result is not None for result in results]
     if not all(there):
         determinism.enable(config.seed)
-        images = data.load(config.data, config.seed, workdir.path)
+        images = images or data.load(config.data, config.seed, workdir.path)
         if (workdir.teacher / "result.json").exists():
             distill.check_same_data(images, workdir.teacher_result(), workdir)
         check_fits_data(arch, images)
-        recipe = config.retrain
-        model = student.build_student(arch, recipe.dropout, recipe.drop_connect)
-        trainer = classifier.ClassifierTrainer(model, images, recipe)
+        run = _Run(workdir, config, arch, images, strategy or tf.distribute.get_strategy())
         for index, seed in enumerate(seeds):
             if results[index] is None:
-                results[index] = _train(workdir, config, arch, seed, images, trainer)
+                results[index] = run.train(seed)
     for result, known in zip(results, there, strict=True):
         shown = accuracy.describe(result["test_correct"], result["test_images"])
         note = " (is there already)" if known else ""
@@ -68,8 +89,174 @@ def check_fits_data(arch, images):
         raise ValueError(
             f"The architecture {arch.name!r} takes images of {'x'.join(map(str, wanted[:3]))} and "
             f"{wanted[3]} classes, and the data gives {'x'.join(map(str, given[:3]))} and "
-            f"{given[3]} classes. Set config.data.image_size, or search on this data."
+            f"{given[3]} classes. Set config.data.image_size, search on this data, or fine-tune a "
+            "trained student of it with config.retrain.start_from."
         )
+
+
+def fit_to_data(arch, images):
+    """Returns an architecture for the data's image size and classes, for fine-tuning.
+
+    Raises:
+        ValueError: it takes another number of channels.
+    """
+    size, _, channels = images.image_shape
+    if channels != arch.channels:
+        raise ValueError(
+            f"The architecture {arch.name!r} takes images of {arch.channels} channels, and the "
+            f"data gives {channels}. Set config.data.channels={arch.channels}."
+        )
+    return dataclasses.replace(arch, image_size=size, num_classes=images.num_classes)
+
+
+def copy_weights(path, model):
+    """Gives a student the weights of a trained one, all but the classifier's.
+
+    Args:
+        path: a `.keras` file of a student, of the same architecture but for image size and
+            classes.
+        model: the student to start.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such student; the message names the first layer that differs.
+    """
+    trained = {layer.name: layer for layer in keras_files.load_model(path).layers}
+    for layer in model.layers:
+        if not layer.weights or layer.name == CLASSIFIER:
+            continue
+        shapes = [tuple(w.shape) for w in layer.weights]
+        known = trained.get(layer.name)
+        found = [tuple(w.shape) for w in known.weights] if known is not None else None
+        if found != shapes:
+            raise ValueError(
+                f"config.retrain.start_from={path} is no student of the architecture "
+                f"{model.name!r}: its layer {layer.name!r} was expected to have weights of "
+                f"{shapes}. Found: {found or 'no such layer'}. Give the model.keras of a student "
+                "of this architecture."
+            )
+        for weight, value in zip(layer.weights, known.weights, strict=True):
+            weight.assign(value)
+    expected = {layer.name for layer in model.layers if layer.weights}
+    extra = sorted(
+        name for name, layer in trained.items() if layer.weights and name not in expected
+    )
+    if extra:
+        raise ValueError(
+            f"config.retrain.start_from={path} is no student of the architecture {model.name!r}: "
+            f"it has {len(extra)} layers more, such as {extra[0]!r}. Give the model.keras of a "
+            "student of this architecture."
+        )
+
+
+class _Run:
+    """Data, models and the compiled step with which students of one architecture train."""
+
+    def __init__(self, workdir, config, arch, images, strategy):
+        self.workdir, self.config, self.arch, self.images = workdir, config, arch, images
+        recipe = self.recipe = config.retrain
+        self.chief = strategies.is_chief(strategy)
+        evaluated = self._build(0) if classifier.needs_second_model(recipe, strategy) else None
+        with strategy.scope():
+            teacher = self._teacher() if recipe.distill_weight else None
+            with classifier.computing_in(recipe.precision):
+                model = student.build_student(arch, recipe.dropout, recipe.drop_connect)
+            self.trainer = classifier.ClassifierTrainer(
+                model, images, recipe, evaluated, teacher, strategy
+            )
+        if recipe.start_from:
+            copy_weights(recipe.start_from, self._build(0))  # refuses before any training
+
+    def train(self, seed):
+        """Trains one student, tests it and writes its files."""
+        started = time.monotonic()
+        recipe, trainer, arch = self.recipe, self.trainer, self.arch
+        folder = self.workdir.student(arch.name, seed)
+        run_seed = determinism.derive_seed("student", self.config.seed, seed)
+        start = self._build(run_seed)
+        if recipe.start_from:
+            copy_weights(recipe.start_from, start)
+        watcher = None
+        if self.chief and recipe.tensorboard:
+            watcher = watch.Watcher(self.workdir.tensorboard / "students" / arch.name / f"{seed}")
+        label = f"student {arch.name} seed {seed}"
+        with self.images.reading():
+            history = trainer.train(run_seed, folder, label, start, watcher, self.chief)
+            tested = self.images.images("test", batch_size=100)
+            correct, total = accuracy.count_correct(trainer.evaluated, tested)
+        costs = arch.costs()
+        result = {
+            "kind": KIND,
+            "architecture": arch.name,
+            "seed": seed,
+            "test_accuracy": correct / total,
+            "test_correct": correct,
+            "test_images": total,
+            "params": costs["params"],
+            "macs": costs["macs"],
+            "seconds": round(time.monotonic() - started, 1),
+            "data_fingerprint": self.images.fingerprint,
+            "weights": "averaged" if recipe.ema_decay else "trained",
+            "taken": recipe.take,
+            **_rated(history),
+        }
+        if self.chief:
+            architecture.save(arch, folder / "architecture.json")
+            keras_files.save_model(trainer.evaluated, folder / "model.keras")
+            self._save_other(folder)
+            files.write_json(folder / "result.json", result)
+        return result
+
+    def _save_other(self, folder):
+        """Saves the best epoch beside the last one, or the last one beside the best."""
+        if not self.recipe.rating_every:
+            return
+        if self.recipe.take == "best":
+            self.trainer.evaluate_last()
+            keras_files.save_model(self.trainer.evaluated, folder / "last.keras")
+        else:
+            best_weights.BestWeights(folder, self.trainer.evaluated).load()
+            keras_files.save_model(self.trainer.evaluated, folder / "best.keras")
+
+    def _build(self, seed):
+        recipe = self.recipe
+        return student.build_student(self.arch, recipe.dropout, recipe.drop_connect, seed)
+
+    def _teacher(self):
+        """The workdir's teacher, checked to know the data's classes."""
+        result = self.workdir.teacher_result()
+        model = keras_files.load_model(
+            self.workdir.teacher / "model.keras", tuple(self.config.teacher.modules)
+        )
+        classes, wanted = model.output_shape[-1], self.images.num_classes
+        if classes != wanted or tuple(result["image_shape"]) != self.images.image_shape:
+            raise ValueError(
+                f"config.retrain.distill_weight={self.recipe.distill_weight} needs a teacher that "
+                f"knows the data's {wanted} classes at {self.images.image_shape}. The one in "
+                f"{self.workdir.teacher} has {classes} outputs at {tuple(result['image_shape'])}. "
+                "Set distill_weight=0, or train a teacher on this data."
+            )
+        model.trainable = False
+        with self.images.reading():
+            shown, labels = next(iter(self.images.images("rating", batch_size=200, mixed=True)))
+        answers = np.argmax(model.predict_on_batch(shown.numpy()), axis=-1)
+        problem = label_checks.shift_problem(answers, labels.numpy())
+        if problem:
+            raise ValueError(f"The teacher to distil does not fit the labels. {problem}")
+        return model
+
+
+def _rated(history):
+    """What the rating images said of the epochs, if they were asked."""
+    rated = [
+        (epoch["rating_accuracy"], -n)
+        for n, epoch in enumerate(history, 1)
+        if "rating_accuracy" in epoch
+    ]
+    if not rated:
+        return {}
+    best, number = max(rated)
+    return {"best_epoch": -number, "best_rating_accuracy": best}
 
 
 def _finished(workdir, arch, seed):
@@ -84,31 +271,3 @@ def _finished(workdir, arch, seed):
             f"{arch.name!r}. Move that folder away, or give the architecture another name."
         )
     return workdir.student_result(arch.name, seed)
-
-
-def _train(workdir, config, arch, seed, images, trainer):
-    started = time.monotonic()
-    folder = workdir.student(arch.name, seed)
-    run_seed = determinism.derive_seed("student", config.seed, seed)
-    recipe, model = config.retrain, trainer.model
-    start = student.build_student(arch, recipe.dropout, recipe.drop_connect, run_seed)
-    with images.reading():
-        trainer.train(run_seed, folder, f"student {arch.name} seed {seed}", start)
-        correct, total = accuracy.count_correct(model, images.images("test", batch_size=100))
-    costs = arch.costs()
-    architecture.save(arch, folder / "architecture.json")
-    keras_files.save_model(model, folder / "model.keras")
-    result = {
-        "kind": KIND,
-        "architecture": arch.name,
-        "seed": seed,
-        "test_accuracy": correct / total,
-        "test_correct": correct,
-        "test_images": total,
-        "params": costs["params"],
-        "macs": costs["macs"],
-        "seconds": round(time.monotonic() - started, 1),
-        "data_fingerprint": images.fingerprint,
-    }
-    files.write_json(folder / "result.json", result)
-    return result

@@ -32,6 +32,11 @@ class RowAdam:
         """Moments and step counts, in a fixed order."""
         return [*self._means, *self._squares, *self._counts]
 
+    @property
+    def counts(self):
+        """How often each row moved: for each packed variable a variable `(ops,)`."""
+        return self._counts
+
     def update(self, index, op, gradient, learning_rate, moves=True):
         """Moves one row of one packed variable.
 

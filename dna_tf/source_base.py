@@ -49,6 +49,18 @@ class Source(abc.ABC):
             uint8 or float tensor `(height, width, channels)` in 0..255, 1 or 3 channels.
         """
 
+    def encoded(self, raw):
+        """Graph function from the second item of `records` to the bytes of an image file.
+
+        Returns:
+            A string scalar, or `None` where the source holds pixels.
+        """
+        return None
+
+    def place(self, index):
+        """Where an image of the source lies, for people."""
+        return f"image {index} (counted from 0) of {self.name}"
+
     def records(self, indices=None):
         """Returns a dataset of (int64 index, raw image not yet decoded).
 
@@ -144,8 +156,8 @@ def broken_image(places, error=None):
     """Returns the `ValueError` that names broken images."""
     reason = f" ({first_line(error)})" if error else ""
     return ValueError(
-        f"Cannot decode {places}. Expected JPEG, PNG, BMP or GIF images. "
-        f"Replace or remove what is broken.{reason}"
+        f"Cannot decode {places}. Expected JPEG, PNG, BMP or GIF images. Replace or remove what is "
+        f"broken, or allow some with config.data.max_broken_images.{reason}"
     )
 
 

@@ -88,6 +88,22 @@ def open_test_source(config, train):
     return test
 
 
+def open_to_evaluate(config):
+    """Opens the images of `config.source` to measure a model on.
+
+    Args:
+        config: the data section.
+
+    Returns:
+        `(source, is_test_split)`: its test split, or where it has none all of its images.
+
+    Raises:
+        ValueError, FileNotFoundError: as `open_source`.
+    """
+    test = _open(config.source, config, TEST_SPLITS)
+    return (test, True) if test is not None else (open_source(config), False)
+
+
 class Digits(source_base.Source):
     """scikit-learn's 1,797 handwritten digits, 8x8 grey; 0..16 is scaled to 0..255."""
 
@@ -164,8 +180,14 @@ class Folder(source_base.Source):
         indices = np.arange(len(names)) if indices is None else indices
         return tf.data.Dataset.from_tensor_slices((indices, names[indices]))
 
+    def encoded(self, raw):
+        return tf.io.read_file(tf.strings.join([self._folder, raw], "/"))
+
     def decode(self, raw):
-        return images.decode(tf.io.read_file(tf.strings.join([self._folder, raw], "/")))
+        return images.decode(self.encoded(raw))
+
+    def place(self, index):
+        return self._path(self._names[index])
 
     def check(self):
         if len(self._names) > MOST_CHECKED_FILES:
@@ -268,5 +290,8 @@ def _open_tfds(spec, where, config, splits):
         builder.download_and_prepare()
     for split in splits:
         if split in builder.info.splits:
-            return record_sources.Tfds(spec, builder, split)
+            source = record_sources.Tfds(spec, builder, split)
+            # Labels that were never published are -1 there, as in the test split of ImageNet.
+            if split not in TEST_SPLITS or source.first_label() >= 0:
+                return source
     return None

@@ -1,6 +1,7 @@
 """The first phase of a run: a trained, checked and cut teacher in the workdir."""
 
 import numpy as np
+import tensorflow as tf
 
 from dna_tf import (
     accuracy,
@@ -11,18 +12,21 @@ from dna_tf import (
     files,
     input_range,
     keras_files,
+    label_checks,
     model_macs,
     progress,
     search_space,
+    strategies,
     supernet,
     teacher,
     teacher_zoo,
+    watch,
 )
 
 KIND = "dna_tf.teacher"
 
 
-def train_teacher(workdir, config):
+def train_teacher(workdir, config, strategy=None):
     """Trains the config's teacher, or takes a trained one, and writes its result.
 
     Everything that could fail later is checked first: data, cut, and whether the
@@ -31,6 +35,7 @@ def train_teacher(workdir, config):
     Args:
         workdir: a `workdir.Workdir`.
         config: its config.
+        strategy: a `tf.distribute.Strategy`; the present one by default.
 
     Returns:
         The content of `teacher/result.json`.
@@ -51,11 +56,10 @@ def train_teacher(workdir, config):
     cuts = section.cuts or own_cuts(section.model, model, images.image_shape, space)
     cut = teacher.cut_teacher(model, cuts, images.image_shape)
     supernet.check_fit(space, cut.shapes, cut.cuts)
+    strategy = strategy or tf.distribute.get_strategy()
     if teacher.needs_training(section):
-        images.steps_per_epoch(recipe.batch_size)  # refuses a batch larger than the data
-        trainer = classifier.ClassifierTrainer(model, images, recipe)
-        with images.reading():
-            trainer.train(config.seed, workdir.teacher, "teacher")
+        model = _train(workdir, config, model, images, strategy)
+        cut = teacher.cut_teacher(model, cuts, images.image_shape)
     result = {
         "kind": KIND,
         "model": section.model,
@@ -76,12 +80,35 @@ def train_teacher(workdir, config):
     if not teacher.needs_training(section):
         for warning in _warnings(model, images, result):
             progress.say(f"Warning: {warning}")
-    keras_files.save_model(model, workdir.teacher / "model.keras")
-    files.write_json(workdir.teacher / "result.json", result)
+    if strategies.is_chief(strategy):
+        keras_files.save_model(model, workdir.teacher / "model.keras")
+        files.write_json(workdir.teacher / "result.json", result)
     if result["test_images"]:
         shown = accuracy.describe(result["test_correct"], result["test_images"])
         progress.say(f"Teacher {section.model}: {result['params']:,} parameters, accuracy {shown}")
     return result
+
+
+def _train(workdir, config, model, images, strategy):
+    """Trains the config's teacher and returns it; `model` is one with first weights."""
+    recipe, chief = config.teacher_training, strategies.is_chief(strategy)
+    images.steps_per_epoch(recipe.batch_size)  # refuses a batch larger than the data
+    evaluated = None
+    if classifier.needs_second_model(recipe, strategy):
+        evaluated = model
+        with strategy.scope(), classifier.computing_in(recipe.precision):
+            shape, classes = images.image_shape, images.num_classes
+            model = teacher.build_teacher(
+                config.teacher, shape, classes, recipe.dropout, config.seed
+            )
+    with strategy.scope():
+        trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated, strategy=strategy)
+    watcher = None
+    if chief and recipe.tensorboard:
+        watcher = watch.Watcher(workdir.tensorboard / "teacher")
+    with images.reading():
+        trainer.train(config.seed, workdir.teacher, "teacher", watcher=watcher, chief=chief)
+    return trainer.evaluated
 
 
 def own_cuts(name, model, image_shape, space):
@@ -105,9 +132,11 @@ def own_cuts(name, model, image_shape, space):
 
 def _warnings(model, images, result):
     """What looks wrong with a teacher that came trained: fed another range, or no good."""
-    shown, _ = next(iter(images.images("rating", batch_size=64)))
+    shown, labels = next(iter(images.images("rating", batch_size=64, mixed=True)))
     found = [input_range.check(model, shown.numpy())]
     if result["test_images"]:
+        answers = np.argmax(model.predict_on_batch(shown.numpy()), axis=-1)
+        found.append(label_checks.shift_problem(answers, labels.numpy()))
         counts = result["test_correct"], result["test_images"]
         found.append(input_range.accuracy_warning(*counts, images.num_classes))
     return [warning for warning in found if warning]

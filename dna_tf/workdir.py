@@ -2,13 +2,17 @@
 
 config.json                      the config of the run
 data.json                        labels of large data sets, read once
+broken_images.json               images that are left out, if data.max_broken_images allows some
 teacher/                         model.keras, result.json, history.json, checkpoints/
 supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (checkpoints)
 features/                        the teacher's features, if they are cached on disk
-tensorboard/                     curves and feature maps of the training
+tensorboard/                     curves of all training, feature maps
 ratings/                         blockN_cellM.json
 architectures/                   front.json, one JSON file per architecture
-students/NAME/seedK/             model.keras, result.json, history.json, checkpoints/
+fronts/                          COSTS.json, such as macs_params.json: a front over these costs
+comparisons/                     what searches found beside the exact one, one JSON file each
+students/NAME/seedK/             model.keras (last epoch), best.keras, result.json, history.json,
+                                 checkpoints/
 exports/NAME/                    float32.tflite, int8.tflite, ..., result.json
 evaluations/                     one JSON file per evaluated model
 report.html
@@ -52,6 +56,8 @@ class Workdir:
         self.ratings = self.path / "ratings"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
+        self.fronts = self.path / "fronts"
+        self.comparisons = self.path / "comparisons"
         self.exports = self.path / "exports"
         self.evaluations = self.path / "evaluations"
         self.report = self.path / "report.html"
@@ -161,7 +167,7 @@ def _held(workdir):
     held = files.read_json(workdir.config, KIND, hint).get("config")
     if not isinstance(held, dict):
         raise ValueError(f"The file {workdir.config} holds no config. {hint}")
-    return held
+    return configs.with_defaults(held)
 
 
 def sections_until(folder):

@@ -24,6 +24,7 @@ INSTALLED = {"dna_tf.configs": "configs", "dna_tf.tools": "tools"}
 
 # Import name -> name on PyPI as a Bazel label writes it, where the two differ.
 PYPI = {
+    "PIL": "pillow",
     "absl": "absl_py",
     "google.protobuf": "protobuf",
     "sklearn": "scikit_learn",
@@ -41,7 +42,8 @@ HEAVY = {"@pypi//keras", "@pypi//keras_cv", "@pypi//tensorflow", "@pypi//tensorf
 # Files that a test reads and does not import, by the test's label. The hyphen keeps
 # the names of these filegroups apart from those of modules.
 READ_BY = {
-    "//tests:test_build_files": [*(f"//{f}:source-files" for f in FOLDERS), "//:source-files"]
+    "//tests:test_build_files": [*(f"//{f}:source-files" for f in FOLDERS), "//:source-files"],
+    "//tests:test_configs": ["//configs:source-files", "//tools:source-files", "//:source-files"],
 }
 ROOT_FILES = (".ci/run", "BUILD", "LICENSE", "README.md", "pyproject.toml", "setup.py")
 

@@ -52,8 +52,11 @@ def write_records(path, records):
             writer.write(record)
 
 
-def write_tfds(data_dir, splits, names=("ant", "bee", "cat"), image_key="image"):
-    """Writes a real TFDS dataset `tiny/1.0.0`; `splits` maps names to images per class."""
+def write_tfds(data_dir, splits, names=("ant", "bee", "cat"), image_key="image", withheld=()):
+    """Writes a real TFDS dataset `tiny/1.0.0`; `splits` maps names to images per class.
+
+    The splits in `withheld` have -1 for all labels.
+    """
     folder = data_dir / "tiny" / "1.0.0"
     folder.mkdir(parents=True)
     features = tfds.features.FeaturesDict(
@@ -62,12 +65,16 @@ def write_tfds(data_dir, splits, names=("ant", "bee", "cat"), image_key="image")
             "label": tfds.features.ClassLabel(names=list(names)),
         }
     )
+
+    def label(split, number):
+        return -1 if split in withheld else number % len(names)
+
     infos = []
     for split, count in splits.items():
         total = count * len(names)
         records = [
             features.serialize_example(
-                features.encode_example({image_key: picture(i), "label": i % len(names)})
+                features.encode_example({image_key: picture(i), "label": label(split, i)})
             )
             for i in range(total)
         ]

@@ -44,8 +44,15 @@ def write_ratings(workdir, config, seed=0):
         made[b, c] = draws.rand(space.num_paths(b, c))
         name = ratings.cell_name(b, c)
         made_from = workdir.ratings_made_from(config, name)
-        ratings.save(workdir.ratings / f"{name}.json", space, b, c, made[b, c], made_from)
+        path = workdir.ratings / f"{name}.json"
+        ratings.save(path, space, b, c, rated_cell(made[b, c]), made_from)
     return made
+
+
+def rated_cell(values):
+    """Ratings of a cell with these means of relative L1, as if of one batch."""
+    means = np.asarray(values, np.float64)
+    return ratings.RatedCell({"relative_l1": np.stack([means, 0.0 * means])}, 1)
 
 
 def snapshot(folder):

@@ -6,7 +6,10 @@ import pathlib
 import keras
 
 # What says how long work took.
-_TIMES = {"dna_tf.student": ("seconds",)}
+_TIMES = {
+    "dna_tf.student": ("seconds",),
+    "dna_tf.evaluation": ("seconds", "images_per_second"),
+}
 
 
 def results(folder):

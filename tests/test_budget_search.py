@@ -6,7 +6,18 @@ import json
 import numpy as np
 import pytest
 
-from dna_tf import architecture, budget_search, cost, files, search, search_space
+from dna_tf import (
+    architecture,
+    budget_search,
+    cost,
+    files,
+    search,
+    search_front,
+    search_inputs,
+    search_optima,
+    search_problem,
+    search_space,
+)
 from tests import made_runs, tiny_config
 
 NAMES = ["max_macs_15k", "max_macs_17k_max_params_1300", "max_macs_15k_control"]
@@ -25,7 +36,7 @@ def _everything(config, ratings):
     for cells in itertools.product(*(range(len(block.cells)) for block in space.blocks)):
         counts = [range(space.num_paths(b, c)) for b, c in enumerate(cells)]
         for paths in itertools.product(*counts):
-            found = search.Found(cells, paths, 0.0, {})
+            found = search_problem.Found(cells, paths, 0.0, {})
             made = search.to_architecture(found, ratings, space, "any", 16, 3, 10, {})
             rating = sum(
                 ratings[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True))
@@ -65,7 +76,8 @@ def test_the_best_under_each_budget_is_found_and_written(run):
         assert _choice(made) == best[2:]
         assert made.rating == pytest.approx(best[0], rel=1e-12)
         assert made.costs() == best[1]
-        assert made.origin["by"] == "search" and made.origin["limits"] == limits
+        asked = {f"max_{cost}": value for cost, value in limits.items()}
+        assert made.origin["by"] == "search" and made.origin["limits"] == asked
         assert made.origin["space"] == "tiny" and made.origin["seed"] == 0
         cells = ("block1_cell1", "block1_cell2", "block2_cell1")
         fresh = [workdir.ratings_made_from(config, cell) for cell in cells]
@@ -96,13 +108,8 @@ def test_the_control_costs_about_as_much_and_is_another_one(run):
 
 def test_the_control_is_never_the_searched_one(run):
     workdir, config, ratings = run
-    chosen = search.search(
-        ratings,
-        cost.cost_table(search_space.space_of(config), 16, 3, 10),
-        search_space.space_of(config),
-        {"macs": 15_000},
-        front_costs=(),
-    )[0]
+    problem = search_inputs.SearchInputs(workdir, config).problem
+    chosen = search_optima.best(problem, {"max_macs": 15_000})[0]
     same = [row for row in _everything(config, ratings) if row[1]["macs"] == chosen.costs["macs"]]
     assert len(same) == 1  # nothing else costs exactly as much
     config.search.control_tolerance = 0.0
@@ -163,7 +170,7 @@ def test_a_different_file_of_the_same_name_is_refused(run):
 def test_the_front_file_holds_the_front_of_rating_and_macs(run):
     workdir, config, ratings = run
     budget_search.search_budgets(workdir, config)
-    front = files.read_json(workdir.front, budget_search.FRONT_KIND, "")
+    front = files.read_json(workdir.front, search_inputs.FRONT_KIND, "")
     assert front["space"] == "tiny" and front["num_architectures"] == 24
     assert front["front_costs"] == ["macs"]
     # By brute force: kept is what nothing beats or equals at no higher cost.
@@ -179,7 +186,7 @@ def test_the_front_file_holds_the_front_of_rating_and_macs(run):
     assert found == pytest.approx([rating for rating, _ in expected], rel=1e-12)
     space = search_space.space_of(config)
     table = cost.cost_table(space, 16, 3, 10)
-    searched = search.search(ratings, table, space)
+    searched = search_front.front(search_problem.make(space, ratings, table))
     assert [s.rating for s in searched] == found
     for entry, one in zip(front["entries"], searched, strict=True):
         made = search.to_architecture(one, ratings, space, "front", 16, 3, 10, {})
@@ -201,7 +208,7 @@ def test_weights_decide_what_is_best(run):
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ("max_macs=1k", "The cheapest possible: macs 12,884"),  # the cheapest possible
+        ("max_macs=1k", "Possible: macs 12,884 at least"),  # the cheapest possible
         ("max_macs=20k,max_params=10", "979"),
         ("max_macs=1X", "such as 350M. Received: '1X'"),
         ("macs=1k", "Did you mean 'max_macs'"),
@@ -223,11 +230,12 @@ def test_stale_missing_and_partial_ratings_are_refused(run):
     config = tiny_config.get_config()
     path = workdir.ratings / "block1_cell2.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "ratings": content["ratings"][:-1]}))
+    columns = {part: values[:-1] for part, values in content["metrics"]["relative_l1"].items()}
+    path.write_text(json.dumps({**content, "metrics": {"relative_l1": columns}}))
     with pytest.raises(ValueError, match="block1_cell2 has 3 of 4 paths rated"):
         budget_search.search_budgets(workdir, config)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"block1_cell2\.json.*tools/rate\.py"):
+    with pytest.raises(FileNotFoundError, match=r"block1_cell2\.json\).*tools\.rate"):
         budget_search.search_budgets(workdir, config)
     assert not workdir.architectures.exists()
 
@@ -253,3 +261,38 @@ def test_a_later_phase_of_the_config_does_not_change_what_is_found(run):
     config.retrain.epochs += 1
     budget_search.search_budgets(workdir, config)
     assert {path.name: path.read_bytes() for path in workdir.architectures.iterdir()} == before
+
+
+def test_a_front_of_other_ratings_is_written_anew(run):
+    workdir, config, _ = run
+    budget_search.search_budgets(workdir, config)
+    before = workdir.front.read_bytes()
+    made_runs.write_ratings(workdir, config, seed=1)
+    for path in workdir.architectures.glob("max_*.json"):
+        path.unlink()
+    budget_search.search_budgets(workdir, config)
+    assert workdir.front.read_bytes() != before
+    workdir.front.write_text("{")
+    budget_search.search_budgets(workdir, config)
+    assert files.read_json(workdir.front, search_inputs.FRONT_KIND, "")["entries"]
+
+
+def test_every_cell_without_ratings_is_named_and_the_rest_can_be_searched(run):
+    workdir, config, ratings = run
+    (workdir.ratings / "block1_cell2.json").unlink()
+    path = workdir.ratings / "block2_cell1.json"
+    content = json.loads(path.read_text())
+    columns = {part: values[:3] for part, values in content["metrics"]["relative_l1"].items()}
+    path.write_text(json.dumps({**content, "metrics": {"relative_l1": columns}}))
+    with pytest.raises(FileNotFoundError, match="cell2 .*cell1 has 3 of 4 .*--skip_missing"):
+        search_inputs.SearchInputs(workdir, config)
+    inputs = search_inputs.SearchInputs(workdir, config, skip_missing=True)
+    names = budget_search.search_budgets(workdir, config, inputs=inputs)
+    made = architecture.load(workdir.architecture(names[0]))
+    assert made.origin["left_out"] == {"block1_cell2": 4, "block2_cell1": 1}
+    allowed = [
+        row
+        for row in _everything(config, ratings)
+        if row[1]["macs"] <= 15_000 and row[2][0] == 0 and row[3][1] < 3
+    ]
+    assert _choice(made) == min(allowed)[2:]

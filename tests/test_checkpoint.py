@@ -3,6 +3,8 @@
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -257,3 +259,44 @@ def test_a_state_with_what_json_has_no_form_for_is_refused(tmp_path):
         with pytest.raises(ValueError, match="JSON compliant"):
             saved.checkpoint.save({"sum": bad})
     assert not list(tmp_path.iterdir())
+
+
+_FULL = """
+import os, pathlib, resource, signal, sys
+import tensorflow as tf
+from dna_tf import checkpoint
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+variable = tf.Variable(tf.zeros(50_000))
+saver = checkpoint.Checkpoint(sys.argv[1], [variable])
+for value in (1, 2):
+    variable.assign(tf.fill(50_000, float(value)))
+    saver.save({"value": value})
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    saver.save({"value": 3})
+except OSError as error:
+    print("said:", error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+half = [path for path in pathlib.Path(sys.argv[1]).rglob("ckpt-3*") if path.is_file()]
+half += [path for path in pathlib.Path(sys.argv[1]).glob("ckpt-3_temp/*")]
+print("half:", half)
+print("restored:", saver.restore(), float(variable[7]), sorted(os.listdir(sys.argv[1])))
+saver.save({"value": 4})
+print("then:", saver.restore(), sorted(os.listdir(sys.argv[1])))
+"""
+
+
+def test_a_save_for_which_there_is_no_room_leaves_the_one_before(tmp_path):
+    # A limit on the size of files fails a write as a full disk does.
+    root = pathlib.Path(__file__).resolve().parent.parent
+    words = [sys.executable, "-c", _FULL, str(tmp_path)]
+    run = subprocess.run(words, cwd=root, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    said, half, restored, then = run.stdout.splitlines()
+    assert half == "half: []"  # what was written of it takes no room
+    assert f"The checkpoint {tmp_path}/ckpt-3 could not be written: " in said
+    assert "File too large If the disk is full, make room; the same command goes on" in said
+    assert restored.startswith("restored: {'value': 2} 2.0 ")
+    assert "'ckpt-3." not in restored and "'ckpt-1.index'" in restored
+    assert then.startswith("then: {'value': 4} ") and "temp" not in then

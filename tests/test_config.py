@@ -5,7 +5,7 @@ import json
 import ml_collections
 import pytest
 
-from dna_tf import config, cost, files, limits, search, search_space
+from dna_tf import config, cost, files, limits, search_optima, search_problem, search_space
 
 OWN_SPACE = {
     "name": "own",
@@ -46,11 +46,12 @@ def test_default_budgets_are_feasible_and_do_not_allow_everything():
         (b, c): -table.paths[b, c, space.input_widths(b)[-1]]["macs"].astype(float)
         for b, c, _ in space.cells()
     }
-    largest = search.search(ratings, table, space)[0].costs["macs"]
+    problem = search_problem.make(space, ratings, table)
+    largest = search_optima.best(problem)[0].costs["macs"]
     for budget in made.search.budgets:
-        for name, limit in limits.parse_limits(budget).items():
-            assert search.cheapest(table, space, name) < limit
-            assert name != "macs" or limit < largest
+        for key, limit in limits.parse_limits(budget).items():
+            assert problem.lowest(key.removeprefix("max_")) < limit
+            assert key != "max_macs" or limit < largest
 
 
 def test_each_default_config_is_a_fresh_one():
@@ -190,3 +191,14 @@ def test_image_size_zero_is_that_of_the_space():
         made.space = dict(OWN_SPACE, image_size=40)
     assert config.with_image_size(made).data.image_size == 40
     assert config.with_image_size(_changed(data__image_size=64)).data.image_size == 64
+
+
+def test_a_config_from_before_a_field_was_added_takes_its_default():
+    plain = config.to_plain(config.default_config())
+    plain["rating"]["batches"] = 3
+    older = {k: dict(v) if isinstance(v, dict) else v for k, v in plain.items()}
+    del older["rating"]["calibration_batches"], older["search"], older["seed"]
+    kept = {k: dict(v) if isinstance(v, dict) else v for k, v in older.items()}
+    assert config.with_defaults(older) == plain
+    assert older == kept  # it makes a new one
+    assert config.with_defaults({"retrain": 3})["retrain"] == 3  # refused by from_plain

@@ -3,17 +3,24 @@
 import numpy as np
 import pytest
 
-from dna_tf import control, cost, limits, search, search_space
+from dna_tf import control, cost, limits, search, search_problem, search_space
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
-DIGITS = search_space.PRESETS["digits"]
-TABLE = cost.cost_table(DIGITS, 32, 3, 10)
 TINY = SearchSpace("tiny", (Op(3, 1), Op(5, 1)), (Block(1, (Cell(1, 2),)),), Frame(2, 1, 2, 2))
+
+
+def _problem(space, *network):
+    ratings = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
+    return search_problem.make(space, ratings, cost.cost_table(space, *network))
+
+
+DIGITS = search_space.PRESETS["digits"]
+PROBLEM = _problem(DIGITS, 32, 3, 10)
 
 
 def _macs(space, cells, paths, *network):
     ratings = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
-    found = search.Found(cells, paths, 0.0, {})
+    found = search_problem.Found(cells, paths, 0.0, {})
     made = search.to_architecture(found, ratings, space, "control", *network, {})
     return made.costs()["macs"]
 
@@ -21,7 +28,7 @@ def _macs(space, cells, paths, *network):
 @pytest.mark.parametrize("macs", [1_100_000, 1_500_000, 1_900_000])
 @pytest.mark.parametrize("tolerance", [0.02, 0.002])
 def test_controls_lie_within_the_tolerance(macs, tolerance):
-    drawn = [control.random_within(TABLE, DIGITS, macs, tolerance, seed) for seed in range(20)]
+    drawn = [control.random_within(PROBLEM, macs, tolerance, seed) for seed in range(20)]
     for cells, paths in drawn:
         # Counted from the architecture, not from the table that the draw used.
         assert abs(_macs(DIGITS, cells, paths, 32, 3, 10) - macs) <= tolerance * macs
@@ -31,12 +38,12 @@ def test_controls_lie_within_the_tolerance(macs, tolerance):
 
 def test_one_seed_gives_one_control():
     for seed in range(5):
-        one, other = (control.random_within(TABLE, DIGITS, 1_500_000, 0.02, seed) for _ in range(2))
+        one, other = (control.random_within(PROBLEM, 1_500_000, 0.02, seed) for _ in range(2))
         assert one == other
 
 
 def test_every_cell_and_most_ops_come_out():
-    drawn = [control.random_within(TABLE, DIGITS, 1_500_000, 0.3, seed) for seed in range(200)]
+    drawn = [control.random_within(PROBLEM, 1_500_000, 0.3, seed) for seed in range(200)]
     for b, block in enumerate(DIGITS.blocks):
         assert {cells[b] for cells, _ in drawn} == set(range(len(block.cells)))
         ops = {op for cells, paths in drawn for op in DIGITS.paths(b, cells[b])[paths[b]]}
@@ -44,25 +51,25 @@ def test_every_cell_and_most_ops_come_out():
 
 
 def test_a_forbidden_architecture_does_not_come_out():
-    table = cost.cost_table(TINY, 8, 3, 2)
+    problem = _problem(TINY, 8, 3, 2)
     prices = [_macs(TINY, (0,), (path,), 8, 3, 2) for path in (0, 1)]
     assert prices[0] < prices[1]
     for seed in range(20):
-        drawn = control.random_within(table, TINY, prices[1], 1.0, seed, forbidden={((0,), (1,))})
+        drawn = control.random_within(problem, prices[1], 1.0, seed, forbidden={((0,), (1,))})
         assert drawn == ((0,), (0,))
-    assert control.random_within(table, TINY, prices[1], 0.0, 3) == ((0,), (1,))
+    assert control.random_within(problem, prices[1], 0.0, 3) == ((0,), (1,))
     with pytest.raises(ValueError, match="came out of 1000 draws were forbidden"):
-        control.random_within(table, TINY, prices[1], 0.0, 3, forbidden={((0,), (1,))})
+        control.random_within(problem, prices[1], 0.0, 3, forbidden={((0,), (1,))})
 
 
 def test_a_price_that_nothing_has_is_answered_with_the_nearest():
-    cheapest = search.cheapest(TABLE, DIGITS, "macs")
+    cheapest = PROBLEM.lowest("macs")
     with pytest.raises(ValueError, match=r"within 0\.005 \(relative\) of 1k MACs") as error:
-        control.random_within(TABLE, DIGITS, 1000, 0.005, 0, tries=50)
+        control.random_within(PROBLEM, 1000, 0.005, 0, tries=50)
     assert "came out of 50 draws; the nearest had" in str(error.value)
     nearest = str(error.value).split("the nearest had ")[1].split(". Allow")[0]
     assert limits.parse_count(nearest) >= cheapest * 0.999
-    tiny = cost.cost_table(TINY, 8, 3, 2)
+    tiny = _problem(TINY, 8, 3, 2)
     price = _macs(TINY, (0,), (0,), 8, 3, 2)
     with pytest.raises(ValueError, match="No architecture within 0 .* the nearest had"):
-        control.random_within(tiny, TINY, price - 1, 0.0, 0, tries=20)
+        control.random_within(tiny, price - 1, 0.0, 0, tries=20)

@@ -435,7 +435,7 @@ def test_cifar10_streams():
     [
         ({"label_offset": 0, "num_classes": 3}, r"in 0..2 for 3 classes. Found: 1..3. Set label"),
         ({"label_offset": 2}, r"Found: -1..1. Set label_offset=-1"),
-        ({"label_offset": 0}, r"at least 3 training images .* class '0' \(label 0\) has 0\. Add"),
+        ({"label_offset": 0}, r"has the label 0: labels are 1..3, as if .* Set label_offset=1"),
         (
             {"rating_per_class": 9},
             r"at least 10 .*=9 after test_fraction, and class '0' \(label 0\) has 9, '1'",

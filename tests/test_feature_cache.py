@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from dna_tf import (
     data,
+    determinism,
     feature_cache,
     feature_shards,
     feature_writer,
@@ -41,6 +42,12 @@ def _cut(seed=1, cuts=CUTS, model=None):
 def _data(seed=0, **changes):
     fields = {"image_size": 8, "test_fraction": 0.9, "rating_per_class": 5, **changes}
     return data.load(made_data.data_config(**fields), seed)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deterministic():
+    """As all training runs: it changes what TensorFlow makes of a dataset."""
+    determinism.enable(0)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import cut_points, images, input_range, keras_files, search_space, supernet, teacher
+from dna_tf import config as configs
+from dna_tf import (
+    cut_points,
+    evaluate,
+    images,
+    input_range,
+    keras_files,
+    search_space,
+    supernet,
+    teacher,
+)
 
 DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 TEACHER = DATA / "teachers" / "efficientnet_lite0_imagenet.keras"
@@ -64,3 +74,11 @@ def test_top1_is_875_before_and_after_cutting(lite0):
     np.testing.assert_array_equal(whole, chained)
     # 87.5 % with shorter side 256 and a centre crop, as measured when the file was made.
     assert abs(np.mean(whole == labels) - 0.875) <= 0.002
+
+
+@pytest.mark.slow
+def test_the_evaluation_gives_875_too(tmp_path):
+    settings = evaluate.Settings(data=f"folder:{SAMPLE}", image_size=224, crop_fraction=224 / 256)
+    result = evaluate.evaluate(None, configs.default_config(), TEACHER, settings, tmp_path)
+    assert abs(result["test_correct"] - 875) <= 2 and result["top5_correct"] > 960
+    assert result["warnings"] == [] and result["params"] == 4_652_008

@@ -56,14 +56,13 @@ def test_the_documented_files_are_there_and_no_others(run):
         expected |= {f"supernet/{cell}.npz", f"supernet/{cell}.json", f"ratings/{cell}.json"}
     for name in NAMES:
         expected.add(f"architectures/{name}.json")
-        for file in ("model.keras", "result.json", "history.json", "architecture.json"):
+        expected |= {f"students/{name}/seed0/{kind}.keras" for kind in ("model", "best")}
+        for file in ("result.json", "history.json", "architecture.json"):
             expected.add(f"students/{name}/seed0/{file}")
         for file in ("float32.tflite", "int8.tflite", "result.json"):
             expected.add(f"exports/{name}/{file}")
-    expected |= {
-        f"evaluations/{NAMES[0]}_seed0_model_keras.json",
-        f"evaluations/exports_{NAMES[0]}_int8_tflite.json",
-    }
+    for name in (f"{NAMES[0]}_seed0_model_keras", f"exports_{NAMES[0]}_int8_tflite"):
+        expected |= {f"evaluations/{name}.json", f"evaluations/{name}.html"}
     found = {name for name in made_runs.snapshot(workdir.path) if "/checkpoints/" not in name}
     assert found == expected
 
@@ -108,12 +107,12 @@ def test_the_supernet_and_its_ratings_cover_the_space(run):
 
 def test_searched_architectures_keep_their_limits(run):
     workdir, config = run
-    limits = ({"macs": 15_000}, {"macs": 17_000, "params": 1300})
+    limits = ({"max_macs": 15_000}, {"max_macs": 17_000, "max_params": 1300})
     rated = ratings.load_all(workdir.ratings, search_space.space_of(config))
     for name, most in zip(NAMES, limits, strict=False):
         made = architecture_files.find(name, workdir)
         assert made.origin["limits"] == most
-        assert all(made.costs()[cost] <= limit for cost, limit in most.items())
+        assert all(made.costs()[key[4:]] <= limit for key, limit in most.items())
         for b, block in enumerate(made.blocks):
             index = int(np.ravel_multi_index(block.path, [2] * len(block.path)))
             assert block.rating == rated[b, block.cell][index]

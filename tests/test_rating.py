@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import imitation, rating, supernet
+from dna_tf import cell_rater, imitation, rating, ratings, supernet
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
 SPACE = SearchSpace(
@@ -35,7 +35,8 @@ MAPS = [(_maps(b, 7)[0], [_maps(b, 5) for _ in range(BATCHES)]) for b in range(2
 
 def _rater(block, cell):
     made = supernet.Cell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed=4)
-    return rating.CellRater(made, *MAPS[block]), made
+    calibration, batches = MAPS[block]
+    return cell_rater.CellRater(made, [calibration], batches), made
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_the_walk_gives_each_path_the_rating_it_has_by_itself(place, rated):
     rater, cell = _rater(*place)
     alone = [rater.path(path) for path in SPACE.paths(*place)]
     assert values == alone  # the same ops on the same maps: equal to the bit
-    assert len(set(values)) == OPS**cell.layers
+    assert len({rated[0] for rated in values}) == OPS**cell.layers
     assert rater.op_runs == (cell.fixed_units + cell.layers) * len(alone) * BATCHES
 
 
@@ -131,6 +132,14 @@ def _twin_metric(target, imitated):
     return np.abs(target - imitated).mean() / np.std(target, ddof=1)
 
 
+def _twin_metrics(target, imitated):
+    """All metrics of one batch, in the order of `ratings.METRICS`."""
+    target = np.asarray(target, np.float64)
+    squared = (target - imitated) ** 2
+    per_channel = [squared[..., c].mean() / target[..., c].var() for c in range(target.shape[-1])]
+    return _twin_metric(target, imitated), squared.mean(), np.mean(per_channel)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_rating_is_what_numpy_finds(place, rated):
     values, _ = rated[place]
@@ -144,8 +153,11 @@ def test_a_rating_is_what_numpy_finds(place, rated):
         units = zip([0] * cell.fixed_units + list(path), cell.units, cell.rows, strict=True)
         for op, specs, rows in units:
             known, maps = _twin_op(rows.numpy()[op], specs[op], known, maps)
-        each = [_twin_metric(y, x) for (_, y), x in zip(batches, maps, strict=True)]
-        assert values[index] == pytest.approx(np.mean(each), rel=2e-5)
+        each = [_twin_metrics(y, x) for (_, y), x in zip(batches, maps, strict=True)]
+        means, spreads = np.mean(each, axis=0), np.std(each, axis=0, ddof=1)
+        found = np.array(values[index])
+        np.testing.assert_allclose(found[:, 0], means, rtol=2e-5)
+        np.testing.assert_allclose(found[:, 1], spreads, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -156,7 +168,7 @@ def test_rating_goes_on_from_any_number_of_known_ratings(place, rated):
     for known in range(len(values) + 1):
         rater.op_runs, seen = 0, []
         # Marked, so that a rating made again would show.
-        marked = [-1.0 - i for i in range(known)]
+        marked = [((-1.0 - i, 0.0),) for i in range(known)]
         given = list(marked)
         got = rater.all_paths(given, lambda so_far, seen=seen: seen.append(len(so_far)))
         assert got == marked + values[known:] and given == marked
@@ -169,8 +181,75 @@ def test_rating_goes_on_from_any_number_of_known_ratings(place, rated):
 
 def test_calibration_counts():
     rater, cell = _rater(1, 1)
-    other = rating.CellRater(cell, MAPS[1][0] * 3.0 + 1.0, MAPS[1][1])
+    other = cell_rater.CellRater(cell, [MAPS[1][0] * 3.0 + 1.0], MAPS[1][1])
     assert all(a != b for a, b in zip(rater.all_paths(), other.all_paths(), strict=True))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_pooled_calibration_is_that_of_one_large_batch(place):
+    _, cell = _rater(*place)
+    calibration, batches = MAPS[place[0]]
+    # Parts of unequal size and of unlike content, as far as batches go.
+    parts = [calibration[:3] * 2.0 + 1.0, calibration[3:4], calibration[4:]]
+    whole = cell_rater.CellRater(cell, [tf.concat(parts, 0)], batches).all_paths()
+    pooled = cell_rater.CellRater(cell, parts, batches)
+    np.testing.assert_allclose(pooled.all_paths(), whole, rtol=2e-4, atol=1e-6)
+    alone = cell_rater.CellRater(cell, parts[:1], batches).all_paths()
+    assert np.abs(np.array(alone) - whole).max() > 1e-2  # else the test would say little
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 5])
+def test_cells_of_any_depth(layers):
+    rng = np.random.default_rng(layers)
+    space = SearchSpace("deep", (Op(3, 2), Op(5, 1)), (Block(1, (Cell(layers, 4),)),), SPACE.frame)
+    cell = supernet.Cell(space, 0, 0, (8, 8, 3), 5, seed=layers)
+    maps = [(rng.uniform(0, 255, (4, 8, 8, 3)), rng.normal(0, 1, (4, 4, 4, 5))) for _ in range(3)]
+    maps = [tuple(tf.constant(x, tf.float32) for x in pair) for pair in maps]
+    rater = cell_rater.CellRater(cell, [maps[0][0]], maps[1:])
+    values, runs = rater.all_paths(), rater.op_runs
+    assert values == [rater.path(path) for path in space.paths(0, 0)]
+    assert runs == 2 * (2 + 2 ** (layers + 1) - 2)
+
+
+def test_op_runs_of_the_paper_are_1554_for_each_batch():
+    runs = sum(6**layer for layer in range(1, 5))
+    assert runs == 1554
+    ops = tuple(Op(kernel, expand) for expand in (1, 2) for kernel in (1, 3, 5))
+    space = SearchSpace("six", ops, (Block(1, (Cell(1, 2),)), Block(1, (Cell(4, 2),))), SPACE.frame)
+    cell = supernet.Cell(space, 1, 0, (2, 2, 3), 2, seed=0)
+    maps = [tf.random.stateless_normal((2, 2, 2, c), [0, c]) for c in (3, 2)]
+    rater = cell_rater.CellRater(cell, maps[:1], [tuple(maps)])
+    assert len(rater.all_paths()) == 1296 and rater.op_runs == runs
+
+
+def test_constant_channels_carry_no_signal():
+    rng = np.random.default_rng(2)
+    target = rng.normal(0, 1, (3, 2, 2, 4)).astype(np.float32)
+    target[..., 1] = 7.0
+    imitated = target + rng.normal(0, 1, target.shape).astype(np.float32)
+    target, imitated = tf.constant(target), tf.constant(imitated)
+    found = imitation.distances(target, imitated, imitation.target_statistics(target))
+    keep = [0, 2, 3]
+    expected = _twin_metrics(target.numpy()[..., keep], imitated.numpy()[..., keep])[2]
+    assert float(found[ratings.METRICS.index("noise_to_signal")]) == pytest.approx(expected)
+    zeros = tf.zeros_like(target)
+    none = imitation.distances(zeros, imitated, imitation.target_statistics(zeros))
+    assert float(none[2]) == 0.0 and np.isfinite(none.numpy()).all()
+
+
+def test_cells_are_spread_out_by_their_work():
+    space = SearchSpace(
+        "wide",
+        SPACE.ops,
+        (Block(1, (Cell(4, 4), Cell(3, 4))), Block(2, (Cell(4, 4), Cell(2, 4), Cell(1, 4)))),
+        SPACE.frame,
+    )
+    places = [(b, c) for b, c, _ in space.cells()]
+    assert rating.spread_out(places, space, 1) == [[(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]]
+    parts = rating.spread_out(places, space, 3)
+    # 120, 39, 120/4, 12/4 and 3/4 op runs.
+    assert parts == [[(0, 0)], [(0, 1)], [(1, 0), (1, 1), (1, 2)]]
+    assert rating.spread_out(places[:1], space, 3) == [[(0, 0)], [], []]
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (1, 1, 1, 2), (2, 7, 3, 1)])
@@ -209,7 +288,8 @@ class _Images:
 
     def epoch(self, batch_size, epoch, seed, augment):
         self.asked.append((batch_size, epoch, seed, augment))
-        yield tf.fill([batch_size, 2, 2, 1], 100.0), tf.zeros([batch_size])
+        for number in range(30 // batch_size):
+            yield tf.fill([batch_size, 2, 2, 1], 100.0 + number), tf.zeros([batch_size])
 
 
 class _Teacher:
@@ -219,9 +299,12 @@ class _Teacher:
         return [images * 2.0, images + 1.0]
 
 
-def _drawn(batches, batch_size, seed=0, calibration_images=8):
+def _drawn(batches, batch_size, seed=0, calibration_images=8, calibration_batches=1):
     section = types.SimpleNamespace(
-        batches=batches, batch_size=batch_size, calibration_images=calibration_images
+        batches=batches,
+        batch_size=batch_size,
+        calibration_images=calibration_images,
+        calibration_batches=calibration_batches,
     )
     images = _Images()
     config = types.SimpleNamespace(rating=section, seed=seed)
@@ -235,9 +318,9 @@ def _numbers(maps):
 
 def test_rating_maps_are_a_seeded_draw_with_the_teachers_features():
     calibration, maps, asked = _drawn(4, 5)
-    assert [len(x) for x in calibration] == [8, 8, 8]
+    assert [[len(x) for x in batch] for batch in calibration] == [[8, 8, 8]]
     assert [len(batch) for batch in maps] == [3] * 4
-    for images, first, second in [calibration, *maps]:
+    for images, first, second in [*calibration, *maps]:
         np.testing.assert_array_equal(first, images * 2.0)
         np.testing.assert_array_equal(second, images + 1.0)
     assert asked[0][:2] == (8, 0) and asked[0][3] is False  # no augmentation
@@ -253,4 +336,6 @@ def test_rating_maps_are_a_seeded_draw_with_the_teachers_features():
 def test_rating_maps_take_what_there_is_in_whole_batches():
     assert [len(each) for each in _numbers(_drawn(20, 5)[1])] == [5] * 4  # 23 are there
     assert [len(each) for each in _numbers(_drawn(20, 50)[1])] == [23]
-    assert len(_drawn(1, 5, calibration_images=500)[0][0]) == 30
+    assert [len(x) for x, *_ in _drawn(1, 5, calibration_images=500)[0]] == [30]
+    several = _drawn(1, 5, calibration_images=8, calibration_batches=7)[0]
+    assert [float(x[0, 0, 0, 0]) for x, *_ in several] == [100.0, 101.0, 102.0]  # of 30 images

@@ -27,9 +27,12 @@ from dna_tf import (
     ratings,
     report,
     search,
+    search_front,
+    search_problem,
     search_space,
     zoo,
 )
+from tests import made_runs
 
 ROOT = pathlib.Path(__file__).absolute().parent.parent
 ANCHORS = (
@@ -69,7 +72,7 @@ def make_workdir(folder, control_name="control_1.3M", searched_better_by=4):
         base = np.array([sum(p) for p in SPACE.paths(b, c)]) * 0.02 + 0.5 - 0.05 * cell.layers
         rated[b, c] = base + 0.05 * draws.rand(len(base))
         path = folder / "ratings" / f"{ratings.cell_name(b, c)}.json"
-        ratings.save(path, SPACE, b, c, rated[b, c], "0123")
+        ratings.save(path, SPACE, b, c, made_runs.rated_cell(rated[b, c]), "0123")
     names = write_architectures(folder / "architectures", rated, control_name)
     for name in names:
         right = 345 + (searched_better_by if name == CHOSEN else 0)
@@ -96,7 +99,8 @@ def write_teacher(folder, draws):
 
 def write_architectures(folder, rated, control_name):
     table = cost.cost_table(SPACE, 32, 3, 10)
-    front = search.search(rated, table, SPACE)
+    problem = search_problem.make(SPACE, rated, table)
+    front = search_front.front(problem)
     entries = []
     for found in front:
         one = to_architecture(found, rated, "x", {})
@@ -107,15 +111,15 @@ def write_architectures(folder, rated, control_name):
     })  # fmt: skip
     names = []
     for budget in BUDGETS:
-        found = search.best_under(front, limits.parse_limits(budget))
+        found = search_front.best_under(front, limits.parse_limits(budget))
         origin = {"by": "search", "limits": limits.parse_limits(budget)}
         names.append(limits.budget_name(budget))
         one = to_architecture(found, rated, names[-1], origin)
         architecture.save(one, folder / f"{names[-1]}.json")
     macs = architecture.load(folder / f"{CHOSEN}.json").costs()["macs"]
-    picked = control.random_within(table, SPACE, macs, 0.02, seed=7)
+    picked = control.random_within(problem, macs, 0.02, seed=7)
     rating = sum(float(rated[b, c][p]) for b, (c, p) in enumerate(zip(*picked, strict=True)))
-    found = search.Found(*picked, rating, {})
+    found = search_problem.Found(*picked, rating, {})
     origin = {"by": "control", "control_of": CHOSEN}
     one = to_architecture(found, rated, control_name, origin)
     architecture.save(one, folder / "control.json")
@@ -247,7 +251,8 @@ def test_all_sections_are_there_and_nothing_is_missing(page):
     for _, attrs in page.elements:
         if attrs.get("class") == "figure":
             assert json.loads(page.scripts[attrs["data-figure"]])["data"]
-    assert [tag for tag, _ in page.elements].count("svg") == 1
+    # The student, a panel for each cell, and the choices along the front.
+    assert [tag for tag, _ in page.elements].count("svg") == 1 + len(list(SPACE.cells())) + 1
     images = [a for tag, a in page.elements if tag == "img"]
     assert len(images) == 3 * 2 * (1 + 2 * 6)
 
@@ -415,7 +420,8 @@ def test_an_empty_workdir_gives_a_page_of_hints(tmp_path):
 def test_broken_and_interrupted_files_are_said_in_their_section(workdir, tmp_path):
     copy = shutil.copytree(workdir, tmp_path / "run")
     (copy / "teacher/result.json").write_text('{"kind": "dna_tf.tea')
-    ratings.save(copy / "ratings/block1_cell2.json", SPACE, 0, 1, [0.5] * 10, "0123")
+    some = made_runs.rated_cell([0.5] * 10)
+    ratings.save(copy / "ratings/block1_cell2.json", SPACE, 0, 1, some, "0123")
     (copy / "ratings/block2_cell1.json").write_text("[]")
     one = Page(report.write_report(copy).read_text())
     assert "not complete JSON" in one.texts["teacher"]

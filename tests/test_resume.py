@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -15,8 +16,12 @@ from tests import run_files, tool_runs
 LONG = "--config=tests/tiny_config.py:long"
 
 
-def _kill_in_the_middle(words, begun, over):
-    """Starts a command and kills it once `begun()`; it must not be `over()` by then."""
+def _kill_in_the_middle(words, begun, over, with_signal=signal.SIGKILL):
+    """Starts a command and kills it once `begun()`; it must not be `over()` by then.
+
+    Returns:
+        What it wrote to standard error.
+    """
     process = subprocess.Popen(
         words,
         cwd=tool_runs.ROOT,
@@ -27,10 +32,12 @@ def _kill_in_the_middle(words, begun, over):
     )
     while not begun() and process.poll() is None:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, with_signal)
     _, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, f"It ended before it was killed:\n{errors}"
+    status = -signal.SIGKILL if with_signal == signal.SIGKILL else 128 + signal.SIGTERM
+    assert process.returncode == status, f"It ended before it was killed:\n{errors}"
     assert not over(), "The phase was over before the kill came through. Make it longer."
+    return errors
 
 
 def _finish(tool, folder, *arguments):
@@ -51,7 +58,10 @@ def _checkpoints(folder, number):
 
 def _rated(folder):
     """How many paths of each cell are rated."""
-    return {p.name: len(json.loads(p.read_text())["ratings"]) for p in folder.glob("*.json")}
+    return {
+        p.name: len(json.loads(p.read_text())["metrics"]["mse"]["mean"])
+        for p in folder.glob("*.json")
+    }
 
 
 PATHS = {"block1_cell1.json": 3, "block1_cell2.json": 9, "block2_cell1.json": 243}
@@ -69,15 +79,24 @@ def _went_on(errors, label):
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """A run that was never killed: its folder, with supernet and ratings."""
+def trained(tmp_path_factory):
+    """A run that was never killed, up to its supernet: its folder."""
     folder = tmp_path_factory.mktemp("reference") / "run"
     cases = [["train_teacher", f"--workdir={folder}", LONG]]
-    cases += [[tool, f"--workdir={folder}"] for tool in ("train_supernet", "rate", "search")]
+    cases.append(["train_supernet", f"--workdir={folder}"])
     for result in tool_runs.run_all(cases):
         assert result["returncode"] == 0, result["stderr"]
-    assert _rated(folder / "ratings") == PATHS
     return folder
+
+
+@pytest.fixture(scope="module")
+def reference(trained):
+    """The same run with its ratings, and searched."""
+    cases = [[tool, f"--workdir={trained}"] for tool in ("rate", "search")]
+    for result in tool_runs.run_all(cases):
+        assert result["returncode"] == 0, result["stderr"]
+    assert _rated(trained / "ratings") == PATHS
+    return trained
 
 
 def _compare(reference, folder, *parts):
@@ -91,13 +110,17 @@ def _compare(reference, folder, *parts):
     assert left == []
 
 
-def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
+def _with_teacher(reference, folder):
+    """A run that has the reference's teacher only."""
+    folder.mkdir()
     for name in ("config.json", "data.json"):
-        shutil.copy(reference / name, run)
-    shutil.copytree(reference / "teacher", run / "teacher")
+        shutil.copy(reference / name, folder)
+    shutil.copytree(reference / "teacher", folder / "teacher")
+    return folder
 
+
+def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference, tmp_path):
+    run = _with_teacher(reference, tmp_path / "run")
     result = run / "supernet" / "block1_cell1.json"
     words = tool_runs.command("train_supernet", f"--workdir={run}")
     folder = run / "supernet" / "runs" / "all"
@@ -119,6 +142,62 @@ def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference,
 
     _finish("search", run)
     _compare(reference, run)
+
+
+def _newest(folder):
+    """The number of the newest checkpoint of a phase, 0 without one, and its files."""
+    found = [re.match(r"ckpt-(\d+)\.", p.name) for p in (folder / "checkpoints").glob("ckpt-*.*")]
+    number = max((int(name[1]) for name in found if name), default=0)
+    return number, sorted((folder / "checkpoints").glob(f"ckpt-{number}.*"))
+
+
+def test_a_supernet_ended_by_sigterm_leaves_a_checkpoint_and_goes_on(trained, tmp_path):
+    run = _with_teacher(trained, tmp_path / "run")
+    words = tool_runs.command("train_supernet", f"--workdir={run}")
+    folder, result = run / "supernet" / "runs" / "all", run / "supernet" / "block1_cell1.json"
+    before = 0
+
+    def begun():
+        nonlocal before
+        before = _newest(folder)[0]
+        return before >= 2
+
+    errors = _kill_in_the_middle(words, begun, result.exists, signal.SIGTERM)
+    assert "Stopped by SIGTERM after a checkpoint; the same command goes on." in errors
+    assert _newest(folder)[0] > before
+    assert _went_on(_finish("train_supernet", run), "supernet (3 cells)") > 0
+    _compare(trained, run, "supernet")
+
+
+@pytest.mark.slow
+def test_a_supernet_killed_at_any_moment_and_a_damaged_checkpoint(trained, tmp_path):
+    run = _with_teacher(trained, tmp_path / "run")
+    words = tool_runs.command("train_supernet", f"--workdir={run}")
+    folder, result = run / "supernet" / "runs" / "all", run / "supernet" / "block1_cell1.json"
+    draws = random.Random(7)
+    for _ in range(5):
+        # While graphs are traced, too, and within a step or a save.
+        wanted, delay = _newest(folder)[0] + draws.randint(0, 5), draws.uniform(0.0, 0.1)
+
+        def begun(wanted=wanted, delay=delay):
+            if not (run / "supernet").exists() or _newest(folder)[0] < wanted:
+                return False
+            time.sleep(delay)
+            return True
+
+        _kill_in_the_middle(words, begun, result.exists)
+    number, kept = _newest(folder)
+    assert number > 2
+    for path in kept:
+        if ".data-" in path.name:
+            content = bytearray(path.read_bytes())
+            for at in range(len(content) // 4, len(content), len(content) // 4):
+                content[at] ^= 0xFF
+            path.write_bytes(content)
+    errors = _finish("train_supernet", run)
+    assert f"ckpt-{number} cannot be used" in errors
+    assert _went_on(errors, "supernet (3 cells)") > 0
+    _compare(trained, run, "supernet")
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,15 @@ def test_tfds_reads_a_prepared_dataset(tmp_path):
         assert test.fingerprint() != source.fingerprint()
 
 
+def test_a_tfds_test_split_without_labels_is_passed_over(tmp_path):
+    # As ImageNet's since 5.1.0: images whose labels were never published.
+    write_tfds(tmp_path, {"train": 4, "test": 5, "validation": 2}, withheld=("test",))
+    config = data_config(source="tfds:tiny", tfds_data_dir=str(tmp_path))
+    test = sources.open_test_source(config, sources.open_source(config))
+    assert test.num_examples == 6
+    np.testing.assert_array_equal(test.labels(), np.arange(6) % 3)
+
+
 @pytest.mark.skipif(not CIFAR10.exists(), reason="needs ../shared/data/cifar10")
 def test_cifar10_test_files():
     source = sources.open_source(data_config(source=f"tfrecord:{CIFAR10}/cifar10-test*"))

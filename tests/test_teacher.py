@@ -7,7 +7,15 @@ import keras
 import numpy as np
 import pytest
 
-from dna_tf import keras_files, residual_cnn, teacher
+from dna_tf import (
+    keras_files,
+    model_macs,
+    residual_cnn,
+    search_space,
+    supernet,
+    teacher,
+    teacher_names,
+)
 
 SHAPE = (16, 16, 3)
 CUTS = ("stage1_out", "stage2_out", "stage3_out")
@@ -269,6 +277,22 @@ def test_residual_cnn_is_what_it_says(small):
     np.testing.assert_allclose(values[:, 0, 0, 0], [-1, 0, 1], atol=1e-6)
     for name in CUTS:  # maps before an activation have both signs
         assert isinstance(small.get_layer(name), layers.Add)
+
+
+def test_residual_cnn_wide_has_the_maps_of_small_images_and_even_stages():
+    assert tuple(residual_cnn._SIZES) == teacher_names.TRAINED_HERE
+    model = teacher.build_teacher(_section("residual_cnn_wide"), (32, 32, 3), 10, seed=1)
+    cut = teacher.cut_teacher(model, [f"stage{i}_out" for i in range(1, 7)], (32, 32, 3))
+    maps = [(32, 32), (16, 64), (8, 128), (8, 128), (4, 256), (4, 256)]
+    assert [(side, width) for side, _, width in cut.shapes[1:]] == maps
+    supernet.check_fit(search_space.get_space("small_images"), cut.shapes, cut.cuts)
+    # By hand: a 3x3 at full width is 9.4 M in every stage; then what changes the shape.
+    full = 9 * 32 * 32 * 32 * 32
+    shaped = (full / 9, full / 18, full / 18, full / 9, full / 18, full / 9)  # 1x1 shortcuts
+    first = (1, 0.5, 0.5, 1, 0.5, 1)
+    stem_and_head = 9 * 3 * 32 * 32 * 32 + 256 * 10
+    total = sum(full * (3 + part) + short for part, short in zip(first, shaped, strict=True))
+    assert model_macs.count_macs(model) == total + stem_and_head
 
 
 def test_the_fingerprint_is_that_of_the_weights_alone(small):

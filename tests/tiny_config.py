@@ -38,6 +38,7 @@ def get_config(length="short"):
     config.search.control_tolerance = 0.2
     for recipe in (config.teacher_training, config.retrain):
         recipe.epochs = 1
+        recipe.tensorboard = False
         recipe.warmup_epochs = 0.5
         recipe.checkpoint_seconds = 0.2
     config.retrain.seeds = 1

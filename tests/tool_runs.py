@@ -57,16 +57,21 @@ def _main(results):
         made.append(_run_here(tool, arguments))
         # The next tool defines flags of the same names.
         for name in set(cli.FLAGS) - own:
-            if name.partition(".")[0] in _TOOL_FLAGS or name.startswith("max_"):
+            if name.partition(".")[0] in _TOOL_FLAGS or name[:4] in ("max_", "min_"):
                 delattr(cli.FLAGS, name)
         cli.FLAGS.unparse_flags()
     pathlib.Path(results).write_text(json.dumps(made))
 
 
 _TOOL_FLAGS = (
+    *("strategy", "tpu"),
     *("workdir", "config", "arch", "seed", "seeds", "model", "json"),
     *("params", "macs", "width", "depth", "like", "image_size", "output", "name"),
     *("space", "teacher", "cuts", "num_classes", "channels", "all"),
+    *("data", "crop_fraction", "resize", "interpolation", "preprocessing", "batch_size"),
+    *("limit", "first_class", "class_names", "scheme", "published"),
+    *("ratings", "kind", "budgets", "beams", "traversal_budget", "maps"),
+    *("cost_file", "penalty", "top", "front", "round", "weights", "skip_missing"),
 )
 
 

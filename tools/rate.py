@@ -1,34 +1,45 @@
 """Rates every path of every cell: how well does it imitate the teacher's block?
 
     python -m tools.rate --workdir=runs/digits
+    python -m tools.rate --workdir=W --share=2/3
 
 Reads:  WORKDIR/teacher/, WORKDIR/supernet/ and the config's data (its rating split).
-Writes: WORKDIR/ratings/, one JSON file per cell. Ratings are relative L1 distances,
-lower is better. A run that was killed goes on to the same bits.
+Writes: WORKDIR/ratings/, one JSON file per cell, with three metrics for each path, lower
+is better: relative_l1 (the search's default), mse and noise_to_signal.
+
+A run that was killed goes on to the same bits. All GPUs of a machine rate, each some of
+the cells; with --share several machines that see one workdir do.
 """
 
-import numpy as np
+from absl import flags
 
-from dna_tf import cli
+from dna_tf import checks, cli
 
 cli.define_run_flags()
+flags.DEFINE_string("share", "1/1", "Which part of the cells to rate: 2/3 is the second of three.")
 
 
 def main():
     """Rates all paths."""
+    index, count = checks.parse_share("--share", cli.FLAGS.share)
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import progress, rating, ratings, search_space
+    from dna_tf import cost, progress, rating, rating_summary, ratings, search_space
 
-    rated = rating.rate(workdir, config)
+    rated = rating.rate(workdir, config, (index, count))
     space = search_space.space_of(config)
-    for (b, c), values in rated.items():
-        ends = []
-        for index in (int(np.argmin(values)), int(np.argmax(values))):
-            path = space.paths(b, c)[index]
-            ends.append(f"{values[index]:.4f} ({' '.join(space.ops[i].name for i in path)})")
-        progress.say(
-            f"{ratings.cell_name(b, c)}: {len(values)} paths, best {ends[0]}, worst {ends[1]}"
-        )
+    result = workdir.teacher_result()
+    size, _, channels = result["image_shape"]
+    table = cost.cost_table(space, size, channels, result["num_classes"])
+    for (b, c), of_cell in sorted(rated.items()):
+        costs = {name: table.paths[b, c, space.input_widths(b)[0]][name] for name in cost.COSTS}
+        means, spreads = of_cell.metrics[config.search.metric]
+        made = rating_summary.summarize(means, spreads, of_cell.batches, len(space.ops), costs)
+        for line in rating_summary.lines(ratings.cell_name(b, c), made, space, b, c):
+            progress.say(line)
+    names = {ratings.cell_name(b, c) for b, c, _ in space.cells()}
+    missing = sorted(name for name in names if not (workdir.ratings / f"{name}.json").exists())
+    if missing:
+        progress.say(f"Not rated here: {', '.join(missing)}")
     cli.next_command("search", workdir)
 
 

@@ -1,14 +1,18 @@
-"""Trains students from scratch, without the teacher, for several seeds.
+"""Trains students, from scratch or from a trained one, for several seeds.
 
     python -m tools.retrain --workdir=runs/digits
     python -m tools.retrain --workdir=runs/digits --arch=max_macs_600k --seeds=0,1
+    python -m tools.retrain --workdir=W --arch=dna_c --strategy=mirrored
+    python -m tools.retrain --workdir=W --arch=dna_c --config.retrain.start_from=student.keras
 
 Without --arch the student of every budget in the config and the control are trained.
 --arch takes a name in the workdir or an architecture file of your own.
 
-Reads:  WORKDIR/architectures/ and the config's data.
-Writes: WORKDIR/students/NAME/seedK/ (model.keras, result.json, history.json).
-A run that was killed goes on; a student that is there is kept.
+Reads:  WORKDIR/architectures/ and the config's data; WORKDIR/teacher/ with
+retrain.distill_weight above 0; a trained student with retrain.start_from.
+Writes: WORKDIR/students/NAME/seedK/ (model.keras, best.keras, result.json, history.json),
+WORKDIR/tensorboard/students/.
+A run that was killed goes on to the same bits; a student that is there is kept.
 """
 
 from absl import flags
@@ -16,6 +20,7 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
+cli.define_strategy_flags()
 flags.DEFINE_list("arch", [], "Names or files of architectures; default: all of the config.")
 flags.DEFINE_list("seeds", [], "Seeds, such as 0,1,2; default: config.retrain.seeds of them.")
 
@@ -32,12 +37,13 @@ def main():
         for name in cli.FLAGS.arch
     ]
     workdir, config = cli.open_run(may_create=bool(found))
+    strategy = cli.make_strategy()
     from dna_tf import retrain
 
     for name in budget_search.all_names(config) if not found else ():
         found.append(architecture_files.find(name, workdir))
     for arch in found:
-        retrain.retrain(workdir, config, arch, seeds)
+        retrain.retrain(workdir, config, arch, seeds, strategy)
     cli.next_command("export_tflite", workdir, f"--arch={found[0].name}")
 
 

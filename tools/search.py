@@ -1,14 +1,31 @@
-"""Finds the best architecture under a budget, exactly, over all combinations of paths.
+"""Finds the best architectures, exactly, over all combinations of paths.
 
     python -m tools.search --workdir=runs/digits
-    python -m tools.search --workdir=runs/digits --max_macs=600k --max_params=80k
+    python -m tools.search --workdir=runs/digits --max_macs=1.4M --max_params=80k --top=5
+    python -m tools.search --workdir=runs/digits --max_macs=1.4M --front=macs,params
 
 Without limits the budgets of the config are searched, and a control is drawn at random
-at the cost of the chosen one. With limits, one more architecture is found.
+at the cost of the chosen one. Else a question is answered, put together of these:
 
-Reads:  WORKDIR/ratings/ (no TensorFlow needed).
-Writes: WORKDIR/architectures/NAME.json, which every later tool takes, and front.json.
+  --max_macs=350M --min_params=4M     limits on params, macs, authors_flops, several at once
+  --max_latency_ms=20 --cost_file=latency.json    and on costs from files (op_costs.py)
+  --penalty=macs=1e-9                 instead of a limit: added to the rating per unit
+  --penalty=macs=1e-8@350M            the same, for what is above a target
+  --top=5                             the five best: NAME, NAME_2, ...
+  --top=5 --max_shared_ops=10         each with at most 10 layers as in those before it
+  --front=macs,params                 all that nothing beats in rating and these costs
+  --weights=1,1,2                     a factor on each block's ratings
+  --skip_missing                      search over what is rated, leave out the rest
+
+It also says how tight each limit is and what 1, 5 and 10 % more of it would bring.
+
+Reads:  WORKDIR/ratings/ (no TensorFlow needed), files of costs.
+Writes: WORKDIR/architectures/NAME.json, which every later tool takes, front.json there, and
+        with --front WORKDIR/fronts/COSTS.json.
 """
+
+import re
+import sys
 
 from absl import flags
 
@@ -17,21 +34,83 @@ from dna_tf import cli, cost
 cli.define_run_flags()
 for _name in cost.COSTS:
     flags.DEFINE_string(f"max_{_name}", "", f"Largest {_name}, such as 350M, 5.2k or 1000.")
+    flags.DEFINE_string(f"min_{_name}", "", f"Smallest {_name}, such as 4M.")
+flags.DEFINE_multi_string("cost_file", [], "File of op costs, such as latency.json.")
+flags.DEFINE_multi_string("penalty", [], "COST=FACTOR or COST=FACTOR@TARGET, in place of a limit.")
+flags.DEFINE_string("top", "", "How many architectures to find; 1 by default.")
+flags.DEFINE_string("max_shared_ops", "", "Layers that two of them may share at most.")
+flags.DEFINE_list("front", [], "Costs to trade against the rating, such as macs,params.")
+flags.DEFINE_string("round", "", "Rounds costs of the front: a share such as 0.001, its loss.")
+flags.DEFINE_list("weights", [], "A factor on each block's ratings (lambda), such as 1,1,2.")
+flags.DEFINE_bool("skip_missing", False, "Search over what is rated where ratings are missing.")
+flags.DEFINE_string("name", "", "Name of what is found; by default made of the limits.")
+
+
+def _limit_flags(words):
+    """Defines flags for limits on costs from files: `--max_latency_ms`, before they are read."""
+    for word in words:
+        match = re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word)
+        if match and match[1] not in cli.FLAGS:
+            flags.DEFINE_string(match[1], "", "Limit on a cost from a file.")
+
+
+_limit_flags(sys.argv[1:])
 
 
 def main():
     """Searches."""
+    question = _question()
+    weights = [_number("weights", text) for text in cli.FLAGS.weights] or None
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search
+    from dna_tf import budget_search, search_inputs, search_question
 
-    asked = [f"max_{n}={cli.FLAGS[f'max_{n}'].value}" for n in cost.COSTS]
-    budget = ",".join(text for text in asked if not text.endswith("="))
-    if budget:
-        names = budget_search.search_budgets(workdir, config, [budget], with_control=False)
-        cli.next_command("retrain", workdir, f"--arch={names[0]}")
-    else:
-        budget_search.search_budgets(workdir, config)
+    files, skip = cli.FLAGS.cost_file, cli.FLAGS.skip_missing
+    inputs = search_inputs.SearchInputs(workdir, config, weights, files, skip)
+    if question is None:
+        budget_search.search_budgets(workdir, config, inputs=inputs)
         cli.next_command("retrain", workdir)
+    else:
+        names = search_question.answer(inputs, question)
+        cli.next_command("retrain", workdir, f"--arch={names[0]}")
+
+
+def _question():
+    """The question that the flags put, or `None` for the budgets of the config."""
+    from dna_tf import limits, search_question
+
+    given = cli.FLAGS
+    asked = ",".join(
+        f"{name}={given[name].value}"
+        for name in given
+        if name[:4] in ("max_", "min_") and name != "max_shared_ops" and given[name].value
+    )
+    penalties = dict(search_question.parse_penalty(text) for text in given.penalty)
+    if len(penalties) < len(given.penalty):
+        raise ValueError(f"One cost has two penalties. Give each once. Received: {given.penalty}")
+    if given.round and not given.front:
+        raise ValueError("--round is for a front: give --front=macs,params too, say.")
+    if given.max_shared_ops and not given.top:
+        raise ValueError("--max_shared_ops is for several: give --top=5 too, say.")
+    if not (asked or penalties or given.top or given.front or given.name):
+        return None
+    shared = given.max_shared_ops
+    shared = cli.whole_number("max_shared_ops", shared) if shared else None
+    return search_question.Question(
+        given.name or search_question.name_of(asked, given.penalty, shared),
+        limits.parse_limits(asked) if asked else {},
+        penalties,
+        cli.whole_number("top", given.top) if given.top else 1,
+        shared,
+        tuple(given.front),
+        _number("round", given.round) if given.round else 0.0,
+    )
+
+
+def _number(flag, text):
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--{flag} takes numbers, such as 0.5. Received: {text!r}") from None
 
 
 def run():

@@ -132,7 +132,10 @@ def _size(config, own, space):
         return config.data.image_size
     if space:
         return space.image_size
-    return config.data.image_size if own or cli.FLAGS.model == "residual_cnn" else 224
+    from dna_tf import teacher_names
+
+    here = own or cli.FLAGS.model in teacher_names.TRAINED_HERE
+    return config.data.image_size if here else 224
 
 
 def _overridden(start):

@@ -9,7 +9,12 @@ Writes: WORKDIR/supernet/ (weights and results of each cell), WORKDIR/features/ 
 supernet.features=disk), WORKDIR/tensorboard/.
 
 A run that was killed goes on to the same bits. Cells are independent: with
---config.supernet.cells each of several machines trains some of them into one workdir.
+--config.supernet.cells each of several machines trains some of them into one workdir. Give
+the flag once for each cell:
+
+    --config.supernet.cells=block1_cell1 --config.supernet.cells=block2_cell1
+
+A cell that diverges is stopped and told; the others go on. --retry_factor trains it again.
 """
 
 import math
@@ -53,7 +58,8 @@ def main():
     if missing:
         progress.say(f"{len(trained)} cells are trained; missing: {', '.join(missing)}")
         diverged = all(workdir.failed_cell(name).exists() for name in missing)
-        again = ["--retry_factor=0.5"] if diverged else []
+        factor = cell_files.next_retry_factor(workdir, missing)
+        again = [f"--retry_factor={factor:g}"] if diverged else []
         cli.next_command("train_supernet", workdir, *again)
     else:
         cli.next_command("rate", workdir)

@@ -1,6 +1,7 @@
 """Trains the teacher of a run, or takes a trained one, checks it and cuts it into blocks.
 
     python -m tools.train_teacher --config=configs/digits.py --workdir=runs/digits
+    python -m tools.train_teacher --config=C --workdir=W --strategy=mirrored
 
 Reads:  the config's data; a .keras file if config.teacher.model names one.
 Writes: WORKDIR/config.json, teacher/model.keras, teacher/result.json, teacher/history.json.
@@ -10,14 +11,16 @@ A run that was killed goes on; a teacher that is there is kept.
 from dna_tf import cli
 
 cli.define_run_flags()
+cli.define_strategy_flags()
 
 
 def main():
     """Trains the teacher."""
     workdir, config = cli.open_run(may_create=True)
+    strategy = cli.make_strategy()
     from dna_tf import teacher_training
 
-    teacher_training.train_teacher(workdir, config)
+    teacher_training.train_teacher(workdir, config, strategy)
     cli.next_command("train_supernet", workdir)
 
 

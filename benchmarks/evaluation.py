@@ -1,0 +1,99 @@
+"""How fast evaluation runs against `model.predict`, on one model and the same images.
+
+    python -m benchmarks.evaluation --json
+    python -m benchmarks.evaluation --model=lite0.keras --json
+
+Rounds of both by turns, in one process, on batches that are in memory; each first round, which
+compiles, is left out:
+
+* predict_images_per_s: `model.predict(dataset)`, which gives the scores and counts nothing.
+* evaluate_images_per_s: what `tools.evaluate` does with a batch: scores and all counts.
+* evaluate_over_predict: the median over rounds of the ratio of the two speeds.
+"""
+
+import contextlib
+import statistics
+import time
+
+from absl import flags
+
+from benchmarks import machine
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("model", "", "A .keras file; without one a fresh dna_a is made.")
+flags.DEFINE_integer("images", 200, "Images of a round.", lower_bound=10)
+flags.DEFINE_integer("batch_size", 50, "Images of a batch.", lower_bound=1)
+flags.DEFINE_integer("rounds", 5, "Rounds of each.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "Seeds the images.")
+flags.DEFINE_bool("json", False, "Print one JSON object last.")
+
+
+def main():
+    """Times both."""
+    if cli.FLAGS.workdir:
+        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    figures = _measure(cli.FLAGS)
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    if cli.FLAGS.json:
+        machine.print_json(figures, cli.FLAGS.seed)
+
+
+def _measure(settings):
+    import tempfile
+
+    import numpy as np
+    import tensorflow as tf
+
+    from dna_tf import evaluate, evaluation_images, keras_files, predictors, student, zoo
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = settings.model
+        if not path:
+            path = f"{folder}/dna_a.keras"
+            keras_files.save_model(student.build_student(zoo.get_architecture("dna_a")), path)
+        predict = predictors.open_model(path)
+    shape, rng = predict.input_shape, np.random.RandomState(settings.seed)
+    pictures = rng.randint(0, 256, (settings.images, *shape)).astype(np.float32)
+    labels = rng.randint(0, predict.num_outputs, settings.images).astype(np.int32)
+    dataset = tf.data.Dataset.from_tensor_slices((pictures, labels))
+    dataset = dataset.batch(settings.batch_size).prefetch(2)
+    images = evaluation_images.EvaluationImages(
+        name="random",
+        image_shape=shape,
+        crop_fraction=1.0,
+        num_classes=predict.num_outputs,
+        class_names=None,
+        count=len(labels),
+        label_range=(0, predict.num_outputs - 1),
+        fingerprint="",
+        label_offset=None,
+        seen_in_training=False,
+        dataset=lambda batch_size: dataset,
+        reading=contextlib.nullcontext,
+    )
+    wanted = evaluate.Settings(batch_size=settings.batch_size)
+    without_labels = dataset.map(lambda image, label: image)
+
+    def predict_s():
+        started = time.perf_counter()
+        predict.model.predict(without_labels, verbose=0)
+        return time.perf_counter() - started
+
+    def evaluate_s():
+        started = time.perf_counter()
+        evaluate.measure(predict, images, wanted)
+        return time.perf_counter() - started
+
+    times = [(predict_s(), evaluate_s()) for _ in range(settings.rounds + 1)][1:]
+    return {
+        "images": settings.images,
+        "predict_images_per_s": round(settings.images / statistics.median(p for p, _ in times), 1),
+        "evaluate_images_per_s": round(settings.images / statistics.median(e for _, e in times), 1),
+        "evaluate_over_predict": round(statistics.median(p / e for p, e in times), 3),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main)

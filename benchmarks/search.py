@@ -1,0 +1,161 @@
+"""How long the exact search takes over the paper's full space, and how much memory.
+
+    python -m benchmarks.search --json
+
+Ratings are made up, in three kinds: `plausible` ones fall with the logarithm of the MACs,
+with noise for each path; `noise` has no relation to any cost; `smooth` (with --smooth only)
+has a third of the noise, which makes fronts long. Latency is MACs with 30 % noise for each
+path and width. Figures are medians in seconds:
+
+  one_cost_s      the front of rating and MACs, and twenty limits answered from it
+  three_costs_s   the front over params, MACs and latency
+  three_limits_s  the optimum under limits on all three, without a front
+  top_1000_s      the thousand best under them
+  window_s        the optimum between lower and upper limits
+  four_ops_s, single_cell_s   as one_cost_s, over those spaces
+  tool_s          tools/search.py with one limit, from shell to answer
+
+and `three_costs_gib`, the peak memory of the process after all three-cost searches.
+Figures of `noise` and `smooth` have their names at the end.
+"""
+
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from absl import flags
+
+from benchmarks import machine
+from dna_tf import (
+    cli,
+    config,
+    cost,
+    files,
+    made_ratings,
+    ratings,
+    search_front,
+    search_optima,
+    search_problem,
+    search_space,
+)
+from dna_tf import workdir as workdirs
+
+cli.define_run_flags()
+flags.DEFINE_integer("runs", 5, "How many times each thing is done.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "Seeds the ratings.")
+flags.DEFINE_bool("smooth", False, "Also search smooth ratings, whose fronts take a minute.")
+flags.DEFINE_bool("json", False, "Print one JSON object last.")
+
+NETWORK = (224, 3, 1000)
+THREE = ("params", "macs", "latency_ms")
+
+
+def main():
+    """Times all searches."""
+    if cli.FLAGS.workdir:
+        raise ValueError("The benchmark makes its own run. Leave --workdir out.")
+    runs, seed = cli.FLAGS.runs, cli.FLAGS.seed
+    space, figures = search_space.PRESETS["dna"], {"runs": runs}
+    for kind in ("plausible", "noise", *(["smooth"] if cli.FLAGS.smooth else [])):
+        problem = make_problem(space, kind, seed)
+        ending = "" if kind == "plausible" else f"_{kind}"
+        once = 1 if kind == "smooth" else runs
+        figures[f"one_cost_s{ending}"] = _median(lambda p=problem: _one_cost(p), runs)
+        for name, value in _three_costs(problem, once).items():
+            figures[f"{name}{ending}"] = value
+    for name, variant in (("four_ops_s", "dna_four_ops"), ("single_cell_s", "dna_single")):
+        for kind in ("plausible", "noise"):
+            problem = make_problem(search_space.PRESETS[variant], kind, seed)
+            ending = "" if kind == "plausible" else f"_{kind}"
+            figures[name + ending] = _median(lambda p=problem: _one_cost(p), runs)
+    figures["tool_s"] = _tool(space, seed, runs)
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    if cli.FLAGS.json:
+        machine.print_json(figures, seed)
+
+
+def make_problem(space, kind, seed):
+    """A search problem with made-up ratings and latencies."""
+    table = cost.cost_table(space, *NETWORK)
+    rng = np.random.default_rng(seed)
+    paths = {
+        key: columns["macs"] / 2e7 * rng.uniform(1, 1.3, len(columns["macs"]))
+        for key, columns in table.paths.items()
+    }
+    latency = search_problem.PathCosts("latency_ms", paths, 1.0, dict.fromkeys(table.heads, 1.0))
+    return search_problem.make(space, made_ratings.make(space, table, kind, seed), table, [latency])
+
+
+def _one_cost(problem):
+    front = search_front.front(problem, ("macs",))
+    for limit in np.linspace(problem.lowest("macs"), problem.highest("macs"), 20):
+        search_front.best_under(front, {"max_macs": float(limit)})
+    return front
+
+
+def _three_costs(problem, runs):
+    """Figures of the searches with three costs, and the lengths of their fronts."""
+    limits = {"max_macs": 350e6, "max_params": 4.2e6, "max_latency_ms": 20.0}
+    window = {"max_macs": 350e6, "min_macs": 300e6, "min_params": 4.4e6, "max_params": 4.6e6}
+    figures = {
+        "three_limits_s": _median(lambda: search_optima.best(problem, limits), runs),
+        "top_1000_s": _median(lambda: search_optima.best(problem, limits, 1000), runs),
+        "window_s": _median(lambda: search_optima.best(problem, window), runs),
+        "three_costs_s": _median(lambda: search_front.front(problem, THREE), runs),
+        "three_costs_entries": len(search_front.front(problem, THREE)),
+    }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures["three_costs_gib"] = round(peak / 2 ** (30 if sys.platform == "darwin" else 20), 3)
+    return figures
+
+
+def _tool(space, seed, runs):
+    """Times the tool on a run with made-up ratings of the full space."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_run(pathlib.Path(folder), space, seed)
+        words = [sys.executable, "-m", "tools.search", f"--workdir={folder}"]
+        return _median(lambda: _checked([*words, "--max_macs=350M"]), runs)
+
+
+def _checked(words):
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+
+
+def write_run(folder, space, seed):
+    """Writes a run that is ready to be searched."""
+    made = config.default_config()
+    made.space, made.data.image_size = space.name, NETWORK[0]
+    made.teacher.cuts = ()
+    workdir, made = workdirs.open_workdir(folder, made)
+    result = {"kind": "dna_tf.teacher", "fingerprint": "teacher", "data_fingerprint": "data"}
+    result |= {"image_shape": [NETWORK[0], NETWORK[0], NETWORK[1]], "num_classes": NETWORK[2]}
+    files.write_json(workdir.teacher / "result.json", result)
+    table = cost.cost_table(space, *NETWORK)
+    for (b, c), values in made_ratings.make(space, table, "plausible", seed).items():
+        name = ratings.cell_name(b, c)
+        cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}
+        files.write_json(workdir.cell(name), {**cell, "losses": []})
+        rated = ratings.RatedCell({"relative_l1": np.stack([values, 0 * values])}, 1)
+        path = workdir.ratings / f"{name}.json"
+        ratings.save(path, space, b, c, rated, workdir.ratings_made_from(made, name))
+
+
+def _median(action, runs):
+    seconds = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - started)
+    return round(statistics.median(seconds), 4)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,57 @@
+"""Your own teacher, any Keras functional model in a .keras file, on your own images.
+
+What: the teacher is taken as it is, cut where it is proposed, and imitated by cells of the
+space dna_lite: ReLU6, no squeeze-and-excitation, good for int8. A tenth of all images rates,
+whatever their class, so that classes may be small. Another cut, image size or space: see
+    python -m tools.teacher --model=my_teacher.keras --space=dna_lite
+
+Command, with a folder of images for each class:
+    python -m tools.quickstart --config=configs/teacher_file.py --workdir=runs/mine \
+        --config.teacher.model=my_teacher.keras --config.data.source=folder:my_images \
+        --config.data.image_size=224 --config.teacher.preprocessing=none
+
+teacher.preprocessing says what the model expects: none is 0..255, others are zero_one,
+minus_one_one, caffe and torch. A teacher that is fed another range is warned of.
+
+Hardware and cost: one GPU; on CPU cores small images only. Counted for 224x224, at the widths of
+EfficientNet-B0 as teacher: 2.9 GMACs an image and epoch for the cells; 452 GMACs for each image
+that rates, 140 of them. The teacher sees each image once; its features are written to disk, half
+a megabyte an image there in float16.
+Result: depends on teacher and data; nothing is published for them.
+"""
+
+from dna_tf import config as configs
+
+
+def get_config():
+    """Returns the config."""
+    config = configs.default_config()
+    config.data.source = "folder:my_images"
+    config.data.image_size = 224
+    config.data.rating_fraction = 0.1  # 0 takes rating_per_class images of each class instead
+    config.data.flip = True
+
+    config.teacher.model = "my_teacher.keras"
+    config.teacher.preprocessing = "none"
+    config.teacher.cuts = ()  # proposed ones that fit the space
+
+    config.space = "dna_lite"
+    config.supernet.features = "disk"
+    config.supernet.epochs = 20
+    config.supernet.batch_size = 32
+    config.supernet.learning_rate = 0.005
+    config.supernet.first_block_learning_rate = 0.002
+    config.supernet.learning_rate_decay = 0.9
+    config.supernet.checkpoint_seconds = 60.0
+
+    config.rating.batch_size = 25
+    config.rating.batches = 4
+    config.rating.calibration_images = 40
+    config.rating.checkpoint_seconds = 60.0
+
+    config.search.budgets = ("max_macs=300M", "max_macs=400M")
+    config.retrain.epochs = 100
+    config.retrain.batch_size = 32
+    config.retrain.learning_rate = 1e-3
+    config.retrain.checkpoint_seconds = 60.0
+    return config

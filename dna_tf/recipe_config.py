@@ -1,0 +1,127 @@
+"""The fields of a training recipe: those of the sections `teacher_training` and `retrain`."""
+
+import math
+
+import ml_collections
+
+OPTIMIZERS = ("adamw", "lamb", "rmsprop", "sgd")
+SCHEDULES = ("cosine", "constant", "exponential")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+TAKES = ("last", "best")
+
+SECTIONS = ("teacher_training", "retrain")
+# (field, values)
+CHOICES = (
+    ("optimizer", OPTIMIZERS),
+    ("schedule", SCHEDULES),
+    ("precision", PRECISIONS),
+    ("take", TAKES),
+)
+# (field, lowest, highest)
+RANGES = (
+    ("epochs", 1, math.inf),
+    ("batch_size", 2, math.inf),
+    ("accumulate", 1, math.inf),
+    ("learning_rate", 1e-8, 100.0),
+    ("reference_batch_size", 0, math.inf),
+    ("warmup_epochs", 0.0, 1e6),
+    ("decay_factor", 0.01, 1.0),
+    ("decay_epochs", 1e-3, math.inf),
+    ("weight_decay", 0.0, 10.0),
+    ("label_smoothing", 0.0, 0.99),
+    ("dropout", 0.0, 0.99),
+    ("drop_connect", 0.0, 0.99),
+    ("ema_decay", 0.0, 0.999999),
+    ("crop_area", 0.0, 1.0),
+    ("color_jitter", 0.0, 1.0),
+    ("randaugment_ops", 0, 10),
+    ("randaugment_magnitude", 0.0, 10.0),
+    ("erase", 0.0, 1.0),
+    ("mixup", 0.0, 10.0),
+    ("cutmix", 0.0, 10.0),
+    ("rating_every", 0, math.inf),
+    ("checkpoint_seconds", 0.0, math.inf),
+)
+RETRAIN_RANGES = (
+    ("seeds", 1, math.inf),
+    ("distill_weight", 0.0, 1.0),
+    ("distill_temperature", 0.1, 100.0),
+)
+
+
+def default_recipe(epochs, learning_rate):
+    """The fields that both sections have."""
+    recipe = ml_collections.ConfigDict()
+    recipe.epochs = epochs
+    recipe.batch_size = 64  # images of an update, those of all replicas and parts together
+    recipe.accumulate = 1  # equal parts in which an update's batch is computed, for small memory
+    recipe.optimizer = "adamw"  # of OPTIMIZERS
+    recipe.learning_rate = learning_rate  # peak, after warm-up
+    # The batch for which that rate is; another batch scales it: in proportion for sgd and
+    # rmsprop, by the square root for adamw and lamb. 0 takes the rate as it is.
+    recipe.reference_batch_size = 0
+    recipe.schedule = "cosine"  # of SCHEDULES; cosine falls to zero
+    recipe.decay_factor = 0.97  # exponential: factor of each stair (EfficientNet)
+    recipe.decay_epochs = 2.4  # exponential: epochs of a stair (EfficientNet)
+    recipe.warmup_epochs = 2.0  # linear, from zero
+    recipe.weight_decay = 0.01  # on kernels only; decoupled for adamw and lamb, else L2
+    recipe.label_smoothing = 0.1
+    recipe.dropout = 0.1  # before the classifier
+    recipe.drop_connect = 0.0  # of residual branches, rising with depth (students only)
+    recipe.ema_decay = 0.0  # above 0: the moving average of the weights is what is evaluated
+    recipe.precision = "float32"  # of PRECISIONS; weights stay float32
+    # Random-resized crops of at least this share of the image; 0 shifts by data.shift instead.
+    recipe.crop_area = 0.0
+    recipe.color_jitter = 0.0  # largest change of brightness, contrast and saturation
+    recipe.randaugment_ops = 0  # operations of RandAugment for each image
+    recipe.randaugment_magnitude = 9.0  # their strength, 0 to 10, +- 0.5 for each image
+    recipe.erase = 0.0  # probability to erase a rectangle of an image
+    recipe.mixup = 0.0  # alpha; above 0 two images are mixed
+    recipe.cutmix = 0.0  # alpha; above 0 a rectangle comes from another image
+    recipe.rating_every = 1  # epochs between measurements on the rating images; 0 never
+    recipe.take = "last"  # epoch whose weights are the model; best: on the rating images
+    recipe.tensorboard = True  # curves in the workdir's tensorboard/
+    recipe.checkpoint_seconds = 5.0  # a killed run loses at most this much
+    return recipe
+
+
+def default_retraining(epochs, learning_rate):
+    """The fields of `retrain`: a recipe, and what only students have."""
+    recipe = default_recipe(epochs, learning_rate)
+    recipe.seeds = 3  # each student is trained this many times
+    recipe.start_from = ""  # a student's .keras file to fine-tune; its classifier is replaced
+    recipe.distill_weight = 0.0  # share of the loss that is the distance to the teacher's logits
+    recipe.distill_temperature = 1.0  # by which both logits are divided there
+    return recipe
+
+
+def check(config):
+    """Checks what fields of a recipe say together.
+
+    Args:
+        config: the config, whose fields were checked one by one.
+
+    Raises:
+        ValueError: two fields contradict one another.
+    """
+    for section in SECTIONS:
+        recipe = config[section]
+        if recipe.batch_size % recipe.accumulate:
+            size = recipe.batch_size
+            near = [parts for parts in range(1, size + 1) if size % parts == 0]
+            near = sorted(near, key=lambda parts: abs(parts - recipe.accumulate))[:3]
+            raise ValueError(
+                f"config.{section}.accumulate={recipe.accumulate} does not divide the batch of "
+                f"{size} images. Near ones that do: {sorted(near)}."
+            )
+        if recipe.take == "best" and not recipe.rating_every:
+            raise ValueError(
+                f"config.{section}.take='best' needs the accuracy on the rating images after "
+                f"epochs: set config.{section}.rating_every=1. Received: rating_every=0"
+            )
+        mixes = recipe.mixup or recipe.cutmix
+        if mixes and recipe.batch_size // recipe.accumulate % 2:
+            raise ValueError(
+                f"config.{section}.mixup and cutmix mix pairs of images, and the batch of "
+                f"{recipe.batch_size} in {recipe.accumulate} parts is odd. Take an even batch."
+            )

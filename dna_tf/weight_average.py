@@ -1,0 +1,54 @@
+"""The moving average of a model's weights, which is often better than the weights.
+
+Batch norm's moving statistics are averaged with the weights, as in EfficientNet's
+TensorFlow code: statistics belong to the weights they were taken with.
+"""
+
+import tensorflow as tf
+
+
+class WeightAverage:
+    """An exponential moving average of all weights of a model, batch norm's statistics too.
+
+    Make it in the scope of the strategy that `update` runs under.
+
+    Args:
+        model: a Keras model; its seeds of dropout are no weights.
+        decay: share of the old average that stays in a step, in (0, 1). Early on it is
+            less: `min(decay, (1 + n) / (10 + n))` in step n (from 0).
+
+    Attributes:
+        variables: the averages, `tf.Variable`s in the order of `model.weights`.
+
+    Source: EfficientNet's TensorFlow code, with `tf.train.ExponentialMovingAverage(decay,
+    num_updates=global_step)`.
+    """
+
+    def __init__(self, model, decay):
+        self._model, self._decay = model, decay
+        self._strategy = tf.distribute.get_strategy()
+        self.variables = [
+            tf.Variable(weight.value, trainable=False, name=f"average_{number}")
+            for number, weight in enumerate(model.weights)
+        ]
+
+    def start(self):
+        """Begins with the weights that the model has now."""
+        for average, weight in zip(self.variables, self._model.weights, strict=True):
+            average.assign(weight.value)
+
+    def update(self, step):
+        """Takes the weights of a step into the average; in cross-replica context.
+
+        Args:
+            step: number of the update, a tensor, from 0.
+        """
+        step = tf.cast(step, tf.float32)
+        share = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        extended = self._strategy.extended
+        for average, weight in zip(self.variables, self._model.weights, strict=True):
+            extended.update(average, _move, args=(weight.value, share), group=False)
+
+
+def _move(average, weight, share):
+    average.assign_sub((average - weight) * share)

@@ -1,0 +1,130 @@
+"""Compares the exact search with random search, evolution, beams and the authors' traversal.
+
+    python -m tools.compare_searches --workdir=runs/digits
+    python -m tools.compare_searches --workdir=runs/digits --max_macs=1.4M --seeds=9
+    python -m tools.compare_searches --space=dna --ratings=made --seed=0 --max_macs=350M
+
+Each search gets the same ratings, costs and limits. Shown are, as medians over the seeds:
+
+  within limits   runs that found anything within the limits
+  gap             rating above that of the optimum, which the exact search proves
+  evaluations     what it looked at: architectures (random, evolution), sums of a start and
+                  a path (beams), paths in loops (traversal); these cost differently
+  to the end      whether it came to its own end, and not to that of its budget
+  seconds         on this machine, now
+
+With --ratings=made no workdir is needed: ratings are made up (made_ratings.py), at 224x224
+with 1000 classes for dna and at a space's own image size else. They say how searches
+compare, and nothing about networks. Without limits those of the config are taken,
+or with made-up ratings the middle of the range of MACs.
+
+Reads:  WORKDIR/ratings/ (no TensorFlow needed).
+Writes: WORKDIR/comparisons/NAME.json, or FILE with --output=FILE.
+"""
+
+import time
+
+from absl import flags
+
+from dna_tf import cli, cost
+
+cli.define_run_flags()
+for _name in cost.COSTS:
+    flags.DEFINE_string(f"max_{_name}", "", f"Largest {_name}, such as 350M.")
+    flags.DEFINE_string(f"min_{_name}", "", f"Smallest {_name}, such as 4M.")
+flags.DEFINE_string("space", "", "With --ratings=made: the space, such as dna.")
+flags.DEFINE_enum("ratings", "run", ["run", "made"], "Whose ratings: of the workdir, or made up.")
+flags.DEFINE_string("kind", "plausible", "Of made-up ratings: plausible, smooth or noise.")
+flags.DEFINE_integer("seed", 0, "Seeds the made-up ratings.", lower_bound=0)
+flags.DEFINE_integer("seeds", 5, "How many seeds each search gets.", lower_bound=1)
+flags.DEFINE_list("budgets", ["1000", "10000"], "Evaluations of random search and evolution.")
+flags.DEFINE_list("beams", ["1", "10", "100"], "How many starts a beam keeps.")
+flags.DEFINE_string("traversal_budget", "300M", "Paths that the authors' traversal looks at.")
+flags.DEFINE_string("output", "", "The JSON file; by default in the workdir, if there is one.")
+
+
+def main():
+    """Compares."""
+    given = cli.FLAGS
+    asked = ",".join(
+        f"{name}={given[name].value}"
+        for name in given
+        if name[:4] in ("max_", "min_") and given[name].value
+    )
+    budgets = [cli.whole_number("budgets", text) for text in given.budgets]
+    beams = [cli.whole_number("beams", text) for text in given.beams]
+    from dna_tf import files, limits, progress, search_comparison
+
+    traversal = limits.parse_count(given.traversal_budget)
+    problem, all_limits, workdir = _problem(limits.parse_limits(asked) if asked else None)
+    searches = search_comparison.methods(problem, budgets, beams, traversal)
+    count = problem.num_architectures()
+    content = {
+        "kind": search_comparison.KIND,
+        "space": problem.space.name,
+        "num_architectures": count,
+        "ratings": "of the workdir" if given.ratings == "run" else f"made up, {given.kind}",
+        "seed": given.seed if given.ratings == "made" else None,
+        "seeds": given.seeds,
+        "date": time.strftime("%Y-%m-%d"),
+        "comparisons": [],
+    }
+    for one in all_limits:
+        text = limits.limits_text(one)
+        progress.say(f"\n{problem.space.name}, {count:,} architectures, {text}:")
+        rows = search_comparison.compare(problem, one, given.seeds, searches)
+        for line in search_comparison.table(rows):
+            progress.say(f"  {line}")
+        content["comparisons"].append({"limits": one, "searches": rows})
+    path = _output(workdir, asked)
+    if path is not None:
+        files.write_json(path, content)
+        progress.say(f"\n{path}")
+    if workdir is None:
+        cli.next_command("train_teacher", None, "--workdir=runs/digits")
+    else:
+        cli.next_command("search", workdir)
+
+
+def _problem(asked):
+    """`(problem, list of limits, workdir or None)`."""
+    given = cli.FLAGS
+    if given.ratings == "run":
+        if given.space:
+            raise ValueError("--space is for --ratings=made; a workdir has its own space.")
+        workdir, config = cli.open_run(may_create=False)
+        from dna_tf import limits, search_inputs
+
+        made = [asked] if asked else [limits.parse_limits(t) for t in config.search.budgets]
+        return search_inputs.SearchInputs(workdir, config).problem, made, workdir
+    if given.workdir:
+        raise ValueError("--ratings=made needs no --workdir: leave one of them out.")
+    if not given.space:
+        raise ValueError("--ratings=made needs a space: add --space=dna, say.")
+    from dna_tf import made_ratings, search_problem, search_space
+
+    space = search_space.get_space(given.space)
+    size = space.image_size
+    table = cost.cost_table(space, size, 3, 1000 if size == 224 else 10)
+    ratings = made_ratings.make(space, table, given.kind, given.seed)
+    problem = search_problem.make(space, ratings, table)
+    middle = round((problem.lowest("macs") + problem.highest("macs")) / 2)
+    return problem, [asked or {"max_macs": middle}], None
+
+
+def _output(workdir, asked):
+    from dna_tf import files, limits
+
+    if cli.FLAGS.output:
+        return files.as_path(cli.FLAGS.output)
+    name = limits.budget_name(asked) if asked else "budgets"
+    return None if workdir is None else workdir.comparisons / f"{name}.json"
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,69 @@
+"""Converts weights that another framework trained into a Keras student.
+
+    python -m tools.convert --arch=dna_a --weights=dna_a.npz --output=dna_a.keras
+    python -m tools.convert --arch=dna_d --weights=w.safetensors --image_size=240 --output=d.keras
+
+--weights is a .npz or .safetensors file of arrays under the names of the other framework; no
+pickle is read. --scheme says how it names and runs things: `timm` is that of the DNA authors'
+models and of timm's EfficientNets in PyTorch (symmetric padding, batch norm's epsilon 1e-5,
+ImageNet's mean and deviation), `timm_tf` that of timm's tf_efficientnet models. All of that goes
+into the .keras file, which takes images in 0..255 like every model here.
+
+What is missing, not expected or of another shape is listed, and nothing is written then.
+
+Writes: the file --output.
+"""
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("arch", "", "Name of a published network or of one in --workdir, or a file.")
+flags.DEFINE_string("weights", "", "A .npz or .safetensors file.")
+flags.DEFINE_string("output", "", "The .keras file to write.")
+flags.DEFINE_string("scheme", "timm", "How the weights are named: timm or timm_tf.")
+flags.DEFINE_integer("num_classes", None, "Outputs, if others than the architecture's.")
+flags.DEFINE_integer("image_size", None, "Height and width in pixels, likewise.")
+
+
+def main():
+    """Converts one file."""
+    from dna_tf import architecture_files, files, workdir
+
+    given = cli.FLAGS
+    for name, example in (("arch", "dna_a"), ("weights", "w.npz"), ("output", "dna_a.keras")):
+        if not getattr(given, name):
+            raise ValueError(
+                f"Say all of --arch, --weights and --output: --{name}={example} lacks."
+            )
+    output = files.as_path(given.output)
+    if output.suffix != ".keras":
+        raise ValueError(f"--output must be a .keras file. Received: {output}")
+    if output.exists():
+        raise ValueError(f"There is a file {output} already. Delete it, or give another --output.")
+    run_folder = workdir.Workdir(given.workdir) if given.workdir else None
+    arch = architecture_files.find(given.arch, run_folder)
+    arch = arch.adapted(given.num_classes, given.image_size)
+    from dna_tf import convert, keras_files, weight_files
+
+    scheme = convert.get_scheme(given.scheme)
+    model = convert.convert(arch, weight_files.read(given.weights), scheme)
+    keras_files.save_model(model, output)
+    convert.say(arch, model)
+    size = arch.image_size
+    cli.next_command(
+        "evaluate",
+        None,
+        f"--model={output} --data=folder:DIR --image_size={size} --resize={round(size / 0.875)}",
+        "--interpolation=bicubic",
+    )
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,51 @@
+"""Writes the report of a run: one HTML file of whatever the tools made so far.
+
+    python -m tools.report --workdir=runs/digits
+
+tools/quickstart.py ends with it; run it by itself after a search or a rating. It needs no
+TensorFlow but for the feature maps: --maps=no leaves them out.
+
+Reads:  WORKDIR, all of it.
+Writes: WORKDIR/report.html, which opens anywhere and loads nothing.
+"""
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_enum(
+    "maps",
+    "auto",
+    ["auto", "no"],
+    "Feature maps of the chosen student: auto draws them if supernet and student are there.",
+)
+
+
+def main():
+    """Writes the report."""
+    workdir, config = cli.open_run(may_create=False)
+    from dna_tf import budget_search, progress, report
+
+    name = budget_search.chosen_names(config)[0]
+    maps = None
+    if cli.FLAGS.maps == "auto" and workdir.architecture(name).exists():
+        from dna_tf import architecture_files, feature_maps
+
+        found = architecture_files.find(name, workdir)
+        maps = feature_maps.imitated_maps(workdir, config, found)
+    path = report.write_report(workdir.path, maps)
+    progress.say(f"{path}: open it in a browser.")
+    if workdir.front.exists():
+        cli.next_command("retrain", workdir, f"--arch={name}")
+    else:
+        cli.next_command("search", workdir)
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

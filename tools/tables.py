@@ -1,0 +1,51 @@
+"""Makes the paper's Table 2 and Figure 3 of measured results, with the published ones apart.
+
+    python -m tools.tables --workdir=runs/digits --output=tables
+    python -m tools.tables --workdir=runs/a --workdir=runs/b --evaluation=evaluations/dna_a.json
+
+Measured are the teacher and the trained students of every --workdir, and every result of
+tools/evaluate.py that --evaluation names. Top-5 of a student is shown when all its seeds were
+evaluated: python -m tools.evaluate --workdir=W --arch=NAME --seed=K. Published accuracies are
+labelled as such, are of ImageNet, and are drawn beside measurements with 1000 classes only.
+
+Writes: in --output table2.md, table2.csv and figure3.svg, and prints the table.
+"""
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+# Several runs, where other tools take one.
+flags.DEFINE_multi_string(
+    "workdir", [], "Folder of a run; may be given often.", allow_override=True
+)
+flags.DEFINE_multi_string("evaluation", [], "Result file of tools/evaluate.py; may be given often.")
+flags.DEFINE_string("output", "tables", "The folder to write into.")
+
+
+def main():
+    """Writes table and figure."""
+    from dna_tf import files, progress, result_tables, tradeoff_plot
+
+    rows = [row for path in cli.FLAGS.workdir for row in result_tables.of_workdir(path)]
+    rows += [result_tables.of_evaluation(path) for path in cli.FLAGS.evaluation]
+    if not rows:
+        raise ValueError(
+            "Say what was measured: --workdir=FOLDER or --evaluation=FILE, each once or more."
+        )
+    folder, table = files.as_path(cli.FLAGS.output), result_tables.markdown(rows)
+    files.write_text(folder / "table2.md", table)
+    files.write_text(folder / "table2.csv", result_tables.csv_text(rows))
+    files.write_text(folder / "figure3.svg", tradeoff_plot.svg(rows))
+    progress.say(table)
+    progress.say(f"Written: {folder}/table2.md, table2.csv and figure3.svg")
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
