@@ -40,6 +40,7 @@ COMMANDS = {
     "dna-rate": "rate",
     "dna-search": "search",
     "dna-compare-searches": "compare_searches",
+    "dna-latency-table": "latency_table",
     "dna-scale": "scale",
     "dna-retrain": "retrain",
     "dna-evaluate": "evaluate",

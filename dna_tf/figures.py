@@ -173,7 +173,12 @@ def pareto_front(entries, networks, budgets=()):
             customdata=[len(entries) + i for i in own],
             name=html.escape(role),
             mode="markers",
-            marker={"symbol": symbol, "size": size, "color": color, "line": {"width": 1.5}},
+            marker={
+                "symbol": symbol,
+                "size": size,
+                "color": color,
+                "line": {"width": 2 * symbol.endswith("open")},
+            },
             hovertemplate="%{text}<extra></extra>",
         )
     for macs in sorted(set(budgets)):

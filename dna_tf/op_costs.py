@@ -146,7 +146,9 @@ class OpCosts:
                 f"The file of {self.cost!r} lacks {len(missing)} of {len(wanted.all())} parts of "
                 f"the space {space.name!r} at {image_size} px with {num_classes} classes: "
                 f"{_some(missing)}. It has {len(self.entries)} parts, for images of "
-                f"{', '.join(map(str, sizes)) or 'no known'} px. Measure this space at this size."
+                f"{', '.join(map(str, sizes)) or 'no known'} px. Measure this space at this size: "
+                f"python -m tools.latency_table --space={space.name} --image_size={image_size} "
+                f"--num_classes={num_classes} --output=FILE."
             )
         paths = {}
         for key, layers in wanted.layers.items():

@@ -17,23 +17,10 @@ from tests import made_data, made_runs, tool_runs
 
 TINY = "--config=tests/tiny_config.py"
 TOOLS = (
-    "train_teacher",
-    "train_supernet",
-    "rate",
-    "search",
-    "retrain",
-    "export_tflite",
-    "evaluate",
-    "convert",
-    "tables",
-    "summary",
-    "space",
-    "teacher",
-    "scale",
-    "compare_searches",
-    "report",
-    "quickstart",
-)
+    "train_teacher", "train_supernet", "rate", "search", "retrain", "export_tflite", "evaluate",
+    "convert", "tables", "summary", "space", "teacher", "scale", "compare_searches",
+    "latency_table", "report", "quickstart",
+)  # fmt: skip
 
 # Name: tool, arguments, and what the message must say. {run} is a searched run, {new} a
 # workdir that is not there yet, {files} the folder that `made` fills.

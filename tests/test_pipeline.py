@@ -3,6 +3,7 @@
 import functools
 import io
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from dna_tf import (
     files,
     litert,
     pipeline,
+    rating,
     ratings,
     search_space,
 )
@@ -103,6 +105,24 @@ def test_the_supernet_and_its_ratings_cover_the_space(run):
     for values in rated.values():
         assert np.isfinite(values).all() and (values > 0).all()
         assert len(set(values)) == len(values)  # every path was run on its own
+
+
+def test_devices_and_machines_that_share_the_cells_rate_the_same_bits(run, tmp_path):
+    workdir, config = run
+    kept = ("config.json", "data.json", "teacher", "supernet")
+    rated = {path.name: path.read_bytes() for path in workdir.ratings.iterdir()}
+    for name, calls in {
+        "two threads": [{"devices": ["CPU:0", "CPU:0"]}],
+        "two machines": [{"share": (0, 2)}, {"share": (1, 2)}],
+    }.items():
+        copy = workdirs.Workdir(tmp_path / name)
+        copy.path.mkdir()
+        for part in kept:
+            put = shutil.copytree if (workdir.path / part).is_dir() else shutil.copy
+            put(workdir.path / part, copy.path / part)
+        places = [place for call in calls for place in rating.rate(copy, config, **call)]
+        assert sorted(places) == [(0, 0), (0, 1), (1, 0)]  # each by one of them
+        assert {path.name: path.read_bytes() for path in copy.ratings.iterdir()} == rated
 
 
 def test_searched_architectures_keep_their_limits(run):

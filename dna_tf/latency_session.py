@@ -1,0 +1,261 @@
+"""From a meter to a table: what to measure, in which order, and what is told of it."""
+
+import dataclasses
+
+from dna_tf import (
+    architecture,
+    architecture_files,
+    checks,
+    determinism,
+    files,
+    latency_check,
+    latency_graphs,
+    latency_measured,
+    latency_table,
+    op_costs,
+    progress,
+    zoo,
+)
+
+VALIDATION_KIND = "dna_tf.latency_validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network to measure whole.
+
+    Args:
+        name: how reports call it.
+        key: its name in measurements.
+        architecture: an `architecture.Architecture`; `None` for a network of Keras.
+        sizes: `(image_size, channels, num_classes)`.
+    """
+
+    name: str
+    key: str
+    architecture: object
+    sizes: tuple
+
+
+def find_networks(names, workdir=None, image_size=None, channels=None, num_classes=None):
+    """Finds networks by what a user calls them, for an input size and classes.
+
+    Args:
+        names: published names, those of `latency_graphs.KERAS_NETWORKS`, architecture
+            files, or architectures of the workdir.
+        workdir: a `workdir.Workdir`, or `None`.
+        image_size: `None` keeps that of each network.
+        channels: likewise.
+        num_classes: likewise.
+
+    Returns:
+        A list of `Network`.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: nothing has that name.
+    """
+    found = []
+    for name in names:
+        if name in latency_graphs.KERAS_NETWORKS:
+            sizes = (image_size or 224, channels or 3, num_classes or 1000)
+            found.append(Network(name, f"{name} {'x'.join(map(str, sizes))}", None, sizes))
+            continue
+        if workdir is None and not name.endswith(".json") and name not in zoo.NAMES:
+            known = [*zoo.NAMES, *latency_graphs.KERAS_NETWORKS]
+            raise ValueError(
+                f"There is no network named {name!r}.{checks.near_names(name, known)} Known: "
+                f"{known}, architecture files, and with --workdir those of the run."
+            )
+        one = architecture_files.find(name, workdir).adapted(num_classes, image_size, channels)
+        sizes = (one.image_size, one.channels, one.num_classes)
+        found.append(Network(one.name, latency_check.network_key(one), one, sizes))
+    return found
+
+
+class Session:
+    """One table and its meter.
+
+    Args:
+        output: path of the table.
+        meter: a `latency_host.HostMeter` or `latency_adb.AdbMeter`.
+        cost: name of the cost.
+        noise: largest spread over median that is not measured again.
+        space: a `search_space.SearchSpace`, or `None`.
+        network: `(image_size, channels, num_classes)` of its students, or `None`.
+        seed: seeds the random students.
+
+    Raises:
+        ValueError: what is there was measured under other conditions, or is broken.
+    """
+
+    def __init__(self, output, meter, cost, noise, space=None, network=None, seed=0):
+        self._output, self._meter, self._cost, self._noise = output, meter, cost, noise
+        self._space, self._network, self._seed = space, network, seed
+        self._fitted = []
+        beside = latency_measured.path_beside(output)
+        self._measured = latency_measured.Measured(beside, meter.conditions())
+        self._held = None
+        if files.as_path(output).exists():
+            self._held = op_costs.load(output)
+            if self._held.cost != cost:
+                raise ValueError(
+                    f"The table {output} is of {self._held.cost!r}, asked for is {cost!r}. Give "
+                    "another --output."
+                )
+        self.table = None
+
+    def make_table(self, networks=(), fit=20):
+        """Measures what is missing, fits what sums leave out, and writes the table.
+
+        Args:
+            networks: `Network`s whose parts are measured too.
+            fit: how many random students of the space to fit to; without a space the
+                fit of the table that is there is kept.
+        """
+        told = self._meter.conditions()
+        progress.say(
+            f"Measuring on {told['device']}, {told['runtime']}, threads {told['threads']}, "
+            f"cores {told['cores']}"
+        )
+        parts = [] if self._space is None else op_costs.needed_parts(self._space, *self._network)
+        for one in networks:
+            if one.architecture is not None:
+                parts.extend(latency_table.architecture_parts(one.architecture))
+        self._set_reference(networks)
+        known = sum(part in self._measured.parts for part in dict.fromkeys(parts))
+        self._measured.measure_parts(parts, self._meter, latency_graphs.part_graph, self._noise)
+        overhead = self._overhead(fit)
+        self.table = latency_table.make(self._measured, overhead, self._cost)
+        op_costs.save(self.table, self._output)
+        self._tell(overhead, len(dict.fromkeys(parts)), known)
+
+    def validate(self, count):
+        """Measures random students that the fit has not seen; writes and says the errors.
+
+        Returns:
+            What `latency_check.compare` finds.
+        """
+        students = self._random("validate", count, without=self._fitted)
+        measured = [entry.value for entry in self._measure_students(students)]
+        predicted = [latency_table.predict(self.table, one) for one in students]
+        macs = [one.costs()["macs"] for one in students]
+        found = latency_check.compare(predicted, measured, macs)
+        output = files.as_path(self._output)
+        rows = [
+            {"blocks": one.describe(), "macs": m, "predicted_ms": p, "measured_ms": t}
+            for one, m, p, t in zip(students, macs, predicted, measured, strict=True)
+        ]
+        content = {"space": self._space.name, "network": list(self._network), **found}
+        told = {"kind": VALIDATION_KIND, "device": self.table.device, "cost": self._cost}
+        table = op_costs.identity(self.table)
+        files.write_json(
+            output.parent / f"{output.stem}.validation.json",
+            {**told, "table": table, "seed": self._seed, **content, "students": rows},
+        )
+        title = f"{self._space.name} at {self._network[0]} px, {self._cost}"
+        plot = output.parent / f"{output.stem}.validation.svg"
+        files.write_text(plot, latency_check.svg(predicted, measured, macs, title))
+        progress.say("\n".join([*latency_check.lines(found), f"  plot: {plot}"]))
+        return found
+
+    def measure_networks(self, networks):
+        """Measures networks whole and says predicted beside measured.
+
+        Returns:
+            A list of dicts: `name`, `measured_ms`, `spread_ms`, `predicted_ms` (`None` for
+            networks of Keras) and `macs` (`None` if they cannot be counted).
+        """
+        by_key, macs = {one.key: one for one in networks}, {}
+
+        def graph(key):
+            one = by_key[key]
+            if one.architecture is not None:
+                return latency_graphs.student_graph(one.architecture)
+            content, macs[key] = latency_graphs.keras_graph(one.name, *one.sizes)
+            return content
+
+        self._measured.measure_networks(by_key, self._meter, graph, self._noise)
+        rows = []
+        for one in networks:
+            entry = self._measured.networks[one.key]
+            row = {"name": one.name, "measured_ms": entry.value, "spread_ms": entry.spread}
+            row |= {"predicted_ms": None, "macs": macs.get(one.key)}
+            if one.architecture is not None:
+                row["predicted_ms"] = latency_table.predict(self.table, one.architecture)
+                row["macs"] = one.architecture.costs()["macs"]
+            rows.append(row)
+            progress.say(f"  {_row_text(row, one.sizes)}")
+        return rows
+
+    def _set_reference(self, networks):
+        """The reference that the measurements have, or a student of middle size."""
+        held = self._measured.reference.get("architecture")
+        if held is not None:
+            one = architecture.Architecture.from_dict(held)
+        elif self._space is not None:
+            one = self._random("reference", 3)[1:2] or self._random("reference", 1)
+            one = one[0]
+        else:
+            there = [n.architecture for n in networks if n.architecture is not None]
+            if not there:
+                return  # nothing but networks of Keras
+            one = there[0]
+        self._measured.set_reference(one.to_dict(), lambda: latency_graphs.student_graph(one))
+
+    def _random(self, purpose, count, without=()):
+        seed = determinism.derive_seed(self._seed, f"latency {purpose}")
+        return latency_check.random_architectures(
+            self._space, self._network, count, seed, without=without
+        )
+
+    def _measure_students(self, students):
+        by_key = {latency_check.network_key(one): one for one in students}
+        self._measured.measure_networks(
+            by_key,
+            self._meter,
+            lambda key: latency_graphs.student_graph(by_key[key]),
+            self._noise,
+        )
+        return [self._measured.networks[key] for key in by_key]
+
+    def _overhead(self, fit):
+        if self._space is None:
+            held = None if self._held is None else self._held.about.get("overhead")
+            return latency_table.Overhead(**held) if held else latency_table.Overhead()
+        self._fitted = self._random("fit", fit) if fit else []
+        self._measure_students(self._fitted)
+        keys = [latency_check.network_key(one) for one in self._fitted]
+        return latency_table.fit(self._measured, self._fitted, keys)
+
+    def _tell(self, overhead, parts, known):
+        progress.say(
+            f"{self._output}: {len(self.table.entries)} parts ({parts - known} new), "
+            f"{overhead.fixed_ms:.4g} ms + sum of (median x {overhead.scale:.3f} "
+            f"{1000 * overhead.per_part_ms:+.3g} us), fitted to {overhead.networks} students"
+        )
+        if not overhead.networks and self.table.entries:
+            progress.warn(
+                "the table is not fitted to whole networks: sums of parts alone usually lie 10 to "
+                "25 % off. Make it with --space or --workdir, and --fit above 0."
+            )
+        noisy = self._measured.noisy
+        if noisy:
+            worst = sorted(noisy.items(), key=lambda item: -item[1])[:5]
+            shown = "; ".join(f"{name} {100 * spread:.0f} %" for name, spread in worst)
+            progress.warn(
+                f"{len(noisy)} measurements spread by more than {100 * self._noise:.3g} % of their "
+                f"median, also when measured again: {shown}. Something else is running, or the "
+                "clock changes: measure on an idle machine, with --cores, and delete "
+                f"{self._measured.path} first."
+            )
+
+
+def _row_text(row, sizes):
+    predicted = row["predicted_ms"]
+    text = f"{row['name']} at {sizes[0]} px, {sizes[2]} classes: measured "
+    text += f"{row['measured_ms']:.4g} ms (spread {row['spread_ms']:.2g})"
+    if predicted is not None:
+        error = predicted / row["measured_ms"] - 1
+        text += f", predicted {predicted:.4g} ms ({100 * error:+.1f} %)"
+    return text + (f", {row['macs'] / 1e6:.4g}M MACs" if row["macs"] is not None else "")

@@ -1,0 +1,38 @@
+"""A run's own table, a search under the latencies of two devices, and what was found, measured."""
+
+import dataclasses
+import json
+
+from dna_tf import op_costs
+from tests import made_runs, tool_runs
+
+
+def test_measure_search_on_two_devices_and_measure_what_was_found(tmp_path):
+    run, config, _ = made_runs.rated_run(tmp_path / "run")
+    table_path, other_path = tmp_path / "latency.json", tmp_path / "other.json"
+    words = [f"--workdir={run}", f"--output={table_path}", "--rounds=2", "--fit=2", "--noise=9"]
+    done = tool_runs.run("latency_table", *words)
+    assert done.returncode == 0, done.stderr
+    next_line = done.stdout.splitlines()[-1]
+    assert next_line.endswith(
+        f"tools.search --workdir={run} --cost_file={table_path} --max_latency_ms=MS"
+    )
+    table = op_costs.load(table_path)
+    assert table.about["overhead"]["networks"] == 2 and len(table.about["drift"]) == 2
+    # Another device, twice as slow.
+    entries = {p: dataclasses.replace(e, value=2 * e.value) for p, e in table.entries.items()}
+    other = dataclasses.replace(table, cost="slow_latency_ms", entries=entries, device="slow")
+    op_costs.save(other, other_path)
+    files = [f"--cost_file={table_path}", f"--cost_file={other_path}"]
+    limits = ["--max_latency_ms=100", "--max_slow_latency_ms=100", "--name=fast"]
+    done = tool_runs.run("search", f"--workdir={run}", *files, *limits)
+    assert done.returncode == 0, done.stderr
+    held = json.loads(run.architecture("fast").read_text())["origin"]["costs"]
+    assert set(held) == {"latency_ms", "slow_latency_ms"}
+    done = tool_runs.run("latency_table", *words, "--arch=fast")
+    assert done.returncode == 0, done.stderr
+    assert "(0 new)" in done.stdout
+    shown = next(line for line in done.stdout.splitlines() if line.startswith("  fast at "))
+    assert f"predicted {held['latency_ms']:.4g} ms" in shown and "measured " in shown
+    again = op_costs.load(table_path)
+    assert again.entries == table.entries and again.fixed == table.fixed

@@ -1,0 +1,133 @@
+"""Measures a latency table: one small TFLite graph for each distinct op, shape and stride.
+
+    python -m tools.latency_table --space=dna --output=latency.json
+    python -m tools.latency_table --workdir=runs/digits --cores=0 --output=latency.json
+    python -m tools.latency_table --space=dna --output=latency.json --validate=50
+    python -m tools.latency_table --output=latency.json --arch=dna_a,mobilenet_v2
+    python -m tools.latency_table --space=dna --output=phone.json --device=adb \\
+        --benchmark_binary=benchmark_model --cost=phone_latency_ms
+
+Then `python -m tools.search --cost_file=latency.json --max_latency_ms=20`; with the tables of
+two devices, each with a --cost of its own, both limits hold at once. Measure what was found:
+--workdir=runs/digits --arch=NAME.
+
+Parts are timed in turns, in many rounds, and the median counts. What spreads by more than
+--noise is measured again, then reported. What adding parts up leaves out is fitted to --fit
+whole students. The same command goes on where it was stopped, and measures only what is not
+there yet: a table may grow by other spaces, image sizes and classes.
+
+Reads:  with --workdir its config and teacher; the table that is there.
+Writes: OUTPUT.json, the table as search reads it; OUTPUT.measured.json, medians as measured;
+        with --validate OUTPUT.validation.json and .svg.
+"""
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("space", "", "Name of a search space; or --workdir takes its run's.")
+flags.DEFINE_integer("image_size", None, "Height and width in pixels; by default the space's.")
+flags.DEFINE_integer("num_classes", None, "Classes; 1000 by default, with --workdir the run's.")
+flags.DEFINE_string("output", "", "The table, a .json file.")
+flags.DEFINE_string("cost", "latency_ms", "The cost's name; it ends in _ms.")
+flags.DEFINE_enum("device", "host", ["host", "adb"], "This host, or a phone through adb.")
+flags.DEFINE_integer("threads", 1, "Threads of the interpreter.", lower_bound=1)
+flags.DEFINE_list("cores", [], "Cores it may run on, such as 0,1; all by default.")
+flags.DEFINE_integer("rounds", None, "Rounds: 30 on a host, 3 on a phone.", lower_bound=1)
+flags.DEFINE_string("serial", "", "Which phone, as `adb devices` calls it.")
+flags.DEFINE_string("adb", "", "The adb command; by default it is looked for.")
+flags.DEFINE_string("benchmark_binary", "", "TFLite's benchmark_model for the phone.")
+flags.DEFINE_float("noise", 0.05, "Largest spread over median that is not measured again.")
+flags.DEFINE_integer("fit", 20, "Whole students that overheads are fitted to.", lower_bound=0)
+flags.DEFINE_integer("validate", 0, "Random students that the table is held against.")
+flags.DEFINE_integer("seed", 0, "Seeds the random students.")
+flags.DEFINE_list("arch", [], "Networks to measure whole: names, files or MobileNets.")
+
+
+def main():
+    """Measures."""
+    output, given = _output(), cli.FLAGS
+    if not given.noise > 0:
+        raise ValueError(f"--noise must be above 0. Received: {given.noise}")
+    cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
+    workdir, space, network = _space()
+    if space is None and not given.arch:
+        raise ValueError("Give --space=NAME or --workdir=FOLDER for a table, or --arch=NAMES.")
+    if cli.FLAGS["validate"].present and (space is None or given.validate < 3):
+        raise ValueError("--validate takes at least 3 random students of a space: give --space.")
+    meter = _meter(cores)  # before TensorFlow is loaded: no phone is told at once
+    from dna_tf import latency_session
+
+    networks = latency_session.find_networks(
+        given.arch, workdir, *(network or (given.image_size, None, given.num_classes))
+    )
+    session = latency_session.Session(
+        output, meter, given.cost, given.noise, space, network, given.seed
+    )
+    session.make_table(networks, given.fit)
+    if given.validate:
+        session.validate(given.validate)
+    if networks:
+        session.measure_networks(networks)
+    if workdir is not None:
+        cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{given.cost}=MS")
+
+
+def _output():
+    output = cli.FLAGS.output
+    if not output.endswith(".json") or output.endswith(".measured.json"):
+        raise ValueError(
+            f"--output names the table, such as --output=latency.json. Received: {output!r}"
+        )
+    if not cli.FLAGS.cost.endswith("_ms"):
+        raise ValueError(f"--cost is in milliseconds: it ends in _ms. Received: {cli.FLAGS.cost!r}")
+    return output
+
+
+def _space():
+    """The workdir or `None`, the space or `None`, and `(image_size, channels, num_classes)`."""
+    from dna_tf import checks, search_space
+
+    given = cli.FLAGS
+    for name in ("image_size", "num_classes"):
+        if given[name].value is not None:
+            checks.check_whole(f"--{name}", given[name].value, 1)
+    if given.space and given.workdir:
+        raise ValueError("--space and --workdir both name a space. Give one of them.")
+    if given.workdir:
+        workdir, config = cli.open_run(may_create=False)
+        teacher = workdir.teacher_result()
+        size, _, channels = teacher["image_shape"]
+        network = (given.image_size or size, channels, given.num_classes or teacher["num_classes"])
+        return workdir, search_space.space_of(config), network
+    if given.space:
+        space = search_space.get_space(given.space)
+        return None, space, (given.image_size or space.image_size, 3, given.num_classes or 1000)
+    return None, None, None
+
+
+def _meter(cores):
+    given = cli.FLAGS
+    if given.device == "host":
+        for name in ("serial", "adb", "benchmark_binary"):
+            if given[name].value:
+                raise ValueError(f"--{name} is for a phone: give --device=adb too.")
+        from dna_tf import latency_host
+
+        return latency_host.HostMeter(given.threads, cores, given.rounds or 30)
+    from dna_tf import latency_adb
+
+    phone = latency_adb.connect(given.adb, given.serial)
+    return latency_adb.AdbMeter(
+        phone, given.benchmark_binary, given.threads, cores, given.rounds or 3
+    )
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
