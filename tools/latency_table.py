@@ -4,8 +4,9 @@
     python -m tools.latency_table --workdir=runs/digits --cores=0 --output=latency.json
     python -m tools.latency_table --space=dna --output=latency.json --validate=50
     python -m tools.latency_table --output=latency.json --arch=dna_a,mobilenet_v2
-    python -m tools.latency_table --space=dna --output=phone.json --device=adb \\
-        --benchmark_binary=benchmark_model --cost=phone_latency_ms
+    python -m tools.latency_table --space=dna --output=phone.json --device=adb --cost=phone_ms
+
+A phone needs TFLite's stock program, too: --benchmark_binary=android_aarch64_benchmark_model.
 
 Then `python -m tools.search --cost_file=latency.json --max_latency_ms=20`; with the tables of
 two devices, each with a --cost of its own, both limits hold at once. Measure what was found:
