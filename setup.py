@@ -10,6 +10,7 @@ REQUIREMENTS = [
     "absl-py>=1.4,<2",
     "ai-edge-litert>=2.3,<3",
     "etils[epath]>=1.15,<2",
+    "flatbuffers>=25.9,<26",
     "keras>=3.15,<3.16",
     "keras-cv>=0.9,<0.10",
     "ml_collections>=1.1,<2",
@@ -21,6 +22,7 @@ REQUIREMENTS = [
     "tensorflow>=2.21,<2.22",
     "tensorflow-datasets>=4.9.10,<5",
     "tensorflow-model-optimization>=0.8.1,<0.9",
+    "tf_keras>=2.21,<2.22",
     "tqdm>=4.70,<5",
 ]
 
@@ -29,6 +31,7 @@ TEST_REQUIREMENTS = [
     "pillow>=10",
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
+    "scipy>=1.15,<2",
     "setuptools>=65",
     "tensorboard>=2.21,<3",
 ]
@@ -47,6 +50,9 @@ COMMANDS = {
     "dna-convert": "convert",
     "dna-tables": "tables",
     "dna-export-tflite": "export_tflite",
+    "dna-quantization-report": "quantization_report",
+    "dna-quantize": "quantize",
+    "dna-prune": "prune",
     "dna-summary": "summary",
     "dna-space": "space",
     "dna-teacher": "teacher",

@@ -31,13 +31,9 @@ flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
 def main():
     """Times both."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    machine.check_no_workdir()
     figures = _measure(cli.FLAGS)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 def _measure(settings):

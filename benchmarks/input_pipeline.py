@@ -45,8 +45,7 @@ SHUFFLE_BYTES = 32 * 2**20  # less than the cache, so that reading and parsing o
 
 def main():
     """Times all pipelines."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    machine.check_no_workdir()
     from dna_tf import data
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -66,10 +65,7 @@ def main():
         figures |= _beside_keras(folder, loaded, figures["jpeg_images_per_s"])
         figures |= _rand_augment(loaded)
         figures |= _features(loaded, temporary / "features")
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 def _config(folder):

@@ -36,6 +36,7 @@ from dna_tf import (
 )
 
 flags.DEFINE_string("space", "dna", "Name of a search space.")
+flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Of all graphs.")
 flags.DEFINE_integer("image_size", 224, "Height and width in pixels.", lower_bound=1)
 flags.DEFINE_integer("num_classes", 1000, "Classes.", lower_bound=1)
 flags.DEFINE_list("cores", [], "Cores it may run on, such as 0,1; all by default.")
@@ -52,14 +53,10 @@ NOISE = 0.05
 
 def main():
     """Makes a table and holds it against whole students."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark makes its own students. Leave --workdir out.")
+    machine.check_no_workdir("makes its own students")
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(cli.FLAGS.output or str(pathlib.Path(folder) / "latency.json"))
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 def measure(output):
@@ -78,7 +75,7 @@ def measure(output):
 
     def session():
         return latency_session.Session(
-            output, meter, "latency_ms", NOISE, space, network, given.seed
+            output, meter, "latency_ms", NOISE, space, network, given.seed, given.precision
         )
 
     start = time.perf_counter()

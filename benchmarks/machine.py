@@ -1,9 +1,12 @@
-"""What a benchmark says about where and how it ran."""
+"""What all benchmarks share: they need no run, and say where and how their figures were made."""
 
 import json
 import os
 import platform
+import resource
 import sys
+
+from dna_tf import cli
 
 
 def describe():
@@ -17,11 +20,33 @@ def describe():
     return f"{name}, {os.cpu_count()} cores, {gib:.0f} GiB, {platform.system()}"
 
 
-def print_json(figures, seed):
-    """Prints one JSON object: figures by name, command, seed and machine."""
-    command = " ".join(["python -m", f"benchmarks.{_module()}", *sys.argv[1:]])
-    shown = {"figures": figures, "command": command, "seed": seed, "machine": describe()}
-    print(json.dumps(shown), flush=True)
+def peak_gib():
+    """The most memory that the process has taken so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)
+
+
+def check_no_workdir(does="needs no run"):
+    """Checks that a benchmark was given no run.
+
+    Args:
+        does: what it does without one, for the message.
+
+    Raises:
+        ValueError: `--workdir` was given.
+    """
+    if cli.FLAGS.workdir:
+        raise ValueError(f"The benchmark {does}. Leave --workdir out.")
+
+
+def report(figures, seed):
+    """Prints figures by name; with `--json` one JSON object last, with command and machine."""
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    if cli.FLAGS.json:
+        command = " ".join(["python -m", f"benchmarks.{_module()}", *sys.argv[1:]])
+        shown = {"figures": figures, "command": command, "seed": seed, "machine": describe()}
+        print(json.dumps(shown), flush=True)
 
 
 def _module():

@@ -27,18 +27,14 @@ flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
 def main():
     """Times counting and building."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    machine.check_no_workdir()
     number, runs = cli.FLAGS.architectures, cli.FLAGS.runs
     figures = {"architectures": number, "runs": runs}
     figures |= _count(search_space.PRESETS["dna"], number, runs, random.Random(cli.FLAGS.seed))
     if "tensorflow" in sys.modules:
         raise RuntimeError("Counting costs imported TensorFlow, which it must not.")
     figures |= _build(zoo.get_architecture("dna_d"), runs)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 def _count(space, number, runs, rng):

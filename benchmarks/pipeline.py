@@ -6,7 +6,6 @@ Runs the embedded default in a temporary workdir, each phase once in one process
 what a newcomer waits for. The figures are seconds by phase, and the peak of the process.
 """
 
-import resource
 import tempfile
 import time
 
@@ -21,8 +20,7 @@ flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
 def main():
     """Times all phases."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark uses a temporary workdir. Leave --workdir out.")
+    machine.check_no_workdir("uses a temporary workdir")
     started = time.monotonic()
     from dna_tf import pipeline, workdir
 
@@ -34,12 +32,8 @@ def main():
             phase(run_folder, config)
             figures[f"{name}_s"] = round(time.monotonic() - phase_started, 2)
     figures["all_s"] = round(time.monotonic() - started, 2)
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures["peak_gib"] = round(peak_kib / 2**20, 2)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, config.seed)
+    figures["peak_gib"] = round(machine.peak_gib(), 2)
+    machine.report(figures, config.seed)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ size with random values; everything in one process:
   each block a few ops of each layer are timed and multiplied by how often the walk runs them.
 """
 
-import resource
 import statistics
 import time
 
@@ -38,15 +37,11 @@ _PAPER_BATCHES, _PAPER_IMAGES = 20, 50
 
 def main():
     """Times the rating of cells."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    machine.check_no_workdir()
     space = search_space.get_space(cli.FLAGS.space)
     figures = _shared_over_separate(space, cli.FLAGS)
     figures |= _all_cells(space, cli.FLAGS)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 def _maps(rng, count, images, shape):
@@ -97,7 +92,7 @@ def _shared_over_separate(space, settings):
             alone.append(None)
             rater.op_runs = runs
             spent += time.perf_counter() - started
-            memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+            memory.append(machine.peak_gib() * 2**10)
 
     each = []
     started = time.perf_counter()

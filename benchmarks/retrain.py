@@ -35,8 +35,7 @@ CLASSES = 1000
 
 def main():
     """Times the three trainings by turns."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    machine.check_no_workdir()
     from dna_tf import zoo
 
     arch = zoo.get_architecture("dna_b")
@@ -64,10 +63,7 @@ def main():
         "macs_rate_over_keras_b0": round(rates["ours"] / rates["keras_b0"], 3),
         "recipe_overhead": round(statistics.median(overheads) - 1, 4),
     }
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 class _Images:

@@ -20,7 +20,6 @@ Figures of `noise` and `smooth` have their names at the end.
 """
 
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -57,8 +56,7 @@ THREE = ("params", "macs", "latency_ms")
 
 def main():
     """Times all searches."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark makes its own run. Leave --workdir out.")
+    machine.check_no_workdir("makes its own run")
     runs, seed = cli.FLAGS.runs, cli.FLAGS.seed
     space, figures = search_space.PRESETS["dna"], {"runs": runs}
     for kind in ("plausible", "noise", *(["smooth"] if cli.FLAGS.smooth else [])):
@@ -74,10 +72,7 @@ def main():
             ending = "" if kind == "plausible" else f"_{kind}"
             figures[name + ending] = _median(lambda p=problem: _one_cost(p), runs)
     figures["tool_s"] = _tool(space, seed, runs)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, seed)
+    machine.report(figures, seed)
 
 
 def make_problem(space, kind, seed):
@@ -110,8 +105,7 @@ def _three_costs(problem, runs):
         "three_costs_s": _median(lambda: search_front.front(problem, THREE), runs),
         "three_costs_entries": len(search_front.front(problem, THREE)),
     }
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures["three_costs_gib"] = round(peak / 2 ** (30 if sys.platform == "darwin" else 20), 3)
+    figures["three_costs_gib"] = round(machine.peak_gib(), 3)
     return figures
 
 

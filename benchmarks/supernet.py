@@ -22,7 +22,6 @@ import contextlib
 import functools
 import itertools
 import pathlib
-import resource
 import statistics
 import tempfile
 import time
@@ -44,20 +43,15 @@ flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
 def main():
     """Times training steps."""
-    if cli.FLAGS.workdir:
-        raise ValueError("The benchmark needs no run. Leave --workdir out.")
+    machine.check_no_workdir()
     space = search_space.get_space(cli.FLAGS.space)
     bench = _Bench(space, cli.FLAGS)
     figures = bench.trace()
     figures |= bench.choice_over_fixed()
     figures |= bench.speedups()
     figures |= bench.possible()
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures["peak_gib"] = round(peak_kib / 2**20, 2)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    if cli.FLAGS.json:
-        machine.print_json(figures, cli.FLAGS.seed)
+    figures["peak_gib"] = round(machine.peak_gib(), 2)
+    machine.report(figures, cli.FLAGS.seed)
 
 
 class _Bench:

@@ -38,11 +38,8 @@ def get_config():
 
     config.space = "small_images"
     config.supernet.features = "online"  # the teacher is a fifth of the work
-    config.supernet.epochs = 20
+    recipes.paper_supernet(config)
     config.supernet.batch_size = 128
-    config.supernet.learning_rate = 0.005
-    config.supernet.first_block_learning_rate = 0.002
-    config.supernet.learning_rate_decay = 0.9
     config.supernet.checkpoint_seconds = 60.0
 
     config.rating.checkpoint_seconds = 60.0

@@ -42,11 +42,6 @@ import math
 from dna_tf import config as configs
 from dna_tf import recipes
 
-# The paper's batch and learning rates belong together.
-BATCH_SIZE = 8 * 64
-LEARNING_RATE = 0.005
-FIRST_BLOCK_LEARNING_RATE = 0.002
-
 
 def get_config():
     """Returns the config."""
@@ -59,9 +54,8 @@ def get_config():
 
     config.space = "dna"
     config.supernet.features = "online"  # 1.2 million images are too many to keep
-    config.supernet.epochs = 20
-    set_batch_size(config, BATCH_SIZE)
-    config.supernet.learning_rate_decay = 0.9
+    recipes.paper_supernet(config)
+    config.supernet.batch_size = recipes.SUPERNET_BATCH
     config.supernet.weight_decay = 1e-4  # the authors' code
     config.supernet.checkpoint_seconds = 600.0
 
@@ -95,14 +89,14 @@ def set_imagenet(config):
 
 
 def set_batch_size(config, batch_size):
-    """Sets the supernet's batch, and learning rates that suit it.
+    """Changes the supernet's batch, and its learning rates to what suits it.
 
-    The paper's rates grow with the square root of the batch: a rule for Adam, whose steps
+    The rates grow with the square root of the batch: a rule for Adam, whose steps
     do not grow with the gradient.
 
     Source: Malladi et al., 2022 (square root rule for Adam); not tried here.
     """
-    factor = math.sqrt(batch_size / BATCH_SIZE)
+    factor = math.sqrt(batch_size / config.supernet.batch_size)
     config.supernet.batch_size = batch_size
-    config.supernet.learning_rate = LEARNING_RATE * factor
-    config.supernet.first_block_learning_rate = FIRST_BLOCK_LEARNING_RATE * factor
+    config.supernet.learning_rate *= factor
+    config.supernet.first_block_learning_rate *= factor

@@ -21,6 +21,7 @@ Result: depends on teacher and data; nothing is published for them.
 """
 
 from dna_tf import config as configs
+from dna_tf import recipes
 
 
 def get_config():
@@ -37,11 +38,8 @@ def get_config():
 
     config.space = "dna_lite"
     config.supernet.features = "disk"
-    config.supernet.epochs = 20
+    recipes.paper_supernet(config)
     config.supernet.batch_size = 32
-    config.supernet.learning_rate = 0.005
-    config.supernet.first_block_learning_rate = 0.002
-    config.supernet.learning_rate_decay = 0.9
     config.supernet.checkpoint_seconds = 60.0
 
     config.rating.batch_size = 25

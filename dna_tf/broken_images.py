@@ -6,11 +6,10 @@ same in all runs, and a long training does not meet them in its middle.
 
 import numpy as np
 
-from dna_tf import files, progress, source_base
+from dna_tf import checks, files, progress, source_base
 
 KIND = "dna_tf.broken_images"
 FILE = "broken_images.json"
-_SHOWN = 5
 
 
 def leave_out(opened, allowed, cache_dir):
@@ -40,10 +39,9 @@ def leave_out(opened, allowed, cache_dir):
     places = [image["image"] for listed in found.values() for image in listed["broken"]]
     listing = "" if path is None else f" All are listed in {path}."
     if len(places) > allowed:
-        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
         raise ValueError(
             f"{len(places)} images cannot be decoded, and config.data.max_broken_images allows "
-            f"{allowed}: {', '.join(places[:_SHOWN])}{more}.{listing} Replace or remove them, or "
+            f"{allowed}: {checks.some(places)}.{listing} Replace or remove them, or "
             "allow more."
         )
     if places:

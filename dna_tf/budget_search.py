@@ -10,8 +10,9 @@ def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=
         workdir: a `workdir.Workdir` with ratings of all cells.
         run_config: its config.
         budgets: texts such as `"max_macs=350M"`; `None` takes those of the config.
-        with_control: whether to draw a control for the config's chosen budget (or for
-            the first of `budgets`).
+        with_control: whether to draw `config.search.controls` random architectures of the
+            cost of the config's chosen budget (or of the first of `budgets`), or with
+            `config.search.controls_of` of each one.
         inputs: a `search_inputs.SearchInputs` to search instead of the workdir's own.
 
     Returns:
@@ -31,10 +32,12 @@ def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=
     for name, one in parsed.items():
         made[name] = inputs.architecture(found[name], name, {"by": "search", "limits": one})
     if with_control:
-        chosen = list(parsed)[section.chosen if budgets is None else 0]
-        drawn = inputs.draw_control(found[chosen], made[chosen].costs()["macs"])
-        origin = {"by": "control", "control_of": chosen}
-        made[f"{chosen}_control"] = inputs.architecture(drawn, f"{chosen}_control", origin)
+        for chosen in _controlled(section, list(parsed), section.chosen if budgets is None else 0):
+            origin = {"by": "control", "control_of": chosen}
+            macs = made[chosen].costs()["macs"]
+            drawn = inputs.draw_controls(found[chosen], macs, section.controls)
+            for name, one in zip(_control_names(section, chosen), drawn, strict=True):
+                made[name] = inputs.architecture(one, name, origin)
     front = inputs.front_content(search_front.front(inputs.problem, ("macs",)), ("macs",))
     for name, one in made.items():
         search_inputs.save_unless_there(one, workdir.architecture(name))
@@ -45,14 +48,29 @@ def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=
     return list(made)
 
 
-def chosen_names(run_config):
-    """The names of the config's chosen student and of its control."""
-    names = [limits.budget_name(text) for text in run_config.search.budgets]
-    chosen = names[run_config.search.chosen]
-    return chosen, f"{chosen}_control"
+def chosen_name(run_config):
+    """The name of the config's chosen student."""
+    return _searched_names(run_config)[run_config.search.chosen]
 
 
 def all_names(run_config):
-    """The names of all that a search with the config finds, the control last."""
-    names = [limits.budget_name(text) for text in run_config.search.budgets]
-    return [*names, chosen_names(run_config)[1]]
+    """The names of all that a search with the config finds, controls last."""
+    names = _searched_names(run_config)
+    controlled = _controlled(run_config.search, names, run_config.search.chosen)
+    return names + [one for name in controlled for one in _control_names(run_config.search, name)]
+
+
+def _searched_names(run_config):
+    return [limits.budget_name(text) for text in run_config.search.budgets]
+
+
+def _controlled(section, names, chosen):
+    """Those of the searched that get controls."""
+    if section.controls_of == "all":
+        return names
+    return [names[chosen]]
+
+
+def _control_names(section, name):
+    """`NAME_control`, `NAME_control2`, `NAME_control3` ..."""
+    return [f"{name}_control{'' if n == 1 else n}" for n in range(1, section.controls + 1)]

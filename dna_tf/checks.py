@@ -9,6 +9,12 @@ def near_names(name, known):
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
+def some(texts, most=5, separator=", "):
+    """Returns the first `most` texts and how many more there are: `"a, b and 3 more"`."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
+
+
 def check_keys(what, data, needed, optional=()):
     """Returns `data` as a dict after checking that it has the right keys.
 

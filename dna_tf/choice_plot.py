@@ -7,7 +7,7 @@ horizontal axis is the largest allowed cost. Hue is the kernel, strength the exp
 import html
 import re
 
-from dna_tf import limits
+from dna_tf import drawing, limits
 
 COLUMNS = 480  # budgets that are drawn at most
 _WIDTH, _LEFT, _RIGHT = 960, 118, 12
@@ -49,8 +49,8 @@ def svg(entries, cost="macs"):
     shapes, top = [_legend(ops, colors)], _TOP
     for b in range(len(parsed[0])):
         cells = [f"{len(blocks[b][1])} × {blocks[b][0]}" for blocks in parsed]
-        shapes.append(_text(0, top + 12, f"block {b + 1}", "name"))
-        shapes.append(_text(_LEFT - 6, top + 12, "cell", anchor="end"))
+        shapes.append(drawing.text(0, top + 12, f"block {b + 1}", "name"))
+        shapes.append(drawing.text(_LEFT - 6, top + 12, "cell", anchor="end"))
         names = list(dict.fromkeys(cells))
         for start, stop, cell in runs(cells):
             look = "cell" if names.index(cell) % 2 == 0 else "cell2"
@@ -59,11 +59,11 @@ def svg(entries, cost="macs"):
             shapes.append(_rect(place, f'class="{look}"', about))
             if place[2] - place[0] > 38:
                 middle = (place[0] + place[2]) / 2
-                shapes.append(_text(middle, top + 12, cell, "width"))
+                shapes.append(drawing.text(middle, top + 12, cell, "width"))
         top += _CELL_ROW
         for layer in range(max(len(blocks[b][1]) for blocks in parsed)):
             row = [blocks[b][1][layer] if layer < len(blocks[b][1]) else "" for blocks in parsed]
-            shapes.append(_text(_LEFT - 6, top + 11, f"layer {layer + 1}", anchor="end"))
+            shapes.append(drawing.text(_LEFT - 6, top + 11, f"layer {layer + 1}", anchor="end"))
             for start, stop, op in runs(row):
                 if op:
                     place = (x(budgets[start]), top, x(budgets[stop]), _ROW - 1)
@@ -75,10 +75,12 @@ def svg(entries, cost="macs"):
     for share in (0, 0.25, 0.5, 0.75, 1):
         budget = budgets[0] + share * (budgets[-2] - budgets[0])
         shapes.append(f'<path class="axis" d="M{x(budget):.1f} {top - 4}v5"/>')
-        shapes.append(_text(x(budget), top + 14, limits.format_count(round(budget)), "", "middle"))
+        shapes.append(
+            drawing.text(x(budget), top + 14, limits.format_count(round(budget)), "", "middle")
+        )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     name = {"macs": "MACs", "params": "parameters"}.get(cost, cost)
-    shapes.append(_text(middle, top + 29, f"largest allowed {name}", "", "middle"))
+    shapes.append(drawing.text(middle, top + 29, f"largest allowed {name}", "", "middle"))
     return (
         f'<svg class="oc" viewBox="0 0 {_WIDTH} {top + _BOTTOM}" width="{_WIDTH}" role="img" '
         f'aria-label="ops along the front">{"".join(shapes)}</svg>'
@@ -139,7 +141,7 @@ def _legend(ops, colors):
     for i, op in enumerate(ops):
         left = _LEFT + 74 * i
         shapes.append(f'<rect x="{left}" y="6" width="16" height="12" {colors[op]}/>')
-        shapes.append(_text(left + 21, 16, op, "name"))
+        shapes.append(drawing.text(left + 21, 16, op, "name"))
     return f"<g>{''.join(shapes)}</g>"
 
 
@@ -154,9 +156,3 @@ def _rect(place, look, about):
         f'<rect {look} x="{left:.2f}" y="{top}" width="{max(right - left, 0.3):.2f}" '
         f'height="{height}"><title>{html.escape(about)}</title></rect>'
     )
-
-
-def _text(x, y, text, look="", anchor=""):
-    anchor = f' text-anchor="{anchor}"' if anchor else ""
-    look = f' class="{look}"' if look else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{look}{anchor}>{html.escape(text)}</text>'

@@ -15,6 +15,7 @@ from dna_tf import (
     optimizers,
     schedules,
     strategies,
+    training_twin,
     weight_average,
 )
 
@@ -37,14 +38,14 @@ class ClassifierTrainer:
             figures after an epoch.
         recipe: a config section such as `retrain`.
         evaluated: a model of the same architecture, in float32 and outside of the scope,
-            that gets the weights to evaluate. `None` takes the model itself, which is
-            possible unless `needs_second_model`.
+            that gets the weights to evaluate. `None` takes `model`, which is possible unless
+            `needs_second_model`.
         teacher: a Keras model from the same images to logits, to learn from as
             `recipe.distill_weight` and `recipe.distill_temperature` say.
         strategy: a `tf.distribute.Strategy`; the present one by default.
 
     Attributes:
-        model: the model that trains.
+        model: the model that trains, a `training_twin` of the one given.
         evaluated: after `train`, the model with the weights that `recipe.take` asks for:
             averaged ones with `recipe.ema_decay` above 0.
 
@@ -54,7 +55,8 @@ class ClassifierTrainer:
     """
 
     def __init__(self, model, data, recipe, evaluated=None, teacher=None, strategy=None):
-        self.model, self.evaluated = model, model if evaluated is None else evaluated
+        self.evaluated = model if evaluated is None else evaluated
+        self.model = model = training_twin.make(model)
         self._data, self._recipe, self._teacher = data, recipe, teacher
         self._strategy = strategy or tf.distribute.get_strategy()
         self._replicas, self._parts = self._strategy.num_replicas_in_sync, recipe.accumulate
@@ -130,15 +132,10 @@ class ClassifierTrainer:
         return history
 
     def evaluate_last(self):
-        """Gives the evaluated model the weights of the last epoch, averaged or not.
-
-        Where it is the training model itself, those have to be in it still.
-        """
+        """Gives the evaluated model the weights of the last epoch, averaged or not."""
         values = [weight.value for weight in self.model.weights]
         if self._average is not None:
             values = self._average.variables
-        elif self.evaluated is self.model:
-            return
         for weight, value in zip(self.evaluated.weights, values, strict=True):
             weight.assign(value.numpy())
 
@@ -282,9 +279,8 @@ class ClassifierTrainer:
 
 
 def needs_second_model(recipe, strategy):
-    """Whether the model that trains cannot be the one that is evaluated, too."""
-    plain = recipe.precision == "float32" and not recipe.ema_decay and recipe.take == "last"
-    return not plain or strategy.num_replicas_in_sync > 1
+    """Whether a model that is made as the training needs it cannot be evaluated, too."""
+    return recipe.precision != "float32" or strategy.num_replicas_in_sync > 1
 
 
 @contextlib.contextmanager
@@ -341,8 +337,8 @@ def _check(recipe, strategy, evaluated):
         )
     if evaluated is None and needs_second_model(recipe, strategy):
         raise ValueError(
-            "A recipe with averaged weights, mixed precision or take='best', or several replicas, "
-            "needs a second model to evaluate: give ClassifierTrainer one as `evaluated`."
+            "Mixed precision and several replicas need a second model to evaluate: give "
+            "ClassifierTrainer one as `evaluated`."
         )
 
 

@@ -9,14 +9,24 @@ import math
 
 import ml_collections
 
-from dna_tf import checks, files, limits, ratings, recipe_config, search_space, teacher_names
+from dna_tf import (
+    compress_config,
+    config_checks,
+    export_config,
+    files,
+    limits,
+    ratings,
+    recipe_config,
+    search_space,
+    teacher_names,
+)
 
 FEATURE_MODES = ("memory", "disk", "online")
 CACHE_DTYPES = ("float16", "bfloat16", "float32")
 INPUTS = ("teacher", "S1", "S2")
 SAMPLINGS = ("uniform", "fair")
+CONTROLLED = ("chosen", "all")
 TRAINING_PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
 _ANY = math.inf
@@ -45,10 +55,9 @@ _RANGES = (
     ("rating", "calibration_images", 2, _ANY),
     ("rating", "calibration_batches", 1, _ANY),
     ("rating", "checkpoint_seconds", 0.0, _ANY),
+    ("search", "controls", 0, 1000),
     ("search", "control_tolerance", 0.0, 1.0),
-    ("export", "calibration_images", 1, _ANY),
-    ("export", "test_images", 1, _ANY),
-    ("export", "least_agreement", 0.0, 1.0),
+    *compress_config.RANGES,
     *(("retrain", *limits_of) for limits_of in recipe_config.RETRAIN_RANGES),
     *(
         (section, *limits_of)
@@ -87,8 +96,8 @@ def default_config():
     config.data.max_broken_images = 0
 
     config.teacher = ml_collections.ConfigDict()
-    # residual_cnn, residual_cnn_wide, a model of keras.applications (teacher_names.NAMES), or a
-    # .keras file
+    # residual_cnn, .._medium, .._wide (all trained here), a model of keras.applications
+    # (teacher_names.NAMES), or a .keras file
     config.teacher.model = "residual_cnn"
     config.teacher.weights = ""  # models by name: "imagenet" or a weights file; "" trains
     # Last layer of each block; () takes the paper's for EfficientNet, proposed ones for others.
@@ -134,18 +143,18 @@ def default_config():
     config.search = ml_collections.ConfigDict()
     config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each
     config.search.metric = "relative_l1"  # of ratings.METRICS: relative_l1 | mse | noise_to_signal
-    config.search.chosen = 1  # index of the budget whose student gets a control
+    config.search.chosen = 1  # index of the budget whose student is the run's
+    config.search.controls = 1  # random architectures of a student's cost, to hold it against
+    config.search.controls_of = "chosen"  # budgets whose students get them: chosen | all
     config.search.weights = ()  # lambda of each block; () is 1 for all
     config.search.control_tolerance = 0.02  # largest relative distance in MACs
     config.search.cost_files = ()  # more costs, such as ("latency.json",); see op_costs.py
 
     config.retrain = recipe_config.default_retraining(epochs=15, learning_rate=3e-3)
 
-    config.export = ml_collections.ConfigDict()
-    config.export.precisions = ("float32", "int8")  # of float32, float16, dynamic, int8
-    config.export.calibration_images = 200  # of training data, for int8 ranges
-    config.export.test_images = 1000  # at most, on which the file is compared with Keras
-    config.export.least_agreement = 0.95  # top-1 agreement below which an export is not good
+    config.export = export_config.default_export()
+    config.quantize = compress_config.default_quantize()
+    config.prune = compress_config.default_prune()
     return config.lock()
 
 
@@ -159,18 +168,18 @@ def check_config(config):
         ValueError: a key is missing or unknown (near names are given), a value has the
             wrong type or is out of range.
     """
-    _check_like("config", config, default_config())
+    config_checks.check_like("config", config, default_config())
     plain = to_plain(config)
     space = search_space.get_space(plain["space"])
     for section, field, lowest, highest in _RANGES:
-        _check_range(config, section, field, lowest, highest)
-    _check_choice("data.channels", config.data.channels, (1, 3))
+        config_checks.check_range(config, section, field, lowest, highest)
+    config_checks.check_choice("data.channels", config.data.channels, (1, 3))
     if 0 < config.data.image_size < 8:
         raise ValueError(
             "config.data.image_size must be at least 8, or 0 for the size of the space. "
             f"Received: {config.data.image_size}"
         )
-    _check_choice(
+    config_checks.check_choice(
         "teacher.preprocessing", config.teacher.preprocessing, teacher_names.PREPROCESSING_KINDS
     )
     for field, choices in (
@@ -180,14 +189,14 @@ def check_config(config):
         ("sampling", SAMPLINGS),
         ("precision", TRAINING_PRECISIONS),
     ):
-        _check_choice(f"supernet.{field}", config.supernet[field], choices)
-    _check_choice("search.metric", config.search.metric, ratings.METRICS)
+        config_checks.check_choice(f"supernet.{field}", config.supernet[field], choices)
+    config_checks.check_choice("search.metric", config.search.metric, ratings.METRICS)
+    config_checks.check_choice("search.controls_of", config.search.controls_of, CONTROLLED)
     for section in recipe_config.SECTIONS:
         for field, choices in recipe_config.CHOICES:
-            _check_choice(f"{section}.{field}", config[section][field], choices)
+            config_checks.check_choice(f"{section}.{field}", config[section][field], choices)
     recipe_config.check(config)
-    for precision in config.export.precisions:
-        _check_choice("export.precisions", precision, PRECISIONS)
+    export_config.check(config.export)
     _check_weights(plain["search"]["weights"], space)
     names = [limits.budget_name(budget) for budget in config.search.budgets]
     if len(set(names)) < len(names):
@@ -224,7 +233,7 @@ def check_field(name):
     for part in name.split("."):
         if not isinstance(known, ml_collections.ConfigDict):
             raise ValueError(f"{what} is one value, and has no part {part!r}. Set it as a whole.")
-        _check_known(what, part, known)
+        config_checks.check_known(what, part, known)
         what, known = f"{what}.{part}", known[part]
     return known
 
@@ -265,7 +274,7 @@ def from_plain(plain):
         ValueError: as `check_config`.
     """
     config = default_config()
-    _check_like("config", plain, config)
+    config_checks.check_like("config", plain, config)
     with config.unlocked():
         for key, value in plain.items():
             if isinstance(value, dict) and key != "space":
@@ -300,57 +309,10 @@ def _plain(value):
     return value
 
 
-def _check_like(what, value, model):
-    for key in value:
-        _check_known(what, key, model)
-    for key in model:
-        if key not in value:
-            raise ValueError(f"The config lacks {what}.{key}. Start from default_config().")
-        if isinstance(model[key], ml_collections.ConfigDict):
-            if not hasattr(value[key], "keys"):
-                raise ValueError(f"{what}.{key} must be a section. Received: {value[key]!r}")
-            _check_like(f"{what}.{key}", value[key], model[key])
-        elif f"{what}.{key}" != "config.space":
-            _check_type(f"{what}.{key}", value[key], model[key])
-
-
-def _check_known(what, key, model):
-    if key not in model:
-        raise ValueError(
-            f"Unknown key {what}.{key}.{checks.near_names(key, list(model))} "
-            f"Known keys of {what}: {sorted(model)}"
-        )
-
-
-def _check_type(name, value, model):
-    kinds = {bool: bool, int: int, float: (int, float), str: str, tuple: (tuple, list)}
-    expected = kinds[type(model)]
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise ValueError(
-            f"{name} must be of type {type(model).__name__}, such as {model!r}. "
-            f"Received: {value!r} of type {type(value).__name__}"
-        )
-
-
-def _check_range(config, section, field, lowest, highest):
-    value = config[section][field]
-    if not lowest <= value <= highest:
-        expected = f"at least {lowest}" if highest == _ANY else f"in [{lowest}, {highest}]"
-        raise ValueError(f"config.{section}.{field} must be {expected}. Received: {value!r}")
-
-
 def _check_weights(weights, space):
     numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
     if not numbers or len(weights) not in (0, len(space.blocks)):
         raise ValueError(
             f"config.search.weights must be () or {len(space.blocks)} finite numbers of at least "
             f"0, one for each block of the space {space.name!r}. Received: {tuple(weights)}"
-        )
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"config.{name} must be one of {list(choices)}."
-            f"{checks.near_names(value, choices)} Received: {value!r}"
         )

@@ -94,6 +94,12 @@ class Tally:
         return found
 
 
+def class_label(result, index):
+    """What a class is called in a result of `evaluate.evaluate`; by number if it has no names."""
+    names = result["class_names"]
+    return f"class {index}" if names is None else names[index]
+
+
 def worst_classes(per_class, most=_SHOWN):
     """The classes of the lowest accuracy, those of more images first where it is equal.
 

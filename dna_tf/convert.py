@@ -143,7 +143,7 @@ def convert(arch, arrays, scheme):
     if variables.keys() != expected.keys():
         raise ValueError(
             f"The scheme does not name every variable of {arch.name!r} once. Differing: "
-            f"{_some(sorted(variables.keys() ^ expected.keys()))}"
+            f"{checks.some(sorted(variables.keys() ^ expected.keys()), _LISTED)}"
         )
     made = match(arrays, expected, {path: tuple(v.shape) for path, v in variables.items()}, scheme)
     for path, variable in variables.items():
@@ -191,7 +191,7 @@ def match(arrays, expected, shapes, scheme):
         ("with values that are no numbers", broken),
     ):
         if names:
-            problems.append(f"{len(names)} {what}: {_some(names)}")
+            problems.append(f"{len(names)} {what}: {checks.some(names, _LISTED)}")
     if problems:
         raise ValueError(
             f"The weights do not fit: of {len(expected)} expected, {'; '.join(problems)}. Choose "
@@ -205,11 +205,6 @@ def _without_prefix(arrays):
     if all(name.startswith("module.") for name in arrays):
         return {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays
-
-
-def _some(names):
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def foreign_form(model, scheme):

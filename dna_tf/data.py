@@ -4,9 +4,6 @@ Images are float32 in 0..255, `(height, width, channels)`. Small data is decoded
 once and kept in memory; larger data is streamed. Both give the same pixels.
 """
 
-import contextlib
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
@@ -16,17 +13,15 @@ from dna_tf import (
     images,
     label_checks,
     ordering,
-    progress,
     source_base,
     sources,
+    split_images,
     splits,
 )
 
 SPLITS = splits.SPLITS
 # Source: our choice; CIFAR-10 at 32x32x3 takes 184 MB.
 MEMORY_LIMIT_BYTES = 256 * 2**20
-# Decoding so many images is worth a progress bar.
-LONG_DECODING = 10_000
 # Raised when the same source and settings would give other pixels or splits than before.
 PIXELS_VERSION = 1
 
@@ -93,22 +88,16 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
     if sum(map(len, good)) < sum(map(len, found)):
         identity["images"] = [len(indices_of) for indices_of in good]
     fingerprint = files.fingerprint(identity)
-    drawn = {
-        "train": _Split(train, indices["train"], labels[indices["train"]]),
-        "rating": _Split(train, indices["rating"], labels[indices["rating"]]),
-    }
     test, test_labels = (train, labels) if test is None else (test, test_labels)
-    drawn["test"] = _Split(test, indices["test"], test_labels[indices["test"]])
-    return Data(config, drawn, class_names, fingerprint, memory_limit_bytes)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Split:
-    """The images `indices` of a source, with the label of each."""
-
-    source: source_base.Source
-    indices: np.ndarray
-    labels: np.ndarray
+    size = sum(map(len, indices.values())) * config.image_size**2 * config.channels
+    drawn = {}
+    for name in SPLITS:
+        source, known = (test, test_labels) if name == "test" else (train, labels)
+        chosen = indices[name]
+        drawn[name] = split_images.SplitImages(
+            name, source, chosen, known[chosen], config, size <= memory_limit_bytes
+        )
+    return Data(config, drawn, class_names, fingerprint)
 
 
 class Data:
@@ -123,20 +112,15 @@ class Data:
             the splits, and every setting that changes images or splits.
     """
 
-    def __init__(self, config, drawn, class_names, fingerprint, memory_limit_bytes):
+    def __init__(self, config, drawn, class_names, fingerprint):
         self.num_classes = len(class_names)
         self.class_names = class_names
         self.image_shape = (config.image_size, config.image_size, config.channels)
         self.counts = {name: len(drawn[name].indices) for name in SPLITS}
         self.fingerprint = fingerprint
         self._splits = drawn
-        self._crop_fraction = config.crop_fraction
         self._shift_limit = images.shift_limit(config.shift, config.image_size)
         self._flip = config.flip
-        self._buffer = config.shuffle_buffer
-        size = sum(self.counts.values()) * int(np.prod(self.image_shape))
-        self._in_memory = size <= memory_limit_bytes
-        self._memory = {}
 
     def images(self, split, batch_size=None, skip=0, mixed=False):
         """Returns a split in a fixed order, whole and without augmentation.
@@ -153,11 +137,11 @@ class Data:
             `tf.data.Dataset` of (image float32 `(height, width, channels)` in
             0..255, label int32), with a leading batch axis if batched.
         """
-        labels = _on_cpu(self._split(split).labels.astype(np.int32))
+        chosen = self._split(split)
+        labels = source_base.on_cpu(chosen.labels)
         # Whatever is in memory: the order must not depend on how much memory may be taken.
-        mixed = mixed and self._split(split).source.random_access
-        dataset = self._decoded(
-            split,
+        mixed = mixed and chosen.source.random_access
+        dataset = chosen.decoded(
             lambda position, image: (tf.cast(image, tf.float32), labels[position]),
             ordering.seed_pair("mixed") if mixed else None,
             skip,
@@ -166,7 +150,7 @@ class Data:
         if batch_size is not None:
             dataset = dataset.batch(batch_size)
             count = -(-count // batch_size)
-        return _finished(dataset, count)
+        return split_images.finished(dataset, count)
 
     def arrays(self, split):
         """Returns a whole split in memory.
@@ -178,8 +162,8 @@ class Data:
             np.float32 images `(count, height, width, channels)` in 0..255, and
             np.int32 labels `(count,)`.
         """
-        labels = self._split(split).labels.astype(np.int32)
-        return self._pixels(split).astype(np.float32), labels
+        chosen = self._split(split)
+        return chosen.pixels().astype(np.float32), chosen.labels.copy()
 
     def steps_per_epoch(self, batch_size):
         """Returns the number of training batches of an epoch.
@@ -242,7 +226,8 @@ class Data:
                 f"skip_batches must be from 0 to the {steps} batches of an epoch. "
                 f"Received: skip_batches={skip_batches}"
             )
-        labels = _on_cpu(self._splits["train"].labels.astype(np.int32))
+        train = self._splits["train"]
+        labels = source_base.on_cpu(train.labels)
         image_seed = ordering.seed_pair(seed, epoch, "augment")[0]
         recipe_seed = ordering.seed_pair(seed, epoch, "recipe")[0]
         crops = augment and augmentation is not None and augmentation.crop_area > 0
@@ -269,13 +254,12 @@ class Data:
         order_seed = ordering.seed_pair(seed, epoch, "order")
         skip = skip_batches * batch_size
         crop = box_of if crops else None
-        dataset = self._decoded("train", finish, order_seed, skip, batch_size, part, crop)
+        dataset = train.decoded(finish, order_seed, skip, batch_size, part, crop)
         dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
         if mixes:
             dataset = dataset.map(augmentation.batch, tf.data.AUTOTUNE, deterministic=True)
-        return _finished(dataset.take(steps - skip_batches), steps - skip_batches)
+        return split_images.finished(dataset.take(steps - skip_batches), steps - skip_batches)
 
-    @contextlib.contextmanager
     def reading(self):
         """Context for loops over `images` and `epoch`: names an image that fails to decode.
 
@@ -283,107 +267,9 @@ class Data:
             ValueError: names the path, or the file and the number of the record.
         """
         used = {id(split.source): split.source for split in self._splits.values()}
-        with source_base.naming_broken_images(*used.values()):
-            yield
+        return source_base.naming_broken_images(*used.values())
 
     def _split(self, split):
         if split not in self._splits:
             raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {split!r}")
         return self._splits[split]
-
-    def _decoded(
-        self, split, finish, order_seed=None, skip=0, every=1, part=slice(0, 1), box_of=None
-    ):
-        """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given.
-
-        Of each run of `every` images after the first `skip` it holds those of the slice `part`.
-        With `box_of(position, shape)` images are random-resized crops of what the source has.
-        """
-        source, indices = self._split(split).source, self._split(split).indices
-        order = np.arange(len(indices))
-        if order_seed is not None:
-            order = ordering.permutation(len(indices), order_seed)
-        order = order[skip:]
-        order = order[ordering.in_part(np.arange(len(order)), every, part)]
-        if self._in_memory and box_of is None:
-            pixels = self._memorised(split)
-            dataset = tf.data.Dataset.from_tensor_slices(order)
-
-            def function(position):
-                return finish(position, pixels[position])
-
-        else:
-            positions = np.full(indices.max(initial=-1) + 1, -1)
-            positions[indices] = np.arange(len(indices))
-            positions = _on_cpu(positions)
-            if source.random_access:
-                dataset = source.records(indices[order])
-            else:
-                dataset = source.records(indices)
-                if order_seed is not None:
-                    dataset = ordering.shuffled(dataset, self._buffer, order_seed)
-                dataset = dataset.skip(skip)
-                if part.stop - part.start < every:
-                    dataset = ordering.parts_of(dataset, every, part)
-
-            def function(index, raw):
-                position = positions[index]
-                if box_of is None:
-                    return finish(position, self._fit(source.decode(raw)))
-                return finish(position, self._cropped(source, raw, lambda s: box_of(position, s)))
-
-        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def _fit(self, image):
-        size, _, channels = self.image_shape
-        return images.fit(image, size, channels, self._crop_fraction)
-
-    def _cropped(self, source, raw, box_of):
-        """A random-resized crop of a raw image, of which no more is decoded than needed."""
-        contents = source.encoded(raw)
-        if contents is None:
-            image = source.decode(raw)
-            image = images.crop(image, box_of(tf.shape(image)))
-        else:
-            image = images.decode_crop(contents, box_of)
-        return images.resize_crop(image, self.image_shape[0], self.image_shape[2])
-
-    def _memorised(self, split):
-        """The uint8 images of a split as a tensor, decoded at first use."""
-        if split not in self._memory:
-            self._memory[split] = _on_cpu(self._streamed(split))
-        return self._memory[split]
-
-    def _pixels(self, split):
-        return self._memorised(split).numpy() if self._in_memory else self._streamed(split)
-
-    def _streamed(self, split):
-        """Decodes a split: np.uint8 `(count, height, width, channels)`."""
-        source, indices = self._split(split).source, self._split(split).indices
-        pixels = np.empty((len(indices), *self.image_shape), np.uint8)
-        dataset = source.records(indices).map(
-            lambda index, raw: self._fit(source.decode(raw)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        decoded = _finished(dataset, len(indices)).as_numpy_iterator()
-        if len(indices) >= LONG_DECODING:
-            decoded = progress.track(decoded, f"decoding {split}", "image", len(indices))
-        with self.reading():
-            for position, image in enumerate(decoded):
-                pixels[position] = image
-        return pixels
-
-
-def _on_cpu(array):
-    """Returns a tensor in host memory, where datasets read it."""
-    with tf.device("CPU:0"):
-        return tf.constant(array)
-
-
-def _finished(dataset, count):
-    """States the number of elements, keeps their order, and works ahead."""
-    options = tf.data.Options()
-    options.deterministic = True
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -270,21 +270,22 @@ def _say(path, result):
         progress.say(f"top-5: {_share(result, 'top5_correct')}")
     worst = confusion.worst_classes(result["per_class"], 5)
     if worst:
-        shown = [f"{_label(result, label)} {right}/{count}" for label, right, count in worst]
+        shown = [
+            f"{confusion.class_label(result, label)} {right}/{count}"
+            for label, right, count in worst
+        ]
         progress.say(f"Worst classes: {', '.join(shown)}")
         pairs = confusion.confused_pairs(result["confusion"], 5)
-        shown = [f"{_label(result, a)} taken for {_label(result, b)} {n}x" for a, b, n, _ in pairs]
+        shown = [
+            f"{confusion.class_label(result, a)} taken for {confusion.class_label(result, b)} {n}x"
+            for a, b, n, _ in pairs
+        ]
         progress.say(f"Most confused: {', '.join(shown)}")
     progress.say(f"{result['images_per_second']:,.1f} images/s")
 
 
 def _share(result, key):
     return accuracy.describe(result[key], result["test_images"])
-
-
-def _label(result, index):
-    names = result["class_names"]
-    return f"class {index}" if names is None else names[index]
 
 
 def _check_settings(settings):

@@ -1,6 +1,5 @@
 """The images that a model is measured on: a run's test split, or any source as a whole."""
 
-import contextlib
 import dataclasses
 
 import numpy as np
@@ -106,7 +105,7 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
     size, channels, crop = config.image_size, config.channels, config.crop_fraction
 
     def dataset(batch_size):
-        known = _on_cpu(labels.astype(np.int32))
+        known = source_base.on_cpu(labels.astype(np.int32))
         options = tf.data.Options()
         options.deterministic = True
         made = source.records(order).map(
@@ -135,20 +134,9 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
         label_offset=_label_offset(config, config.source),
         seen_in_training=config.source == trained_on and not is_test_split,
         dataset=dataset,
-        reading=lambda: _reading(source),
+        reading=lambda: source_base.naming_broken_images(source),
     )
-
-
-@contextlib.contextmanager
-def _reading(source):
-    with source_base.naming_broken_images(source):
-        yield
 
 
 def _label_offset(config, spec):
     return config.label_offset if str(spec).startswith("tfrecord:") else None
-
-
-def _on_cpu(array):
-    with tf.device("CPU:0"):
-        return tf.constant(array)

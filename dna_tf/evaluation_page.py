@@ -101,13 +101,8 @@ def _group(result, index, group):
     first = index * group
     last = min(first + group, result["num_classes"]) - 1
     if first == last:
-        return _label(result, first)
-    return f"{_label(result, first)} to {_label(result, last)}"
-
-
-def _label(result, index):
-    names = result["class_names"]
-    return f"class {index}" if names is None else names[index]
+        return confusion.class_label(result, first)
+    return f"{confusion.class_label(result, first)} to {confusion.class_label(result, last)}"
 
 
 def _pairs(result):
@@ -115,7 +110,13 @@ def _pairs(result):
     if not pairs:
         return report_page.paragraph("Every answer is right.")
     rows = [
-        [_label(result, a), _label(result, b), f"{n:,}", f"{of:,}", report_results.percent(n / of)]
+        [
+            confusion.class_label(result, a),
+            confusion.class_label(result, b),
+            f"{n:,}",
+            f"{of:,}",
+            report_results.percent(n / of),
+        ]
         for a, b, n, of in pairs
     ]
     heads = ["class", "taken for", "images", "of", "share"]
@@ -131,5 +132,7 @@ def _classes(result):
         low, high = intervals.wilson(right, count)
         interval = f"{100 * low:.1f} to {100 * high:.1f} %"
         share = report_results.percent(right / count)
-        rows.append([_label(result, label), f"{right:,}", f"{count:,}", share, interval])
+        rows.append(
+            [confusion.class_label(result, label), f"{right:,}", f"{count:,}", share, interval]
+        )
     return report_page.table(["class", "right", "images", "accuracy", "95 % Wilson"], rows)

@@ -1,14 +1,31 @@
 """Export to TFLite, checked: every file is run on real images and compared with Keras."""
 
-import numpy as np
-import tensorflow as tf
+import dataclasses
 
-from dna_tf import data, determinism, files, keras_files, litert, progress
+import numpy as np
+
+from dna_tf import (
+    architecture,
+    determinism,
+    export_also,
+    export_config,
+    export_images,
+    export_model,
+    files,
+    keras_files,
+    litert,
+    progress,
+    tflite_convert,
+    tflite_metadata,
+    tflite_operators,
+)
+from dna_tf import config as configs
 
 KIND = "dna_tf.export"
+convert = tflite_convert.convert
 
 
-def export_tflite(workdir, config, name, seed=0):
+def export_tflite(workdir, config, name, seed=0, folder=None):
     """Exports a trained student in the config's precisions and checks each file.
 
     Args:
@@ -16,84 +33,63 @@ def export_tflite(workdir, config, name, seed=0):
         config: its config.
         name: the architecture's name.
         seed: which of its students.
+        folder: where the files go; `None` is the workdir's `exports/NAME/`.
 
     Returns:
-        The content of `exports/NAME/result.json`.
+        The content of `result.json` there.
 
     Raises:
         FileNotFoundError: the student was not trained.
-        ValueError: a file does not agree with Keras; the files and the result are kept,
+        ValueError: what the config asks for cannot be had; the model cannot be converted;
+            a file does not agree with Keras: the files and the result are then kept,
             marked as not good.
     """
-    section, folder = config.export, workdir.exports / name
+    export_also.check(config.export.also)
+    place = workdir.student(name, seed)
     trained = workdir.student_result(name, seed)
-    model = keras_files.load_model(workdir.student(name, seed) / "model.keras")
-    student_fingerprint = keras_files.weights_fingerprint(model)
-    result_path = folder / "result.json"
-    if result_path.exists():
-        result = files.read_json(result_path, KIND, f"Delete {folder} and export again.")
-        if result.get("student") == student_fingerprint and result["seed"] == seed:
-            progress.say(f"{name} is exported already: {folder}")
-            return _check_good(result, section.least_agreement)
-    determinism.enable(config.seed)
-    images = data.load(config.data, config.seed, workdir.path)
-    tests = _first(images.images("test"), section.test_images)
-    count = min(section.calibration_images, images.counts["train"])
-    order = determinism.derive_seed("export", config.seed)
-    calibration, _ = next(iter(images.epoch(count, 0, order, augment=False)))
-    result = {
-        "kind": KIND,
-        "architecture": name,
-        "seed": seed,
-        "student": student_fingerprint,
-        "keras_accuracy": trained["test_accuracy"],
-        "images": len(tests[0]),
-        "files": {},
-    }
-    for precision in section.precisions:
-        content = convert(model, precision, calibration.numpy())
-        files.write_bytes(folder / f"{precision}.tflite", content)
-        row = compare(model, content, *tests)
-        row["good"] = row["agreement"] >= section.least_agreement
-        result["files"][precision] = {"file": f"{precision}.tflite", **row}
-        progress.say(
-            f"{name} {precision}: {len(content):,} bytes, accuracy {100 * row['accuracy']:.1f} %, "
-            f"top-1 agreement with Keras {100 * row['agreement']:.1f} %, "
-            f"largest difference {row['largest_difference']:.3g}"
-        )
-    files.write_json(result_path, result)
-    return _check_good(result, section.least_agreement)
+    model = keras_files.load_model(place / "model.keras")
+    known = place / "architecture.json"
+    told = files.fingerprint(architecture.load(known).to_dict()) if known.exists() else None
+    job = _Job(
+        model=model,
+        name=name,
+        seed=seed,
+        config=config,
+        folder=workdir.exports / name if folder is None else files.as_path(folder),
+        cache_dir=workdir.path,
+        architecture=told,
+        keras_accuracy=trained["test_accuracy"],
+    )
+    return job.run()
 
 
-def convert(model, precision, calibration):
-    """Converts a Keras model to a TFLite file with batch 1.
+def export_file(path, config, folder, workdir=None):
+    """Exports any Keras classifier as `export_tflite` does a student.
 
     Args:
-        model: a functional `keras.Model` from images in 0..255 to scores.
-        precision: `"float32"`, `"float16"` (weights), `"dynamic"` (8-bit weights) or
-            `"int8"` (8-bit weights and activations, int8 input and output).
-        calibration: images `(images, height, width, channels)` for int8 ranges.
+        path: a `.keras` file of a functional model from images in 0..255 to scores.
+        config: the config; its data are the images for ranges and for the comparison, at
+            the model's own size.
+        folder: where the files go.
+        workdir: the `workdir.Workdir` of the config, or `None`.
 
     Returns:
-        The bytes of the file.
+        The content of `result.json` there.
+
+    Raises:
+        FileNotFoundError, ValueError: as `export_tflite`.
     """
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
-    function = tf.function(lambda x: model(x, training=False))
-    # The converter must not be given the Keras model too: it would then read Keras 3's
-    # variables wrongly and write NaN.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function(signature)], None
+    export_also.check(config.export.also)
+    path = files.as_path(path)
+    job = _Job(
+        model=keras_files.load_model(path, config.teacher.modules),
+        name=path.stem,
+        seed=0,
+        config=config,
+        folder=files.as_path(folder),
+        cache_dir=None if workdir is None else workdir.path,
     )
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
-        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-    return converter.convert()
+    return job.run()
 
 
 def compare(model, content, images, labels):
@@ -110,7 +106,158 @@ def compare(model, content, images, labels):
         top-1 answer), and `largest_difference` of any score.
     """
     expected = np.asarray(model.predict(images, batch_size=100, verbose=0))
-    scores = litert.Predictor(content, "the exported file").scores(images)
+    return _row(content, _scores(content, images), expected, labels)
+
+
+@dataclasses.dataclass
+class _Job:
+    """One model that is exported.
+
+    Args:
+        model: the `keras.Model`.
+        name, seed: what result and files call it.
+        config: the config.
+        folder: where the files go.
+        cache_dir: as for `data.load`.
+        architecture: the architecture's fingerprint, where it is known.
+        keras_accuracy: on all test images, where that was measured.
+    """
+
+    model: object
+    name: str
+    seed: int
+    config: object
+    folder: object
+    cache_dir: object
+    architecture: str | None = None
+    keras_accuracy: float | None = None
+
+    def run(self):
+        section, path = self.config.export, self.folder / "result.json"
+        head = self._head()
+        if path.exists():
+            there = files.read_json(path, KIND, f"Delete {self.folder} and export again.")
+            # Results of earlier versions say nothing of settings.
+            if all(there.get(key, head[key]) == head[key] for key in ("student", "seed", "asked")):
+                progress.say(f"{self.name} is exported already: {self.folder}")
+                return _check_good(there, section.least_agreement)
+        determinism.enable(self.config.seed)
+        # The layers' names are checked before images are read and files converted.
+        prepared = export_model.prepare(self.model, self._size(), section.preprocessing)
+        tflite_convert.check_float_layers(prepared.model, section.float_layers)
+        images = export_images.load(self.config, prepared, self.name, self.cache_dir)
+        count = 0
+        if set(section.precisions) & set(export_config.CALIBRATED):
+            count = export_images.calibration_count(images, section.calibration_images)
+        calibration = prepared.images(export_images.calibration(self.config, images, count))
+        tests = export_images.first(images, "test", section.test_images)
+        expected = np.asarray(prepared.whole.predict(tests[0], batch_size=100, verbose=0))
+        accuracy = float(np.mean(expected.argmax(-1) == tests[1]))
+        size = prepared.input_shape[0]
+        result = head | {
+            "keras_accuracy": accuracy if self.keras_accuracy is None else self.keras_accuracy,
+            "keras_test_accuracy": accuracy,
+            "images": len(tests[0]),
+            "image_size": size,
+            "calibration_images": len(calibration),
+            "files": {},
+        }
+        if size != self.config.data.image_size or self.keras_accuracy is None:
+            progress.say(
+                f"{self.name} at {size}x{size}: Keras has accuracy {100 * accuracy:.1f} % on the "
+                f"{len(tests[0])} test images"
+            )
+        shown = set()
+        for precision in section.precisions:
+            content = self._convert(prepared, precision, calibration, images.class_names)
+            files.write_bytes(self.folder / f"{precision}.tflite", content)
+            scores = _scores(content, prepared.images(tests[0]))
+            problem = _problem(scores, expected)
+            if problem:
+                result.setdefault("problems", {})[precision] = problem
+                continue
+            row = _row(content, scores, expected, tests[1])
+            row["good"] = row["agreement"] >= section.least_agreement
+            inspected = tflite_operators.inspect(content)
+            result["files"][precision] = {"file": f"{precision}.tflite", **row, **inspected}
+            progress.say(
+                f"{self.name} {precision}: {len(content):,} bytes, accuracy "
+                f"{100 * row['accuracy']:.1f} % (Keras {100 * accuracy:.1f} %), "
+                f"top-1 agreement with Keras {100 * row['agreement']:.1f} %, "
+                f"largest difference {row['largest_difference']:.3g}"
+            )
+            for line in tflite_operators.lines(inspected, shown):
+                progress.say(f"  {line}")
+            shown |= {each["reason"] for each in inspected["commonly_refused"]}
+        for kind in section.also:
+            row = export_also.write(
+                prepared.model, kind, self.folder, prepared.images(tests[0]), expected
+            )
+            result.setdefault("also", {})[kind] = row
+        files.write_json(path, result)
+        return _check_good(result, section.least_agreement)
+
+    def _head(self):
+        """What says which export it is."""
+        plain = configs.to_plain(self.config)
+        return {
+            "kind": KIND,
+            "architecture": self.name,
+            "seed": self.seed,
+            "student": keras_files.weights_fingerprint(self.model),
+            "asked": {"export": plain["export"], "data": plain["data"], "seed": plain["seed"]},
+        }
+
+    def _size(self):
+        """Height and width of the files' images; 0 keeps the model's own."""
+        own = self.model.input_shape[1] if len(self.model.input_shape) == 4 else 0
+        return self.config.export.image_size or (0 if own else self.config.data.image_size)
+
+    def _convert(self, prepared, precision, calibration, class_names):
+        section = self.config.export
+        content = convert(
+            prepared.model,
+            precision,
+            calibration,
+            section.int8_io,
+            section.per_channel,
+            tuple(section.float_layers),
+        )
+        return tflite_metadata.write(content, self._description(prepared, precision, class_names))
+
+    def _description(self, prepared, precision, class_names):
+        """What the file says about itself."""
+        if prepared.left_out:
+            taken = "(x - mean) / std of pixels x in 0..255: the file does no rescaling"
+        else:
+            taken = "pixels in 0..255 as they are: the file does the rescaling"
+        size, _, channels = prepared.input_shape
+        return {
+            "name": self.name,
+            "text": f"Image classifier of {prepared.num_outputs} classes in {precision}, made by "
+            f"dna_tf. It takes {taken}.",
+            "architecture": self.architecture,
+            "weights": keras_files.weights_fingerprint(self.model),
+            "precision": precision,
+            "image_size": size,
+            "channels": channels,
+            "colours": "RGB" if channels == 3 else "grey",
+            "input_range": [0, 255],
+            "preprocessing": self.config.export.preprocessing,
+            "preprocessing_kind": prepared.preprocessing,
+            "mean": list(prepared.mean),
+            "std": list(prepared.std),
+            "gives": prepared.gives,
+            "float_layers": list(self.config.export.float_layers) if precision == "int8" else [],
+            "class_names": list(class_names),
+        }
+
+
+def _scores(content, images):
+    return litert.Predictor(content, "the exported file").scores(images)
+
+
+def _row(content, scores, expected, labels):
     return {
         "bytes": len(content),
         "accuracy": float(np.mean(scores.argmax(-1) == labels)),
@@ -119,12 +266,24 @@ def compare(model, content, images, labels):
     }
 
 
-def _first(dataset, count):
-    images, labels = next(dataset.take(count).batch(count).as_numpy_iterator())
-    return images, labels
+def _problem(scores, expected):
+    """Why scores are no use, or `None`."""
+    if not np.isfinite(scores).all():
+        return f"gives NaN or infinity for {int((~np.isfinite(scores)).any(-1).sum())} images"
+    if len(scores) > 1 and not np.ptp(scores, axis=0).any() and np.ptp(expected, axis=0).any():
+        return f"gives the same scores for all {len(scores)} images"
+    return None
 
 
 def _check_good(result, least):
+    if result.get("problems"):
+        shown = "; ".join(f"{p} {problem}" for p, problem in result["problems"].items())
+        raise ValueError(
+            f"The exported {result['architecture']!r} is of no use: {shown}. Look at the weights "
+            "and at what Keras answers (python -m tools.evaluate); if only int8 is so, take "
+            "config.export.calibration_images that show the range of the data, int16, or see which "
+            "layers hurt: python -m tools.quantization_report"
+        )
     bad = {p: row["agreement"] for p, row in result["files"].items() if not row["good"]}
     if bad:
         shown = ", ".join(f"{p} {100 * agreement:.1f} %" for p, agreement in bad.items())
@@ -132,6 +291,7 @@ def _check_good(result, least):
             f"The exported {result['architecture']!r} does not agree with Keras: {shown}; at "
             f"least {100 * least:.1f} % of the answers must be the same. Use more "
             "config.export.calibration_images, another precision, or a space with "
-            "activation='relu6' and se_ratio=0; or lower config.export.least_agreement knowingly."
+            "activation='relu6' and se_ratio=0; see which layers hurt with python -m "
+            "tools.quantization_report; or lower config.export.least_agreement knowingly."
         )
     return result

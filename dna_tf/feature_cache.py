@@ -9,7 +9,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import feature_shards, files, ordering
+from dna_tf import checks, feature_shards, files, ordering
 
 # Source of these sizes: our choice. They decide the order, so they are the same everywhere.
 SHUFFLE_BYTES = 512 * 2**20
@@ -158,10 +158,9 @@ class FeatureCache:
         there = feature_shards.present(self._plan, self._entries)
         missing = [self._plan.name(number) for number, is_there in enumerate(there) if not is_there]
         if missing:
-            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise FileNotFoundError(
                 f"Of the {self._plan.num_shards} shards of features in {self._plan.folder} "
-                f"{len(missing)} are missing: {', '.join(missing[:5])}{more}. Run the training "
+                f"{len(missing)} are missing: {checks.some(missing)}. Run the training "
                 "with config.supernet.features=disk again: it writes only these anew."
             )
 

@@ -1,13 +1,17 @@
 """From a part of a network, a student or a published network to the TFLite file to time.
 
 A part's graph is what `mbconv` puts into students, layer by layer: squeeze-and-excitation,
-activation and the residual's addition as they are there, batch 1, float32. Weights are
-fresh: how long a float network takes does not depend on them.
+activation and the residual's addition as they are there, batch 1. Weights are fresh, and int8
+ranges are those of random inputs: how long a network takes does not depend on them.
 """
 
 import keras
+import numpy as np
 
-from dna_tf import export, mbconv, mbconv_spec, model_macs, student
+from dna_tf import files, mbconv, model_macs, student, tflite_convert
+
+# Those in which a processor computes otherwise; float16 and dynamic are for size.
+PRECISIONS = ("float32", "int8")
 
 # Networks that are no MBConv architecture: by the name of Keras' function.
 KERAS_NETWORKS = {
@@ -29,48 +33,48 @@ def part_model(part):
     """
     inputs = x = keras.Input((part.size, part.size, part.in_width), name="input")
     if part.part == "layer":
-        spec = mbconv_spec.MBConvSpec(
-            part.kernel,
-            part.expand,
-            part.in_width,
-            part.out_width,
-            part.stride,
-            part.activation,
-            part.se_ratio,
-        )
-        return keras.Model(inputs, mbconv.apply_layers(x, spec, "layer"))
+        return keras.Model(inputs, mbconv.apply_layers(x, part.spec(), "layer"))
     if part.part == "stem":
         x = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, name="rescale")(x)
-    spec = mbconv_spec.ConvSpec(
-        part.kernel, part.in_width, part.out_width, part.stride, part.activation
-    )
-    x = mbconv.apply_conv_layers(x, spec, part.part)
+    x = mbconv.apply_conv_layers(x, part.spec(), part.part)
     if part.num_classes:
         x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
         x = keras.layers.Dense(part.num_classes, name="classifier")(x)
     return keras.Model(inputs, x)
 
 
-def part_graph(part):
-    """The TFLite file of a part, as bytes.
+def part_graph(part, precision="float32"):
+    """The TFLite file of a part, as bytes; `precision` is one of `PRECISIONS`.
 
     Raises:
         ValueError: the converter failed; the part is named.
     """
-    return _converted(lambda: part_model(part), f"the part {part}")
+    return _converted(lambda: part_model(part), f"the part {part}", precision)
 
 
-def student_graph(architecture):
+def student_graph(architecture, precision="float32"):
     """The TFLite file of an `architecture.Architecture` with fresh weights, as bytes.
 
     Raises:
         ValueError: the converter failed; the architecture is named.
     """
     what = f"the network {architecture.name!r} ({architecture.describe()})"
-    return _converted(lambda: student.build_student(architecture), what)
+    return _converted(lambda: student.build_student(architecture), what, precision)
 
 
-def keras_graph(name, image_size, channels, num_classes):
+def file_graph(path):
+    """The bytes of a TFLite file of any network.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    path = files.as_path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no TFLite file {path}.")
+    return path.read_bytes()
+
+
+def keras_graph(name, image_size, channels, num_classes, precision="float32"):
     """The TFLite file of one of `KERAS_NETWORKS` with fresh weights, as bytes, and its MACs.
 
     Returns:
@@ -87,13 +91,14 @@ def keras_graph(name, image_size, channels, num_classes):
         made.append(build(input_shape=shape, weights=None, classes=num_classes))
         return made[0]
 
-    content = _converted(model, f"the network {name!r}")
+    content = _converted(model, f"the network {name!r}", precision)
     return content, model_macs.count_macs(made[0])
 
 
-def _converted(build, what):
+def _converted(build, what, precision):
     try:
-        content = export.convert(build(), "float32", None)
+        model = build()
+        content = tflite_convert.convert(model, precision, _calibration(model))
     except Exception as error:  # the converter raises its own kinds, and plain ones
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
@@ -103,3 +108,11 @@ def _converted(build, what):
         ) from error
     keras.backend.clear_session()  # names start anew, and hundreds of graphs do not pile up
     return content
+
+
+def _calibration(model):
+    """Random inputs: images where the model scales them itself, else numbers about 0."""
+    draws, shape = np.random.RandomState(0), (4, *model.input_shape[1:])
+    if model.input_shape[-1] <= 3:
+        return draws.uniform(0.0, 255.0, shape).astype(np.float32)
+    return draws.normal(size=shape).astype(np.float32)

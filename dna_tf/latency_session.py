@@ -1,6 +1,7 @@
 """From a meter to a table: what to measure, in which order, and what is told of it."""
 
 import dataclasses
+import functools
 
 from dna_tf import (
     architecture,
@@ -27,14 +28,16 @@ class Network:
     Args:
         name: how reports call it.
         key: its name in measurements.
-        architecture: an `architecture.Architecture`; `None` for a network of Keras.
-        sizes: `(image_size, channels, num_classes)`.
+        architecture: an `architecture.Architecture`; `None` for others.
+        sizes: `(image_size, channels, num_classes)`; `None` for a file.
+        path: the TFLite file, of a file.
     """
 
     name: str
     key: str
     architecture: object
-    sizes: tuple
+    sizes: tuple | None
+    path: str = ""
 
 
 def find_networks(names, workdir=None, image_size=None, channels=None, num_classes=None):
@@ -42,7 +45,7 @@ def find_networks(names, workdir=None, image_size=None, channels=None, num_class
 
     Args:
         names: published names, those of `latency_graphs.KERAS_NETWORKS`, architecture
-            files, or architectures of the workdir.
+            files, architectures of the workdir, or TFLite files of any network.
         workdir: a `workdir.Workdir`, or `None`.
         image_size: `None` keeps that of each network.
         channels: likewise.
@@ -61,11 +64,15 @@ def find_networks(names, workdir=None, image_size=None, channels=None, num_class
             sizes = (image_size or 224, channels or 3, num_classes or 1000)
             found.append(Network(name, f"{name} {'x'.join(map(str, sizes))}", None, sizes))
             continue
+        if name.endswith(".tflite"):
+            key = f"file {files.fingerprint(latency_graphs.file_graph(name).hex())}"
+            found.append(Network(name, key, None, None, name))
+            continue
         if workdir is None and not name.endswith(".json") and name not in zoo.NAMES:
             known = [*zoo.NAMES, *latency_graphs.KERAS_NETWORKS]
             raise ValueError(
                 f"There is no network named {name!r}.{checks.near_names(name, known)} Known: "
-                f"{known}, architecture files, and with --workdir those of the run."
+                f"{known}, architecture files, TFLite files, and with --workdir those of the run."
             )
         one = architecture_files.find(name, workdir).adapted(num_classes, image_size, channels)
         sizes = (one.image_size, one.channels, one.num_classes)
@@ -84,17 +91,21 @@ class Session:
         space: a `search_space.SearchSpace`, or `None`.
         network: `(image_size, channels, num_classes)` of its students, or `None`.
         seed: seeds the random students.
+        precision: of `latency_graphs.PRECISIONS`, of all but files.
 
     Raises:
         ValueError: what is there was measured under other conditions, or is broken.
     """
 
-    def __init__(self, output, meter, cost, noise, space=None, network=None, seed=0):
+    def __init__(
+        self, output, meter, cost, noise, space=None, network=None, seed=0, precision="float32"
+    ):
         self._output, self._meter, self._cost, self._noise = output, meter, cost, noise
         self._space, self._network, self._seed = space, network, seed
-        self._fitted = []
+        self._fitted, self._precision = [], precision
         beside = latency_measured.path_beside(output)
-        self._measured = latency_measured.Measured(beside, meter.conditions())
+        conditions = {**meter.conditions(), "precision": precision}
+        self._measured = latency_measured.Measured(beside, conditions)
         self._held = None
         if files.as_path(output).exists():
             self._held = op_costs.load(output)
@@ -124,7 +135,8 @@ class Session:
                 parts.extend(latency_table.architecture_parts(one.architecture))
         self._set_reference(networks)
         known = sum(part in self._measured.parts for part in dict.fromkeys(parts))
-        self._measured.measure_parts(parts, self._meter, latency_graphs.part_graph, self._noise)
+        graph = functools.partial(latency_graphs.part_graph, precision=self._precision)
+        self._measured.measure_parts(parts, self._meter, graph, self._noise)
         overhead = self._overhead(fit)
         self.table = latency_table.make(self._measured, overhead, self._cost)
         op_costs.save(self.table, self._output)
@@ -164,15 +176,19 @@ class Session:
 
         Returns:
             A list of dicts: `name`, `measured_ms`, `spread_ms`, `predicted_ms` (`None` for
-            networks of Keras) and `macs` (`None` if they cannot be counted).
+            networks of Keras and files) and `macs` (`None` if they cannot be counted).
         """
         by_key, macs = {one.key: one for one in networks}, {}
 
         def graph(key):
             one = by_key[key]
+            if one.path:
+                return latency_graphs.file_graph(one.path)
             if one.architecture is not None:
-                return latency_graphs.student_graph(one.architecture)
-            content, macs[key] = latency_graphs.keras_graph(one.name, *one.sizes)
+                return self._student_graph(one.architecture)
+            content, macs[key] = latency_graphs.keras_graph(
+                one.name, *one.sizes, precision=self._precision
+            )
             return content
 
         self._measured.measure_networks(by_key, self._meter, graph, self._noise)
@@ -201,7 +217,10 @@ class Session:
             if not there:
                 return  # nothing but networks of Keras
             one = there[0]
-        self._measured.set_reference(one.to_dict(), lambda: latency_graphs.student_graph(one))
+        self._measured.set_reference(one.to_dict(), lambda: self._student_graph(one))
+
+    def _student_graph(self, architecture):
+        return latency_graphs.student_graph(architecture, self._precision)
 
     def _random(self, purpose, count, without=()):
         seed = determinism.derive_seed(self._seed, f"latency {purpose}")
@@ -214,7 +233,7 @@ class Session:
         self._measured.measure_networks(
             by_key,
             self._meter,
-            lambda key: latency_graphs.student_graph(by_key[key]),
+            lambda key: self._student_graph(by_key[key]),
             self._noise,
         )
         return [self._measured.networks[key] for key in by_key]
@@ -253,7 +272,8 @@ class Session:
 
 def _row_text(row, sizes):
     predicted = row["predicted_ms"]
-    text = f"{row['name']} at {sizes[0]} px, {sizes[2]} classes: measured "
+    text = row["name"] if sizes is None else f"{row['name']} at {sizes[0]} px, {sizes[2]} classes"
+    text += ": measured "
     text += f"{row['measured_ms']:.4g} ms (spread {row['spread_ms']:.2g})"
     if predicted is not None:
         error = predicted / row["measured_ms"] - 1

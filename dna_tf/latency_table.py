@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf import cost, mbconv_spec, op_costs
+from dna_tf import checks, cost, mbconv_spec, op_costs
 
 # How strongly the fit holds on to adding medians up, in relative errors. Our choice: with
 # twenty networks it decides nothing, with two it keeps the three numbers in bounds.
@@ -45,17 +45,18 @@ def architecture_parts(architecture):
     frame, classes = architecture.frame, architecture.num_classes
     size = architecture.image_size
     conv, *layers = mbconv_spec.stem_specs(frame, architecture.channels)
-    parts = [_conv_part("stem", conv, size, 0)]
+    parts = [op_costs.conv_part("stem", conv, size)]
     size = cost.stem_output_size(frame, size)
-    parts.extend(_layer_part(spec, size) for spec in layers)
+    parts.extend(op_costs.layer_part(spec, size) for spec in layers)
     width = frame.stem_output_width
     for block in architecture.blocks:
         widths = [block.width] * len(block.ops)
         for spec in mbconv_spec.layer_specs(frame, block.ops, width, widths, block.stride):
-            parts.append(_layer_part(spec, size))
+            parts.append(op_costs.layer_part(spec, size))
             size = mbconv_spec.output_size(size, size, spec.stride)[0]
         width = block.width
-    return [*parts, _conv_part("head", mbconv_spec.head_spec(frame, width), size, classes)]
+    head = mbconv_spec.head_spec(frame, width)
+    return [*parts, op_costs.conv_part("head", head, size, classes)]
 
 
 def fit(measured, architectures, names):
@@ -179,32 +180,9 @@ def check_covers(table, parts, what, words):
     """
     missing = [str(part) for part in dict.fromkeys(parts) if part not in table.entries]
     if missing:
-        sizes = sorted({part.size for part in table.entries if part.part == "stem"})
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         raise ValueError(
             f"The table of {table.cost!r} lacks {len(missing)} parts of {what}: "
-            f"{'; '.join(missing[:8])}{more}. It is for images of "
-            f"{', '.join(map(str, sizes)) or 'no known'} px. The command that made it measures "
+            f"{checks.some(missing, 8, '; ')}. It is for images of "
+            f"{table.sizes_text()} px. The command that made it measures "
             f"just those: python -m tools.latency_table {words} --output=FILE"
         )
-
-
-def _layer_part(spec, size):
-    return op_costs.Part(
-        "layer",
-        spec.kernel,
-        spec.expand,
-        spec.in_width,
-        spec.out_width,
-        spec.stride,
-        size,
-        spec.activation,
-        float(spec.se_ratio),
-    )
-
-
-def _conv_part(part, spec, size, num_classes):
-    widths = (spec.in_width, spec.out_width)
-    return op_costs.Part(
-        part, spec.kernel, 1, *widths, spec.stride, size, spec.activation, 0.0, num_classes
-    )

@@ -6,9 +6,6 @@ permutation of the batch, so that a part of a batch is mixed as it is within the
 
 import tensorflow as tf
 
-# What an image draws: lambda of either kind, which kind, and the centre of the rectangle.
-NUM_DRAWS = 4
-
 
 def draws(seed, mixup, cutmix):
     """What one image decides for its pair, of which that of the first one counts.

@@ -63,12 +63,33 @@ class Part:
     se_ratio: float = 0.0
     num_classes: int = 0
 
+    def spec(self):
+        """What it computes: an `mbconv_spec.MBConvSpec`, or the `ConvSpec` of stem and head."""
+        ends = (self.in_width, self.out_width, self.stride, self.activation)
+        if self.part == "layer":
+            return mbconv_spec.MBConvSpec(self.kernel, self.expand, *ends, self.se_ratio)
+        return mbconv_spec.ConvSpec(self.kernel, *ends)
+
     def __str__(self):
         ends = f"{self.in_width}->{self.out_width} stride {self.stride} at {self.size} px"
         if self.part == "layer":
             return f"k{self.kernel}e{self.expand} {ends}"
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         return f"{self.part} {ends}{classes}"
+
+
+def layer_part(spec, size):
+    """The part that an `mbconv_spec.MBConvSpec` is for an input of `size` pixels."""
+    widths = (spec.in_width, spec.out_width)
+    kind = (spec.activation, float(spec.se_ratio))
+    return Part("layer", spec.kernel, spec.expand, *widths, spec.stride, size, *kind)
+
+
+def conv_part(part, spec, size, num_classes=0):
+    """The `"stem"` or `"head"` that an `mbconv_spec.ConvSpec` is for an input of `size` pixels."""
+    widths = (spec.in_width, spec.out_width)
+    kind = (spec.activation, 0.0, num_classes)
+    return Part(part, spec.kernel, 1, *widths, spec.stride, size, *kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +141,13 @@ class OpCosts:
         if bad:
             raise ValueError(
                 f"Costs {self.cost!r} must be finite numbers of at least 0, repeats and spreads "
-                f"too. Received for {_some(bad)}"
+                f"too. Received for {checks.some(bad, separator='; ')}"
             )
+
+    def sizes_text(self):
+        """The sizes in pixels of the images that there are parts for, as text."""
+        sizes = sorted({part.size for part in self.entries if part.part == "stem"})
+        return ", ".join(map(str, sizes)) or "no known"
 
     def path_costs(self, space, image_size, channels, num_classes):
         """The cost of every path of a space, for `search_problem.make`.
@@ -141,14 +167,13 @@ class OpCosts:
         wanted = _parts(space, image_size, channels, num_classes)
         missing = [str(part) for part in wanted.all() if part not in self.entries]
         if missing:
-            sizes = sorted({part.size for part in self.entries if part.part == "stem"})
             raise ValueError(
                 f"The file of {self.cost!r} lacks {len(missing)} of {len(wanted.all())} parts of "
                 f"the space {space.name!r} at {image_size} px with {num_classes} classes: "
-                f"{_some(missing)}. It has {len(self.entries)} parts, for images of "
-                f"{', '.join(map(str, sizes)) or 'no known'} px. Measure this space at this size: "
-                f"python -m tools.latency_table --space={space.name} --image_size={image_size} "
-                f"--num_classes={num_classes} --output=FILE."
+                f"{checks.some(missing, separator='; ')}. It has {len(self.entries)} parts, for "
+                f"images of {self.sizes_text()} px. Measure this space at "
+                f"this size: python -m tools.latency_table --space={space.name} "
+                f"--image_size={image_size} --num_classes={num_classes} --output=FILE."
             )
         paths = {}
         for key, layers in wanted.layers.items():
@@ -258,11 +283,6 @@ def _ok(entry):
     return all(_is_cost(value) for value in (entry.value, *rest))
 
 
-def _some(texts):
-    more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
-    return "; ".join(texts[:5]) + more
-
-
 @dataclasses.dataclass
 class _Parts:
     """The parts of a space: of the stem, of each layer of each cell, of the heads."""
@@ -282,7 +302,7 @@ def _parts(space, image_size, channels, num_classes):
     frame = space.frame
     conv, *depthwise = mbconv_spec.stem_specs(frame, channels)
     size = cost.stem_output_size(frame, image_size)
-    stem = [_conv_part("stem", conv, image_size, 0), *(_layer_part(s, size) for s in depthwise)]
+    stem = [conv_part("stem", conv, image_size), *(layer_part(s, size) for s in depthwise)]
     layers = {}
     for b, block in enumerate(space.blocks):
         after = mbconv_spec.output_size(size, size, block.stride)[0]
@@ -295,7 +315,7 @@ def _parts(space, image_size, channels, num_classes):
     heads = {}
     for cell in space.blocks[-1].cells:
         spec = mbconv_spec.head_spec(frame, cell.width)
-        heads[cell.width] = _conv_part("head", spec, size, num_classes)
+        heads[cell.width] = conv_part("head", spec, size, num_classes)
     return _Parts(stem, layers, heads)
 
 
@@ -306,35 +326,6 @@ def _cell_parts(space, cell, in_width, stride, sizes):
         for op in space.ops
     ]
     return [
-        [_layer_part(specs[layer], sizes[0] if layer == 0 else sizes[1]) for specs in by_op]
+        [layer_part(specs[layer], sizes[0] if layer == 0 else sizes[1]) for specs in by_op]
         for layer in range(cell.layers)
     ]
-
-
-def _layer_part(spec, size):
-    return Part(
-        "layer",
-        spec.kernel,
-        spec.expand,
-        spec.in_width,
-        spec.out_width,
-        spec.stride,
-        size,
-        spec.activation,
-        float(spec.se_ratio),
-    )
-
-
-def _conv_part(part, spec, size, num_classes):
-    return Part(
-        part,
-        spec.kernel,
-        1,
-        spec.in_width,
-        spec.out_width,
-        spec.stride,
-        size,
-        spec.activation,
-        0.0,
-        num_classes,
-    )

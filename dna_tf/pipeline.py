@@ -32,7 +32,7 @@ def export_all(workdir, config):
 
 def write_report(workdir, config):
     """Writes the report, with the feature maps of the chosen student."""
-    chosen = architecture_files.find(budget_search.chosen_names(config)[0], workdir)
+    chosen = architecture_files.find(budget_search.chosen_name(config), workdir)
     report.write_report(workdir.path, feature_maps.imitated_maps(workdir, config, chosen))
 
 

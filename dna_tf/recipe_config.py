@@ -44,6 +44,7 @@ RANGES = (
 )
 RETRAIN_RANGES = (
     ("seeds", 1, math.inf),
+    ("control_seeds", 0, math.inf),
     ("distill_weight", 0.0, 1.0),
     ("distill_temperature", 0.1, 100.0),
 )
@@ -89,6 +90,7 @@ def default_retraining(epochs, learning_rate):
     """The fields of `retrain`: a recipe, and what only students have."""
     recipe = default_recipe(epochs, learning_rate)
     recipe.seeds = 3  # each student is trained this many times
+    recipe.control_seeds = 0  # and each control this many; 0: as many as the others
     recipe.start_from = ""  # a student's .keras file to fine-tune; its classifier is replaced
     recipe.distill_weight = 0.0  # share of the loss that is the distance to the teacher's logits
     recipe.distill_temperature = 1.0  # by which both logits are divided there

@@ -1,4 +1,4 @@
-"""Recipes by name: what a config's `retrain` section and its data look like for them.
+"""Recipes by name: what a config's sections of training and its data look like for them.
 
 Each sets the fields of a whole config in place and says where it comes from. What is
 called published was measured by others; none of the ImageNet recipes was run here.
@@ -6,6 +6,21 @@ called published was measured by others; none of the ImageNet recipes was run he
 
 # The batch for which EfficientNet and DNA state their rates.
 LARGE_BATCH = 4096
+# The batch for which DNA states the rates of its supernet: 64 images on each of 8 GPUs.
+SUPERNET_BATCH = 8 * 64
+
+
+def paper_supernet(config):
+    """DNA's training of the supernet: epochs, rates and their decay; the batch stays as it is.
+
+    Source: DNA 4.1, where the rates belong to a batch of `SUPERNET_BATCH`.
+    """
+    config.supernet.update(
+        epochs=20,
+        learning_rate=0.005,
+        first_block_learning_rate=0.002,
+        learning_rate_decay=0.9,
+    )
 
 
 def paper(config, parts=8):
@@ -71,10 +86,10 @@ def modern(config, parts=8, epochs=600):
 
     Source: timm's series ra4_e3600, whose parts it has (AdamW after MobileNetV4, the rest
     after "ResNet strikes back", from which lambda's alphas are, procedure A2). Published, for
-    EfficientNet-B0 at 224: 78.6 % with 3600 epochs, where its RMSprop recipe with RandAugment
-    has 77.7 % and the EfficientNet paper 76.3 % (timm's results, quoted from memory). It has
-    not been shown for DNA's students, nor for as few epochs as here; "ResNet strikes back"
-    itself saw no gain for EfficientNet-B0 from 600 epochs.
+    EfficientNet-B0 at 224: 78.6 % with 3600 epochs (Wightman, "MobileNet Baselines", 2024),
+    where the EfficientNet paper has 76.3 %. It has not been shown for DNA's students, nor for
+    as few epochs as here; "ResNet strikes back" itself saw no gain for EfficientNet-B0 from
+    600 epochs.
     """
     imagenet_images(config)
     config.retrain.update(

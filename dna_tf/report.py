@@ -10,6 +10,7 @@ from dna_tf import (
     map_images,
     rating_plots,
     ratings,
+    report_comparison,
     report_data,
     report_front,
     report_page,
@@ -52,7 +53,7 @@ def report_html(run, maps=None):
         ("student", "The chosen student", _student(run)),
         ("maps", "Feature maps", _maps(maps)),
         ("results", "Results", _results(run, drawn)),
-        ("difference", "Searched against control", _difference(run)),
+        ("difference", "Searched against control", report_comparison.section(run)),
     ]
     title = "Blockwise architecture search"
     if run.config is not None:
@@ -100,7 +101,7 @@ def _header(run):
 
 
 def _summary(run):
-    sentences = report_results.summary(run)
+    sentences = report_comparison.summary(run)
     return "".join(paragraph(sentence, "lead") for sentence in sentences)
 
 
@@ -273,31 +274,6 @@ def _results(run, drawn):
     if runs:
         parts.append("<h3>Training loss of the students, a line for each seed</h3>")
         parts.append(drawn.add("students", figures.training_curves(runs)))
-    return "".join(parts)
-
-
-def _difference(run):
-    found = report_results.comparisons(run)
-    if not found:
-        tool = "students" if run.controls() else "architectures"
-        note = report_data.missing(tool, "A searched student and its control are not trained yet.")
-        return report_page.note(note.text, note.command)
-    parts = [
-        paragraph(
-            "A control is an architecture of about the same MACs, drawn at random and trained in "
-            "the same way. Only what the searched student has above it speaks for the search."
-        )
-    ]
-    parts.append(report_results.differences_table(run, found))
-    parts += [paragraph(report_results.verdict(one)) for one in found]
-    parts.append(
-        paragraph(
-            "The interval is Welch's, over seeds. Seeds are few, so it is wide and leans on "
-            "accuracies being normally spread; it holds for these test images only. One control is "
-            "one random draw: another one may do better or worse.",
-            "soft",
-        )
-    )
     return "".join(parts)
 
 

@@ -22,6 +22,7 @@ class _Size:
 # `small_images`, and the same number of multiply-accumulates in all of its stages.
 _SIZES = {
     "residual_cnn": _Size((24, 2), ((32, 2), (64, 2), (96, 1))),
+    "residual_cnn_medium": _Size((32, 1), ((32, 2), (64, 2), (96, 1), (128, 2))),
     "residual_cnn_wide": _Size((32, 1), ((32, 1), (64, 2), (128, 2), (128, 1), (256, 2), (256, 1))),
 }
 
@@ -30,9 +31,9 @@ def build(image_shape, num_classes, dropout=0.0, seed=0, name="residual_cnn"):
     """Builds the network, with images in 0..255 as input and logits as output.
 
     The maps of its stages are `stage1_out`, `stage2_out`, ...: for `residual_cnn` three at
-    1/4, 1/8 and 1/8 of the image, for `residual_cnn_wide` six at 1/1, 1/2, 1/4, 1/4, 1/8
-    and 1/8. They come before an activation, so that a student's block, which ends in a
-    linear layer, can imitate them.
+    1/4, 1/8 and 1/8 of the image, for `residual_cnn_medium` four at 1/2, 1/4, 1/4 and 1/8,
+    for `residual_cnn_wide` six at 1/1, 1/2, 1/4, 1/4, 1/8 and 1/8. They come before an
+    activation, so that a student's block, which ends in a linear layer, can imitate them.
 
     Args:
         image_shape: `(height, width, channels)`.

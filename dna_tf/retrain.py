@@ -41,7 +41,8 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
         config: its config; the recipe is its `retrain` section.
         arch: an `architecture.Architecture` for the data's size and classes. With
             `retrain.start_from` it may be for others: it is taken for the data's.
-        seeds: which seeds; `None` takes 0 to `config.retrain.seeds - 1`.
+        seeds: which seeds; `None` takes 0 to `config.retrain.seeds - 1` (for a control
+            `retrain.control_seeds`, where it is set).
         strategy: a `tf.distribute.Strategy`; the present one by default.
 
     Returns:
@@ -53,7 +54,10 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
             distil do not fit together.
     """
     recipe = config.retrain
-    seeds = list(range(recipe.seeds)) if seeds is None else list(seeds)
+    if seeds is None:
+        is_control = arch.origin.get("by") == "control"
+        seeds = range((is_control and recipe.control_seeds) or recipe.seeds)
+    seeds = list(seeds)
     images = None
     if recipe.start_from:
         images = data.load(config.data, config.seed, workdir.path)

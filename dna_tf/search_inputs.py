@@ -111,16 +111,19 @@ class SearchInputs:
             origin["left_out"] = {ratings.cell_name(*key): n for key, n in left_out.items()}
         return search.to_architecture(found, self.ratings, self.space, name, *self.network, origin)
 
-    def draw_control(self, found, macs):
-        """A `search_problem.Found` of about the same MACs, drawn at random."""
-        cells, paths = control.random_within(
-            self.problem,
-            macs,
-            self.config.search.control_tolerance,
-            self.config.seed,
-            forbidden=[(found.cells, found.path_indices)],
-        )
-        return self.problem.found(np.array([cells]), np.array([paths]))[0]
+    def draw_controls(self, found, macs, count):
+        """A list of `search_problem.Found` of about the same MACs, drawn at random, all other."""
+        drawn = [(found.cells, found.path_indices)]
+        for number in range(count):
+            one = control.random_within(
+                self.problem,
+                macs,
+                self.config.search.control_tolerance,
+                self.config.seed + number,
+                forbidden=drawn,
+            )
+            drawn.append(one)
+        return [self.problem.found(np.array([c]), np.array([p]))[0] for c, p in drawn[1:]]
 
     def front_content(self, entries, names, about=None):
         """The content of a front's file.

@@ -114,11 +114,8 @@ class Frame:
     stem_layers: int = 1
 
     def __post_init__(self):
-        checks.check_whole("stem_width", self.stem_width, 1)
-        checks.check_whole("stem_output_width", self.stem_output_width, 1)
-        checks.check_whole("stem_layers", self.stem_layers, 1)
-        checks.check_whole("head_width", self.head_width, 1)
-        checks.check_whole("stem_stride", self.stem_stride, 1)
+        for name in ("stem_width", "stem_output_width", "stem_layers", "head_width", "stem_stride"):
+            checks.check_whole(name, getattr(self, name), 1)
         if self.stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2. Received: {self.stem_stride!r}")
         if self.activation not in ACTIVATIONS:
@@ -211,8 +208,7 @@ class SearchSpace:
     def input_widths(self, block):
         """The widths that a student's block may read, ascending, each once.
 
-        They are the widths of the cells of the block before; the first block reads
-        the stem's output.
+        They are those of the cells of the block before; the first block reads the stem's output.
         """
         if block == 0:
             return (self.frame.stem_output_width,)
@@ -241,8 +237,7 @@ class SearchSpace:
                 optionally, `frame` (fields of `Frame`), `image_size` and `description`.
 
         Raises:
-            ValueError: a part is missing, unknown or out of range; the message
-                names it.
+            ValueError: a part is missing, unknown or out of range; the message names it.
         """
         needed, optional = ("name", "ops", "blocks"), ("frame", "image_size", "description")
         data = checks.check_keys("search space", data, needed, optional)

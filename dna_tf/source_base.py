@@ -72,8 +72,7 @@ class Source(abc.ABC):
             return self._raw().enumerate()
         wanted = np.zeros(np.max(indices, initial=-1) + 1, bool)
         wanted[indices] = True
-        with tf.device("CPU:0"):
-            wanted = tf.constant(wanted)
+        wanted = on_cpu(wanted)
         # What comes after the last one wanted is not even read.
         numbered = self._raw().enumerate().take(len(wanted))
         return numbered.filter(lambda index, raw: wanted[index])
@@ -106,6 +105,12 @@ class Source(abc.ABC):
     def _raw(self):
         """Returns a dataset of all raw images; sources without random access have it."""
         raise TypeError(f"{type(self).__name__} is read through its own records().")
+
+
+def on_cpu(array):
+    """Returns a tensor in host memory, where datasets read it."""
+    with tf.device("CPU:0"):
+        return tf.constant(array)
 
 
 def refused(raws, decode, label="", total=0):

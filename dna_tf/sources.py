@@ -194,8 +194,7 @@ class Folder(source_base.Source):
             return
         bad = list(self.broken(f"checking {self.name}"))
         if bad:
-            more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-            raise source_base.broken_image(", ".join(bad[:5]) + more)
+            raise source_base.broken_image(checks.some(bad))
 
     def broken(self, label=""):
         names = self.records().map(lambda index, name: name)

@@ -5,7 +5,7 @@ import dataclasses
 from dna_tf import checks
 
 # Built in `residual_cnn` and trained on the run's own data; they come with no weights.
-TRAINED_HERE = ("residual_cnn", "residual_cnn_wide")
+TRAINED_HERE = ("residual_cnn", "residual_cnn_medium", "residual_cnn_wide")
 
 # What a model expects instead of 0..255; the last three are modes of keras.applications.
 # The layers are made in `preprocessing`.

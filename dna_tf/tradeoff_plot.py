@@ -4,7 +4,7 @@ import dataclasses
 import html
 import math
 
-from dna_tf import limits, published
+from dna_tf import drawing, limits, published
 
 _WIDTH, _HEIGHT = 460, 330  # of a panel
 _LEFT, _TOP, _GAP = 62, 64, 78
@@ -65,7 +65,7 @@ def svg(rows):
     shapes = [_legend(14)]
     for number, (title, own, beside) in enumerate(panels):
         top = 34 + number * (_TOP + _HEIGHT + 60)
-        shapes.append(_text(_LEFT, top + 30, title, "title"))
+        shapes.append(drawing.text(_LEFT, top + 30, title, "title"))
         for column, (field, words) in enumerate((("params", "parameters"), ("flops", _FLOPS_TEXT))):
             left = _LEFT + column * (_LEFT + _WIDTH + _GAP - 20)
             shapes.append(_panel(left, top + _TOP - 14, words, *_points(own, beside, field)))
@@ -95,11 +95,11 @@ def _points(rows, beside, field):
 def _panel(left, top, words, measured, known):
     points = [*measured, *known]
     middle = left + _WIDTH / 2
-    shapes = [_text(middle, top + _HEIGHT + 36, words, "soft", "middle")]
+    shapes = [drawing.text(middle, top + _HEIGHT + 36, words, "soft", "middle")]
     shapes.append(f'<path class="axis" d="M{left} {top}v{_HEIGHT}h{_WIDTH}"/>')
     if not points:
         shapes.append(
-            _text(middle, top + _HEIGHT / 2, "no network with this cost", "soft", "middle")
+            drawing.text(middle, top + _HEIGHT / 2, "no network with this cost", "soft", "middle")
         )
         return "".join(shapes)
     costs = _range([p.cost for p in points])
@@ -114,10 +114,10 @@ def _panel(left, top, words, measured, known):
 
     for value in _ticks(*shares):
         shapes.append(f'<path class="grid" d="M{left} {y(value):.1f}h{_WIDTH}"/>')
-        shapes.append(_text(left - 6, y(value) + 4, f"{value:g} %", "soft", "end"))
+        shapes.append(drawing.text(left - 6, y(value) + 4, f"{value:g} %", "soft", "end"))
     for value in _ticks(*costs):
         label = limits.format_count(value) if value else "0"
-        shapes.append(_text(x(value), top + _HEIGHT + 17, label, "soft", "middle"))
+        shapes.append(drawing.text(x(value), top + _HEIGHT + 17, label, "soft", "middle"))
     ours = sorted((p for p in known if p.is_ours), key=lambda p: p.cost)
     if len(ours) > 1:
         path = "L".join(f"{x(p.cost):.1f} {y(p.top1):.1f}" for p in ours)
@@ -156,7 +156,9 @@ def _labels(places, left, top):
         moves = (sign * step for step in range(0, _HEIGHT, 3) for sign in (1, -1))
         line = next((y + 4 + move for move in moves if is_free(y + 4 + move)), y + 4)
         taken.append((start, start + width, line))
-        shapes.append(_text(x - 8 if to_left else x + 8, line, name, "", "end" if to_left else ""))
+        shapes.append(
+            drawing.text(x - 8 if to_left else x + 8, line, name, "", "end" if to_left else "")
+        )
     return shapes
 
 
@@ -177,19 +179,13 @@ def _ticks(low, high):
 def _legend(y):
     return (
         f'<circle class="measured" cx="{_LEFT}" cy="{y}" r="4.5"/>'
-        + _text(_LEFT + 10, y + 4, "measured here, with 95 % interval")
+        + drawing.text(_LEFT + 10, y + 4, "measured here, with 95 % interval")
         + _diamond(_LEFT + 250, y, "dna")
-        + _text(_LEFT + 260, y + 4, "DNA, published, not measured here")
+        + drawing.text(_LEFT + 260, y + 4, "DNA, published, not measured here")
         + _diamond(_LEFT + 500, y, "")
-        + _text(_LEFT + 510, y + 4, "others, published, not measured here")
+        + drawing.text(_LEFT + 510, y + 4, "others, published, not measured here")
     )
 
 
 def _diamond(x, y, look):
     return f'<path class="{look or "published"}" d="M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5z"/>'
-
-
-def _text(x, y, text, look="", anchor=""):
-    anchor = f' text-anchor="{anchor}"' if anchor else ""
-    look = f' class="{look}"' if look else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{look}{anchor}>{html.escape(text)}</text>'

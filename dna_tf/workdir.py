@@ -14,6 +14,9 @@ comparisons/                     what searches found beside the exact one, one J
 students/NAME/seedK/             model.keras (last epoch), best.keras, result.json, history.json,
                                  checkpoints/
 exports/NAME/                    float32.tflite, int8.tflite, ..., result.json
+                                 qat_int8.tflite, qat.json (tools.quantize); pruned.keras,
+                                 pruned.json (tools.prune)
+quantization/                    NAME_seedK.json: which layers hurt under int8
 evaluations/                     one JSON file per evaluated model
 report.html
 """

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf import classifier, determinism, strategies
+from tests import replicas
 from tests.noise_training import data_of_noise, plain_model, recipe
 
 
@@ -34,14 +35,12 @@ class Data:
 def main(name, folder):
     """Trains and saves the weights of every replica."""
     if name == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        two = [tf.config.LogicalDeviceConfiguration()] * 2
-        tf.config.set_logical_device_configuration(cpu, two)
+        replicas.split_cpu()
     strategy = strategies.make(name)
     determinism.enable(0)
-    replicas = strategy.num_replicas_in_sync
+    count = strategy.num_replicas_in_sync
     made = recipe(
-        accumulate=1 if replicas == 2 else 2,
+        accumulate=1 if count == 2 else 2,
         weight_decay=0.05,
         optimizer="rmsprop",
         ema_decay=0.7,
@@ -53,7 +52,7 @@ def main(name, folder):
         model = plain_model(norm=True)
         trainer = classifier.ClassifierTrainer(model, Data(), made, evaluated, strategy=strategy)
     trainer.train(4, folder, "toy")
-    found = {"replicas": replicas}
+    found = {"replicas": count}
     named = [(w.path, w.value) for w in model.weights]
     named += [
         (f"average_of_{w.path}", v)

@@ -13,14 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf import cell_trainer, determinism, strategies, supernet
-from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
+from tests import replicas
+from tests.small_cells import SPACE
 
-SPACE = SearchSpace(
-    "tiny",
-    (Op(3, 2), Op(5, 1), Op(3, 1), Op(3, 3)),
-    (Block(2, (Cell(2, 4),)), Block(1, (Cell(1, 4), Cell(2, 5)))),
-    Frame(stem_width=4, stem_output_width=3, head_width=8),
-)
 SHAPES = [(16, 16, 3), (4, 4, 6), (4, 4, 5)]
 BATCH, STEPS, RATE, SEED = 16, 6, 0.01, 3
 
@@ -55,7 +50,7 @@ def train(strategy, block, cell, options):
     return losses, trainer, first
 
 
-def replicas(strategy, variable):
+def values_of(strategy, variable):
     """The values of a variable in all replicas of this process."""
     local = strategy.experimental_local_results(variable)
     return np.stack([np.array(value) for value in local])
@@ -64,9 +59,7 @@ def replicas(strategy, variable):
 def main(name, output, *settings):
     """Trains under the strategy `name` and saves what came out."""
     if name == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        two = [tf.config.LogicalDeviceConfiguration()] * 2
-        tf.config.set_logical_device_configuration(cpu, two)
+        replicas.split_cpu()
     strategy = strategies.make(name)
     determinism.enable(SEED)
     options = {key: ast.literal_eval(value) for key, value in (s.split("=") for s in settings)}
@@ -75,7 +68,7 @@ def main(name, output, *settings):
         losses, trainer, first = train(strategy, block, cell, cell_trainer.StepOptions(**options))
         results[f"{block}_losses"] = losses
         for number, variable in enumerate(trainer.variables):
-            results[f"{block}_{number}"] = replicas(strategy, variable)
+            results[f"{block}_{number}"] = values_of(strategy, variable)
             results[f"{block}_{number}_first"] = first[number]
     results["num_replicas"] = strategy.num_replicas_in_sync
     np.savez(output, **results)

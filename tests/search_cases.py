@@ -141,3 +141,17 @@ def in_order(listed, penalties=None):
         return value(one, penalties), tuple(one.costs.values()), choices
 
     return sorted(listed, key=key)
+
+
+def drawn(seed, ties, upper, lower=()):
+    """A random case: its generator, the problem, all its architectures, and limits for them.
+
+    Args:
+        seed: int.
+        ties: as for `problem`.
+        upper, lower: names of costs, as for `limits`, in any order.
+    """
+    rng = np.random.default_rng(seed)
+    made = problem(rng, ties)
+    listed = all_architectures(made)
+    return rng, made, listed, limits(rng, listed, sorted(upper), sorted(lower))

@@ -58,7 +58,7 @@ def test_the_best_under_each_budget_is_found_and_written(run):
     workdir, config, ratings = run
     assert budget_search.search_budgets(workdir, config) == NAMES
     assert budget_search.all_names(config) == NAMES
-    assert budget_search.chosen_names(config) == (NAMES[0], NAMES[2])
+    assert budget_search.chosen_name(config) == NAMES[0]
     there = sorted(path.stem for path in workdir.architectures.iterdir())
     assert there == sorted([*NAMES, "front"])
     everything = _everything(config, ratings)
@@ -123,11 +123,41 @@ def test_the_chosen_budget_is_the_one_of_the_config(run):
     config.search.chosen = 1
     names = budget_search.search_budgets(workdir, config)
     assert names == [*NAMES[:2], f"{NAMES[1]}_control"] == budget_search.all_names(config)
-    assert budget_search.chosen_names(config) == (NAMES[1], f"{NAMES[1]}_control")
+    assert budget_search.chosen_name(config) == NAMES[1]
     control = architecture.load(workdir.architecture(names[2]))
     chosen = architecture.load(workdir.architecture(NAMES[1]))
     assert control.origin["control_of"] == NAMES[1]
     assert abs(control.costs()["macs"] / chosen.costs()["macs"] - 1) <= 0.2
+
+
+def test_several_controls_differ_and_cost_as_much_for_each_budget(run):
+    workdir, config, ratings = run
+    config.search.update(controls=2, controls_of="all", control_tolerance=0.25)
+    names = budget_search.search_budgets(workdir, config)
+    expected = [f"{name}_control{end}" for name in NAMES[:2] for end in ("", "2")]
+    assert names == [*NAMES[:2], *expected] == budget_search.all_names(config)
+    for name in NAMES[:2]:
+        searched = architecture.load(workdir.architecture(name))
+        drawn = [architecture.load(workdir.architecture(f"{name}_control{n}")) for n in ("", "2")]
+        assert len({_choice(one) for one in (searched, *drawn)}) == 3
+        for one in drawn:
+            assert one.origin["control_of"] == name
+            assert abs(one.costs()["macs"] / searched.costs()["macs"] - 1) <= 0.25
+    config.search.controls = 0
+    assert budget_search.all_names(config) == NAMES[:2]
+
+
+def test_the_first_control_does_not_depend_on_how_many_there_are(run):
+    workdir, config, _ = run
+    config.search.control_tolerance = 0.25
+    budget_search.search_budgets(workdir, config)
+    alone = _choice(architecture.load(workdir.architecture(NAMES[2])))
+    for path in workdir.architectures.glob("*.json"):
+        path.unlink()
+    config.search.controls = 2
+    budget_search.search_budgets(workdir, config)
+    assert _choice(architecture.load(workdir.architecture(NAMES[2]))) == alone
+    assert workdir.architecture(f"{NAMES[2]}2").exists()
 
 
 def test_own_budgets_add_architectures_and_leave_the_rest(run):

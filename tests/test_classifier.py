@@ -72,14 +72,13 @@ def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind):
     first = used.train(1, tmp_path / "one", "toy", _student(11))
     after_first = _bits(used.model)
     second = used.train(2, tmp_path / "two", "toy", _student(12))
-    fresh_model = _student(12)
-    fresh = classifier.ClassifierTrainer(fresh_model, data, made)
+    fresh = classifier.ClassifierTrainer(_student(12), data, made)
     assert fresh.train(2, tmp_path / "three", "toy") == second != first
-    assert len(_bits(fresh_model)) > 30
-    assert _bits(used.model) == _bits(fresh_model)  # drop seeds and moving statistics too
+    assert len(_bits(fresh.model)) > 30
+    assert _bits(used.model) == _bits(fresh.model)  # drop seeds and moving statistics too
     # And back: the first training again, to the same bits.
     assert used.train(1, tmp_path / "four", "toy", _student(11)) == first
-    assert _bits(used.model) == after_first != _bits(fresh_model)
+    assert _bits(used.model) == after_first != _bits(fresh.model)
 
 
 def test_a_training_that_was_cut_off_ends_with_the_same_bits(tmp_path):

@@ -19,7 +19,8 @@ TINY = "--config=tests/tiny_config.py"
 TOOLS = (
     "train_teacher", "train_supernet", "rate", "search", "retrain", "export_tflite", "evaluate",
     "convert", "tables", "summary", "space", "teacher", "scale", "compare_searches",
-    "latency_table", "report", "quickstart",
+    "latency_table", "quantize", "prune",
+    "quantization_report", "report", "quickstart",
 )  # fmt: skip
 
 # Name: tool, arguments, and what the message must say. {run} is a searched run, {new} a
@@ -437,34 +438,33 @@ def made(tmp_path_factory):
 
 def _arguments(made, name, case):
     tool, arguments, expected = case[0], [w for part in case[1:-1] for w in part], case[-1]
+    folder = made["folder"]
     places = {
-        "{run}": str(made["run"]),
-        "{files}": str(made["files"]),
-        "{broken}": str(made["folder"] / "broken"),
-        "{empty}": str(made["folder"] / "empty"),
-        "{new}": str(made["folder"] / f"new {name}".replace(" ", "_")),
+        "run": made["run"],
+        "files": made["files"],
+        "broken": folder / "broken",
+        "empty": folder / "empty",
+        "new": folder / f"new {name}".replace(" ", "_"),
     }
-    for place, path in places.items():
-        arguments = [word.replace(place, path) for word in arguments]
-        expected = expected.replace(place, re.escape(path))
-    return [tool, *arguments], expected, pathlib.Path(places["{new}"])
+    arguments, expected = tool_runs.filled(places, arguments, expected)
+    return [tool, *arguments], expected, places["new"]
 
 
-def _check(result, expected, name):
-    assert result["returncode"] == 1, result
-    lines = [w for w in result["stderr"].strip().splitlines() if not _PROGRESS.search(w)]
-    assert len(lines) == 1, result["stderr"]
-    assert lines[0].startswith("error: "), lines
-    assert re.search(expected, lines[0]), lines[0]
-    assert "Traceback" not in result["stdout"]
+def _errors(result):
+    """What a tool wrote to stderr but progress, as lines."""
+    lines = result["stderr"].strip().splitlines()
+    return [line for line in lines if not _PROGRESS.search(line)]
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_wrong_input_that_needs_no_tensorflow(made, name):
     words, expected, new = _arguments(made, name, QUICK[name])
     before = made_runs.snapshot(made["folder"])
-    done = tool_runs.run(*words)
-    _check(vars(done), expected, name)
+    result = vars(tool_runs.run(*words))
+    errors = _errors(result)
+    assert (result["returncode"], len(errors)) == (1, 1), result
+    assert errors[0].startswith("error: ") and re.search(expected, errors[0]), errors
+    assert "Traceback" not in result["stdout"]
     assert made_runs.snapshot(made["folder"]) == before
     assert not new.exists()
 
@@ -481,7 +481,11 @@ def batch(made):
 @pytest.mark.parametrize("name", SLOWER)
 def test_wrong_input_of_training_tools(made, batch, name):
     _, expected, _ = _arguments(made, name, SLOWER[name])
-    _check(batch[0][name], expected, name)
+    result = batch[0][name]
+    errors = _errors(result)
+    assert (result["returncode"], len(errors)) == (1, 1), result
+    assert errors[0].startswith("error: ") and re.search(expected, errors[0]), errors
+    assert "Traceback" not in result["stdout"]
 
 
 def test_wrong_input_changes_no_workdir(made, batch):

@@ -34,8 +34,10 @@ def _plain(change):
     return plain
 
 
-def test_defaults_pass():
-    config.check_config(config.default_config())
+def test_defaults_pass_and_stay_as_they_are():
+    made = config.default_config()
+    config.check_config(made)
+    assert config.to_plain(made) == config.to_plain(config.default_config())
 
 
 def test_default_budgets_are_feasible_and_do_not_allow_everything():

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import dna_tf
-from configs import paper_8gpu
 from dna_tf import (
+    architecture,
     budget_search,
     config,
     cost,
@@ -25,6 +25,7 @@ from dna_tf import (
     keras_files,
     limits,
     ratings,
+    recipes,
     schedules,
     search_space,
     strategies,
@@ -99,13 +100,19 @@ def test_its_story_has_all_parts_and_the_readme_lists_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_commands_of_its_story_parse(name, parsed):
     assert parsed[name]
+    scaled = set()  # names that a command of the story makes
     for command, result in parsed[name]:
         assert not result["error"], f"{command}: {result['error']}"
         assert result["flags"].get("strategy", "auto") in strategies.NAMES
         if result["config"] is not None:
             config.check_config(config.from_plain(result["config"]))
         found = budget_search.all_names(load(name))
-        assert set(result["flags"].get("arch", [])) <= {*found, *zoo.NAMES}, command
+        asked = result["flags"].get("arch", [])
+        if "tools.scale" in command:
+            made = architecture.load(ROOT / asked)
+            scaled.add(f"{made.name}_macs_{result['flags']['macs']}")
+            continue
+        assert set(asked) <= {*found, *zoo.NAMES, *scaled}, command
     own = f"--config=configs/{name}.py"
     assert all(f"--config={path}" == own for path in re.findall(r"--config=(\S+)", story(name)))
     assert any(own in command for command, _ in parsed[name]) or name == "digits"
@@ -227,7 +234,7 @@ def test_what_the_papers_relatives_change():
     space = search_space.space_of(ranking)
     assert {len(block.cells) for block in space.blocks} == {1} and len(space.ops) == 4
     assert len(budget_search.all_names(ranking)) == 16  # as many as in Figure 4
-    assert paper_8gpu.get_config().supernet.batch_size == paper_8gpu.BATCH_SIZE
+    assert load("paper_8gpu").supernet.batch_size == recipes.SUPERNET_BATCH == 512
 
 
 @pytest.mark.parametrize("name", ["paper_tpu", "b0_teacher", "ranking"])

@@ -9,7 +9,6 @@ import pytest
 from ai_edge_litert import interpreter
 
 from dna_tf import (
-    export,
     latency_check,
     latency_graphs,
     latency_host,
@@ -17,6 +16,7 @@ from dna_tf import (
     op_costs,
     search_space,
     student,
+    tflite_convert,
 )
 
 SPACE = search_space.PRESETS["digits"]
@@ -43,6 +43,21 @@ def test_parts_one_after_another_are_the_student(name):
     assert together == _ops(latency_graphs.student_graph(one))
 
 
+def test_int8_graphs_compute_in_int8():
+    one = latency_check.random_architectures(SPACE, NETWORK, 3, seed=0)[1]
+    layer = next(p for p in latency_table.architecture_parts(one) if p.part == "layer")
+    for content in (
+        latency_graphs.part_graph(layer, "int8"),
+        latency_graphs.student_graph(one, "int8"),
+    ):
+        made = interpreter.Interpreter(model_content=content)
+        made.allocate_tensors()
+        types = {details["dtype"] for details in made.get_tensor_details() if details["name"]}
+        assert types <= {np.int8, np.int32} and np.int8 in types
+        kernels = [d for d in made.get_tensor_details() if d["shape"].size == 4]
+        assert any(len(d["quantization_parameters"]["scales"]) > 1 for d in kernels)
+
+
 def test_parts_with_the_weights_of_a_student_compute_what_it_computes():
     one = latency_check.random_architectures(SPACE, NETWORK, 3, seed=0)[2]
     whole, models = student.build_student(one), []
@@ -58,7 +73,7 @@ def test_parts_with_the_weights_of_a_student_compute_what_it_computes():
     assert next(values, None) is None
     y = images = rng.uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
     for model in models:
-        y = _run(export.convert(model, "float32", None), y)
+        y = _run(tflite_convert.convert(model, "float32", None), y)
     expected = np.asarray(whole(images, training=False))
     assert np.std(expected) > 1e-3
     np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4 * np.std(expected))
@@ -157,7 +172,7 @@ def test_a_failing_converter_names_the_part(monkeypatch):
     def convert(model, precision, calibration):
         raise RuntimeError("op not supported\nlong trace")
 
-    monkeypatch.setattr(export, "convert", convert)
+    monkeypatch.setattr(tflite_convert, "convert", convert)
     part = op_costs.Part("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
     message = r"converter failed on the part k3e6 16->24 stride 2 at 8 px: op not supported Nothing"
     with pytest.raises(ValueError, match=message):

@@ -47,12 +47,12 @@ class MadeMeter:
 def made_graphs(monkeypatch):
     """In place of TFLite files their latencies: networks 0.1 ms and 90 % of their parts'."""
 
-    def whole(one):
+    def whole(one, precision):
         return 0.1 + 0.9 * sum(map(_part_ms, latency_table.architecture_parts(one)))
 
-    monkeypatch.setattr(latency_graphs, "part_graph", _part_ms)
+    monkeypatch.setattr(latency_graphs, "part_graph", lambda part, precision: _part_ms(part))
     monkeypatch.setattr(latency_graphs, "student_graph", whole)
-    monkeypatch.setattr(latency_graphs, "keras_graph", lambda name, *sizes: (3.5, 300_000_000))
+    monkeypatch.setattr(latency_graphs, "keras_graph", lambda name, *sizes, precision: (3.5, 3e8))
 
 
 def _session(path, meter, space=SPACE, network=NETWORK, cost="latency_ms"):
@@ -103,6 +103,34 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
     told = capsys.readouterr().out
     assert "mobilenet_v2 at 96 px, 10 classes: measured 3.5 ms (spread 0), 300M MACs" in told
     assert "mine at 32 px, 10 classes: measured " in told and ", predicted " in told
+
+
+def test_tables_are_of_one_precision(tmp_path, made_graphs):
+    path = tmp_path / "latency.json"
+    _session(path, MadeMeter()).make_table(fit=3)
+    message = "precision: 'float32' there, 'int8' now"
+    with pytest.raises(ValueError, match=message):
+        latency_session.Session(path, MadeMeter(), "latency_ms", 0.05, precision="int8")
+
+
+def test_files_are_measured_as_they_are(tmp_path, made_graphs, monkeypatch, capsys):
+    file = tmp_path / "mine.tflite"
+    with pytest.raises(FileNotFoundError, match="no TFLite file .*mine.tflite"):
+        latency_session.find_networks([str(file)])
+    file.write_bytes(b"two")
+    networks = latency_session.find_networks([str(file)])
+    meter = MadeMeter()
+    monkeypatch.setattr(latency_graphs, "file_graph", lambda path: float(len(file.read_bytes())))
+    session = _session(tmp_path / "latency.json", meter, None, None)
+    session.make_table(networks)
+    (row,) = session.measure_networks(networks)
+    assert (row["measured_ms"], row["predicted_ms"], row["macs"]) == (3.0, None, None)
+    assert "mine.tflite: measured 3 ms" in capsys.readouterr().out
+    file.write_bytes(b"other")  # another file of that name is measured anew
+    session.measure_networks(networks)
+    assert len(meter.asked) == 1
+    monkeypatch.undo()
+    assert latency_session.find_networks([str(file)])[0].key != networks[0].key
 
 
 def test_a_table_grows_by_other_sizes_and_networks(tmp_path, made_graphs):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from dna_tf import cost, mbconv_spec, op_costs, search_optima, search_problem, search_space
+from dna_tf import cost, op_costs, search_optima, search_problem, search_space
 
 SPACE = search_space.PRESETS["digits"]
 NETWORK = (32, 3, 10)
@@ -15,21 +15,7 @@ TABLE = cost.cost_table(SPACE, *NETWORK)
 
 def _macs(part):
     """MACs of a part, counted from the spec that it names: independent of how they are added."""
-    if part.part == "layer":
-        spec = mbconv_spec.MBConvSpec(
-            part.kernel,
-            part.expand,
-            part.in_width,
-            part.out_width,
-            part.stride,
-            part.activation,
-            part.se_ratio,
-        )
-    else:
-        spec = mbconv_spec.ConvSpec(
-            part.kernel, part.in_width, part.out_width, part.stride, part.activation
-        )
-    return spec.macs(part.size, part.size) + part.out_width * part.num_classes
+    return part.spec().macs(part.size, part.size) + part.out_width * part.num_classes
 
 
 @pytest.mark.parametrize("name", ["digits", "dna", "dna_single_lite"])

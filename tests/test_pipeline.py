@@ -32,7 +32,7 @@ def _run_all(folder):
     workdir, config = workdirs.open_workdir(folder, tiny_config.get_config())
     for _, _, phase in pipeline.PHASES:
         phase(workdir, config)
-    chosen = budget_search.chosen_names(config)[0]
+    chosen = budget_search.chosen_name(config)
     evaluate.evaluate(workdir, config, workdir.student(chosen, 0) / "model.keras")
     evaluate.evaluate(workdir, config, workdir.exports / chosen / "int8.tflite")
     return workdir, config

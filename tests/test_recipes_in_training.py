@@ -140,9 +140,10 @@ def student_of(seed, precision="float32", rates=(0.3, 0.4)):
 
 
 def test_a_second_model_is_asked_for():
-    for changes in ({"ema_decay": 0.9}, {"precision": "mixed_bfloat16"}, {"take": "best"}):
-        with pytest.raises(ValueError, match="needs a second model to evaluate"):
-            classifier.ClassifierTrainer(student_of(0), data_of_noise(), recipe(**changes))
+    with pytest.raises(ValueError, match="need a second model to evaluate"):
+        classifier.ClassifierTrainer(
+            student_of(0), data_of_noise(), recipe(precision="mixed_bfloat16")
+        )
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
@@ -150,8 +151,10 @@ def test_mixed_precision_trains_and_is_evaluated_in_float32(tmp_path, precision)
     def run(name, precision):
         # Without dropout: each precision draws other ones.
         model, other = student_of(0, precision, (0, 0)), student_of(1, rates=(0, 0))
-        _, history = train(model, tmp_path / name, evaluated=other, precision=precision, epochs=6)
-        return model, other, history
+        trainer, history = train(
+            model, tmp_path / name, evaluated=other, precision=precision, epochs=6
+        )
+        return trainer.model, other, history
 
     model, other, mixed = run("mixed", precision)
     conv = next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))

@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from dna_tf import (
     architecture,
@@ -26,6 +27,9 @@ from dna_tf import (
     map_images,
     ratings,
     report,
+    report_comparison,
+    report_data,
+    report_results,
     search,
     search_front,
     search_problem,
@@ -345,6 +349,37 @@ def test_within_noise_is_said_and_a_clear_difference_too(workdir, page, tmp_path
         texts = Page(report.write_report(folder).read_text()).texts
         assert words in texts["summary"] and words in texts["difference"]
         assert "within noise" not in texts["summary"] + texts["difference"]
+
+
+def test_several_controls_count_once_each(tmp_path):
+    folder = make_workdir(tmp_path, searched_better_by=0)
+    run = report_data.read_run(folder)
+    first = run.controls()[0]
+    for number, right in ((2, 330), (3, 352)):
+        name = f"{first}{number}"
+        data = json.loads((folder / "architectures" / "control.json").read_text())
+        files.write_json(folder / "architectures" / f"{name}.json", {**data, "name": name})
+        write_student(folder, name, [right, right + 1], np.random.RandomState(number))
+    run = report_data.read_run(folder)
+    (found,) = report_comparison.comparisons(run)
+    ours = [n / 360 for n in (345, 342, 347)]
+    theirs = [np.mean([345, 342, 347]) / 360, 330.5 / 360, 352.5 / 360]
+    np.testing.assert_allclose(found.searched_accuracies, ours)
+    np.testing.assert_allclose(found.control_accuracies, theirs)
+    expected = scipy.stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose((found.difference.low, found.difference.high), expected)
+    assert found.beaten == 1
+    count, taus = report_comparison.rank_agreement(run)
+    assert count == 6
+    names = report_results.ordered_names(run)
+    means = [np.mean(report_results.accuracies(run, name)) for name in names]
+    for cost_name in ("macs", "params"):
+        costs = [run.architectures[name].costs()[cost_name] for name in names]
+        np.testing.assert_allclose(taus[cost_name], scipy.stats.kendalltau(means, costs)[0])
+    rated = [-run.architectures[name].rating for name in names]
+    np.testing.assert_allclose(taus["rating"], scipy.stats.kendalltau(means, rated)[0])
+    text = Page(report.write_report(folder).read_text()).texts["difference"]
+    assert "3 random ones" in text and f"{taus['rating']:+.2f}".replace("-", "−") in text
 
 
 def test_one_seed_gives_no_interval(workdir, tmp_path):

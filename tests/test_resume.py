@@ -1,12 +1,10 @@
 """Killed runs go on to the same bits: SIGKILL in the middle of a phase, then again."""
 
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -14,30 +12,6 @@ import pytest
 from tests import run_files, tool_runs
 
 LONG = "--config=tests/tiny_config.py:long"
-
-
-def _kill_in_the_middle(words, begun, over, with_signal=signal.SIGKILL):
-    """Starts a command and kills it once `begun()`; it must not be `over()` by then.
-
-    Returns:
-        What it wrote to standard error.
-    """
-    process = subprocess.Popen(
-        words,
-        cwd=tool_runs.ROOT,
-        env=tool_runs.ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not begun() and process.poll() is None:
-        time.sleep(0.002)
-    os.kill(process.pid, with_signal)
-    _, errors = process.communicate()
-    status = -signal.SIGKILL if with_signal == signal.SIGKILL else 128 + signal.SIGTERM
-    assert process.returncode == status, f"It ended before it was killed:\n{errors}"
-    assert not over(), "The phase was over before the kill came through. Make it longer."
-    return errors
 
 
 def _finish(tool, folder, *arguments):
@@ -124,13 +98,13 @@ def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference,
     result = run / "supernet" / "block1_cell1.json"
     words = tool_runs.command("train_supernet", f"--workdir={run}")
     folder = run / "supernet" / "runs" / "all"
-    _kill_in_the_middle(words, lambda: _checkpoints(folder, 3), result.exists)
+    tool_runs.kill_in_the_middle(words, lambda: _checkpoints(folder, 3), result.exists)
     errors = _finish("train_supernet", run)
     assert _went_on(errors, "supernet (3 cells)") > 0
     _compare(reference, run, "supernet")
 
     words = tool_runs.command("rate", f"--workdir={run}")
-    _kill_in_the_middle(
+    tool_runs.kill_in_the_middle(
         words,
         lambda: _partly_rated(run / "ratings"),
         lambda: _rated(run / "ratings") == PATHS,
@@ -162,7 +136,7 @@ def test_a_supernet_ended_by_sigterm_leaves_a_checkpoint_and_goes_on(trained, tm
         before = _newest(folder)[0]
         return before >= 2
 
-    errors = _kill_in_the_middle(words, begun, result.exists, signal.SIGTERM)
+    errors = tool_runs.kill_in_the_middle(words, begun, result.exists, signal.SIGTERM)
     assert "Stopped by SIGTERM after a checkpoint; the same command goes on." in errors
     assert _newest(folder)[0] > before
     assert _went_on(_finish("train_supernet", run), "supernet (3 cells)") > 0
@@ -185,7 +159,7 @@ def test_a_supernet_killed_at_any_moment_and_a_damaged_checkpoint(trained, tmp_p
             time.sleep(delay)
             return True
 
-        _kill_in_the_middle(words, begun, result.exists)
+        tool_runs.kill_in_the_middle(words, begun, result.exists)
     number, kept = _newest(folder)
     assert number > 2
     for path in kept:
@@ -264,8 +238,8 @@ def test_every_tool_goes_on_to_the_same_bits_after_two_kills(whole, tmp_path):
         config = [LONG] if tool == "train_teacher" else []
         words = tool_runs.command(tool, f"--workdir={run}", *config)
         if begun is not None:
-            _kill_in_the_middle(words, begun(1), over)
-            _kill_in_the_middle(words, begun(2), over)
+            tool_runs.kill_in_the_middle(words, begun(1), over)
+            tool_runs.kill_in_the_middle(words, begun(2), over)
         errors = _finish(tool, run, *config)
         if label:
             assert _went_on(errors, label) > 0
@@ -279,7 +253,7 @@ def test_a_quickstart_killed_in_each_phase_ends_as_one_that_was_not(whole, tmp_p
     words = tool_runs.command("quickstart", f"--workdir={run}", LONG)
     for _, begun, over, _, _ in _phases(run):
         if begun is not None:
-            _kill_in_the_middle(words, begun(1), over)
+            tool_runs.kill_in_the_middle(words, begun(1), over)
     _finish("quickstart", run)
     _compare(whole, run)
     assert (run / "report.html").exists()

@@ -1,10 +1,5 @@
 """A student with a whole recipe, killed with SIGKILL, ends as one that was not."""
 
-import os
-import signal
-import subprocess
-import time
-
 import pytest
 
 from dna_tf import architecture
@@ -46,20 +41,11 @@ def test_a_killed_student_ends_with_the_same_bits(tmp_path):
     whole = tool_runs.run("retrain", *words("whole"))
     assert whole.returncode == 0, whole.stderr
     command = tool_runs.command("retrain", *words("killed"))
-    checkpoints = tmp_path / "killed" / "students" / "tiny" / "seed0" / "checkpoints"
+    student = tmp_path / "killed" / "students" / "tiny" / "seed0"
+    checkpoints, over = student / "checkpoints", (student / "result.json").exists
     for wanted in (2, 11):
-        killed = subprocess.Popen(
-            command,
-            cwd=tool_runs.ROOT,
-            env=tool_runs.ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while killed.poll() is None and not list(checkpoints.glob(f"ckpt-{wanted}.index")):
-            time.sleep(0.005)
-        assert killed.poll() is None, "it ended before it could be killed"
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.wait()
+        begun = (checkpoints / f"ckpt-{wanted}.index").exists
+        tool_runs.kill_in_the_middle(command, begun, over)
     again = tool_runs.run("retrain", *words("killed"))
     assert again.returncode == 0, again.stderr
     one, other = (run_files.results(tmp_path / run) for run in ("whole", "killed"))

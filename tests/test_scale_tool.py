@@ -88,14 +88,13 @@ def run(tmp_path_factory):
 def refused(run):
     """Results of all wrong cases by name, and the files before and after."""
     before = made_runs.snapshot(run.path.parent)
-    cases = [["scale", *_filled(run, words)] for words, _ in WRONG.values()]
+    cases = [["scale", *_filled(run, words)[0]] for words, _ in WRONG.values()]
     results = dict(zip(WRONG, tool_runs.run_all(cases), strict=True))
     return results, before, made_runs.snapshot(run.path.parent)
 
 
-def _filled(run, words):
-    new = str(run.path.parent / "new")
-    return [word.replace("{run}", str(run)).replace("{new}", new) for word in words]
+def _filled(run, words, message=""):
+    return tool_runs.filled({"run": run, "new": run.path.parent / "new"}, words, message)
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -103,7 +102,7 @@ def test_wrong_input_is_answered(run, refused, name):
     result = refused[0][name]
     assert result["returncode"] == 1, result
     (line,) = result["stderr"].strip().splitlines()
-    (expected,) = _filled(run, [WRONG[name][1]])
+    _, expected = _filled(run, *WRONG[name])
     assert line.startswith("error: ") and re.search(expected, line), line
     assert "Wrote" not in result["stdout"]
 

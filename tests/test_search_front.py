@@ -40,10 +40,8 @@ def _brute_front(listed, names, limited):
     lower=st.sets(st.sampled_from(search_cases.NAMES), max_size=1),
 )
 def test_the_front_equals_brute_force(seed, ties, names, upper, lower):
-    rng, names = np.random.default_rng(seed), sorted(names)
-    problem = search_cases.problem(rng, ties)
-    listed = search_cases.all_architectures(problem)
-    limits = search_cases.limits(rng, listed, sorted(upper), sorted(lower))
+    names = sorted(names)
+    _, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
     if search_cases.contradicts(limits):
         return
     allowed = search_cases.allowed(listed, limits)
@@ -71,10 +69,8 @@ def test_the_front_equals_brute_force(seed, ties, names, upper, lower):
     upper=COSTS,
 )
 def test_a_rounded_front_loses_no_more_than_proven(seed, ties, names, rounding, upper):
-    rng, names = np.random.default_rng(seed), sorted(names)
-    problem = search_cases.problem(rng, ties)
-    listed = search_cases.all_architectures(problem)
-    limits = search_cases.limits(rng, listed, sorted(upper))
+    names = sorted(names)
+    _, problem, listed, limits = search_cases.drawn(seed, ties, upper)
     front = search_front.front(problem, names, limits, rounding)
     involved = [*names, *upper]
     loss = {name: rounding * min(one.costs[name] for one in listed) for name in involved}

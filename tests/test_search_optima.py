@@ -35,10 +35,7 @@ def _penalties(rng, listed, names):
 @RUNS
 @given(**QUESTIONS)
 def test_the_k_best_equal_brute_force(seed, ties, upper, lower, k, penalized):
-    rng = np.random.default_rng(seed)
-    problem = search_cases.problem(rng, ties)
-    listed = search_cases.all_architectures(problem)
-    limits = search_cases.limits(rng, listed, sorted(upper), sorted(lower))
+    rng, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
     penalties = _penalties(rng, listed, penalized)
     if search_cases.contradicts(limits):
         seen["contradicting"] += 1
@@ -102,10 +99,7 @@ def test_the_random_questions_were_of_all_kinds():
     k=st.integers(1, 5),
 )
 def test_differing_ones_equal_brute_force(seed, ties, upper, max_shared, k):
-    rng = np.random.default_rng(seed)
-    problem = search_cases.problem(rng, ties)
-    listed = search_cases.all_architectures(problem)
-    limits = search_cases.limits(rng, listed, sorted(upper))
+    _, problem, listed, limits = search_cases.drawn(seed, ties, upper)
     left = search_cases.in_order(search_cases.allowed(listed, limits))
     if not left:
         with pytest.raises(search_optima.Infeasible):
@@ -138,10 +132,7 @@ def _shared(space, one, other):
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), upper=COSTS, lower=COSTS)
 def test_bounds_hold_for_every_architecture(seed, ties, upper, lower):
-    rng = np.random.default_rng(seed)
-    problem = search_cases.problem(rng, ties)
-    listed = search_cases.all_architectures(problem)
-    limits = search_cases.limits(rng, listed, sorted(upper), sorted(lower))
+    rng, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
     allowed = search_cases.allowed(listed, limits)
     if search_cases.contradicts(limits) or not allowed:
         return
@@ -161,10 +152,7 @@ def test_bounds_hold_for_every_architecture(seed, ties, upper, lower):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), upper=COSTS, lower=COSTS)
 def test_what_loosening_brings_equals_brute_force(seed, ties, upper, lower):
-    rng = np.random.default_rng(seed)
-    problem = search_cases.problem(rng, ties)
-    listed = search_cases.all_architectures(problem)
-    limits = search_cases.limits(rng, listed, sorted(upper), sorted(lower))
+    _, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
     if search_cases.contradicts(limits) or not search_cases.allowed(listed, limits):
         return
     best = search_optima.best(problem, limits)[0]

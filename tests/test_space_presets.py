@@ -114,5 +114,10 @@ def test_small_images_fit_a_teacher_that_enlarges_them_itself():
 def test_dna_fits_the_teacher_of_the_paper():
     sizes = (56, 28, 14, 14, 7, 7)
     shapes = [(224, 224, 3)] + [(size, size, 24) for size in sizes]
+    cuts = [f"block{i}" for i in range(2, 8)]
     for name in ("dna", "dna_four_ops_single_lite"):
-        supernet.check_fit(SPACES[name], shapes, [f"block{i}" for i in range(2, 8)])
+        supernet.check_fit(SPACES[name], shapes, cuts)
+        for number in range(1, 7):
+            others = [*shapes[:number], (13, 13, 24), *shapes[number + 1 :]]
+            with pytest.raises(ValueError, match=f"Block {number} of .* gives 13x13x24"):
+                supernet.check_fit(SPACES[name], others, cuts)

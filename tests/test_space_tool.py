@@ -78,11 +78,7 @@ def _wrong(made, case):
     blocks = [tiny_config.SPACE["blocks"][0], {"stride": 2, "cells": [[2, 0]]}]
     words, message = case
     zero = json.dumps({**tiny_config.SPACE, "blocks": blocks})
-    words = [word.replace("{zero}", zero) for word in words]
-    for name, path in made.items():
-        words = [word.replace(f"{{{name}}}", str(path)) for word in words]
-        message = message.replace(f"{{{name}}}", re.escape(str(path)))
-    return words, message
+    return tool_runs.filled({**made, "zero": zero}, words, message)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Training under strategies: two replicas are one device on the joined batch."""
 
-import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -12,48 +10,62 @@ import tensorflow as tf
 
 from dna_tf import cell_trainer, strategies
 from tests import replica_training as training
+from tests import replicas, tool_runs
 
 UNITS = {0: 4, 1: 2}  # packed variables of the two cells: stem and layers, layers
+CELLS = {0: (0, 0), 1: (1, 1)}
 HALF = training.BATCH // 2
 CASES = {
-    "plain": {},
-    "fair_decay_clip": {"sampling": "fair", "weight_decay": 0.01, "clip_norm": 0.5},
+    "mirrored": ("mirrored", {}),
+    "mirrored_fair_decay_clip": (
+        "mirrored",
+        {"sampling": "fair", "weight_decay": 0.01, "clip_norm": 0.5},
+    ),
+    "workers": ("multi_worker", {}),
 }
 
 
-def _start(name, output, settings, **environment):
+def _two_replicas(strategy, settings, folder):
+    """Trains with two replicas; what each process wrote, by the names of `replica_training`."""
+    paths = [folder / f"{index}.npz" for index in range(2 if strategy == "multi_worker" else 1)]
+    program = [sys.executable, "-m", "tests.replica_training", strategy]
     words = [f"{key}={value!r}" for key, value in settings.items()]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.replica_training", name, str(output), *words],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def _finish(processes):
-    for process in processes:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
+    commands = [[*program, str(path), *words] for path in paths]
+    if strategy == "multi_worker":
+        replicas.run_workers(commands)
+    else:
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        done = subprocess.run(
+            commands[0], cwd=tool_runs.ROOT, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    found = []
+    for path in paths:
+        with np.load(path) as arrays:
+            found.append(dict(arrays))
+    return found
 
 
 def _one_device(settings):
     """What one device makes of the joined batches, halves having statistics of their own."""
     options = cell_trainer.StepOptions(norm_images=HALF, **settings)
-    cells = {0: (0, 0), 1: (1, 1)}
-    return {b: training.train(tf.distribute.get_strategy(), *cells[b], options) for b in cells}
+    return {b: training.train(tf.distribute.get_strategy(), *CELLS[b], options) for b in CELLS}
 
 
-def _check(found, settings):
-    """Compares two replicas with one device.
-
-    Both average the same gradients in float32, in another order: their relative error is
-    1e-7 and less. Adam divides a gradient by its own size. So where a gradient is nothing but
-    rounding (a weight whose effect the batch norm behind it takes away) the step has the
-    learning rate's size and any sign, and later losses feel it. Such weights are few, their
-    distance is bound by the learning rate, and all others agree to float rounding.
-    """
+@pytest.mark.parametrize("case", CASES)
+def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
+    # Both average the same gradients in float32, in another order: their relative error is
+    # 1e-7 and less. Adam divides a gradient by its own size. So where a gradient is nothing but
+    # rounding (a weight whose effect the batch norm behind it takes away) the step has the
+    # learning rate's size and any sign, and later losses feel it. Such weights are few, their
+    # distance is bound by the learning rate, and all others agree to float rounding.
+    strategy, settings = CASES[case]
+    found, *others = _two_replicas(strategy, settings, tmp_path)
+    assert len(others) == (strategy == "multi_worker")
+    for other in others:  # all processes have the same bits
+        assert other.keys() == found.keys()
+        for name, value in found.items():
+            assert value.tobytes() == other[name].tobytes(), name
     assert found["num_replicas"] == 2
     bound = 2 * training.STEPS * training.RATE
     for block, (losses, trainer, _) in _one_device(settings).items():
@@ -79,34 +91,6 @@ def _check(found, settings):
             start = found[f"{block}_{number}_first"]
             assert both[0][undrawn].tobytes() == start[undrawn].tobytes()
             assert number or np.all(both[0][~undrawn].any(axis=1))
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
-    output = tmp_path / "mirrored.npz"
-    _finish([_start("mirrored", output, CASES[case])])
-    with np.load(output) as found:
-        _check(dict(found), CASES[case])
-
-
-def test_two_workers_are_one_device_on_the_joined_batch(tmp_path):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            ports.append(free.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    processes = []
-    for index in range(2):
-        place = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        output = tmp_path / f"worker{index}.npz"
-        processes.append(_start("multi_worker", output, {}, TF_CONFIG=json.dumps(place)))
-    _finish(processes)
-    with np.load(tmp_path / "worker0.npz") as one, np.load(tmp_path / "worker1.npz") as other:
-        one, other = dict(one), dict(other)
-    for name, value in one.items():
-        assert value.tobytes() == other[name].tobytes(), name
-    _check(one, {})
 
 
 def test_names_and_what_they_need(monkeypatch):

@@ -142,13 +142,18 @@ def test_rescale_is_minus_one_to_one():
     np.testing.assert_allclose(supernet.rescale(np.array([0.0, 127.5, 255.0])), [-1, 0, 1])
 
 
-def test_check_fit_passes_what_fits():
-    supernet.check_fit(SPACE, SHAPES, CUTS)
+def test_check_fit_passes_what_fits_and_nothing_else():
     odd = [(15, 15, 3), (4, 4, 7), (4, 4, 5), (2, 2, 9)]  # "same": 15 -> 8 -> 4
-    supernet.check_fit(SPACE, odd, CUTS)
-    dna = search_space.PRESETS["dna"]
     b7 = [(224, 3), (56, 48), (28, 80), (14, 160), (14, 224), (7, 384), (7, 640)]
-    supernet.check_fit(dna, [(size, size, width) for size, width in b7], list("abcdef"))
+    b7 = [(size, size, width) for size, width in b7]
+    dna = search_space.PRESETS["dna"]
+    for space, shapes, cuts in ((SPACE, SHAPES, CUTS), (SPACE, odd, CUTS), (dna, b7, "abcdef")):
+        supernet.check_fit(space, shapes, list(cuts))
+        for number in range(1, len(shapes)):
+            height, width, channels = shapes[number]
+            higher = [*shapes[:number], (height + 1, width, channels), *shapes[number + 1 :]]
+            with pytest.raises(ValueError, match=f"Block {number} of the space"):
+                supernet.check_fit(space, higher, list(cuts))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,8 @@
 
 import functools
 import json
-import os
 import pathlib
 import shutil
-import socket
-import subprocess
 
 import numpy as np
 import pytest
@@ -14,7 +11,7 @@ import tensorflow as tf
 
 from dna_tf import cell_files, cell_trainer, distill, features, search_space, teacher_training
 from dna_tf import workdir as workdirs
-from tests import tiny_config, tool_runs
+from tests import replicas, tiny_config, tool_runs
 
 SPACE = {
     "name": "two",
@@ -295,42 +292,13 @@ def test_the_tool_takes_cells_one_by_one(teacher, tmp_path, whole):
     assert _bits(opened[0]) == _bits(whole)
 
 
-def _workers(folder):
-    """Starts the tool in two processes that share a workdir; returns what they ended with."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            ports.append(free.getsockname()[1])
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    processes = []
-    for index in range(2):
-        place = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        processes.append(
-            subprocess.Popen(
-                tool_runs.command(
-                    "train_supernet", f"--workdir={folder}", "--strategy=multi_worker"
-                ),
-                cwd=tool_runs.ROOT,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CONFIG": json.dumps(place)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    ends = [process.communicate(timeout=300) for process in processes]
-    for process, (_, errors) in zip(processes, ends, strict=True):
-        assert process.returncode == 0, errors
-    return ends
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["memory", "disk"])
 def test_two_workers_share_a_workdir(teacher, tmp_path, whole, mode):
     config = _config(features=mode, cache_dtype="float32")
     workdir, _ = _start(teacher, tmp_path, "run", config)
-    ends = _workers(workdir.path)
-    for output, _ in ends:
+    words = ("train_supernet", f"--workdir={workdir}", "--strategy=multi_worker")
+    for output, _ in replicas.run_workers([tool_runs.command(*words)] * 2):
         assert output.count(": loss ") == 3 and "Next: python -m tools.rate" in output
     files_there = sorted(path.name for path in workdir.supernet.iterdir())
     assert files_there == sorted(["runs", *(f"{n}{e}" for n in CELLS for e in (".npz", ".json"))])

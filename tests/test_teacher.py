@@ -16,17 +16,10 @@ from dna_tf import (
     teacher,
     teacher_names,
 )
+from tests import made_teachers
 
 SHAPE = (16, 16, 3)
 CUTS = ("stage1_out", "stage2_out", "stage3_out")
-B0_CUTS = (
-    "block2b_add",
-    "block3b_add",
-    "block4c_add",
-    "block5c_add",
-    "block6d_add",
-    "block7a_project_bn",
-)
 layers = keras.layers
 
 
@@ -34,67 +27,66 @@ def _images(shape, batch=3):
     return np.random.default_rng(1).uniform(0, 255, (batch, *shape)).astype(np.float32)
 
 
-def _shake(model):
-    """Gives batch norms statistics that matter, so that no weight is the identity."""
-    rng = np.random.default_rng(2)
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            for variable in (layer.gamma, layer.moving_variance):
-                variable.assign(rng.uniform(0.5, 2.0, variable.shape))
-            for variable in (layer.beta, layer.moving_mean):
-                variable.assign(rng.normal(0.0, 0.5, variable.shape))
-    return model
-
-
 @pytest.fixture(scope="module")
 def small():
-    return _shake(residual_cnn.build(SHAPE, 5, dropout=0.5, seed=3))
+    return made_teachers.shaken(residual_cnn.build(SHAPE, 5, dropout=0.5, seed=3))
 
 
 @pytest.fixture(scope="module")
 def b0():
-    return _shake(teacher.build_teacher(_section("efficientnet_b0"), (32, 32, 3), 7, seed=3))
+    section = _section("efficientnet_b0")
+    return made_teachers.shaken(teacher.build_teacher(section, (32, 32, 3), 7, seed=3))
 
 
-def _check_cut(model, cuts, shapes):
-    cut = teacher.cut_teacher(model, cuts, shapes[0])
-    assert cut.model is model and cut.cuts == cuts and cut.shapes == shapes
+def _wrong_maps(cut, model, cuts, shapes):
+    """The cuts whose maps are not the model's, and what else of the cut is not as expected.
+
+    A block's map is right if it has its shape, is the model's and the features' to the bit,
+    and is not zero all over.
+    """
+    expected = {"model": model, "cuts": cuts, "shapes": shapes}
+    wrong = [name for name, value in expected.items() if getattr(cut, name) != value]
     images = _images(shapes[0])
     chained, features = images, cut.features(images, training=False)
     features = features if len(cuts) > 1 else [features]
     for block, feature, name, shape in zip(cut.blocks, features, cuts, shapes[1:], strict=True):
         chained = block(chained, training=False)
-        assert chained.shape == (3, *shape)
-        assert np.abs(chained).max() > 0.01  # something comes through
-        np.testing.assert_array_equal(chained, feature)
         alone = keras.Model(model.input, model.get_layer(name).output)(images, training=False)
-        np.testing.assert_array_equal(chained, alone)
+        same = np.array_equal(chained, feature) and np.array_equal(chained, alone)
+        if not same or chained.shape != (3, *shape) or np.abs(chained).max() <= 0.01:
+            wrong.append(name)
     # What comes after the last cut reads nothing but its map.
     rest = keras.Model(model.get_layer(cuts[-1]).output, model.output)
-    whole = model(images, training=False)
-    np.testing.assert_array_equal(rest(chained, training=False), whole)
-    return cut
+    if not np.array_equal(rest(chained, training=False), model(images, training=False)):
+        wrong.append("rest")
+    return wrong
 
 
 def test_the_blocks_of_residual_cnn_make_its_features(small):
-    cut = _check_cut(small, CUTS, (SHAPE, (4, 4, 32), (2, 2, 64), (2, 2, 96)))
+    cut = teacher.cut_teacher(small, CUTS, SHAPE)
+    assert _wrong_maps(cut, small, CUTS, (SHAPE, (4, 4, 32), (2, 2, 64), (2, 2, 96))) == []
     before = sum(block.count_params() for block in cut.blocks)
     assert 0 < before < small.count_params()  # each weight in one block, head in none
 
 
 def test_the_blocks_of_efficientnet_make_its_features(b0):
     shapes = ((8, 24), (4, 40), (2, 80), (2, 112), (1, 192), (1, 320))
-    _check_cut(b0, B0_CUTS, ((32, 32, 3), *((size, size, width) for size, width in shapes)))
+    shapes = ((32, 32, 3), *((size, size, width) for size, width in shapes))
+    cut = teacher.cut_teacher(b0, made_teachers.B0_CUTS, (32, 32, 3))
+    assert _wrong_maps(cut, b0, made_teachers.B0_CUTS, shapes) == []
     assert b0.output_shape == (None, 7)
 
 
 def test_odd_sizes_give_the_shapes_that_run(small):
     model = residual_cnn.build((15, 13, 1), 2)
-    _check_cut(model, CUTS[:2], ((15, 13, 1), (4, 4, 32), (2, 2, 64)))
+    cut = teacher.cut_teacher(model, CUTS[:2], (15, 13, 1))
+    assert _wrong_maps(cut, model, CUTS[:2], ((15, 13, 1), (4, 4, 32), (2, 2, 64))) == []
 
 
 def test_one_cut_makes_one_block(small):
-    cut = _check_cut(small, ("stage2_unit1_add",), (SHAPE, (2, 2, 64)))
+    cuts = ("stage2_unit1_add",)
+    cut = teacher.cut_teacher(small, cuts, SHAPE)
+    assert _wrong_maps(cut, small, cuts, (SHAPE, (2, 2, 64))) == []
     assert len(cut.blocks) == 1
 
 
@@ -202,13 +194,16 @@ def test_a_layer_that_is_called_twice_is_no_cut():
     message = r"'shared' of .* is called 2 times, .*'first' before it and 'between' after it"
     with pytest.raises(ValueError, match=message):
         teacher.cut_teacher(model, ("shared", "last"), SHAPE)
-    _check_cut(model, ("first", "between"), (SHAPE, SHAPE, SHAPE))
+    cuts = ("first", "between")
+    cut = teacher.cut_teacher(model, cuts, SHAPE)
+    assert _wrong_maps(cut, model, cuts, (SHAPE, SHAPE, SHAPE)) == []
     # What else the layer is used for does not matter.
     used = layers.Conv2D(3, 3, padding="same", name="used")
     one = keras.Model(image, layers.ReLU(name="end")(used(image)))
     used(keras.Input(SHAPE))
     for _ in range(2):  # nor that it was cut before
-        _check_cut(one, ("used",), (SHAPE, SHAPE))
+        cut = teacher.cut_teacher(one, ("used",), SHAPE)
+        assert _wrong_maps(cut, one, ("used",), (SHAPE, SHAPE)) == []
 
 
 def test_bare_sums_and_models_in_the_model_can_be_cuts():
@@ -359,3 +354,10 @@ def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
     (tmp_path / "text.h5").write_text("no model")
     with pytest.raises(ValueError, match=r"text\.h5 is no Keras model"):
         keras_files.load_model(tmp_path / "text.h5")
+
+
+def test_residual_cnn_medium_has_the_maps_of_its_config():
+    model = teacher.build_teacher(_section("residual_cnn_medium"), (32, 32, 3), 10, seed=1)
+    cut = teacher.cut_teacher(model, [f"stage{i}_out" for i in range(1, 5)], (32, 32, 3))
+    maps = [(16, 32), (8, 64), (8, 96), (4, 128)]
+    assert [(side, width) for side, _, width in cut.shapes[1:]] == maps

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from dna_tf import cut_points, teacher
+from tests import made_teachers
 
 SHAPE = (64, 64, 3)
-layers = keras.layers
 
 FAMILIES = {
     "EfficientNetB0": 5,
@@ -24,18 +24,6 @@ FAMILIES = {
 }
 
 
-def shaken(model, seed=2):
-    """The model with batch norms that are not the identity, as after training."""
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            for variable in (layer.gamma, layer.moving_variance):
-                variable.assign(rng.uniform(0.5, 2.0, variable.shape))
-            for variable in (layer.beta, layer.moving_mean):
-                variable.assign(rng.normal(0.0, 0.5, variable.shape))
-    return model
-
-
 def _parts(model, cuts):
     """The blocks of the cut, and the rest of the model behind the last one."""
     cut = teacher.cut_teacher(model, cuts, SHAPE)
@@ -48,7 +36,7 @@ def _parts(model, cuts):
 def test_the_chain_is_the_whole(function):
     keras.utils.set_random_seed(1)
     model = getattr(keras.applications, function)(weights=None, input_shape=SHAPE, classes=7)
-    shaken(model)
+    made_teachers.shaken(model)
     cuts = cut_points.propose(model, SHAPE)
     assert len(cuts) >= FAMILIES[function]
     cut, parts = _parts(model, cuts)
@@ -66,7 +54,7 @@ def test_the_chain_is_the_whole(function):
 def test_compiled_blocks_chain_to_the_compiled_whole(function):
     keras.utils.set_random_seed(1)
     model = getattr(keras.applications, function)(weights=None, input_shape=SHAPE, classes=7)
-    _, parts = _parts(shaken(model), cut_points.propose(model, SHAPE))
+    _, parts = _parts(made_teachers.shaken(model), cut_points.propose(model, SHAPE))
     images = np.random.default_rng(3).uniform(0, 255, (2, *SHAPE)).astype(np.float32)
 
     def compiled(part):

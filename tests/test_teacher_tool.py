@@ -156,18 +156,11 @@ def _write_models(folder):
     keras.Model(image, x, name="floor").save(folder / "floor.keras")
 
 
-def _filled(made, words, message=""):
-    for name, path in made.items():
-        words = [word.replace(f"{{{name}}}", str(path)) for word in words]
-        message = message.replace(f"{{{name}}}", re.escape(str(path)))
-    return words, message
-
-
 @pytest.fixture(scope="module")
 def results(made):
     """All cases in one process; the quick ones first, before TensorFlow is loaded."""
-    cases = {name: _filled(made, case[0])[0] for name, case in (QUICK | SLOWER).items()}
-    cases |= {name: _filled(made, words)[0] for name, words in SHOWN.items()}
+    cases = {name: tool_runs.filled(made, case[0])[0] for name, case in (QUICK | SLOWER).items()}
+    cases |= {name: tool_runs.filled(made, words)[0] for name, words in SHOWN.items()}
     before = {name: made_runs.snapshot(path) for name, path in made.items()}
     done = tool_runs.run_all([["teacher", *words] for words in cases.values()])
     after = {name: made_runs.snapshot(path) for name, path in made.items()}
@@ -180,7 +173,7 @@ def results(made):
 
 @pytest.mark.parametrize("name", [*QUICK, *SLOWER])
 def test_wrong_input_is_answered_with_one_message(results, made, name):
-    result, (_, message) = results[name], _filled(made, *(QUICK | SLOWER)[name])
+    result, (_, message) = results[name], tool_runs.filled(made, *(QUICK | SLOWER)[name])
     assert (result["returncode"], result["stdout"]) == (1, "")
     assert re.search(f"(^|\n)error: .*{message}.*\n$", result["stderr"]), result["stderr"]
     assert "Traceback" not in result["stderr"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dna_tf import keras_files, preprocessing, teacher, teacher_names, teacher_zoo
+from tests import made_teachers
 
 # The smallest model of each family, with its family's module and the size it is tested at.
 FAMILIES = {
@@ -38,14 +39,6 @@ SLOW = (
     "nasnet_mobile",
 )
 B7_CUTS = ("block2g_add", "block3g_add", "block4j_add", "block5j_add", "block6m_add", "block7d_add")
-B0_CUTS = (
-    "block2b_add",
-    "block3b_add",
-    "block4c_add",
-    "block5c_add",
-    "block6d_add",
-    "block7a_project_bn",
-)
 
 
 def _images(size, count=2):
@@ -166,8 +159,8 @@ def test_cuts_of_the_paper():
     b7 = keras.applications.EfficientNetB7(weights=None, input_shape=(32, 32, 3))
     assert teacher_zoo.paper_cuts("efficientnet_b7", b7) == B7_CUTS
     b0 = teacher_zoo.build("efficientnet_b0", (32, 32, 3), 3)
-    assert teacher_zoo.paper_cuts("efficientnet_b0", b0) == B0_CUTS
-    teacher.cut_teacher(b0, B0_CUTS, (32, 32, 3))
+    assert teacher_zoo.paper_cuts("efficientnet_b0", b0) == made_teachers.B0_CUTS
+    teacher.cut_teacher(b0, made_teachers.B0_CUTS, (32, 32, 3))
     assert teacher_zoo.paper_cuts("efficientnet_v2_b0", b0) is None
     assert teacher_zoo.paper_cuts("some/efficientnet_b0.keras", b0) is None
 

@@ -1,13 +1,16 @@
-"""Runs the tools for tests: one process each, or many in one that loads TensorFlow once."""
+"""Runs the tools for tests: one process each, many in one that loads TensorFlow once, or killed."""
 
 import importlib
 import json
 import os
 import pathlib
+import re
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -26,6 +29,44 @@ def run(tool, *arguments):
     """Runs a tool in a process of its own; returns it with `returncode`, `stdout`, `stderr`."""
     words = command(tool, *arguments)
     return subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def filled(places, words, message=""):
+    """The words and the expected message of a case, with `{name}` replaced by its path.
+
+    Args:
+        places: a dict from name to path.
+        words: a list of texts.
+        message: a regular expression, for which paths are escaped.
+    """
+    for name, path in places.items():
+        words = [word.replace(f"{{{name}}}", str(path)) for word in words]
+        message = message.replace(f"{{{name}}}", re.escape(str(path)))
+    return words, message
+
+
+def kill_in_the_middle(words, begun, over, with_signal=signal.SIGKILL):
+    """Starts a command and kills it once `begun()`; it must not be `over()` by then.
+
+    Returns:
+        What it wrote to standard error.
+    """
+    process = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not begun() and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(with_signal)
+    _, errors = process.communicate()
+    status = -signal.SIGKILL if with_signal == signal.SIGKILL else 128 + signal.SIGTERM
+    assert process.returncode == status, f"It ended before it was killed:\n{errors}"
+    assert not over(), "The phase was over before the kill came through. Make it longer."
+    return errors
 
 
 def run_all(cases):

@@ -1,12 +1,40 @@
 """Exports a trained student to TFLite and checks each file against Keras on real images.
 
     python -m tools.export_tflite --workdir=runs/digits --arch=max_macs_700k
+    python -m tools.export_tflite --model=teacher.keras --output=files --config=my_config.py
 
-Without --arch the students of all budgets in the config and the control are exported. The
-precisions are config.export.precisions, of float32, float16, dynamic and int8.
+Without --arch the students of all budgets in the config and the control are exported. With
+--model it is any Keras classifier from images in 0..255 to scores; the images are those of
+--workdir or --config, at the model's own size.
 
-Reads:  WORKDIR/students/NAME/seedK/model.keras and the config's data.
-Writes: WORKDIR/exports/NAME/*.tflite and result.json.
+Precisions (--config.export.precisions="('float32','int8')"):
+  float32   as Keras computes
+  float16   weights of half the size; computed in float
+  dynamic   8-bit weights, float activations: for CPUs
+  int8      8-bit weights and activations: for all kinds of accelerators
+  int16     8-bit weights, 16-bit activations: where 8 bits cannot hold these; slow on CPUs
+
+More of config.export, given as --config.export.FIELD=VALUE:
+  int8_io             int8, uint8 or float32: what int8 files take and give; float32 also for int16
+  image_size          height and width that the files take; 0 is the student's own
+  preprocessing       inside: files take 0..255; outside: the rescaling at the model's start is left
+                      out, and the file's metadata has the mean and deviation to apply instead
+  calibration_images  training images from which the ranges of int8 and int16 are taken
+  per_channel         a scale for each channel of a weight, or one for all
+  float_layers        Keras layers that int8 files compute in float; tools.quantization_report
+                      says which ones hurt
+  also                savedmodel and onnx, beside the files
+  least_agreement     share of answers equal to Keras' below which an export is not good
+
+Each file is run on the test images: size, accuracy beside Keras', agreement, and its operators
+with those that accelerators commonly refuse. In the file are the names of the classes
+(labels.txt, in a zip archive), TFLite's metadata, and a JSON description.
+
+A workdir keeps its config: to export once more with other settings, give another folder with
+--output; then only config.export may differ from the workdir's config, which is left as it is.
+
+Reads:  WORKDIR/students/NAME/seedK/model.keras or --model, and the config's data.
+Writes: WORKDIR/exports/NAME/ or --output: *.tflite and result.json.
 """
 
 from absl import flags
@@ -16,22 +44,75 @@ from dna_tf import cli
 cli.define_run_flags()
 flags.DEFINE_list("arch", [], "Names of trained students; default: all of the config.")
 flags.DEFINE_integer("seed", 0, "Which student of each.")
+flags.DEFINE_string("model", "", "A .keras file of any classifier, instead of --arch.")
+flags.DEFINE_string("output", "", "Folder of the files, instead of the workdir's exports/NAME.")
 
 
 def main():
-    """Exports students."""
-    workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search
+    """Exports students, or one model."""
+    given = cli.FLAGS
+    if given.model and given.arch:
+        raise ValueError("Say what to export: either --model=FILE or --arch=NAME.")
+    if given.model:
+        _export_model(given)
+        return
+    from dna_tf import export_runs
 
-    names = cli.FLAGS.arch or budget_search.all_names(config)
+    if given.output:
+        workdir, config = export_runs.open_beside(given.workdir)
+    else:
+        workdir, config = cli.open_run(may_create=False)
+    from dna_tf import budget_search, files
+
+    names = given.arch or budget_search.all_names(config)
     for name in names:
-        workdir.student_result(name, cli.FLAGS.seed)  # refuses one that is not there, at once
+        workdir.student_result(name, given.seed)  # refuses one that is not there, at once
+    folders = [workdir.exports / name for name in names]
+    if given.output:
+        output = files.as_path(given.output)
+        folders = [output] if len(names) == 1 else [output / name for name in names]
     from dna_tf import export
 
-    for name in names:
-        export.export_tflite(workdir, config, name, cli.FLAGS.seed)
-    first = f"{config.export.precisions[0]}.tflite"
-    cli.next_command("evaluate", workdir, f"--model={workdir.exports / names[0] / first}")
+    for name, folder in zip(names, folders, strict=True):
+        export.export_tflite(workdir, config, name, given.seed, folder)
+    _say_next(config, folders[0], workdir)
+
+
+def _say_next(config, folder, workdir, *arguments):
+    """Prints how the first file is evaluated, unless that takes a preprocessing without a name."""
+    from dna_tf import tflite_metadata
+
+    path = folder / f"{config.export.precisions[0]}.tflite"
+    told = tflite_metadata.read(path.read_bytes())["description"]
+    words = [f"--model={path}", *arguments]
+    if told["image_size"] != config.data.image_size and not arguments:
+        words.append(f"--image_size={told['image_size']}")
+    if told["preprocessing"] == "outside":
+        if told["preprocessing_kind"] is None:
+            return
+        words.append(f"--preprocessing={told['preprocessing_kind']}")
+    cli.next_command("evaluate", workdir, *words)
+
+
+def _export_model(given):
+    from dna_tf import export_runs, files
+
+    if not given.output:
+        raise ValueError("--model needs --output, the folder of the files, such as --output=files.")
+    path = files.as_path(given.model)
+    if path.suffix != ".keras":
+        raise ValueError(f"--model must be a .keras file. Received: {path}")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no model file {path}.")
+    workdir, config = export_runs.open_for_model(given.workdir)
+    from dna_tf import export
+
+    result = export.export_file(path, config, given.output, workdir)
+    section, size = config.data, result["image_size"]
+    words = [f"--data={section.source}", f"--image_size={size}"]
+    if section.crop_fraction != 1.0:
+        words.append(f"--crop_fraction={section.crop_fraction}")
+    _say_next(config, files.as_path(given.output), None, *words)
 
 
 def run():

@@ -3,7 +3,8 @@
     python -m tools.latency_table --space=dna --output=latency.json
     python -m tools.latency_table --workdir=runs/digits --cores=0 --output=latency.json
     python -m tools.latency_table --space=dna --output=latency.json --validate=50
-    python -m tools.latency_table --output=latency.json --arch=dna_a,mobilenet_v2
+    python -m tools.latency_table --output=latency.json --arch=dna_a,mobilenet_v2,mine.tflite
+    python -m tools.latency_table --space=dna --output=int8.json --precision=int8
     python -m tools.latency_table --space=dna --output=phone.json --device=adb --cost=phone_ms
 
 A phone needs TFLite's stock program, too: --benchmark_binary=android_aarch64_benchmark_model.
@@ -33,6 +34,7 @@ flags.DEFINE_integer("num_classes", None, "Classes; 1000 by default, with --work
 flags.DEFINE_string("output", "", "The table, a .json file.")
 flags.DEFINE_string("cost", "latency_ms", "The cost's name; it ends in _ms.")
 flags.DEFINE_enum("device", "host", ["host", "adb"], "This host, or a phone through adb.")
+flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Of all graphs that are made.")
 flags.DEFINE_integer("threads", 1, "Threads of the interpreter.", lower_bound=1)
 flags.DEFINE_list("cores", [], "Cores it may run on, such as 0,1; all by default.")
 flags.DEFINE_integer("rounds", None, "Rounds: 30 on a host, 3 on a phone.", lower_bound=1)
@@ -43,7 +45,7 @@ flags.DEFINE_float("noise", 0.05, "Largest spread over median that is not measur
 flags.DEFINE_integer("fit", 20, "Whole students that overheads are fitted to.", lower_bound=0)
 flags.DEFINE_integer("validate", 0, "Random students that the table is held against.")
 flags.DEFINE_integer("seed", 0, "Seeds the random students.")
-flags.DEFINE_list("arch", [], "Networks to measure whole: names, files or MobileNets.")
+flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite files, MobileNets.")
 
 
 def main():
@@ -64,7 +66,7 @@ def main():
         given.arch, workdir, *(network or (given.image_size, None, given.num_classes))
     )
     session = latency_session.Session(
-        output, meter, given.cost, given.noise, space, network, given.seed
+        output, meter, given.cost, given.noise, space, network, given.seed, given.precision
     )
     session.make_table(networks, given.fit)
     if given.validate:

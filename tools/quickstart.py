@@ -26,7 +26,7 @@ def main():
         progress.say(f"\n[{number}/{len(pipeline.PHASES)}] {name}: {what} ({so_far})")
         phase(workdir, config)
     progress.say(f"Done in {time.monotonic() - started:.0f} s. Open {workdir.report} in a browser.")
-    chosen, _ = budget_search.chosen_names(config)
+    chosen = budget_search.chosen_name(config)
     cli.next_command("summary", workdir, f"--arch={chosen}")
 
 

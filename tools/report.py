@@ -27,7 +27,7 @@ def main():
     workdir, config = cli.open_run(may_create=False)
     from dna_tf import budget_search, progress, report
 
-    name = budget_search.chosen_names(config)[0]
+    name = budget_search.chosen_name(config)
     maps = None
     if cli.FLAGS.maps == "auto" and workdir.architecture(name).exists():
         from dna_tf import architecture_files, feature_maps

@@ -1,0 +1,84 @@
+"""A model that computes what another one does, faster in training.
+
+Keras 3 computes batch norm from single operations, each a pass over memory: with it, half of
+a step of a mobile network goes into batch norm on a CPU. TensorFlow has it as one operation
+with a gradient of its own. The twin is for training only: what is evaluated and saved is the
+model itself, of stock layers, which any Keras can load.
+"""
+
+import keras
+import tensorflow as tf
+
+from dna_tf import depthwise
+
+
+def make(model):
+    """Makes the twin of a model, with the same weights in the same order.
+
+    Args:
+        model: a functional `keras.Model` of stock layers.
+
+    Returns:
+        A `keras.Model` whose batch norms are `FusedBatchNormalization` and whose depthwise
+        convolutions are `PartedDepthwiseConv2D`; their names, types and settings are those
+        of the model's. Where neither is faster they compute as stock layers do.
+    """
+    twin = keras.models.clone_model(model, clone_function=_twin_of, recursive=True)
+    for variable, value in zip(twin.variables, model.variables, strict=True):
+        variable.assign(value)
+    twin.trainable = model.trainable
+    return twin
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch norm that in training is TensorFlow's fused operation.
+
+    Equal to the stock layer but for rounding; its epsilon is at least 1.001e-5 then.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable and self._can_fuse(inputs, mask)):
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta),
+            epsilon=self.epsilon,
+        )  # fmt: skip
+        # It returns the variance of a sample; Keras keeps that of the population.
+        count = tf.cast(tf.size(inputs) // tf.size(mean), mean.dtype)
+        variance *= (count - 1.0) / count
+        momentum = self.momentum
+        self.moving_mean.assign(self.moving_mean * momentum + mean * (1.0 - momentum))
+        self.moving_variance.assign(self.moving_variance * momentum + variance * (1.0 - momentum))
+        return outputs
+
+    def _can_fuse(self, inputs, mask):
+        plain = self.scale and self.center and not (self.synchronized or self.renorm)
+        return plain and mask is None and len(inputs.shape) == 4 and self.axis in (-1, 3)
+
+
+class PartedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Depthwise convolution with the gradient of `depthwise.conv`."""
+
+    def call(self, inputs):
+        stride, _ = self.strides
+        same = self.padding == "same" and self.data_format == "channels_last"
+        square = self.strides == (stride, stride) and set(self.dilation_rate) == {1}
+        if not (same and square and self.depth_multiplier == 1):
+            return super().call(inputs)
+        outputs = depthwise.conv(inputs, tf.convert_to_tensor(self.kernel), stride)
+        if self.use_bias:
+            outputs += self.bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+_TWINS = {
+    keras.layers.BatchNormalization: FusedBatchNormalization,
+    keras.layers.DepthwiseConv2D: PartedDepthwiseConv2D,
+}
+
+
+def _twin_of(layer):
+    """A new layer of the same settings; a subclass of a stock layer stays what it is."""
+    made = _TWINS.get(type(layer), type(layer)).from_config(layer.get_config())
+    made.trainable = layer.trainable
+    return made

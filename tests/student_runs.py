@@ -1,0 +1,31 @@
+"""A workdir with one trained student of digits, for the tools that compress students."""
+
+from dna_tf import architecture, retrain, search_space
+from dna_tf import workdir as workdirs
+from tests import tiny_config
+
+
+def trained_run(folder, epochs=4):
+    """Trains a tiny student.
+
+    Args:
+        folder: where to.
+        epochs: of its training.
+
+    Returns:
+        `(Workdir, config, name of the architecture)`.
+    """
+    config = tiny_config.get_config()
+    config.retrain.epochs = epochs
+    config.retrain.learning_rate = 0.01
+    config.quantize.epochs = 2
+    config.quantize.calibration_images = 50
+    config.prune.epochs = 2
+    workdir, config = workdirs.open_workdir(folder, config)
+    ops = (search_space.Op(3, 3), search_space.Op(5, 3))
+    blocks = (architecture.BlockChoice(2, 8, ops), architecture.BlockChoice(2, 12, ops[:1]))
+    frame = search_space.Frame(8, 1, 8, 32)
+    arch = architecture.Architecture("tiny", blocks, frame, 16, 3, 10)
+    architecture.save(arch, workdir.architecture("tiny"))
+    retrain.retrain(workdir, config, arch, seeds=[0])
+    return workdir, config, "tiny"
