@@ -43,7 +43,8 @@ def get_config():
 
     config.teacher.model = "residual_cnn_medium"
     config.teacher.cuts = tuple(f"stage{number}_out" for number in range(1, 5))
-    recipes.small(config, epochs=8)
+    recipes.small(config, epochs=5)
+    config.retrain.warmup_epochs = 1.0
     config.teacher_training.epochs = 15
 
     config.space = SPACE

@@ -143,7 +143,9 @@ class _Job:
                 return _check_good(there, section.least_agreement)
         determinism.enable(self.config.seed)
         # The layers' names are checked before images are read and files converted.
-        prepared = export_model.prepare(self.model, self._size(), section.preprocessing)
+        prepared = export_model.prepare(
+            self.model, self._size(), section.preprocessing, section.split_large_kernels
+        )
         tflite_convert.check_float_layers(prepared.model, section.float_layers)
         images = export_images.load(self.config, prepared, self.name, self.cache_dir)
         count = 0

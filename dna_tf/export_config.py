@@ -27,6 +27,8 @@ def default_export():
     export.image_size = 0  # height and width that files take, in pixels; 0: the student's own
     # inside: files take 0..255; outside: the rescaling is left out, and the metadata names it
     export.preprocessing = "inside"
+    # Depthwise kernels above 25 taps (7x7) in parts: 3 to 8 times faster on CPUs (XNNPACK)
+    export.split_large_kernels = True
     export.per_channel = True  # a scale for each channel of a weight, instead of one for all
     export.float_layers = ()  # Keras layers that int8 files compute in float32
     export.also = ()  # beside the TFLite files: savedmodel, onnx

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from dna_tf import model_graph, predictors, preprocessing
+from dna_tf import model_graph, predictors, preprocessing, split_kernels
 
 _PROBABILITIES = ("softmax", "sigmoid")
 
@@ -16,7 +16,8 @@ class Prepared:
 
     Args:
         whole: the `keras.Model` from images in 0..255 to scores, at the file's size.
-        model: what is converted: `whole`, or what follows its rescaling.
+        model: what is converted: `whole`, or what follows its rescaling; large depthwise
+            kernels may be split in it.
         mean: list with one value, or one for each channel.
         std: likewise. `model` takes `(x - mean) / std` of pixels x in 0..255.
         left_out: names of the layers that `model` lacks.
@@ -64,7 +65,7 @@ class Prepared:
         return None
 
 
-def prepare(model, image_size=0, where="inside"):
+def prepare(model, image_size=0, where="inside", split=True):
     """Makes the model that a file will hold.
 
     Args:
@@ -72,6 +73,7 @@ def prepare(model, image_size=0, where="inside"):
         image_size: height and width in pixels; 0 keeps the model's own.
         where: `"inside"`: files take 0..255; `"outside"`: `Rescaling` and `Normalization`
             layers at the model's start are left out.
+        split: whether large depthwise kernels are split, as `split_kernels` says.
 
     Returns:
         A `Prepared`.
@@ -94,8 +96,9 @@ def prepare(model, image_size=0, where="inside"):
             text = str(error).replace("--image_size", "config.export.image_size")
             raise ValueError(text) from error
     gives = "probabilities" if _ends_in_probabilities(model) else "logits"
+    changed = split_kernels.make if split else lambda same: same
     if where == "inside":
-        return Prepared(model, model, gives=gives)
+        return Prepared(model, changed(model), gives=gives)
     nodes = model_graph.nodes(model)
     factor, offset = np.ones(1), np.zeros(1)  # in float64, of all layers so far
     place, left_out = 0, []
@@ -115,7 +118,7 @@ def prepare(model, image_size=0, where="inside"):
         )
     rest = keras.Model(nodes[place].outputs[0], model.output, name=model.name)
     mean, std = (tuple(map(float, values)) for values in (-offset / factor, 1.0 / factor))
-    return Prepared(model, rest, mean, std, tuple(left_out), gives)
+    return Prepared(model, changed(rest), mean, std, tuple(left_out), gives)
 
 
 def _affine(layer):

@@ -1,14 +1,15 @@
 """From a part of a network, a student or a published network to the TFLite file to time.
 
 A part's graph is what `mbconv` puts into students, layer by layer: squeeze-and-excitation,
-activation and the residual's addition as they are there, batch 1. Weights are fresh, and int8
-ranges are those of random inputs: how long a network takes does not depend on them.
+activation and the residual's addition as they are there, batch 1, large depthwise kernels
+split as exports have them. Weights are fresh, and int8 ranges are those of random inputs: how
+long a network takes does not depend on them.
 """
 
 import keras
 import numpy as np
 
-from dna_tf import files, mbconv, model_macs, student, tflite_convert
+from dna_tf import files, mbconv, model_macs, split_kernels, student, tflite_convert
 
 # Those in which a processor computes otherwise; float16 and dynamic are for size.
 PRECISIONS = ("float32", "int8")
@@ -97,7 +98,7 @@ def keras_graph(name, image_size, channels, num_classes, precision="float32"):
 
 def _converted(build, what, precision):
     try:
-        model = build()
+        model = split_kernels.make(build())
         content = tflite_convert.convert(model, precision, _calibration(model))
     except Exception as error:  # the converter raises its own kinds, and plain ones
         lines = str(error).strip().splitlines() or [type(error).__name__]

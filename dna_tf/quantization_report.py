@@ -44,7 +44,9 @@ def report(path, config, output, workdir=None, name=None, num_images=100, tried=
         section.export.precisions = ("int8",)
     name, section = name or path.stem, section.export
     size = section.image_size or (0 if model.input_shape[1] else config.data.image_size)
-    prepared = export_model.prepare(model, size, section.preprocessing)
+    prepared = export_model.prepare(
+        model, size, section.preprocessing, section.split_large_kernels
+    )
     tflite_convert.check_float_layers(prepared.model, section.float_layers)
     determinism.enable(config.seed)
     images = export_images.load(config, prepared, name, workdir and workdir.path)

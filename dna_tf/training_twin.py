@@ -9,7 +9,7 @@ model itself, of stock layers, which any Keras can load.
 import keras
 import tensorflow as tf
 
-from dna_tf import depthwise
+from dna_tf import depthwise, layer_swap
 
 
 def make(model):
@@ -23,11 +23,7 @@ def make(model):
         convolutions are `PartedDepthwiseConv2D`; their names, types and settings are those
         of the model's. Where neither is faster they compute as stock layers do.
     """
-    twin = keras.models.clone_model(model, clone_function=_twin_of, recursive=True)
-    for variable, value in zip(twin.variables, model.variables, strict=True):
-        variable.assign(value)
-    twin.trainable = model.trainable
-    return twin
+    return layer_swap.swap(model, _TWINS)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -75,10 +71,3 @@ _TWINS = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
     keras.layers.DepthwiseConv2D: PartedDepthwiseConv2D,
 }
-
-
-def _twin_of(layer):
-    """A new layer of the same settings; a subclass of a stock layer stays what it is."""
-    made = _TWINS.get(type(layer), type(layer)).from_config(layer.get_config())
-    made.trainable = layer.trainable
-    return made
