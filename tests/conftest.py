@@ -2,5 +2,15 @@
 
 import os
 
+import pytest
+
 # Warnings and errors only: 0 is everything, 3 is errors alone.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture
+def seeded():
+    """Seeds the first weights of layers that a test makes without a seed of their own."""
+    import keras
+
+    keras.utils.set_random_seed(0)

@@ -7,6 +7,8 @@ import pytest
 from dna_tf import quantization_graph, residual_cnn, student, tf_keras_bridge
 from tests import made_images
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 IMAGES = made_images.Stripes(6).pixels * np.linspace(0, 1, 6, dtype=np.float32)[:, None, None, None]
 
 

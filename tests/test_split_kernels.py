@@ -8,6 +8,8 @@ from ai_edge_litert import interpreter
 from dna_tf import export_model, split_kernels, tflite_convert
 from tests import export_models
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 
 def _pair(size, shape, **settings):
     image = keras.Input(shape)

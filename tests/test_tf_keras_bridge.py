@@ -11,6 +11,8 @@ import tf_keras
 from dna_tf import architecture, residual_cnn, search_space, student, tf_keras_bridge
 from tests import made_images
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 IMAGES = made_images.Stripes(6).pixels * np.linspace(0, 1, 6, dtype=np.float32)[:, None, None, None]
 KINDS = {"swish and SE": ("swish", 0.25), "lite": ("relu6", 0.0)}
 

@@ -9,6 +9,8 @@ from ai_edge_litert import interpreter
 from dna_tf import export, litert, tflite_convert
 from tests import export_models
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 IMAGES = export_models.IMAGES
 
 

@@ -12,6 +12,8 @@ from ai_edge_litert import interpreter
 from dna_tf import export, tflite_operators
 from tests import export_models
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 
 @pytest.fixture(scope="module")
 def files():

@@ -8,6 +8,8 @@ import tensorflow as tf
 from dna_tf import architecture, classifier, search_space, student, teacher, training_twin
 from tests import made_teachers
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 SHAPE = (8, 16, 16, 3)
 
 
