@@ -27,7 +27,7 @@ from dna_tf import (
     zoo,
 )
 from tests import made_runs
-from tests.test_report import CHOSEN, SPACE, Page, make_workdir
+from tests.made_report import CHOSEN, SPACE, Page, make_workdir
 
 DNA = search_space.get_space("dna")
 DNA_TABLE = cost.cost_table(DNA, 224, 3, 1000)
