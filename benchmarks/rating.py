@@ -39,9 +39,18 @@ def main():
     """Times the rating of cells."""
     machine.check_no_workdir()
     space = search_space.get_space(cli.FLAGS.space)
+    if not _four_layer_cells(space):
+        raise ValueError(
+            f"The space {space.name!r} has no cell of four layers behind its first block, and such "
+            "a cell is what is timed. Give another one, such as --space=dna."
+        )
     figures = _shared_over_separate(space, cli.FLAGS)
     figures |= _all_cells(space, cli.FLAGS)
     machine.report(figures, cli.FLAGS.seed)
+
+
+def _four_layer_cells(space):
+    return [(b, c) for b, c, cell in space.cells() if cell.layers == 4 and b]
 
 
 def _maps(rng, count, images, shape):
@@ -58,8 +67,7 @@ def _shared_over_separate(space, settings):
     from dna_tf import cell_rater, supernet
 
     rng = np.random.RandomState(settings.seed)
-    places = [(b, c) for b, c, cell in space.cells() if cell.layers == 4 and b]
-    block, index = min(places, key=lambda place: abs(place[0] - 3))
+    block, index = min(_four_layer_cells(space), key=lambda place: abs(place[0] - 3))
     reads, gives = ((settings.size * space.blocks[block].stride, 80), (settings.size, 112))
     cell = supernet.Cell(
         space, block, index, (reads[0], reads[0], reads[1]), gives[1], settings.seed

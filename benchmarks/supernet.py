@@ -62,13 +62,13 @@ class _Bench:
         import numpy as np
         import tensorflow as tf
 
-        from dna_tf import features, teacher, teacher_training, teacher_zoo
+        from dna_tf import features, teacher, teacher_zoo
 
         self.space, self.rounds, self.seed = space, settings.rounds, settings.seed
         self.batch_size = settings.batch_size
         shape = (settings.image_size, settings.image_size, 3)
         model = teacher_zoo.build(settings.teacher, shape, 1000, seed=settings.seed)
-        cuts = teacher_training.own_cuts(settings.teacher, model, shape, space)
+        cuts = teacher.own_cuts(settings.teacher, model, shape, space)
         self.teacher = teacher.cut_teacher(model, cuts, shape)
         rng = np.random.RandomState(settings.seed)
         draw = rng.uniform(0, 255, (settings.batch_size, *shape))

@@ -11,7 +11,11 @@ Command, on the TPU's own machine:
     python -m tools.train_supernet --workdir=gs://BUCKET/paper --strategy=tpu --tpu=local
     python -m tools.rate --workdir=gs://BUCKET/paper
     python -m tools.search --workdir=gs://BUCKET/paper
-    python -m tools.retrain --workdir=gs://BUCKET/paper --arch=max_params_5.3M
+    python -m tools.retrain --workdir=gs://BUCKET/paper --arch=max_params_5.3M \
+        --strategy=tpu --tpu=local
+
+Ratings run on the TPU machine's CPU: on GPUs they are faster. The training of students was tried
+on several CPUs as replicas, never on a TPU.
 
 Hardware and cost: a slice of 8 or more cores; the batch must be a multiple of their number
 (another one: --config.supernet.batch_size, with both learning rates). Counted: 9.67 GMACs an

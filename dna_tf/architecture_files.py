@@ -1,6 +1,9 @@
-"""Finding an architecture by what a user calls it: a file, one of a run, a published one."""
+"""Finding an architecture by what a user calls it, and writing one where no other one is.
 
-from dna_tf import architecture, checks, zoo
+What a user calls it: a file, one of a run, a published one.
+"""
+
+from dna_tf import architecture, checks, files, zoo
 
 
 def find(name, workdir=None):
@@ -35,3 +38,31 @@ def find(name, workdir=None):
         f"{checks.near_names(name, [*there, *zoo.NAMES])} There are: {there}; search finds more: "
         f"python -m tools.search --workdir={workdir}"
     )
+
+
+def is_there(made, path, hint):
+    """Whether a file holds an architecture already.
+
+    Args:
+        made: an `architecture.Architecture`.
+        path: the file.
+        hint: what to do about a file that holds something else, for the error.
+
+    Returns:
+        `True` if an equal one is there, `False` if there is no such file.
+
+    Raises:
+        ValueError: the file holds something else; it is not to be overwritten.
+    """
+    path = files.as_path(path)
+    if not path.exists():
+        return False
+    try:
+        same, reason = architecture.load(path) == made, ""
+    except ValueError as error:  # no architecture
+        same, reason = False, f" {error}"
+    if not same:
+        raise ValueError(
+            f"The file {path} holds something else, and is not overwritten.{reason} {hint}"
+        )
+    return True

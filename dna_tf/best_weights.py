@@ -1,11 +1,6 @@
 """The weights of the best epoch so far, kept beside the checkpoints of a training."""
 
-import io
-import zipfile
-
-import numpy as np
-
-from dna_tf import files
+from dna_tf import array_files, files
 
 
 class BestWeights:
@@ -34,9 +29,7 @@ class BestWeights:
         if known is not None and float(known["accuracy"]) >= accuracy:
             return
         weights = {f"weight_{n}": w.numpy() for n, w in enumerate(self._model.weights)}
-        content = io.BytesIO()
-        np.savez(content, epoch=epoch, accuracy=accuracy, **weights)
-        files.write_bytes(self._path, content.getvalue())
+        array_files.write(self._path, {"epoch": epoch, "accuracy": accuracy, **weights})
 
     def load(self):
         """Gives the model the kept weights.
@@ -54,10 +47,4 @@ class BestWeights:
     def _read(self):
         if not self._path.exists():
             return None
-        try:
-            return np.load(io.BytesIO(self._path.read_bytes()), allow_pickle=False)
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"The file {self._path} is damaged ({error}). Delete its folder to train from the "
-                "start."
-            ) from error
+        return array_files.read(self._path, "Delete its folder to train from the start.")

@@ -6,7 +6,7 @@ same in all runs, and a long training does not meet them in its middle.
 
 import numpy as np
 
-from dna_tf import checks, files, progress, source_base
+from dna_tf import checks, files, progress
 
 KIND = "dna_tf.broken_images"
 FILE = "broken_images.json"
@@ -50,9 +50,7 @@ def leave_out(opened, allowed, cache_dir):
 
 
 def _find(source):
-    raws = source.records().map(lambda index, raw: raw)
-    label = f"checking {source.name}"
-    indices = source_base.refused(raws, source.decode, label, source.num_examples)
+    indices = source.refused(f"checking {source.name}")
     broken = [{"index": int(index), "image": source.place(int(index))} for index in indices]
     return {"name": source.name, "images": source.num_examples, "broken": broken}
 

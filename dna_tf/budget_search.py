@@ -1,6 +1,6 @@
 """The search phase: from rating files to architecture files, one for each budget."""
 
-from dna_tf import limits, progress, search_front, search_inputs, search_optima
+from dna_tf import cost, limits, op_costs, progress, search_front, search_inputs, search_optima
 
 
 def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=None):
@@ -39,13 +39,29 @@ def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=
             for name, one in zip(_control_names(section, chosen), drawn, strict=True):
                 made[name] = inputs.architecture(one, name, origin)
     front = inputs.front_content(search_front.front(inputs.problem, ("macs",)), ("macs",))
-    for name, one in made.items():
-        search_inputs.save_unless_there(one, workdir.architecture(name))
+    search_inputs.save_all(made, workdir)
     search_inputs.save_if_changed(front, workdir.front)
     count, name = inputs.problem.num_architectures(), inputs.space.name
     progress.say(f"Searched all {count:,} architectures of {name!r}:")
     inputs.tell(made)
     return list(made)
+
+
+def check_costs(run_config):
+    """Checks that the config's files of costs can be read and its budgets limit known costs.
+
+    It is for runs that come to the search hours later; `config.check_config` cannot do it, as a
+    search may be given other files by `--cost_file`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a file cannot be used, or a budget limits a cost that none of them has.
+    """
+    section = run_config.search
+    known = [*cost.COSTS, *(op_costs.load(path).cost for path in section.cost_files)]
+    for text in section.budgets:
+        lower, upper = limits.sides(limits.parse_limits(text))
+        limits.check_costs([*upper, *lower], known)
 
 
 def chosen_name(run_config):

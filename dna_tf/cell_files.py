@@ -5,12 +5,10 @@ cells into one workdir, in any order.
 """
 
 import hashlib
-import io
-import zipfile
 
 import numpy as np
 
-from dna_tf import files, ratings, supernet
+from dna_tf import array_files, files, ratings, supernet
 
 KIND = "dna_tf.cell"
 FAILED_KIND = "dna_tf.failed_cell"
@@ -34,9 +32,8 @@ def save(cell, workdir, result):
         workdir: a `workdir.Workdir`.
         result: a JSON-able dict about its training, with the key `teacher`.
     """
-    buffer = io.BytesIO()
-    np.savez(buffer, **{f"unit{u}": rows.value.numpy() for u, rows in enumerate(cell.rows)})
-    files.write_bytes(workdir.supernet / f"{cell.name}.npz", buffer.getvalue())
+    arrays = {f"unit{u}": rows.value.numpy() for u, rows in enumerate(cell.rows)}
+    array_files.write(workdir.supernet / f"{cell.name}.npz", arrays)
     made = {**result, "kind": KIND, "cell": cell.name, "fingerprint": fingerprint(cell)}
     files.write_json(workdir.cell(cell.name), made)
     failed = workdir.failed_cell(cell.name)
@@ -90,7 +87,7 @@ def load(workdir, space, shapes, names=None):
         again = f"Delete {workdir.cell(cell.name)} and train the supernet again."
         if not path.exists():
             raise FileNotFoundError(f"There are no weights {path}. {again}")
-        arrays = _read_arrays(path, again)
+        arrays = array_files.read(path, again)
         for u, rows in enumerate(cell.rows):
             array = arrays.get(f"unit{u}", np.zeros(0))
             if array.shape != tuple(rows.shape):
@@ -105,14 +102,6 @@ def load(workdir, space, shapes, names=None):
                 f"{again}"
             )
     return cells
-
-
-def _read_arrays(path, again):
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"The file {path} is truncated or damaged: {error}. {again}") from error
 
 
 def fingerprint(cell):

@@ -25,7 +25,7 @@ class StepOptions:
     """How cells train, besides the learning rate.
 
     Args:
-        sampling: one of `sampling.KINDS`.
+        sampling: as for `sampling.draw`.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`: what ops compute
             in. Weights, Adam, batch norm's statistics and the loss are float32 always.
         weight_decay: added to the gradient as this factor of convolution kernels (the

@@ -15,6 +15,34 @@ def some(texts, most=5, separator=", "):
     return separator.join(texts[:most]) + more
 
 
+def check_same_classes(name, found, of, expected):
+    """Checks that other data has the same classes, in the same order.
+
+    Args:
+        name: how the message calls the other data.
+        found: names of its classes, or `None`.
+        of: how the message calls what it must agree with.
+        expected: names of the classes of that, or `None`. Names that are only numbers, as
+            TFDS gives them to classes that have none, say nothing about what the classes
+            are, on either side.
+
+    Raises:
+        ValueError: both have names, and they differ.
+    """
+    if not (_are_names(found) and _are_names(expected)) or list(found) == list(expected):
+        return
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    raise ValueError(
+        f"The classes of {name} must be those of {of}, in the same order. Received: "
+        f"{len(found)} classes against {len(expected)}; missing: {missing[:5]}; unknown: "
+        f"{extra[:5]}"
+    )
+
+
+def _are_names(class_names):
+    return class_names and list(class_names) != [str(n) for n in range(len(class_names))]
+
+
 def check_keys(what, data, needed, optional=()):
     """Returns `data` as a dict after checking that it has the right keys.
 

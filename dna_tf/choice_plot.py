@@ -1,7 +1,7 @@
 """Which cell and which ops win as the budget grows, as an SVG heat map along a front.
 
 A row is a layer of a block, with a row for the chosen cell above each block's layers; the
-horizontal axis is the largest allowed cost. Hue is the kernel, strength the expansion.
+horizontal axis is the most MACs that are allowed. Hue is the kernel, strength the expansion.
 """
 
 import html
@@ -21,18 +21,17 @@ STYLE = """
 """
 
 
-def svg(entries, cost="macs"):
+def svg(entries):
     """Draws the choices along a front.
 
     Args:
         entries: dicts with `costs` and `blocks` (text as `Architecture.describe` has it), in
-            any order: a front of the rating against one cost.
-        cost: the name of that cost.
+            any order: a front of the rating against MACs.
 
     Returns:
         The SVG as text; `""` if there are fewer than two entries.
     """
-    steps = _steps(entries, cost)
+    steps = _steps(entries)
     if len(steps) < 2:
         return ""
     parsed = [_blocks(blocks) for _, blocks in steps]
@@ -55,7 +54,7 @@ def svg(entries, cost="macs"):
         for start, stop, cell in runs(cells):
             look = "cell" if names.index(cell) % 2 == 0 else "cell2"
             place = (x(budgets[start]), top, x(budgets[stop]), _CELL_ROW - 2)
-            about = _about(f"block {b + 1}, cell", cell, budgets[start], budgets[stop], cost)
+            about = _about(f"block {b + 1}, cell", cell, budgets[start], budgets[stop])
             shapes.append(_rect(place, f'class="{look}"', about))
             if place[2] - place[0] > 38:
                 middle = (place[0] + place[2]) / 2
@@ -68,7 +67,7 @@ def svg(entries, cost="macs"):
                 if op:
                     place = (x(budgets[start]), top, x(budgets[stop]), _ROW - 1)
                     where = f"block {b + 1}, layer {layer + 1}"
-                    about = _about(where, op, budgets[start], budgets[stop], cost)
+                    about = _about(where, op, budgets[start], budgets[stop])
                     shapes.append(_rect(place, colors[op], about))
             top += _ROW
         top += _GAP
@@ -79,8 +78,7 @@ def svg(entries, cost="macs"):
             drawing.text(x(budget), top + 14, limits.format_count(round(budget)), "", "middle")
         )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    name = {"macs": "MACs", "params": "parameters"}.get(cost, cost)
-    shapes.append(drawing.text(middle, top + 29, f"largest allowed {name}", "", "middle"))
+    shapes.append(drawing.text(middle, top + 29, "largest allowed MACs", "", "middle"))
     return (
         f'<svg class="oc" viewBox="0 0 {_WIDTH} {top + _BOTTOM}" width="{_WIDTH}" role="img" '
         f'aria-label="ops along the front">{"".join(shapes)}</svg>'
@@ -96,10 +94,10 @@ def runs(values):
             start = i
 
 
-def _steps(entries, cost):
+def _steps(entries):
     """`(budget, blocks)`: what is best from each budget on, ascending, at most `COLUMNS`."""
-    ordered = sorted(entries, key=lambda entry: entry["costs"][cost])
-    steps = [(entry["costs"][cost], entry["blocks"]) for entry in ordered]
+    ordered = sorted(entries, key=lambda entry: entry["costs"]["macs"])
+    steps = [(entry["costs"]["macs"], entry["blocks"]) for entry in ordered]
     if len(steps) <= COLUMNS:
         return steps
     low, high, picked, place = steps[0][0], steps[-1][0], [], 0
@@ -145,9 +143,9 @@ def _legend(ops, colors):
     return f"<g>{''.join(shapes)}</g>"
 
 
-def _about(where, what, start, stop, cost):
+def _about(where, what, start, stop):
     ends = [limits.format_count(round(value)) for value in (start, stop)]
-    return f"{where}: {what} from {ends[0]} to {ends[1]} {cost}"
+    return f"{where}: {what} from {ends[0]} to {ends[1]} MACs"
 
 
 def _rect(place, look, about):

@@ -101,6 +101,9 @@ class ClassifierTrainer:
             The history: for each epoch the means of `loss` and `accuracy`, the
             `learning_rate` of its last step, and every `recipe.rating_every` epochs the
             `rating_accuracy`.
+
+        Raises:
+            ValueError: as of `loop.run`.
         """
         if start is not None:
             for variable, first in zip(self.model.variables, start.variables, strict=True):
@@ -125,7 +128,10 @@ class ClassifierTrainer:
             on_epoch=lambda epoch: self._figures(epoch, best if chief else None),
             watcher=watcher,
             chief=chief,
+            data_fingerprint=self._data.fingerprint,
         )
+        # The chief may be offering its last epoch still.
+        strategies.wait_for_all(self._strategy)
         self.evaluate_last()
         if recipe.take == "best":
             best.load()
@@ -180,7 +186,7 @@ class ClassifierTrainer:
 
     def _add_part(self, images, labels):
         def in_replica(images, labels):
-            with _norm_momentum(self.model, self._parts):
+            with training_twin.norm_momentum(self.model, self._parts):
                 figures, gradients = self._gradients(images, labels)
             for total, gradient in zip(self._sums, gradients, strict=True):
                 total.assign_add(gradient)
@@ -199,9 +205,9 @@ class ClassifierTrainer:
 
     def _run(self, function, *arguments):
         """Runs a function in all replicas; its figures are averaged."""
-        if self._replicas == 1:
-            return function(*arguments)
         figures, rest = self._strategy.run(function, arguments)
+        if self._replicas == 1:
+            return figures, rest
         mean = {
             name: self._strategy.reduce("MEAN", value, axis=None) for name, value in figures.items()
         }
@@ -292,29 +298,6 @@ def computing_in(precision):
         yield
     finally:
         keras.config.set_dtype_policy(usual)
-
-
-@contextlib.contextmanager
-def _norm_momentum(model, parts):
-    """Lets batch norm's moving statistics move in `parts` calls as far as in one."""
-    norms = list(_norms(model))
-    usual = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum **= 1.0 / parts
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(norms, usual, strict=True):
-            layer.momentum = momentum
-
-
-def _norms(model):
-    """Batch norm layers of a model, those of models inside it too."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _norms(layer)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
 
 
 def _assign(variable, value):

@@ -62,6 +62,43 @@ def define_strategy_flags():
     flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
 
 
+def define_student_flags(default):
+    """Defines `--arch` and `--seed`, which name trained students.
+
+    Args:
+        default: in words, what is taken without `--arch`.
+    """
+    flags.DEFINE_list("arch", [], f"Names of trained students; default: {default}.")
+    flags.DEFINE_integer("seed", 0, "Which student of each.")
+
+
+def trained_students(workdir, default_names):
+    """The names that `--arch` says, or else `default_names`.
+
+    Raises:
+        FileNotFoundError: one was not trained with `--seed`.
+    """
+    names = FLAGS.arch or default_names
+    for name in names:
+        workdir.student_result(name, FLAGS.seed)
+    return names
+
+
+def define_limit_flags():
+    """Defines `--max_macs`, `--min_macs` and so on, for all costs that are counted."""
+    from dna_tf import cost
+
+    for name in cost.COSTS:
+        flags.DEFINE_string(f"max_{name}", "", f"Largest {name}, such as 350M, 5.2k or 1000.")
+        flags.DEFINE_string(f"min_{name}", "", f"Smallest {name}, such as 4M.")
+
+
+def asked_limits():
+    """The limits that the flags give, as `limits.parse_limits` reads them; `""` without any."""
+    names = [name for name in FLAGS if name[:4] in ("max_", "min_") and name != "max_shared_ops"]
+    return ",".join(f"{name}={FLAGS[name].value}" for name in names if FLAGS[name].value)
+
+
 def make_strategy():
     """Makes the strategy that the flags name; before anything else is made in TensorFlow."""
     from dna_tf import strategies

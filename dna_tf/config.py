@@ -26,7 +26,6 @@ CACHE_DTYPES = ("float16", "bfloat16", "float32")
 INPUTS = ("teacher", "S1", "S2")
 SAMPLINGS = ("uniform", "fair")
 CONTROLLED = ("chosen", "all")
-TRAINING_PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 _ANY = math.inf
@@ -171,6 +170,8 @@ def check_config(config):
     config_checks.check_like("config", config, default_config())
     plain = to_plain(config)
     space = search_space.get_space(plain["space"])
+    if not 0 <= config.seed < 2**31:  # more are derived from it, below 2**32
+        raise ValueError(f"config.seed must be in [0, {2**31 - 1}]. Received: {config.seed}")
     for section, field, lowest, highest in _RANGES:
         config_checks.check_range(config, section, field, lowest, highest)
     config_checks.check_choice("data.channels", config.data.channels, (1, 3))
@@ -187,7 +188,7 @@ def check_config(config):
         ("cache_dtype", CACHE_DTYPES),
         ("inputs", INPUTS),
         ("sampling", SAMPLINGS),
-        ("precision", TRAINING_PRECISIONS),
+        ("precision", recipe_config.PRECISIONS),
     ):
         config_checks.check_choice(f"supernet.{field}", config.supernet[field], choices)
     config_checks.check_choice("search.metric", config.search.metric, ratings.METRICS)

@@ -12,7 +12,7 @@ import re
 import keras
 import numpy as np
 
-from dna_tf import checks, mbconv_spec, preprocessing, progress, student
+from dna_tf import checks, mbconv_spec, model_macs, preprocessing, progress, student
 
 # How a weight lies there -> the axes that make it ours.
 LAYOUTS = {
@@ -254,5 +254,5 @@ def foreign_form(model, scheme):
 
 def say(arch, model):
     """Says what was made of the weights."""
-    trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    trainable = model_macs.count_params(model)
     progress.say(f"{arch.name}: {len(model.variables)} arrays, {trainable:,} trainable parameters")

@@ -152,6 +152,10 @@ class Data:
             count = -(-count // batch_size)
         return split_images.finished(dataset, count)
 
+    def source(self, split):
+        """Returns the `source_base.Source` that the images of a split lie in."""
+        return self._split(split).source
+
     def arrays(self, split):
         """Returns a whole split in memory.
 

@@ -26,7 +26,6 @@ from dna_tf import (
     teacher_training,
     watch,
 )
-from dna_tf import config as configs
 
 # Paths of each cell that are measured on held-out images after every epoch.
 _WATCHED_PATHS = 4
@@ -151,7 +150,7 @@ class _Run:
         self.teacher_result = workdir.teacher_result()
         self.teacher = teacher_training.load_teacher(workdir, config)
         self.images = data.load(config.data, config.seed, workdir.path)
-        check_same_data(self.images, self.teacher_result, workdir)
+        teacher_training.check_same_data(self.images, self.teacher_result, workdir)
         supernet.check_fit(self.space, self.teacher.shapes, self.teacher.cuts)
         self.steps = self.images.steps_per_epoch(self.section.batch_size)
         self.chief = strategies.is_chief(strategy)
@@ -169,7 +168,7 @@ class _Run:
 
     def _held_out_maps(self):
         size = min(self.section.batch_size, self.images.counts["rating"])
-        images, _ = next(iter(self.images.images("rating", batch_size=size)))
+        images, _ = next(iter(self.images.images("rating", batch_size=size, mixed=True)))
         return (images, *features.feature_function(self.teacher)(images))
 
     def batches(self, epoch, skip):
@@ -305,13 +304,10 @@ class _Run:
 
     def _save(self, trainers, history):
         failed = self._failures(trainers)
-        config = self.config.copy_and_resolve_references()
-        config.supernet.cells = ()  # what a call trains beside a cell changes nothing in it
         for trainer in trainers:
             cell, far = trainer.cell, f"relative_l1/{trainer.cell.name}"
             result = {
                 "teacher": self.teacher_result["fingerprint"],
-                "made_from": configs.config_fingerprint(config, ["seed", "supernet"]),
                 "rate_factor": self.rate_factor,
                 "steps": self.steps * self.section.epochs,
                 "losses": [epoch[cell.name] for epoch in history if cell.name in epoch],
@@ -327,13 +323,3 @@ class _Run:
                 own = self.workdir.cell_result(trained.name)
                 cell_files.save(trained, self.workdir, {**own, "trained_on_with": cell.name})
             cell_files.save(cell, self.workdir, result)
-
-
-def check_same_data(images, teacher_result, workdir):
-    """Checks that the data is the one that the teacher of the workdir saw."""
-    if images.fingerprint != teacher_result["data_fingerprint"]:
-        raise ValueError(
-            f"The data has changed since the teacher in {workdir.teacher} was trained: "
-            f"fingerprint {images.fingerprint} now, {teacher_result['data_fingerprint']} then. "
-            "Bring the data back, or start in a new workdir."
-        )

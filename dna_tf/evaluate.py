@@ -8,12 +8,14 @@ import keras
 
 from dna_tf import (
     accuracy,
+    checks,
     confusion,
     determinism,
     evaluation_checks,
     evaluation_images,
     evaluation_page,
     files,
+    label_checks,
     predictors,
     preprocessing,
     progress,
@@ -22,7 +24,6 @@ from dna_tf import (
 
 KIND = "dna_tf.evaluation"
 _LEAST_FOR_CHANCE = 20  # images; fewer say nothing
-check_shapes = evaluation_checks.check_shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
     preprocessing.check_kind(settings.preprocessing)
     if folder is None:
         folder = files.as_path("evaluations") if workdir is None else workdir.evaluations
-    predict = predictors.open_model(path, settings.image_size)
+    predict = predictors.open_model(path, settings.image_size, tuple(config.teacher.modules))
     determinism.enable(config.seed)
     images = _images(workdir, config, settings, predict)
     evaluation_checks.check_shapes(predict, images, path, settings.first_class)
@@ -89,7 +90,8 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
     names = evaluation_checks.class_names(images, num_classes, settings.class_names)
     if settings.class_names == "" and settings.data and workdir is not None:
         known = sources.open_source(config.data).class_names
-        evaluation_checks.check_same_names(images, known, f"the run {workdir}")
+        names_of_run = f"the run {workdir}", known
+        checks.check_same_classes(images.name, images.class_names, *names_of_run)
     head = _head(workdir, path, predict, images, settings)
     name = _name(path, settings, folder, head)
     known = _known(folder / f"{name}.json", head)
@@ -172,12 +174,12 @@ def measure(predict, images, settings):
                 predictors.as_array(made[0])  # waits for what is compiled once
                 first_s, first_images = time.perf_counter() - started, len(labels)
             if not checked and tally.total >= evaluation_checks.FIRST_IMAGES:
-                checked, shift = True, evaluation_checks.shift_warning(tally, images)
+                checked, shift = True, _shift(tally, images)
                 _warn(warnings, shift)
         take(*before)
     all_s = time.perf_counter() - started
     if not checked:
-        shift = evaluation_checks.shift_warning(tally, images)
+        shift = _shift(tally, images)
         _warn(warnings, shift)
     if shift is None and tally.total >= _LEAST_FOR_CHANCE:
         chance = evaluation_checks.chance_warning(tally.correct(), tally.total, num_classes)
@@ -186,6 +188,10 @@ def measure(predict, images, settings):
     rate = rest / (all_s - first_s) if rest else first_images / first_s
     seconds = {"seconds": round(all_s, 2), "images_per_second": round(rate, 1)}
     return tally, seconds, warnings
+
+
+def _shift(tally, images):
+    return label_checks.shift_problem(tally.labels, tally.answers, tally.num_classes, images)
 
 
 def _warn(warnings, text):

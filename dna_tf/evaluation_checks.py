@@ -1,6 +1,6 @@
 """What is checked of a model and its images before they are measured."""
 
-from dna_tf import confusion, files, intervals
+from dna_tf import files, intervals
 
 # Images after which answers are held against shifted labels; our choice.
 FIRST_IMAGES = 256
@@ -143,54 +143,6 @@ def class_names(images, num_classes, path=""):
     if own == words:  # what comes after the data's own name says more
         return [line.partition(" ")[2].strip() or line for line in lines]
     return lines
-
-
-def check_same_names(images, known, run):
-    """Checks that other data has the classes of the run, in the same order.
-
-    Args:
-        images: an `evaluation_images.EvaluationImages`.
-        known: names of the run's classes, or `None`.
-        run: how the message calls it.
-
-    Raises:
-        ValueError: both have names, and they differ.
-    """
-    ours = images.class_names
-    numbers = known and known == [str(number) for number in range(len(known))]
-    if not ours or not known or numbers or ours == known:
-        return
-    missing, extra = sorted(set(known) - set(ours)), sorted(set(ours) - set(known))
-    raise ValueError(
-        f"The classes of {images.name} must be those of {run}, in the same order. Received: "
-        f"{len(ours)} classes against {len(known)}; missing: {missing[:5]}; unknown: {extra[:5]}"
-    )
-
-
-def shift_warning(tally, images):
-    """A warning where the labels look off by one, else `None`.
-
-    Args:
-        tally: a `confusion.Tally` of the first images.
-        images: an `evaluation_images.EvaluationImages`.
-    """
-    found = confusion.shift_of_labels(tally.labels, tally.answers, tally.num_classes)
-    if found is None:
-        return None
-    shift, right = found
-    now, other = 100 * tally.correct() / tally.total, 100 * right / tally.total
-    if images.label_offset is None:
-        fix = (
-            "Classes are numbered in the order of their sorted names: look for one that is missing "
-            "or too many. (config.data.label_offset shifts the labels of TFRecord files only.)"
-        )
-    else:
-        fix = f"Set config.data.label_offset={images.label_offset - shift}."
-    return (
-        f"The labels of {images.name} seem to be off by one: of the first {tally.total} images the "
-        f"model answers {now:.1f} % right, no more than chance, and {other:.1f} % if {abs(shift)} "
-        f"is {'added to' if shift > 0 else 'subtracted from'} every label. {fix}"
-    )
 
 
 def chance_warning(correct, total, num_classes):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import data, files, images, ordering, source_base, sources
+from dna_tf import broken_images, data, files, images, ordering, source_base, sources
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 # Raised when the same source and settings would give other pixels than before.
@@ -73,7 +73,7 @@ def of_run(config, seed, cache_dir=None, limit=0):
         count=count,
         label_range=(0, loaded.num_classes - 1),  # `data.load` refuses others
         fingerprint=loaded.fingerprint,
-        label_offset=_label_offset(config, config.test_source or config.source),
+        label_offset=loaded.source("test").label_offset,
         seen_in_training=False,
         dataset=dataset,
         reading=loaded.reading,
@@ -84,13 +84,15 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
     """All images of a source: of its test split, or where it has none, of the whole.
 
     Args:
-        config: the data section; `source` is read, at `image_size` and `crop_fraction`.
+        config: the data section; `source` is read, at `image_size` and `crop_fraction`. Up to
+            `max_broken_images` that cannot be decoded are left out.
         interpolation: of `INTERPOLATIONS`.
         limit: as for `of_run`.
         trained_on: the source that the run trains on, or `""`.
 
     Raises:
-        ValueError: the source is not usable, or `interpolation` is unknown.
+        ValueError: the source is not usable, has more broken images than are allowed, or
+            `interpolation` is unknown.
         FileNotFoundError: there is nothing where it points.
     """
     if interpolation not in INTERPOLATIONS:
@@ -99,8 +101,13 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
         )
     source, is_test_split = sources.open_to_evaluate(config)
     labels, order = source.labels(), np.arange(source.num_examples)
+    if config.max_broken_images:
+        (order,) = broken_images.leave_out([source], config.max_broken_images, None)
+    identity = [source.fingerprint()]
+    if len(order) < source.num_examples:
+        identity.append({"images": len(order)})
     if source.random_access:
-        order = ordering.permutation(len(order), ordering.seed_pair("mixed"))
+        order = order[ordering.permutation(len(order), ordering.seed_pair("mixed"))]
     order = order[: limit or len(order)]
     size, channels, crop = config.image_size, config.channels, config.crop_fraction
 
@@ -130,13 +137,9 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
         class_names=names,
         count=len(order),
         label_range=(int(labels.min()), int(labels.max())) if len(labels) else None,
-        fingerprint=files.fingerprint([source.fingerprint(), settings]),
-        label_offset=_label_offset(config, config.source),
+        fingerprint=files.fingerprint([*identity, settings]),
+        label_offset=source.label_offset,
         seen_in_training=config.source == trained_on and not is_test_split,
         dataset=dataset,
         reading=lambda: source_base.naming_broken_images(source),
     )
-
-
-def _label_offset(config, spec):
-    return config.label_offset if str(spec).startswith("tfrecord:") else None

@@ -2,7 +2,7 @@
 
 import math
 
-from dna_tf import confusion, intervals, report_page, report_results
+from dna_tf import confusion, intervals, report_page, run_results
 
 # Up to so many classes each has a row of its own; more are drawn in groups of neighbours.
 _MOST_ROWS = 100
@@ -38,7 +38,7 @@ def page_html(result):
 
 def _share(correct, total):
     low, high = intervals.wilson(correct, total)
-    share = report_results.percent(correct / total)
+    share = run_results.percent(correct / total)
     return f"{share} (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
 
 
@@ -115,7 +115,7 @@ def _pairs(result):
             confusion.class_label(result, b),
             f"{n:,}",
             f"{of:,}",
-            report_results.percent(n / of),
+            run_results.percent(n / of),
         ]
         for a, b, n, of in pairs
     ]
@@ -131,7 +131,7 @@ def _classes(result):
     for label, right, count in worst:
         low, high = intervals.wilson(right, count)
         interval = f"{100 * low:.1f} to {100 * high:.1f} %"
-        share = report_results.percent(right / count)
+        share = run_results.percent(right / count)
         rows.append(
             [confusion.class_label(result, label), f"{right:,}", f"{count:,}", share, interval]
         )

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from dna_tf import config as configs
 from dna_tf import (
-    architecture,
     determinism,
     export_also,
     export_config,
@@ -13,15 +13,17 @@ from dna_tf import (
     export_model,
     files,
     keras_files,
-    litert,
     progress,
+    tflite_check,
     tflite_convert,
+    tflite_description,
     tflite_metadata,
     tflite_operators,
 )
-from dna_tf import config as configs
 
 KIND = "dna_tf.export"
+# What a result must be of, to be the one that is asked for.
+_ASKED = ("student", "seed", "asked")
 convert = tflite_convert.convert
 
 
@@ -33,7 +35,7 @@ def export_tflite(workdir, config, name, seed=0, folder=None):
         config: its config.
         name: the architecture's name.
         seed: which of its students.
-        folder: where the files go; `None` is the workdir's `exports/NAME/`.
+        folder: where the files go; `None` is the workdir's own for them.
 
     Returns:
         The content of `result.json` there.
@@ -48,16 +50,14 @@ def export_tflite(workdir, config, name, seed=0, folder=None):
     place = workdir.student(name, seed)
     trained = workdir.student_result(name, seed)
     model = keras_files.load_model(place / "model.keras")
-    known = place / "architecture.json"
-    told = files.fingerprint(architecture.load(known).to_dict()) if known.exists() else None
     job = _Job(
         model=model,
         name=name,
         seed=seed,
         config=config,
-        folder=workdir.exports / name if folder is None else files.as_path(folder),
+        folder=workdir.exported(name, seed) if folder is None else files.as_path(folder),
         cache_dir=workdir.path,
-        architecture=told,
+        architecture=tflite_description.architecture_of(place),
         keras_accuracy=trained["test_accuracy"],
     )
     return job.run()
@@ -92,23 +92,6 @@ def export_file(path, config, folder, workdir=None):
     return job.run()
 
 
-def compare(model, content, images, labels):
-    """Runs a TFLite file beside its Keras model.
-
-    Args:
-        model: the Keras model.
-        content: the bytes of the TFLite file.
-        images: float32 array `(images, height, width, channels)` in 0..255.
-        labels: int array `(images,)`.
-
-    Returns:
-        A dict: `bytes`, `accuracy` and `agreement` (share of images with the same
-        top-1 answer), and `largest_difference` of any score.
-    """
-    expected = np.asarray(model.predict(images, batch_size=100, verbose=0))
-    return _row(content, _scores(content, images), expected, labels)
-
-
 @dataclasses.dataclass
 class _Job:
     """One model that is exported.
@@ -136,15 +119,23 @@ class _Job:
         section, path = self.config.export, self.folder / "result.json"
         head = self._head()
         if path.exists():
-            there = files.read_json(path, KIND, f"Delete {self.folder} and export again.")
+            hint = f"Take another folder by --output, or delete {path} if it is of no use."
+            there = files.read_json(path, KIND, hint)
+            rows = there["files"] | there.get("also", {})
+            made = [self.folder / row["file"] for row in rows.values()]
             # Results of earlier versions say nothing of settings.
-            if all(there.get(key, head[key]) == head[key] for key in ("student", "seed", "asked")):
+            same = all(there.get(key, head[key]) == head[key] for key in _ASKED)
+            if same and all(file.exists() for file in made):
                 progress.say(f"{self.name} is exported already: {self.folder}")
                 return _check_good(there, section.least_agreement)
         determinism.enable(self.config.seed)
         # The layers' names are checked before images are read and files converted.
         prepared = export_model.prepare(
-            self.model, self._size(), section.preprocessing, section.split_large_kernels
+            self.model,
+            section.image_size,
+            section.preprocessing,
+            section.split_large_kernels,
+            open_size=self.config.data.image_size,
         )
         tflite_convert.check_float_layers(prepared.model, section.float_layers)
         images = export_images.load(self.config, prepared, self.name, self.cache_dir)
@@ -173,12 +164,12 @@ class _Job:
         for precision in section.precisions:
             content = self._convert(prepared, precision, calibration, images.class_names)
             files.write_bytes(self.folder / f"{precision}.tflite", content)
-            scores = _scores(content, prepared.images(tests[0]))
-            problem = _problem(scores, expected)
+            scores = tflite_check.scores(content, prepared.images(tests[0]))
+            problem = tflite_check.problem(scores, expected)
             if problem:
                 result.setdefault("problems", {})[precision] = problem
                 continue
-            row = _row(content, scores, expected, tests[1])
+            row = tflite_check.compare(content, scores, expected, tests[1])
             row["good"] = row["agreement"] >= section.least_agreement
             inspected = tflite_operators.inspect(content)
             result["files"][precision] = {"file": f"{precision}.tflite", **row, **inspected}
@@ -210,11 +201,6 @@ class _Job:
             "asked": {"export": plain["export"], "data": plain["data"], "seed": plain["seed"]},
         }
 
-    def _size(self):
-        """Height and width of the files' images; 0 keeps the model's own."""
-        own = self.model.input_shape[1] if len(self.model.input_shape) == 4 else 0
-        return self.config.export.image_size or (0 if own else self.config.data.image_size)
-
     def _convert(self, prepared, precision, calibration, class_names):
         section = self.config.export
         content = convert(
@@ -225,56 +211,16 @@ class _Job:
             section.per_channel,
             tuple(section.float_layers),
         )
-        return tflite_metadata.write(content, self._description(prepared, precision, class_names))
-
-    def _description(self, prepared, precision, class_names):
-        """What the file says about itself."""
-        if prepared.left_out:
-            taken = "(x - mean) / std of pixels x in 0..255: the file does no rescaling"
-        else:
-            taken = "pixels in 0..255 as they are: the file does the rescaling"
-        size, _, channels = prepared.input_shape
-        return {
-            "name": self.name,
-            "text": f"Image classifier of {prepared.num_outputs} classes in {precision}, made by "
-            f"dna_tf. It takes {taken}.",
-            "architecture": self.architecture,
-            "weights": keras_files.weights_fingerprint(self.model),
-            "precision": precision,
-            "image_size": size,
-            "channels": channels,
-            "colours": "RGB" if channels == 3 else "grey",
-            "input_range": [0, 255],
-            "preprocessing": self.config.export.preprocessing,
-            "preprocessing_kind": prepared.preprocessing,
-            "mean": list(prepared.mean),
-            "std": list(prepared.std),
-            "gives": prepared.gives,
-            "float_layers": list(self.config.export.float_layers) if precision == "int8" else [],
-            "class_names": list(class_names),
-        }
-
-
-def _scores(content, images):
-    return litert.Predictor(content, "the exported file").scores(images)
-
-
-def _row(content, scores, expected, labels):
-    return {
-        "bytes": len(content),
-        "accuracy": float(np.mean(scores.argmax(-1) == labels)),
-        "agreement": float(np.mean(scores.argmax(-1) == expected.argmax(-1))),
-        "largest_difference": float(np.max(np.abs(scores - expected))),
-    }
-
-
-def _problem(scores, expected):
-    """Why scores are no use, or `None`."""
-    if not np.isfinite(scores).all():
-        return f"gives NaN or infinity for {int((~np.isfinite(scores)).any(-1).sum())} images"
-    if len(scores) > 1 and not np.ptp(scores, axis=0).any() and np.ptp(expected, axis=0).any():
-        return f"gives the same scores for all {len(scores)} images"
-    return None
+        description = tflite_description.describe(
+            self.name,
+            prepared,
+            precision,
+            class_names,
+            keras_files.weights_fingerprint(self.model),
+            self.architecture,
+            section.float_layers if precision == "int8" else (),
+        )
+        return tflite_metadata.write(content, description)
 
 
 def _check_good(result, least):
@@ -286,12 +232,10 @@ def _check_good(result, least):
             "config.export.calibration_images that show the range of the data, int16, or see which "
             "layers hurt: python -m tools.quantization_report"
         )
-    bad = {p: row["agreement"] for p, row in result["files"].items() if not row["good"]}
+    bad = tflite_check.least_agreement_problem(result["files"] | result.get("also", {}), least)
     if bad:
-        shown = ", ".join(f"{p} {100 * agreement:.1f} %" for p, agreement in bad.items())
         raise ValueError(
-            f"The exported {result['architecture']!r} does not agree with Keras: {shown}; at "
-            f"least {100 * least:.1f} % of the answers must be the same. Use more "
+            f"The exported {result['architecture']!r} does not agree with Keras: {bad}. Use more "
             "config.export.calibration_images, another precision, or a space with "
             "activation='relu6' and se_ratio=0; see which layers hurt with python -m "
             "tools.quantization_report; or lower config.export.least_agreement knowingly."

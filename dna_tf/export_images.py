@@ -49,8 +49,7 @@ def calibration_count(images, asked, field="export.calibration_images"):
         )
     if asked > there:
         progress.warn(
-            f"config.{field}={asked}, and there are {there} training images: "
-            "all of them are taken."
+            f"config.{field}={asked}, and there are {there} training images: all of them are taken."
         )
     return min(asked, there)
 

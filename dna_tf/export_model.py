@@ -65,7 +65,7 @@ class Prepared:
         return None
 
 
-def prepare(model, image_size=0, where="inside", split=True):
+def prepare(model, image_size=0, where="inside", split=True, open_size=0):
     """Makes the model that a file will hold.
 
     Args:
@@ -74,6 +74,7 @@ def prepare(model, image_size=0, where="inside", split=True):
         where: `"inside"`: files take 0..255; `"outside"`: `Rescaling` and `Normalization`
             layers at the model's start are left out.
         split: whether large depthwise kernels are split, as `split_kernels` says.
+        open_size: height and width for a model that leaves its own open.
 
     Returns:
         A `Prepared`.
@@ -89,6 +90,7 @@ def prepare(model, image_size=0, where="inside", split=True):
             "Expected a model from images (batch, height, width, channels) to scores (batch, "
             f"classes) to export. Received: {model.name!r} from {shapes[0]} to {shapes[1]}."
         )
+    image_size = image_size or (0 if shapes[0][1] else open_size)
     if image_size and shapes[0][1:3] != (image_size, image_size):
         try:
             model = predictors.resized(model, image_size)

@@ -68,7 +68,6 @@ class FeatureCache:
         seed,
         skip_batches=0,
         shard=(0, 1),
-        deterministic=True,
         shuffle_bytes=SHUFFLE_BYTES,
     ):
         """Returns the batches of one epoch.
@@ -87,9 +86,6 @@ class FeatureCache:
                 not parsed; those that follow are the same to the bit.
             shard: `(index, count)`: this worker's part of the epoch's images; the parts
                 are disjoint, together all, and as many batches each.
-            deterministic: `False` gives images as they arrive: faster where files differ
-                in speed, but no two runs are alike, and batches after skipped ones are
-                others.
             shuffle_bytes: size of the buffer; it decides the order too.
 
         Returns:
@@ -114,16 +110,16 @@ class FeatureCache:
             cycle_length=SHARDS_READ_AT_ONCE,
             block_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=deterministic,
+            deterministic=True,
         )
         buffer = max(1, shuffle_bytes // self._plan.layout.record_bytes)
         dataset = ordering.shuffled(dataset, buffer, ordering.seed_pair(seed, epoch, "features"))
         dataset = dataset.skip(skip_batches * batch_size).batch(batch_size, drop_remainder=True)
-        dataset = dataset.map(self._plan.layout.decode, tf.data.AUTOTUNE, deterministic)
+        dataset = dataset.map(self._plan.layout.decode, tf.data.AUTOTUNE, deterministic=True)
         steps -= skip_batches
         dataset = dataset.take(steps).apply(tf.data.experimental.assert_cardinality(steps))
         options = tf.data.Options()
-        options.deterministic = deterministic
+        options.deterministic = True
         return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
 
     @contextlib.contextmanager
@@ -143,16 +139,6 @@ class FeatureCache:
         except tf.errors.NotFoundError:
             self._check_present()
             raise
-
-    def verify(self):
-        """Reads all shards and compares their checksums with the manifest's.
-
-        Raises:
-            FileNotFoundError: shards are missing.
-            ValueError: names the shards that are damaged.
-        """
-        self._check_present()
-        feature_shards.verify(self._plan, self._entries)
 
     def _check_present(self):
         there = feature_shards.present(self._plan, self._entries)

@@ -9,6 +9,7 @@ from dna_tf import (
     data,
     features,
     rating,
+    ratings,
     search_space,
     teacher_training,
 )
@@ -18,7 +19,7 @@ def imitated_maps(workdir, config, arch, num_images=2):
     """Runs an architecture's path of each block on the teacher's features.
 
     Args:
-        workdir: a `workdir.Workdir` with teacher and supernet.
+        workdir: a `workdir.Workdir` with the teacher and the cells of the architecture.
         config: its config.
         arch: a searched `architecture.Architecture` (it knows its cells and paths).
         num_images: how many images of the rating split to show.
@@ -28,13 +29,14 @@ def imitated_maps(workdir, config, arch, num_images=2):
         `rating`, and float arrays `teacher` and `student` `(images, height, width,
         channels)` and `images` `(images, height, width, 3)` in 0..255.
     """
+    names = [ratings.cell_name(b, block.cell) for b, block in enumerate(arch.blocks)]
     teacher = teacher_training.load_teacher(workdir, config)
     images = data.load(config.data, config.seed, workdir.path)
     cells = {
         (cell.block, cell.cell): cell
-        for cell in cell_files.load(workdir, search_space.space_of(config), teacher.shapes)
+        for cell in cell_files.load(workdir, search_space.space_of(config), teacher.shapes, names)
     }
-    calibration, _ = rating.rating_maps(teacher, images, config)
+    calibration = rating.calibration_maps(teacher, images, config)
     drawn = np.stack([x for x, _ in images.images("rating").take(num_images).as_numpy_iterator()])
     maps = (drawn, *features.feature_function(teacher)(tf.constant(drawn)))
     rgb = drawn if drawn.shape[-1] == 3 else np.repeat(drawn, 3, axis=-1)

@@ -18,7 +18,7 @@ import tempfile
 
 import tensorflow as tf
 
-from dna_tf import feature_records, files, progress, source_base
+from dna_tf import checks, feature_records, files, progress, source_base
 
 MANIFEST_KIND = "dna_tf.feature_manifest"
 SHARD_KIND = "dna_tf.feature_shard"
@@ -188,10 +188,9 @@ def _length(path):
 
 def damaged(places, what="damaged"):
     """Returns the `ValueError` that names damaged shards."""
-    more = f", and {len(places) - 5} more" if len(places) > 5 else ""
     these, files_ = ("this file", "it") if len(places) == 1 else ("these files", "them")
     return ValueError(
-        f"Features on disk are {what}: {', '.join(places[:5])}{more}. Delete {these} and run "
+        f"Features on disk are {what}: {checks.some(places)}. Delete {these} and run "
         f"again: only {files_} will be written anew."
     )
 

@@ -16,6 +16,7 @@ TEACHER_BATCH = 64
 # Source of these sizes: our choice.
 SHARD_BYTES = 128 * 2**20
 LEAST_SHARDS = 8
+WRITERS = 4  # threads that write shards; each holds one in memory
 # Of a disk's free space a twentieth of what is written is left over.
 SPARE_FRACTION = 0.05
 
@@ -44,18 +45,6 @@ def made_from(teacher, data, dtype):
     }
 
 
-def estimate(teacher_shapes, count, dtype):
-    """Returns how many bytes a cache takes.
-
-    Args:
-        teacher_shapes: `(height, width, channels)` of the image and of each block's map.
-        count: how many images.
-        dtype: of the maps: `"float16"`, `"bfloat16"` or `"float32"`.
-    """
-    feature_records.check_dtype(dtype)
-    return count * feature_records.Layout(tuple(teacher_shapes), dtype).frame_bytes
-
-
 def write(
     folder,
     teacher,
@@ -63,7 +52,6 @@ def write(
     dtype="float16",
     images_per_shard=None,
     batch_size=TEACHER_BATCH,
-    num_writers=4,
 ):
     """Writes the cache of the training images, or what is missing of it.
 
@@ -81,7 +69,6 @@ def write(
         images_per_shard: a multiple of `batch_size`; `None` goes on with that of a
             cache that was begun, else makes shards of about 128 MiB.
         batch_size: images that the teacher sees at once.
-        num_writers: threads that write shards; each holds one in memory.
 
     Raises:
         ValueError: the folder holds features of something else or damaged ones, the disk
@@ -90,7 +77,6 @@ def write(
     """
     feature_records.check_dtype(dtype)
     checks.check_whole("batch_size", batch_size, 1)
-    checks.check_whole("num_writers", num_writers, 1)
     folder, made = files.as_path(folder), made_from(teacher, data, dtype)
     plan, entries = feature_shards.held(folder)
     if plan is not None:
@@ -115,7 +101,7 @@ def write(
         _check_room(plan, missing)
         folder.mkdir(parents=True, exist_ok=True)
         feature_shards.remove_temporaries(folder)
-        _write_shards(plan, missing, teacher, data, batch_size, num_writers)
+        _write_shards(plan, missing, teacher, data, batch_size)
         _, entries = feature_shards.held(folder)
     if missing or not plan.manifest.exists():
         feature_shards.write_manifest(plan, entries)
@@ -144,13 +130,13 @@ def _check_room(plan, missing):
         )
 
 
-def _write_shards(plan, missing, teacher, data, batch_size, num_writers):
+def _write_shards(plan, missing, teacher, data, batch_size):
     store = _storing(plan.layout, teacher)
     done = plan.count - sum(map(plan.size, missing))
     _announce(plan, missing, store, data, batch_size)
     waiting = collections.deque()
     with (
-        concurrent.futures.ThreadPoolExecutor(num_writers) as pool,
+        concurrent.futures.ThreadPoolExecutor(WRITERS) as pool,
         progress.bar("teacher features", plan.count, "image", done) as shown,
     ):
         for number, batches in _by_shard(plan, missing, data, batch_size):
@@ -160,7 +146,7 @@ def _write_shards(plan, missing, teacher, data, batch_size, num_writers):
                 _check_finite(finite.numpy(), teacher, plan.layout.dtype)
                 records.append(encoded.numpy())
                 shown.update(len(images))
-            if len(waiting) == num_writers:
+            if len(waiting) == WRITERS:
                 waiting.popleft().result()
             waiting.append(pool.submit(feature_shards.write, plan, number, records))
         for future in waiting:

@@ -27,12 +27,30 @@ from dna_tf import (
 )
 
 
-def feature_batches(section, teacher, data, seed, folder):
-    """Returns a function from `(epoch, skip)` to an iterable of batches of features.
+def prepare(section, teacher, data, folder):
+    """Writes the cache of `disk`, or what is missing of it; nothing in the other modes.
+
+    `feature_datasets` does this first. Of several processes that share a folder only one
+    may write: let it do this while the others wait.
+
+    Args:
+        section, teacher, data, folder: as of `feature_datasets`.
+
+    Raises:
+        ValueError: as of `feature_datasets`.
+        OSError: the disk became full; what is finished is kept.
+    """
+    if section.features == "disk":
+        with data.reading():
+            feature_writer.write(section.cache_folder or folder, teacher, data, section.cache_dtype)
+
+
+def feature_datasets(section, teacher, data, seed, folder):
+    """Returns the batches of each epoch: images, and the maps of the blocks of a teacher.
 
     A batch is a tuple: images `(batch, height, width, channels)` in 0..255, then the
-    output of each block of the teacher. In `online` mode the teacher runs here, on one
-    device.
+    output of each block of the teacher. In `online` mode it has the augmented images alone,
+    and the step runs the teacher, under its strategy.
 
     Args:
         section: the config's `supernet` section: `features` (the mode), `batch_size`
@@ -43,52 +61,12 @@ def feature_batches(section, teacher, data, seed, folder):
         seed: seeds order and augmentation.
         folder: where `disk` keeps its cache unless `cache_folder` says otherwise.
 
+    Returns:
+        A `FeatureDatasets`: call it with `(epoch, skip)`.
+
     Raises:
         ValueError: the features do not fit in memory or on the disk, or cannot be kept
             in the cache's dtype; the cache is damaged or of something else.
-    """
-    datasets = feature_datasets(section, teacher, data, seed, folder)
-    predict = feature_function(teacher)
-
-    def batches(epoch, skip):
-        with datasets.reading():
-            for batch in datasets(epoch, skip):
-                yield (*batch, *predict(batch[0])) if len(batch) == 1 else batch
-
-    return batches
-
-
-def prepare(section, teacher, data, folder):
-    """Writes the cache of `disk`, or what is missing of it; nothing in the other modes.
-
-    `feature_datasets` does this first. Of several processes that share a folder only one
-    may write: let it do this while the others wait.
-
-    Args:
-        section, teacher, data, folder: as of `feature_batches`.
-
-    Raises:
-        ValueError: as of `feature_batches`.
-        OSError: the disk became full; what is finished is kept.
-    """
-    if section.features == "disk":
-        with data.reading():
-            feature_writer.write(section.cache_folder or folder, teacher, data, section.cache_dtype)
-
-
-def feature_datasets(section, teacher, data, seed, folder):
-    """Returns the datasets behind `feature_batches`, for steps under a strategy.
-
-    Args:
-        section, teacher, data, seed, folder: as of `feature_batches`.
-
-    Returns:
-        A `FeatureDatasets`: call it with `(epoch, skip)`. In the modes `memory` and
-        `disk` batches are whole; in `online` mode they are tuples of the augmented
-        images alone, and the step runs the teacher.
-
-    Raises:
-        ValueError: as of `feature_batches`.
     """
     order_seed = determinism.derive_seed("features", seed)
     makers = {"memory": _in_memory, "disk": _on_disk, "online": _online}

@@ -10,7 +10,7 @@ import html
 import numpy as np
 import plotly.graph_objects as go
 
-from dna_tf import limits, ratings
+from dna_tf import limits, ratings, space_paths
 
 # Told apart on white and on near-black; Okabe and Ito's hues, made mid-toned.
 COLORS = ("#2f7fc1", "#d97a1f", "#2f9e73", "#b8539a", "#8a6fd1", "#c2514a", "#8d8a2b", "#3aa0ac")
@@ -47,17 +47,16 @@ def loss_curves(epochs):
     return figure
 
 
-def training_curves(runs, metric="loss"):
-    """Draws a metric of several trainings over epochs; seeds of one name share a colour.
+def training_curves(runs):
+    """Draws the loss of several trainings over epochs; seeds of one name share a colour.
 
     Args:
         runs: `(name, seed, epochs)` for each training; `epochs` is a list of dicts.
-        metric: the entry of the dicts to draw.
 
     Returns:
         A `plotly.graph_objects.Figure`.
     """
-    figure = _figure("epoch", metric, height=320)
+    figure = _figure("epoch", "loss", height=320)
     names = list(dict.fromkeys(name for name, _, _ in runs))
     shown = set()
     for name, seed, epochs in runs:
@@ -65,7 +64,7 @@ def training_curves(runs, metric="loss"):
         seed_text = "" if seed is None else f", seed {seed}"
         figure.add_scatter(
             x=list(range(1, len(epochs) + 1)),
-            y=[epoch.get(metric) for epoch in epochs],
+            y=[epoch.get("loss") for epoch in epochs],
             name=label,
             legendgroup=label,
             showlegend=name not in shown and len(names) > 1,
@@ -116,7 +115,7 @@ def rating_distribution(cell_ratings, space, chosen=None):
         )
         best.append((values[order[0]], row, _path_text(space, b, c, order[0], 0, len(order))))
         if chosen is not None and b < len(chosen.blocks) and chosen.blocks[b].cell == c:
-            index = _path_index(space, chosen.blocks[b].path)
+            index = space.path_index(b, c, chosen.blocks[b].path)
             rank = int(np.flatnonzero(order == index)[0])
             text = _path_text(space, b, c, index, rank, len(order))
             taken.append((values[index], row, text))
@@ -239,15 +238,9 @@ def _ranks_to_draw(count):
 
 
 def _path_text(space, block, cell, index, rank, count):
-    layers = space.blocks[block].cells[cell].layers
-    path = np.unravel_index(index, [len(space.ops)] * layers)
-    ops = " ".join(space.ops[i].name for i in path)
+    ops = space_paths.text(space, block, cell, index)
     name = ratings.cell_name(block, cell).replace("_", " ")
     return f"{name}: <b>{ops}</b><br>rank {rank + 1} of {count:,}"
-
-
-def _path_index(space, path):
-    return int(np.ravel_multi_index(path, [len(space.ops)] * len(path)))
 
 
 def _architecture_text(entry):

@@ -61,8 +61,31 @@ def copy_model(model, first=None, names=None, inline=False, name=None):
         plain, input_tensors=image, clone_function=clone, call_function=call
     )
     for old, new in pairs:
-        _copy_variables(old, new)
+        if isinstance(old, keras.Layer):
+            copy_variables(old, new)
     return keras.Model(copy.input, copy.output, name=name or model.name)
+
+
+def copy_variables(source, target):
+    """Gives a layer or a model the variables of another one that is built alike.
+
+    Raises:
+        ValueError: they have not as many variables, or one has another shape.
+    """
+    for new, old in zip(target.variables, source.variables, strict=True):
+        new.assign(old.value)
+    finalize(target)
+
+
+def finalize(model):
+    """Lets the normalisations of a layer or a model take what their variables say now.
+
+    `Normalization` computes with what it derives from its variables, and only `adapt` and
+    loading derive it anew: assigned or set weights alone change nothing.
+    """
+    for layer in model_graph.layers_inside(model):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def _made_anew(operation, names, model):
@@ -89,13 +112,3 @@ def _is_sum_of_maps(made, args):
         and all(isinstance(value, keras.KerasTensor) for value in args)
         and args[0].shape == args[1].shape
     )
-
-
-def _copy_variables(old, new):
-    if not isinstance(old, keras.Layer):
-        return
-    for source, target in zip(old.variables, new.variables, strict=True):
-        target.assign(source.value)
-    for layer in [new, *getattr(new, "layers", [])]:
-        if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()  # it works with what it derives from its variables

@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from dna_tf import files
+from dna_tf import confusion, files
 
 KIND = ".".join(("dna_tf", "data"))  # in one piece it would name the module above this one
-# A model that knows labels moved by one so much better, by share of the images, was made
-# for them. Source: our choice.
-_CLEARLY_BETTER = 0.2
 
 
 def read_labels(opened, cache_dir, check=True):
@@ -59,10 +56,13 @@ def check_classes(source, labels, class_names, num_classes):
     check_range(source, labels, len(class_names))
     lowest = int(labels.min())
     if lowest and not num_classes and not source.class_names:
+        offset = ""
+        if source.label_offset is not None:
+            offset = f"Set label_offset={source.label_offset + lowest}; or, if "
         raise ValueError(
             f"No image of {source.name} has the label 0: labels are {lowest}..{int(labels.max())}, "
-            f"as if they started at {lowest}. Set label_offset={lowest}; or, if the first classes "
-            f"really have no images, num_classes={len(class_names)}."
+            f"as if they started at {lowest}. {offset or 'If '}the first classes really have no "
+            f"images, {'' if offset else 'set '}num_classes={len(class_names)}."
         )
 
 
@@ -74,31 +74,44 @@ def check_range(source, labels, num_classes):
     """
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= num_classes:
+        offset = ""
+        if lowest and source.label_offset is not None:
+            offset = f"Set label_offset={source.label_offset + lowest} if they start at {lowest}, "
         raise ValueError(
             f"The labels of {source.name} must be in 0..{num_classes - 1} for {num_classes} "
             f"classes. Found: {lowest}..{highest}. "
-            + (f"Set label_offset={lowest} if they start at {lowest}, or " if lowest else "Set ")
+            + (f"{offset}or " if offset else "Set ")
             + f"num_classes={highest - min(lowest, 0) + 1} if there are more classes."
         )
 
 
-def shift_problem(answers, labels):
-    """Says if a trained model's answers fit the labels moved by one better than as they are.
+def shift_problem(labels, answers, num_classes, images):
+    """Says if a trained model's answers fit the labels moved by one and not as they are.
 
     Args:
-        answers: int array `(count,)`, the classes that the model gives first images.
-        labels: int array `(count,)`, their labels.
+        labels: int array `(count,)`, the labels of images of all classes mixed.
+        answers: int array `(count,)`, the classes that the model gives them.
+        num_classes: among which it chose.
+        images: what the labels are of, with `name` and `label_offset` as of a
+            `source_base.Source`.
 
     Returns:
-        A sentence, or `None` if labels seem to be those that the model was trained on.
+        A sentence, or `None` if nothing is wrong with the labels.
     """
-    right = {shift: float(np.mean(answers == labels + shift)) for shift in (-1, 0, 1)}
-    best = max(right, key=right.get)
-    if not best or right[best] < right[0] + _CLEARLY_BETTER:
+    found = confusion.shift_of_labels(labels, answers, num_classes)
+    if found is None:
         return None
+    shift, right = found
+    now, other = 100 * np.mean(labels == answers), 100 * right / len(labels)
+    if images.label_offset is None:
+        fix = (
+            "Classes are numbered in the order of their sorted names: look for one that is missing "
+            "or too many. (config.data.label_offset shifts the labels of TFRecord files only.)"
+        )
+    else:
+        fix = f"Set config.data.label_offset={images.label_offset - shift}."
     return (
-        f"The model gives the labels of the data plus {best} for {100 * right[best]:.0f} % of "
-        f"{len(labels)} images, and the labels themselves for {100 * right[0]:.0f} %: they are off "
-        f"by one. Set config.data.label_offset {-best:+d} from what it is, or check the order of "
-        "the classes."
+        f"The labels of {images.name} seem to be off by one: of the first {len(labels)} images the "
+        f"model answers {now:.1f} % right, and {other:.1f} % if {abs(shift)} is "
+        f"{'added to' if shift > 0 else 'subtracted from'} every label. {fix}"
     )

@@ -13,9 +13,7 @@ import shutil
 import subprocess
 import tempfile
 
-import numpy as np
-
-from dna_tf import op_costs
+from dna_tf import latency_measured, op_costs
 
 FOLDER = "/data/local/tmp/dna_tf"
 BINARY = f"{FOLDER}/benchmark_model"
@@ -256,9 +254,8 @@ class AdbMeter:
 def _joined(entries):
     if len(entries) == 1:
         return entries[0]
-    low, middle, high = np.percentile([entry.value for entry in entries], (25, 50, 75))
     repeats = sum(entry.repeats for entry in entries)
-    return op_costs.Entry(float(middle), repeats, float(high - low) / 2)
+    return latency_measured.summarize([entry.value for entry in entries], repeats)
 
 
 def _adb(command, *words, timeout_s=_TIMEOUT_S):

@@ -11,6 +11,7 @@ import numpy as np
 from dna_tf import architecture, files, rating_summary
 
 _SIZE, _LEFT, _PAD = 420, 62, 16
+_ROW, _LETTER, _LONGEST = 12, 6.0, 32  # of references' names: pixels a row and letter; letters
 
 
 def random_architectures(space, network, count, seed, without=()):
@@ -117,10 +118,19 @@ def lines(found):
     ]
 
 
-def svg(predicted, measured, macs, title):
-    """The plot: predicted against measured, dots for the table and rings for MACs, as SVG."""
+def svg(predicted, measured, macs, title, references=()):
+    """The plot: predicted against measured, dots for the table and rings for MACs, as SVG.
+
+    Args:
+        predicted: as `compare` takes it.
+        measured: likewise.
+        macs: likewise.
+        title: text above it.
+        references: `(name, measured_ms)` of other networks: dashed lines at what they were
+            measured, with their names above the plot.
+    """
     from_macs = fit_macs(macs, measured)
-    values = [*predicted, *measured, *from_macs]
+    values = [*predicted, *measured, *from_macs, *(ms for _, ms in references)]
     low, high = min(values), max(values)
     margin = 0.05 * (high - low or high or 1.0)
     low, high = max(0.0, low - margin), high + margin
@@ -132,11 +142,13 @@ def svg(predicted, measured, macs, title):
     def y(value):
         return f"{_SIZE - _LEFT - side * (value - low) / (high - low):.1f}"
 
+    labels = _label_rows([(name, ms, float(x(ms))) for name, ms in references])
+    above = _ROW * (1 + max((row for *_, row in labels), default=-1))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE} {_SIZE}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {-above} {_SIZE} {_SIZE + above}" '
         'font-family="sans-serif" font-size="11">',
-        f'<rect width="{_SIZE}" height="{_SIZE}" fill="#fff"/>',
-        f'<text x="{_LEFT}" y="12">{html.escape(title)}</text>',
+        f'<rect y="{-above}" width="{_SIZE}" height="{_SIZE + above}" fill="#fff"/>',
+        f'<text x="{_LEFT}" y="{12 - above}">{html.escape(title)}</text>',
         f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" stroke="#999"/>',
     ]
     for tick in np.linspace(low, high, 5):
@@ -144,6 +156,16 @@ def svg(predicted, measured, macs, title):
             f'<line x1="{_LEFT}" y1="{y(tick)}" x2="{x(high)}" y2="{y(tick)}" stroke="#eee"/>'
             f'<text x="{_LEFT - 6}" y="{y(tick)}" text-anchor="end">{tick:.4g}</text>'
             f'<text x="{x(tick)}" y="{_SIZE - _LEFT + 16}" text-anchor="middle">{tick:.4g}</text>'
+        )
+    for _, at, _, row in labels:
+        parts.append(
+            f'<line x1="{at:.1f}" y1="{_PAD - 3 - _ROW * row}" x2="{at:.1f}" y2="{_SIZE - _LEFT}" '
+            'stroke="#777" stroke-width="0.8" stroke-dasharray="3 3"/>'
+        )
+    for text, _, middle, row in labels:  # the white rim lets them stand on others' lines
+        parts.append(
+            f'<text x="{middle:.1f}" y="{12 - _ROW * row}" text-anchor="middle" font-size="10" '
+            f'fill="#444" stroke="#fff" stroke-width="3" paint-order="stroke">{text}</text>'
         )
     for p, m, other in zip(predicted, measured, from_macs, strict=True):
         ring = f'<circle cx="{x(m)}" cy="{y(other)}" r="3.5" fill="none" stroke="#d97a1f"/>'
@@ -158,3 +180,24 @@ def svg(predicted, measured, macs, title):
         '<tspan fill="#2563a8">● table</tspan>  <tspan fill="#d97a1f">○ MACs, fitted</tspan></text>'
     )
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _label_rows(references):
+    """Places names above their lines, in rows where they would lie on one another.
+
+    Args:
+        references: `(name, ms, x of the line)` each.
+
+    Returns:
+        `(escaped text, x of the line, x of the text's middle, row)` each; row 0 is lowest.
+    """
+    ends, placed = [], []  # where the last text of each row ends
+    for name, ms, at in sorted(references, key=lambda one: one[2]):
+        name = name if len(name) <= _LONGEST else f"...{name[3 - _LONGEST :]}"
+        text = f"{name} {ms:.4g} ms"
+        half = _LETTER * len(text) / 2
+        middle = min(max(at, _LEFT + half), _SIZE - half)  # not over the axis beside it
+        row = next((r for r, end in enumerate(ends) if end < middle - half), len(ends))
+        ends[row : row + 1] = [middle + half + _LETTER]
+        placed.append((html.escape(text), at, middle, row))
+    return placed

@@ -76,24 +76,29 @@ def file_graph(path):
 
 
 def keras_graph(name, image_size, channels, num_classes, precision="float32"):
-    """The TFLite file of one of `KERAS_NETWORKS` with fresh weights, as bytes, and its MACs.
-
-    Returns:
-        `(content, macs)`.
+    """The TFLite file of one of `KERAS_NETWORKS` with fresh weights, as bytes.
 
     Raises:
         ValueError: the network cannot be built or converted so.
     """
+    return _converted(
+        lambda: _keras_model(name, image_size, channels, num_classes),
+        f"the network {name!r}",
+        precision,
+    )
+
+
+def keras_macs(name, image_size, channels, num_classes):
+    """The MACs of one of `KERAS_NETWORKS`; `None` if they cannot be counted."""
+    macs = model_macs.count_macs(_keras_model(name, image_size, channels, num_classes))
+    keras.backend.clear_session()
+    return macs
+
+
+def _keras_model(name, image_size, channels, num_classes):
     build = getattr(keras.applications, KERAS_NETWORKS[name])
     shape = (image_size, image_size, channels)
-    made = []
-
-    def model():
-        made.append(build(input_shape=shape, weights=None, classes=num_classes))
-        return made[0]
-
-    content = _converted(model, f"the network {name!r}", precision)
-    return content, model_macs.count_macs(made[0])
+    return build(input_shape=shape, weights=None, classes=num_classes)
 
 
 def _converted(build, what, precision):

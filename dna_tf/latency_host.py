@@ -18,7 +18,7 @@ import time
 import numpy as np
 from ai_edge_litert import interpreter
 
-from dna_tf import op_costs
+from dna_tf import latency_measured
 
 _GOVERNOR = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor"
 _LEAST_RUNS, _MOST_RUNS = 3, 500  # of a burst
@@ -113,7 +113,10 @@ class HostMeter:
             for key, one in loaded.items():
                 one.invoke()  # not timed: brings its weights back into the caches
                 medians[key].append(float(np.median(self._burst(one, runs[key]))))
-        return {key: summarize(medians[key], runs[key] * self._rounds) for key in graphs}
+        return {
+            key: latency_measured.summarize(medians[key], runs[key] * self._rounds)
+            for key in graphs
+        }
 
     def _load(self, key, content):
         try:
@@ -148,12 +151,6 @@ class HostMeter:
             self._wall_ms += wall / 1e6
         self._counted_ms += sum(times)
         return times
-
-
-def summarize(values_ms, repeats):
-    """An `op_costs.Entry` of the rounds' values: median, half quartile distance, repeats."""
-    low, middle, high = np.percentile(values_ms, (25, 50, 75))
-    return op_costs.Entry(float(middle), repeats, float(high - low) / 2)
 
 
 def processor():

@@ -11,12 +11,15 @@ reference took in the first group over what it takes now. Our choice.
 
 import dataclasses
 
+import numpy as np
+
 from dna_tf import checks, files, op_costs, progress
 
 KIND = "dna_tf.latency_measurements"
 VERSION = 1
 GROUP = 16  # graphs that are loaded and timed in turns; after each group the file is written
 REFERENCE = "reference"
+_TRIES = 2  # how often what is noisy is measured again
 _FIELDS = ("kind", "version", "conditions", "states", "parts", "networks", "noisy")
 _FIELDS += ("reference", "drift")
 
@@ -62,20 +65,20 @@ class Measured:
         self.reference.setdefault("architecture", architecture)
         self._make_reference = make_graph
 
-    def measure_parts(self, parts, meter, graph_of, bound, tries=2):
+    def measure_parts(self, parts, meter, graph_of, bound):
         """Measures the parts that are not there yet; see `_measure`."""
         todo = [part for part in dict.fromkeys(parts) if part not in self.parts]
-        self._measure("op", todo, meter, graph_of, bound, tries, self.parts)
+        self._measure("op", todo, meter, graph_of, bound, self.parts)
 
-    def measure_networks(self, names, meter, graph_of, bound, tries=2):
+    def measure_networks(self, names, meter, graph_of, bound):
         """Measures networks, by any names, that are not there yet."""
         todo = [name for name in dict.fromkeys(names) if name not in self.networks]
-        self._measure("network", todo, meter, graph_of, bound, tries, self.networks)
+        self._measure("network", todo, meter, graph_of, bound, self.networks)
 
-    def _measure(self, unit, todo, meter, graph_of, bound, tries, into):
+    def _measure(self, unit, todo, meter, graph_of, bound, into):
         """Measures in groups and writes the file after each.
 
-        What spreads by more than `bound` of its median is measured again, up to `tries`
+        What spreads by more than `bound` of its median is measured again, up to `_TRIES`
         times; the steadiest measurement stays, and is noted as noisy if it still does.
         """
         if not todo:
@@ -84,7 +87,7 @@ class Measured:
             for start in range(0, len(todo), GROUP):
                 graphs = {key: graph_of(key) for key in todo[start : start + GROUP]}
                 found = self._in_turns(meter, graphs)
-                for _ in range(tries):
+                for _ in range(_TRIES):
                     again = [key for key in found if relative_spread(found[key]) > bound]
                     if not again:
                         break
@@ -153,6 +156,12 @@ class Measured:
         self.reference, self.drift = data["reference"], data["drift"]
         _check_same(self.path, data["conditions"], conditions or data["conditions"], hint)
         self.conditions = data["conditions"]
+
+
+def summarize(values_ms, repeats):
+    """An `op_costs.Entry` of the rounds' values: median, half quartile distance, repeats."""
+    low, middle, high = np.percentile(values_ms, (25, 50, 75))
+    return op_costs.Entry(float(middle), repeats, float(high - low) / 2)
 
 
 def relative_spread(entry):

@@ -10,6 +10,7 @@ from dna_tf import (
     determinism,
     files,
     latency_check,
+    latency_commands,
     latency_graphs,
     latency_measured,
     latency_table,
@@ -19,6 +20,7 @@ from dna_tf import (
 )
 
 VALIDATION_KIND = "dna_tf.latency_validation"
+FIT = 20  # students that a new table is fitted to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Session:
         precision: of `latency_graphs.PRECISIONS`, of all but files.
 
     Raises:
-        ValueError: what is there was measured under other conditions, or is broken.
+        ValueError: what is there was measured under other conditions, or is broken, or its
+            measurements are not beside it.
     """
 
     def __init__(
@@ -106,7 +109,7 @@ class Session:
         beside = latency_measured.path_beside(output)
         conditions = {**meter.conditions(), "precision": precision}
         self._measured = latency_measured.Measured(beside, conditions)
-        self._held = None
+        self._held, self._held_fit = None, {}
         if files.as_path(output).exists():
             self._held = op_costs.load(output)
             if self._held.cost != cost:
@@ -114,22 +117,38 @@ class Session:
                     f"The table {output} is of {self._held.cost!r}, asked for is {cost!r}. Give "
                     "another --output."
                 )
+            lost = self._held.entries.keys() - self._measured.parts.keys()
+            if lost:
+                raise ValueError(
+                    f"The table {output} of {self._held.device or 'an unknown device'} would lose "
+                    f"{len(lost)} of its {len(self._held.entries)} parts: they are not in "
+                    f"{beside}, from which tables are made. Put that file beside it again, or "
+                    "give another --output."
+                )
+            self._held_fit = latency_commands.fitted_to(self._held)
         self.table = None
 
-    def make_table(self, networks=(), fit=20):
+    def make_table(self, networks=(), fit=None):
         """Measures what is missing, fits what sums leave out, and writes the table.
 
         Args:
             networks: `Network`s whose parts are measured too.
-            fit: how many random students of the space to fit to; without a space the
-                fit of the table that is there is kept.
+            fit: how many random students of the space to fit to; `None` takes as many as
+                the table that is there was fitted to, or else 20; 0 fits none anew.
+                Without a space the fit of the table that is there stays, and with
+                `None` where it is of another space and has all parts of this one.
+
+        Raises:
+            ValueError: the table that is there is fitted to another space or size, and
+                would be fitted to this one.
         """
+        parts = [] if self._space is None else op_costs.needed_parts(self._space, *self._network)
+        fit_to = self._fit_to(fit, parts)
         told = self._meter.conditions()
         progress.say(
             f"Measuring on {told['device']}, {told['runtime']}, threads {told['threads']}, "
             f"cores {told['cores']}"
         )
-        parts = [] if self._space is None else op_costs.needed_parts(self._space, *self._network)
         for one in networks:
             if one.architecture is not None:
                 parts.extend(latency_table.architecture_parts(one.architecture))
@@ -137,13 +156,18 @@ class Session:
         known = sum(part in self._measured.parts for part in dict.fromkeys(parts))
         graph = functools.partial(latency_graphs.part_graph, precision=self._precision)
         self._measured.measure_parts(parts, self._meter, graph, self._noise)
-        overhead = self._overhead(fit)
-        self.table = latency_table.make(self._measured, overhead, self._cost)
+        overhead = self._overhead(fit_to)
+        fit_to = fit_to if overhead.networks else {}
+        self.table = latency_table.make(self._measured, overhead, self._cost, fit_to)
         op_costs.save(self.table, self._output)
         self._tell(overhead, len(dict.fromkeys(parts)), known)
 
-    def validate(self, count):
+    def validate(self, count, references=()):
         """Measures random students that the fit has not seen; writes and says the errors.
+
+        Args:
+            count: how many.
+            references: what `measure_networks` returned; they are lines in the plot.
 
         Returns:
             What `latency_check.compare` finds.
@@ -161,13 +185,15 @@ class Session:
         content = {"space": self._space.name, "network": list(self._network), **found}
         told = {"kind": VALIDATION_KIND, "device": self.table.device, "cost": self._cost}
         table = op_costs.identity(self.table)
+        networks = {"students": rows, "references": list(references)}
         files.write_json(
             output.parent / f"{output.stem}.validation.json",
-            {**told, "table": table, "seed": self._seed, **content, "students": rows},
+            {**told, "table": table, "seed": self._seed, **content, **networks},
         )
         title = f"{self._space.name} at {self._network[0]} px, {self._cost}"
         plot = output.parent / f"{output.stem}.validation.svg"
-        files.write_text(plot, latency_check.svg(predicted, measured, macs, title))
+        lines = [(one["name"], one["measured_ms"]) for one in references]
+        files.write_text(plot, latency_check.svg(predicted, measured, macs, title, lines))
         progress.say("\n".join([*latency_check.lines(found), f"  plot: {plot}"]))
         return found
 
@@ -176,9 +202,10 @@ class Session:
 
         Returns:
             A list of dicts: `name`, `measured_ms`, `spread_ms`, `predicted_ms` (`None` for
-            networks of Keras and files) and `macs` (`None` if they cannot be counted).
+            networks of Keras and files) and `macs` (`None` of files, and where they cannot
+            be counted).
         """
-        by_key, macs = {one.key: one for one in networks}, {}
+        by_key = {one.key: one for one in networks}
 
         def graph(key):
             one = by_key[key]
@@ -186,20 +213,19 @@ class Session:
                 return latency_graphs.file_graph(one.path)
             if one.architecture is not None:
                 return self._student_graph(one.architecture)
-            content, macs[key] = latency_graphs.keras_graph(
-                one.name, *one.sizes, precision=self._precision
-            )
-            return content
+            return latency_graphs.keras_graph(one.name, *one.sizes, precision=self._precision)
 
         self._measured.measure_networks(by_key, self._meter, graph, self._noise)
         rows = []
         for one in networks:
             entry = self._measured.networks[one.key]
             row = {"name": one.name, "measured_ms": entry.value, "spread_ms": entry.spread}
-            row |= {"predicted_ms": None, "macs": macs.get(one.key)}
+            row |= {"predicted_ms": None, "macs": None}
             if one.architecture is not None:
                 row["predicted_ms"] = latency_table.predict(self.table, one.architecture)
                 row["macs"] = one.architecture.costs()["macs"]
+            elif one.sizes is not None:
+                row["macs"] = latency_graphs.keras_macs(one.name, *one.sizes)
             rows.append(row)
             progress.say(f"  {_row_text(row, one.sizes)}")
         return rows
@@ -222,8 +248,9 @@ class Session:
     def _student_graph(self, architecture):
         return latency_graphs.student_graph(architecture, self._precision)
 
-    def _random(self, purpose, count, without=()):
-        seed = determinism.derive_seed(self._seed, f"latency {purpose}")
+    def _random(self, purpose, count, without=(), seed=None):
+        seed = self._seed if seed is None else seed
+        seed = determinism.derive_seed(seed, f"latency {purpose}")
         return latency_check.random_architectures(
             self._space, self._network, count, seed, without=without
         )
@@ -238,20 +265,51 @@ class Session:
         )
         return [self._measured.networks[key] for key in by_key]
 
-    def _overhead(self, fit):
+    def _fit_to(self, fit, parts):
+        """What to fit to, as `latency_table.make` has it; what is there where that stays."""
+        held = self._held_fit
         if self._space is None:
+            return held
+        here = self._fitted_here()
+        if not held:
+            return {**here, "students": FIT if fit is None else fit, "seed": self._seed}
+        if self._is_of_space(held):
+            return {**here, "students": fit, "seed": self._seed} if fit else held
+        missing = [part for part in parts if part not in self._held.entries]
+        if fit or (fit is None and missing):
+            raise ValueError(
+                f"The table {self._output} is fitted to {latency_commands.fit_text(held)}. "
+                f"Fitted to {latency_commands.fit_text(here)} its sums for the others would be "
+                "wrong. Give another --output, or --fit=0: the fit that is there stays."
+            )
+        return held
+
+    def _fitted_here(self):
+        size, channels, classes = self._network
+        sizes = {"image_size": size, "channels": channels, "num_classes": classes}
+        return {"space": self._space.name, **sizes}
+
+    def _is_of_space(self, fit_to):
+        return all(fit_to.get(name) == value for name, value in self._fitted_here().items())
+
+    def _overhead(self, fit_to):
+        if self._space is None or not self._is_of_space(fit_to):
             held = None if self._held is None else self._held.about.get("overhead")
             return latency_table.Overhead(**held) if held else latency_table.Overhead()
-        self._fitted = self._random("fit", fit) if fit else []
+        count = fit_to["students"]
+        self._fitted = self._random("fit", count, seed=fit_to["seed"]) if count else []
         self._measure_students(self._fitted)
         keys = [latency_check.network_key(one) for one in self._fitted]
         return latency_table.fit(self._measured, self._fitted, keys)
 
     def _tell(self, overhead, parts, known):
+        held = latency_commands.fitted_to(self.table)
+        fitted = latency_commands.fit_text(held) if held else "students"
+        fitted = f"{overhead.networks} {fitted}"
         progress.say(
             f"{self._output}: {len(self.table.entries)} parts ({parts - known} new), "
             f"{overhead.fixed_ms:.4g} ms + sum of (median x {overhead.scale:.3f} "
-            f"{1000 * overhead.per_part_ms:+.3g} us), fitted to {overhead.networks} students"
+            f"{1000 * overhead.per_part_ms:+.3g} us), fitted to {fitted}"
         )
         if not overhead.networks and self.table.entries:
             progress.warn(
@@ -266,7 +324,7 @@ class Session:
                 f"{len(noisy)} measurements spread by more than {100 * self._noise:.3g} % of their "
                 f"median, also when measured again: {shown}. Something else is running, or the "
                 "clock changes: measure on an idle machine, with --cores, and delete "
-                f"{self._measured.path} first."
+                f"both {self._output} and {self._measured.path} first."
             )
 
 

@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf import checks, cost, mbconv_spec, op_costs
+from dna_tf import cost, mbconv_spec, op_costs
 
 # How strongly the fit holds on to adding medians up, in relative errors. Our choice: with
 # twenty networks it decides nothing, with two it keeps the three numbers in bounds.
@@ -94,7 +94,7 @@ def _least_squares(rows, whole):
     return np.linalg.lstsq(left, np.concatenate([np.ones(len(whole)), hold @ start]), rcond=None)[0]
 
 
-def make(measured, overhead, name="latency_ms"):
+def make(measured, overhead, name="latency_ms", fitted_to=None):
     """Makes the table of all measured parts.
 
     Args:
@@ -102,10 +102,13 @@ def make(measured, overhead, name="latency_ms"):
         overhead: an `Overhead`.
         name: the cost's name with its unit; tables of several devices that one search
             reads have different ones, such as `"pixel_latency_ms"`.
+        fitted_to: of which students the overhead is: a dict with `space`, `image_size`,
+            `channels`, `num_classes`, `students` (how many were asked for) and `seed`;
+            `None` if it is fitted to none.
 
     Returns:
-        An `op_costs.OpCosts`; `about` has conditions, state, the overhead, what was noisy,
-        and the least and largest drift of the reference (1 is none).
+        An `op_costs.OpCosts`; `about` has conditions, state, the overhead, `fitted_to`, what
+        was noisy, and the least and largest drift of the reference (1 is none).
     """
     entries = {
         part: op_costs.Entry(
@@ -118,6 +121,7 @@ def make(measured, overhead, name="latency_ms"):
     about = {
         **{k: v for k, v in measured.conditions.items() if k not in ("device", "runtime")},
         "overhead": dataclasses.asdict(overhead),
+        "fitted_to": fitted_to or {},
         "state": measured.states[-1] if measured.states else {},
         "noisy": measured.noisy,
         "drift": [min(measured.drift), max(measured.drift)] if measured.drift else [],
@@ -135,7 +139,8 @@ def predict(table, architecture):
         ValueError: parts of it are not in the table; they are listed.
     """
     parts = architecture_parts(architecture)
-    check_covers(table, parts, f"the architecture {architecture.name!r}", "--arch=NAME")
+    what = f"the architecture {architecture.name!r}"
+    op_costs.check_covers(table, parts, what, "--arch=NAME")
     return table.fixed + sum(table.entries[part].value for part in parts)
 
 
@@ -148,9 +153,6 @@ def predictor(table, space, image_size, channels, num_classes):
     Raises:
         ValueError: the table lacks parts of the space.
     """
-    words = f"--space={space.name} --image_size={image_size} --num_classes={num_classes}"
-    parts = op_costs.needed_parts(space, image_size, channels, num_classes)
-    check_covers(table, parts, f"the space {space.name!r} at {image_size} px", words)
     sums = table.path_costs(space, image_size, channels, num_classes)
     paths = {key: values.tolist() for key, values in sums.paths.items()}
     widths = [[cell.width for cell in block.cells] for block in space.blocks]
@@ -164,25 +166,3 @@ def predictor(table, space, image_size, channels, num_classes):
         return total + sums.heads[width]
 
     return latency
-
-
-def check_covers(table, parts, what, words):
-    """Checks that a table has parts.
-
-    Args:
-        table: an `op_costs.OpCosts`.
-        parts: the parts that are needed.
-        what: whose they are.
-        words: what the command that measures them is told.
-
-    Raises:
-        ValueError: some are missing; they are listed, with the command.
-    """
-    missing = [str(part) for part in dict.fromkeys(parts) if part not in table.entries]
-    if missing:
-        raise ValueError(
-            f"The table of {table.cost!r} lacks {len(missing)} parts of {what}: "
-            f"{checks.some(missing, 8, '; ')}. It is for images of "
-            f"{table.sizes_text()} px. The command that made it measures "
-            f"just those: python -m tools.latency_table {words} --output=FILE"
-        )

@@ -2,6 +2,8 @@
 
 import keras
 
+from dna_tf import graph_copy
+
 
 def swap(model, kinds):
     """Copies a model, with other types of layers and the same weights in the same order.
@@ -21,7 +23,6 @@ def swap(model, kinds):
         return made
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
-    for variable, value in zip(copy.variables, model.variables, strict=True):
-        variable.assign(value)
+    graph_copy.copy_variables(model, copy)
     copy.trainable = model.trainable
     return copy

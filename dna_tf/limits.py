@@ -3,6 +3,7 @@
 In code limits are a dict with the same names: `{"max_macs": 350_000_000}`.
 """
 
+import decimal
 import math
 import re
 
@@ -45,6 +46,26 @@ def format_count(count):
         if count >= _UNITS[unit]:
             return f"{count / _UNITS[unit]:.4g}{unit}"
     return str(count) if isinstance(count, int) else f"{count:.4g}"
+
+
+def scientific(count):
+    """A count for people, to three digits: `"1.96e17"`; small ones exactly: `"288"`.
+
+    Args:
+        count: an int of any size.
+    """
+    if count < 100_000:
+        return f"{count:,}"
+    # Not a float, which ends at 1.8e308.
+    return f"{decimal.Decimal(count):.2e}".replace("e+", "e")
+
+
+def large_count(count):
+    """A count for people: all digits up to a billion, then a power of ten: `"1.96 × 10¹⁷"`."""
+    if count < 10**9:
+        return f"{count:,}"
+    digits, power = scientific(count).split("e")
+    return f"{digits} × 10{power.translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def parse_limits(text, names=None):
@@ -116,6 +137,21 @@ def sides(asked):
             raise ValueError(f"The limit {key} must be finite: leave it out. Received: {value!r}")
         split[side][name] = float(value)
     return split["min"], split["max"]
+
+
+def check_costs(names, known):
+    """Checks that costs of these names are known.
+
+    Raises:
+        ValueError: one is not; near names are given.
+    """
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"There is no cost {name!r}.{checks.near_names(name, known)} Known costs: "
+                f"{list(known)}. Others come from a file of op costs, which "
+                "config.search.cost_files or --cost_file names."
+            )
 
 
 def check_order(lower, upper):

@@ -3,6 +3,8 @@
 import numpy as np
 from ai_edge_litert import interpreter
 
+_THREADS = 2  # of the interpreter; of Keras models TensorFlow takes what it likes
+
 
 class Predictor:
     """Runs a TFLite classifier on images in 0..255.
@@ -12,17 +14,14 @@ class Predictor:
     Args:
         content: the bytes of the file.
         name: how errors call it.
-        num_threads: threads of the interpreter.
 
     Raises:
         ValueError: the bytes are no TFLite model.
     """
 
-    def __init__(self, content, name, num_threads=2):
+    def __init__(self, content, name):
         try:
-            self._interpreter = interpreter.Interpreter(
-                model_content=content, num_threads=num_threads
-            )
+            self._interpreter = interpreter.Interpreter(model_content=content, num_threads=_THREADS)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(

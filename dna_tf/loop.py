@@ -6,14 +6,11 @@ checkpoints, and going on after a kill to the same bits. The step is the caller'
 
 import math
 import re
-import signal
-import sys
-import threading
 import time
 
 import tensorflow as tf
 
-from dna_tf import checkpoint, files, progress
+from dna_tf import checkpoint, files, progress, sigterm
 
 HISTORY_KIND = "dna_tf.history"
 
@@ -45,6 +42,7 @@ def run(
     failures=None,
     watcher=None,
     chief=True,
+    data_fingerprint=None,
 ):
     """Trains, resuming where an earlier run was killed.
 
@@ -75,18 +73,28 @@ def run(
         chief: `False` for the other workers of a run of several. They restore, and they
             write and show nothing but warnings. They leave SIGTERM to the chief while they
             train: the chief's present step needs them.
+        data_fingerprint: text that stands for the data, saved with each checkpoint; a run
+            goes on with the same data only. `None` checks nothing.
 
     Returns:
         The history: a dict of means for each epoch, with what `on_epoch` gave.
 
     Raises:
-        ValueError: a figure is not finite and did not fail; the message has its name,
-            epoch and step. All figures failed; the message has all texts. `on_epoch`
-            gave a name that the step has, too.
+        ValueError: the data is another than that of the checkpoints. A figure is not finite
+            and did not fail; the message has its name, epoch and step. All figures failed;
+            the message has all texts. `on_epoch` gave a name that the step has, too.
     """
     folder = files.as_path(folder)
     saver = checkpoint.Checkpoint(folder / "checkpoints", variables)
     state = saver.restore() or {"epoch": 0, "step": 0, "sums": {}, "history": []}
+    known = {} if data_fingerprint is None else {"data_fingerprint": data_fingerprint}
+    then = {**known, **state}.get("data_fingerprint")  # older checkpoints do not say
+    if known and then != data_fingerprint:
+        raise ValueError(
+            f"{label}: the data has changed since the checkpoints in {folder} were saved: "
+            f"fingerprint {data_fingerprint} now, {then} then. Bring the data back, or start in a "
+            "new workdir."
+        )
     sums, history = _Sums(label, state["sums"], failures), state["history"]
     done = state["epoch"] * steps_per_epoch + state["step"]
     watcher = watcher if chief else None
@@ -96,12 +104,12 @@ def run(
         nonlocal saved_at
         if watcher is not None:
             watcher.flush()  # what a resumed run will not write again
-        saver.save({"epoch": epoch, "step": step, "sums": totals, "history": history})
+        saver.save({"epoch": epoch, "step": step, "sums": totals, "history": history, **known})
         saved_at = _now()
 
     images, done_images = epochs * steps_per_epoch * images_per_step, done * images_per_step
     with (
-        _Sigterm(says=chief) as sigterm,
+        sigterm.Sigterm(says=chief) as ending,
         progress.bar(label, images, "image", done_images, hidden=not chief) as shown,
     ):
         display = _Display(shown, watcher, images_per_step)
@@ -114,7 +122,7 @@ def run(
             for index, batch in enumerate(batches(epoch, first), first):
                 sums.add(step(batch, steps_before + index))
                 display.count_step()
-                stops = chief and sigterm.received
+                stops = chief and ending.received
                 saves = chief and (stops or _now() - saved_at > checkpoint_seconds)
                 if saves or display.is_due():
                     # Read before saving, so that a checkpoint is never one of a diverged run.
@@ -136,7 +144,7 @@ def run(
             history.append({**means, **ended})
             sums.clear()
             display.begin_epoch()
-            stops = chief and sigterm.received
+            stops = chief and ending.received
             due = stops or epoch + 1 == epochs or _now() - saved_at > EPOCH_END_SECONDS
             if chief and due:
                 save(epoch + 1, 0, {})
@@ -281,42 +289,6 @@ class _Display:
         self._written_at = _now()
         if self._watcher is not None:
             self._watcher.scalars(steps_done, {**self._measured, **dict(ended)})
-
-
-class _Sigterm:
-    """Catches SIGTERM while it is entered, in the main thread; then ends the program.
-
-    Args:
-        says: whether it says so.
-
-    Attributes:
-        received: whether there was a SIGTERM.
-    """
-
-    def __init__(self, says):
-        self.received = False
-        self._says = says
-        self._catches = threading.current_thread() is threading.main_thread()
-        self._usual = signal.SIG_DFL
-
-    def __enter__(self):
-        if self._catches:
-            self._usual = signal.signal(signal.SIGTERM, self._catch)
-        return self
-
-    def __exit__(self, kind, error, trace):
-        if self._catches:
-            # It is None if it was not Python that set it.
-            usual = signal.SIG_DFL if self._usual is None else self._usual
-            signal.signal(signal.SIGTERM, usual)
-        if self.received and error is None:
-            if self._says:
-                text = "Stopped by SIGTERM after a checkpoint; the same command goes on."
-                print(text, file=sys.stderr, flush=True)
-            raise SystemExit(128 + signal.SIGTERM)
-
-    def _catch(self, *_):
-        self.received = True
 
 
 def _means(sums, steps):

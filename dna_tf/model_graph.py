@@ -152,3 +152,10 @@ def _text(shape):
 
 def _names(tensors):
     return [tensor._keras_history.operation.name for tensor in tensors]
+
+
+def layers_inside(model):
+    """Yields a layer or model and, of a model, all layers, those of models inside it too."""
+    yield model
+    for layer in getattr(model, "layers", ()):
+        yield from layers_inside(layer)

@@ -57,3 +57,8 @@ def layer_macs(layer, output_shape):
     # Each kernel entry works once per output position; a depthwise kernel has one row of
     # outputs per channel, a grouped one reads the channels of its group only.
     return math.prod(output_shape[:-1]) * math.prod(layer.kernel.shape)
+
+
+def count_params(model):
+    """Trainable parameters of a model, as for students: statistics of batch norm are none."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from dna_tf import checks, cost, files, limits, mbconv_spec, search_problem
+from dna_tf import checks, cost, files, latency_commands, limits, mbconv_spec, search_problem
 
 KIND = "dna_tf.op_costs"
 VERSION = 1
@@ -149,7 +149,7 @@ class OpCosts:
         sizes = sorted({part.size for part in self.entries if part.part == "stem"})
         return ", ".join(map(str, sizes)) or "no known"
 
-    def path_costs(self, space, image_size, channels, num_classes):
+    def path_costs(self, space, image_size, channels, num_classes, words=""):
         """The cost of every path of a space, for `search_problem.make`.
 
         Args:
@@ -157,24 +157,19 @@ class OpCosts:
             image_size: height and width of the image in pixels.
             channels: channels of the image.
             num_classes: outputs of the classifier.
+            words: flags that tell `tools.latency_table` of this space, such as
+                `"--workdir=W"`; by default its name and sizes.
 
         Returns:
             A `search_problem.PathCosts`.
 
         Raises:
-            ValueError: parts of the space are not in the file; they are listed.
+            ValueError: parts of the space are not in the file; see `check_covers`.
         """
         wanted = _parts(space, image_size, channels, num_classes)
-        missing = [str(part) for part in wanted.all() if part not in self.entries]
-        if missing:
-            raise ValueError(
-                f"The file of {self.cost!r} lacks {len(missing)} of {len(wanted.all())} parts of "
-                f"the space {space.name!r} at {image_size} px with {num_classes} classes: "
-                f"{checks.some(missing, separator='; ')}. It has {len(self.entries)} parts, for "
-                f"images of {self.sizes_text()} px. Measure this space at "
-                f"this size: python -m tools.latency_table --space={space.name} "
-                f"--image_size={image_size} --num_classes={num_classes} --output=FILE."
-            )
+        words = words or latency_commands.space_words(space, image_size, channels, num_classes)
+        what = f"the space {space.name!r} at {image_size} px with {num_classes} classes"
+        check_covers(self, wanted.all(), what, words)
         paths = {}
         for key, layers in wanted.layers.items():
             total = np.zeros(1)
@@ -187,6 +182,28 @@ class OpCosts:
             stem = stem + self.entries[part].value
         heads = {width: self.entries[part].value for width, part in wanted.heads.items()}
         return search_problem.PathCosts(self.cost, paths, float(stem), heads)
+
+
+def check_covers(op_costs, parts, what, words):
+    """Checks that op costs have parts.
+
+    Args:
+        op_costs: an `OpCosts`.
+        parts: the parts that are needed.
+        what: whose they are.
+        words: flags that tell `tools.latency_table` of them.
+
+    Raises:
+        ValueError: some are missing; they are listed, with the command that measures them.
+    """
+    parts = dict.fromkeys(parts)
+    missing = [str(part) for part in parts if part not in op_costs.entries]
+    if missing:
+        raise ValueError(
+            f"The file of {op_costs.cost!r} lacks {len(missing)} of {len(parts)} parts of {what}: "
+            f"{checks.some(missing, separator='; ')}. It has {len(op_costs.entries)} parts, for "
+            f"images of {op_costs.sizes_text()} px. {latency_commands.advice(op_costs, words)}"
+        )
 
 
 def needed_parts(space, image_size, channels, num_classes):

@@ -8,10 +8,7 @@ it is L2, part of the gradient, as in EfficientNet's TensorFlow code.
 import keras
 import tensorflow as tf
 
-from dna_tf import schedules
-
-KINDS = ("adamw", "lamb", "rmsprop", "sgd")
-DECOUPLED = ("adamw", "lamb")
+from dna_tf import recipe_config, schedules
 
 
 class RMSpropTF(keras.optimizers.RMSprop):
@@ -66,7 +63,7 @@ def make(recipe, steps_per_epoch):
     ratio and not within it as You et al., 2020.
     """
     rate = schedules.make(recipe, steps_per_epoch)
-    decay = (recipe.weight_decay or None) if recipe.optimizer in DECOUPLED else None
+    decay = (recipe.weight_decay or None) if recipe.optimizer in recipe_config.DECOUPLED else None
     if recipe.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
     elif recipe.optimizer == "lamb":
@@ -94,7 +91,7 @@ def add_l2(recipe, gradients, weights, factor=1.0):
     Returns:
         A list of tensors.
     """
-    if not recipe.weight_decay or recipe.optimizer in DECOUPLED:
+    if not recipe.weight_decay or recipe.optimizer in recipe_config.DECOUPLED:
         return gradients
     return [
         gradient + factor * recipe.weight_decay * weight.value if is_kernel(weight) else gradient

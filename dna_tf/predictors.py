@@ -6,13 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import files, keras_files, litert, model_macs, progress
-
-# What a TFLite file's interpreter may use; Keras models use what TensorFlow takes.
-_TFLITE_THREADS = 2
+from dna_tf import files, graph_copy, keras_files, litert, model_macs, progress
 
 
-def open_model(path, image_size=None):
+def open_model(path, image_size=None, modules=()):
     """Opens a model file for inference.
 
     Args:
@@ -20,6 +17,7 @@ def open_model(path, image_size=None):
             SavedModel, whose graph is code that runs as it is.
         image_size: height and width at which to run a Keras model, in pixels, instead of
             its own; `None` keeps that.
+        modules: of a `.keras` file, as for `keras_files.load_model`.
 
     Returns:
         A predictor with `input_shape` `(height, width, channels)`, `None` where any size
@@ -34,7 +32,7 @@ def open_model(path, image_size=None):
     path = files.as_path(path)
     if path.suffix == ".tflite" and path.is_file():
         content = path.read_bytes()
-        predictor = litert.Predictor(content, str(path), _TFLITE_THREADS)
+        predictor = litert.Predictor(content, str(path))
         predictor.fingerprint = files.fingerprint(content)
         return predictor
     if path.is_dir():
@@ -46,7 +44,7 @@ def open_model(path, image_size=None):
         )
     if not path.exists():
         raise FileNotFoundError(f"There is no model file {path}.")
-    return KerasPredictor(keras_files.load_model(path), path, image_size)
+    return KerasPredictor(keras_files.load_model(path, modules), path, image_size)
 
 
 class KerasPredictor:
@@ -82,7 +80,7 @@ class KerasPredictor:
         self.model = model
         self.input_shape = tuple(model.inputs[0].shape[1:])
         self.num_outputs = int(shapes[1][1])
-        self.params = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+        self.params = model_macs.count_params(model)
         self.macs = model_macs.count_macs(model)
         signature = tf.TensorSpec(model.inputs[0].shape, tf.float32)
         # One graph for whole batches and the last, smaller one.
@@ -109,7 +107,7 @@ def resized(model, image_size):
     shape = (image_size, image_size, model.inputs[0].shape[-1])
     try:
         made = keras.models.clone_model(model, input_tensors=keras.Input(shape))
-        made.set_weights(model.get_weights())
+        graph_copy.copy_variables(model, made)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).split("Exception encountered: ")[-1].strip().splitlines()[0]
         raise ValueError(

@@ -43,14 +43,15 @@ def prune(workdir, config, name, seed=0):
         seed: which of its students.
 
     Returns:
-        The content of `exports/NAME/pruned.json`; `pruned.keras` lies beside it.
+        The content of `pruned.json` in the folder of the student's exports, beside which
+        `pruned.keras` lies.
 
     Raises:
         FileNotFoundError: the student was not trained.
         ValueError: a package is missing, nothing can be pruned, or there are too few
             images.
     """
-    section, folder = config.prune, workdir.exports / name
+    section, folder = config.prune, workdir.exported(name, seed)
     start = compression_runs.start(
         workdir, config, name, seed, "prune", VERSION,
         calibration_images=config.export.calibration_images,

@@ -39,13 +39,13 @@ def report(path, config, output, workdir=None, name=None, num_images=100, tried=
             images are too few.
     """
     model = keras_files.load_model(path, config.teacher.modules)
-    section = config.copy_and_resolve_references()
-    with section.unlocked():
-        section.export.precisions = ("int8",)
-    name, section = name or path.stem, section.export
-    size = section.image_size or (0 if model.input_shape[1] else config.data.image_size)
+    name, section = name or path.stem, config.export
     prepared = export_model.prepare(
-        model, size, section.preprocessing, section.split_large_kernels
+        model,
+        section.image_size,
+        section.preprocessing,
+        section.split_large_kernels,
+        open_size=config.data.image_size,
     )
     tflite_convert.check_float_layers(prepared.model, section.float_layers)
     determinism.enable(config.seed)

@@ -7,18 +7,21 @@ from dna_tf import (
     compression_runs,
     data,
     determinism,
-    export,
     export_images,
+    export_model,
     files,
     fine_tuning,
     progress,
     quantized_model,
+    tflite_check,
     tflite_convert,
+    tflite_description,
+    tflite_metadata,
 )
 
 KIND = "dna_tf.qat"
 # Raised when the same settings would give another file than before.
-VERSION = 1
+VERSION = 2
 
 
 def quantize(workdir, config, name, seed=0):
@@ -36,15 +39,15 @@ def quantize(workdir, config, name, seed=0):
         seed: which of its students.
 
     Returns:
-        The content of `exports/NAME/qat.json`.
+        The content of `qat.json` in the folder of the student's exports.
 
     Raises:
         FileNotFoundError: the student was not trained.
         ValueError: a package is missing, a layer is not supported, there are too few
-            images, or the file does not agree with the model that was trained; file and
-            result are kept then, marked as not good.
+            images, or the file is of no use or does not agree with the model that was
+            trained; file and result are kept then, marked as not good.
     """
-    section, folder = config.quantize, workdir.exports / name
+    section, folder = config.quantize, workdir.exported(name, seed)
     start = compression_runs.start(
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
@@ -62,12 +65,13 @@ def quantize(workdir, config, name, seed=0):
     calibration = export_images.calibration(config, images, count)
     scores = {"float": _scores(model, test_images)}
     ptq = tflite_convert.convert(model, "int8", calibration)
-    ptq_row = export.compare(model, ptq, test_images, labels)
+    ptq_scores = tflite_check.scores(ptq, test_images)
+    ptq_row = tflite_check.compare(ptq, ptq_scores, scores["float"], labels)
     rounding = quantized_model.build(model)
     rounding.calibrate(calibration)
     scores["qat_before"] = _scores(rounding.model, test_images)
     _say(name, "int8 without training", ptq_row["accuracy"], ptq_row["agreement"])
-    before = _row(scores["qat_before"], scores["float"], labels)
+    before = tflite_check.answers(scores["qat_before"], scores["float"], labels)
     _say(name, "rounding model before training", before["accuracy"], before["agreement"])
     training = folder / f"qat_{start.made_from}"
     run_seed = determinism.derive_seed("quantize", config.seed, seed)
@@ -75,12 +79,22 @@ def quantize(workdir, config, name, seed=0):
     history = fine_tuning.fine_tune(label, training, rounding.model, images, section, run_seed)
     rounding.calibrate_weights()  # of the last step's weights
     scores["qat_after"] = _scores(rounding.model, test_images)
-    after = _row(scores["qat_after"], scores["float"], labels)
+    after = tflite_check.answers(scores["qat_after"], scores["float"], labels)
     _say(name, "rounding model after training", after["accuracy"], after["agreement"])
     progress.say(f"Converting {name}: about half a minute")
-    content = rounding.to_tflite()
-    row = export.compare(rounding.model, content, test_images, labels)
-    of_float = export.compare(model, content, test_images, labels)
+    description = tflite_description.describe(
+        name,
+        export_model.Prepared(model, model),
+        "int8, trained with its rounding",
+        images.class_names,
+        start.fingerprint,
+        tflite_description.architecture_of(workdir.student(name, seed)),
+    )
+    content = tflite_metadata.write(rounding.to_tflite(), description)
+    made = tflite_check.scores(content, test_images)
+    problem = tflite_check.problem(made, scores["float"])
+    row = tflite_check.compare(content, made, scores["qat_after"], labels)
+    of_float = tflite_check.answers(made, scores["float"], labels)
     result = {
         "kind": KIND,
         "architecture": name,
@@ -93,7 +107,7 @@ def quantize(workdir, config, name, seed=0):
         "epochs": section.epochs,
         "batch_size": section.batch_size,
         "learning_rate": section.learning_rate,
-        "float_accuracy": _row(scores["float"], scores["float"], labels)["accuracy"],
+        "float_accuracy": float(np.mean(scores["float"].argmax(-1) == labels)),
         "int8_without_training": ptq_row,
         "before_training": before,
         "after_training": after,
@@ -103,7 +117,8 @@ def quantize(workdir, config, name, seed=0):
         "agreement_with_trained": row["agreement"],
         "agreement_with_float": of_float["agreement"],
         "largest_difference": row["largest_difference"],
-        "good": row["agreement"] >= config.export.least_agreement,
+        "problem": problem,
+        "good": problem is None and row["agreement"] >= config.export.least_agreement,
         "history": history,
     }
     files.write_bytes(folder / result["file"], content)
@@ -122,14 +137,6 @@ def _scores(model, images):
     return np.asarray(model.predict(images, batch_size=100, verbose=0))
 
 
-def _row(scores, expected, labels):
-    answers = scores.argmax(-1)
-    return {
-        "accuracy": float(np.mean(answers == labels)),
-        "agreement": float(np.mean(answers == expected.argmax(-1))),
-    }
-
-
 def _say(name, what, right, agreement):
     progress.say(
         f"{name} {what}: accuracy {100 * right:.1f} %, same answers as the float student "
@@ -138,6 +145,12 @@ def _say(name, what, right, agreement):
 
 
 def _check_good(result, least):
+    if result["problem"]:
+        raise ValueError(
+            f"The int8 file of {result['architecture']!r} {result['problem']} after training with "
+            "rounding: it is of no use. Lower config.quantize.learning_rate; python -m "
+            "tools.export_tflite makes an int8 file without training."
+        )
     if result["agreement_with_trained"] < least:
         raise ValueError(
             f"The int8 file of {result['architecture']!r} gives the answers of the model that was "

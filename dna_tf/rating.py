@@ -17,7 +17,6 @@ from dna_tf import (
     cell_rater,
     data,
     determinism,
-    distill,
     features,
     progress,
     ratings,
@@ -32,7 +31,7 @@ def rate(workdir, config, share=(0, 1), devices=None):
     Args:
         workdir: a `workdir.Workdir` with a teacher and a supernet.
         config: its config.
-        share: `(index, count)`: which part of the cells, for one of several machines.
+        share: `(index, count)`: which part of the space's cells, for one of several machines.
         devices: names of devices, each of which rates some of the cells; all
             accelerators of this machine by default, or its CPU.
 
@@ -45,8 +44,9 @@ def rate(workdir, config, share=(0, 1), devices=None):
     missing = [name for name in cell_files.cell_names(space) if name not in names]
     if not names:
         workdir.cell_result(missing[0])  # raises, with the tool that trains it
-    places = [(b, c) for b, c, _ in space.cells() if ratings.cell_name(b, c) in names]
-    places = sorted(spread_out(places, space, share[1])[share[0]])
+    # All cells are shared out, so that a part is the same whichever of them are trained by now.
+    own = spread_out([(b, c) for b, c, _ in space.cells()], space, share[1])[share[0]]
+    places = sorted(place for place in own if ratings.cell_name(*place) in names)
     made_from = {p: workdir.ratings_made_from(config, ratings.cell_name(*p)) for p in places}
     known = {place: _known(workdir, space, *place, made_from[place]) for place in places}
     total = sum(space.num_paths(*place) for place in places)
@@ -57,18 +57,19 @@ def rate(workdir, config, share=(0, 1), devices=None):
             f"python -m tools.train_supernet --workdir={workdir}"
         )
     if done == total:
-        progress.say(f"All {total:,} paths are rated already: {workdir.ratings}")
+        if places:
+            progress.say(f"All {total:,} paths are rated already: {workdir.ratings}")
         return known
     determinism.enable(config.seed)
     teacher = teacher_training.load_teacher(workdir, config)
     images = data.load(config.data, config.seed, workdir.path)
-    distill.check_same_data(images, workdir.teacher_result(), workdir)
+    teacher_training.check_same_data(images, workdir.teacher_result(), workdir)
     with images.reading():
         maps = rating_maps(teacher, images, config)
     devices = devices or [device.name for device in tf.config.list_logical_devices("GPU")] or [""]
     todo = [place for place in places if len(known[place]) < space.num_paths(*place)]
     with progress.bar("rating", total, "path", done) as shown:
-        lock = threading.Lock()
+        lock, stop = threading.Lock(), threading.Event()
 
         def rate_on(device, some):
             for place in some:
@@ -78,14 +79,19 @@ def rate(workdir, config, share=(0, 1), devices=None):
                     rater = _rater(cell, *maps)
                     seconds = config.rating.checkpoint_seconds
                     fixed = workdir, space, place, made_from[place], len(maps[1])
-                    save = _Saver(functools.partial(_write, *fixed), shown, lock, seconds)
+                    save = _Saver(functools.partial(_write, *fixed), shown, lock, seconds, stop)
                     values = rater.all_paths(_values(known[place]), save)
                     known[place] = save.write(values)
 
         parts = spread_out(todo, space, len(devices))
         with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
-            for each in [pool.submit(rate_on, *one) for one in zip(devices, parts, strict=True)]:
-                each.result()
+            try:
+                runs = [pool.submit(rate_on, *one) for one in zip(devices, parts, strict=True)]
+                for each in concurrent.futures.as_completed(runs):
+                    each.result()
+            except BaseException:  # an error of one device, or Ctrl-C
+                stop.set()  # else the pool waits until the others have rated everything
+                raise
     return known
 
 
@@ -124,14 +130,20 @@ def _rater(cell, calibration, batches):
 
 
 class _Saver:
-    """Writes the ratings of a cell every few seconds and shows the progress."""
+    """Writes the ratings of a cell every few seconds and shows the progress, until `stop` is set.
 
-    def __init__(self, write, shown, lock, every_seconds):
+    When it is set, the next rating ends the walk over the paths with `CancelledError`.
+    """
+
+    def __init__(self, write, shown, lock, every_seconds, stop):
         self.write = write
         self._shown, self._lock, self._every_seconds = shown, lock, every_seconds
+        self._stop = stop
         self._saved_at = time.monotonic()
 
     def __call__(self, values):
+        if self._stop.is_set():
+            raise concurrent.futures.CancelledError
         if time.monotonic() - self._saved_at > self._every_seconds:
             self.write(values)
             self._saved_at = time.monotonic()
@@ -184,18 +196,29 @@ def rating_maps(teacher, images, config):
     """
     section = config.rating
     predict = features.feature_function(teacher)
+    drawn = _draw_rating_images(images, section, config.seed)
+    size = min(section.batch_size, len(drawn))
+    # Whole batches only, so that all weigh the same in the mean.
+    starts = range(0, len(drawn) - size + 1, size)
+    batches = [tf.constant(drawn[start : start + size]) for start in starts]
+    return calibration_maps(teacher, images, config), [(x, *predict(x)) for x in batches]
+
+
+def calibration_maps(teacher, images, config):
+    """The maps that batch norm's statistics are taken from; arguments as of `rating_maps`.
+
+    Returns:
+        A list with a tuple per batch: images of the training split, and the maps of all blocks.
+    """
+    section = config.rating
+    predict = features.feature_function(teacher)
     count = min(section.calibration_images, images.counts["train"])
     # Batches of equal size, at most as many as the images make.
     number = min(section.calibration_batches, images.counts["train"] // count)
     seed = determinism.derive_seed("calibration", config.seed)
     epoch = iter(images.epoch(count, 0, seed, augment=False))
     calibration = [next(epoch)[0] for _ in range(number)]
-    drawn = _draw_rating_images(images, section, config.seed)
-    size = min(section.batch_size, len(drawn))
-    # Whole batches only, so that all weigh the same in the mean.
-    starts = range(0, len(drawn) - size + 1, size)
-    batches = [tf.constant(drawn[start : start + size]) for start in starts]
-    return tuple([(x, *predict(x)) for x in part] for part in (calibration, batches))
+    return [(x, *predict(x)) for x in calibration]
 
 
 def _draw_rating_images(images, section, seed):

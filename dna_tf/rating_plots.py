@@ -9,7 +9,7 @@ import html
 
 import numpy as np
 
-from dna_tf import cost, limits, rating_summary, ratings
+from dna_tf import cost, limits, rating_summary, ratings, space_paths
 
 MOST_POINTS = 300
 COLUMNS, ROWS = 36, 22  # of bins
@@ -54,7 +54,7 @@ def panels(space, cell_ratings, image_shape, num_classes, chosen=None):
         of_block = [cell_ratings[b, other] for other in range(len(space.blocks[b].cells))]
         taken = None
         if chosen is not None and b < len(chosen.blocks) and chosen.blocks[b].cell == c:
-            taken = int(np.ravel_multi_index(chosen.blocks[b].path, [len(space.ops)] * cell.layers))
+            taken = space.path_index(b, c, chosen.blocks[b].path)
         low, high = min(map(np.min, of_block)), max(map(np.max, of_block))
         drawn = _panel(space, b, c, values, macs, (float(low), float(high)), taken)
         name = ratings.cell_name(b, c).replace("_", " ")
@@ -95,14 +95,13 @@ def _panel(space, block, cell, values, macs, ends, taken):
         return _TOP + height * (1 - (value - low) / (high - low) if high > low else 0.5)
 
     def dot(i, look, radius):
-        ops = " ".join(space.ops[op].name for op in np.unravel_index(i, [len(space.ops)] * layers))
+        ops = space_paths.text(space, block, cell, i)
         about = f"{ops}: rating {values[i]:.4f}, {limits.format_count(int(macs[i]))} MACs"
         return (
             f'<circle class="{look}" cx="{x(macs[i]):.1f}" cy="{y(values[i]):.1f}" r="{radius}">'
             f"<title>{html.escape(about)}</title></circle>"
         )
 
-    layers = space.blocks[block].cells[cell].layers
     shapes = [f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}"/>']
     for value in (low, (low + high) / 2, high):
         shapes.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}h{width}"/>')

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from dna_tf import space_paths
+
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
@@ -84,13 +86,8 @@ def kendall_tau(one, other):
 
 def lines(name, summary, space, block, cell):
     """The summary as lines of text."""
-    paths = space.paths(block, cell)
-
-    def of(index):
-        return " ".join(space.ops[op].name for op in paths[index])
-
     found = [
-        f"{name}: {len(paths):,} paths, mean {summary.mean:.4f}, deviation "
+        f"{name}: {space.num_paths(block, cell):,} paths, mean {summary.mean:.4f}, deviation "
         f"{summary.deviation:.4f} (standard error of one rating {summary.noise:.4f})"
     ]
     shown = ", ".join(f"{k} {v:+.2f}" for k, v in summary.rank_correlations.items())
@@ -99,4 +96,6 @@ def lines(name, summary, space, block, cell):
         order = np.argsort(effects, kind="stable")
         shown = "  ".join(f"{space.ops[op].name} {effects[op]:+.4f}" for op in order)
         found.append(f"  layer {layer + 1}, effect of each op: {shown}")
-    return [*found, f"  best:  {of(summary.best)}", f"  worst: {of(summary.worst)}"]
+    for word, index in (("best: ", summary.best), ("worst:", summary.worst)):
+        found.append(f"  {word} {space_paths.text(space, block, cell, index)}")
+    return found

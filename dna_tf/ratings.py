@@ -150,14 +150,12 @@ def load(path, space, block, cell, made_from=None, metric=METRICS[0]):
     return made[metric][0]
 
 
-def load_all(folder, space, made_from=None, metric=METRICS[0]):
+def load_all(folder, space, metric=METRICS[0]):
     """Reads the ratings of all cells of a space.
 
     Args:
         folder: the folder with one file per cell.
         space: the `search_space.SearchSpace`.
-        made_from: a function from the name of a cell to the fingerprint its ratings must
-            have; `None` takes any.
         metric: one of `METRICS`.
 
     Returns:
@@ -170,8 +168,7 @@ def load_all(folder, space, made_from=None, metric=METRICS[0]):
     ratings = {}
     for b, c, _ in space.cells():
         path = files.as_path(folder) / f"{cell_name(b, c)}.json"
-        fresh = made_from(cell_name(b, c)) if made_from and path.exists() else None
-        values = load(path, space, b, c, fresh, metric)
+        values = load(path, space, b, c, metric=metric)
         if len(values) < space.num_paths(b, c):
             raise ValueError(
                 f"{cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths rated: "

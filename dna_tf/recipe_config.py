@@ -5,6 +5,7 @@ import math
 import ml_collections
 
 OPTIMIZERS = ("adamw", "lamb", "rmsprop", "sgd")
+DECOUPLED = ("adamw", "lamb")  # their decay and steps do not grow with the gradient
 SCHEDULES = ("cosine", "constant", "exponential")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 TAKES = ("last", "best")

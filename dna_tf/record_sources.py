@@ -30,7 +30,7 @@ class TFRecords(source_base.Source):
     def __init__(self, name, pattern, config):
         super().__init__(name)
         self._image, self._label = config.image_feature, config.label_feature
-        self._offset = config.label_offset
+        self.label_offset = config.label_offset
         self._labels = None
         self._files = sorted(tf.io.gfile.glob(os.path.expanduser(pattern)))
         if not self._files:
@@ -42,6 +42,9 @@ class TFRecords(source_base.Source):
             self._labels = self._read_labels()
         return self._labels
 
+    def files(self):
+        return frozenset(map(source_base.real_path, self._files))
+
     def _identity(self):
         tails = []
         for path in self._files:
@@ -50,7 +53,7 @@ class TFRecords(source_base.Source):
                 # files apart that differ only in their labels.
                 file.seek(max(0, file.size() - 4))
                 tails.append([os.path.basename(path), file.size(), file.read(4).hex()])
-        return [self.name, tails, self._image, self._label, self._offset]
+        return [self.name, tails, self._image, self._label, self.label_offset]
 
     def encoded(self, raw):
         feature = {self._image: tf.io.FixedLenFeature([], tf.string)}
@@ -59,10 +62,10 @@ class TFRecords(source_base.Source):
     def decode(self, raw):
         return images.decode(self.encoded(raw))
 
-    def broken(self):
+    def broken(self, label=""):
         for path in self._files:
             try:
-                for position in source_base.refused(self._serialized([path]), self.decode):
+                for position in source_base.refused(self._serialized([path]), self.decode, label):
                     yield f"record {position} (counted from 0) of {path}"
             except tf.errors.DataLossError as error:
                 yield f"{path}, which is damaged or cut off ({source_base.first_line(error)})"
@@ -114,7 +117,7 @@ class TFRecords(source_base.Source):
             # Of several files read at once TensorFlow does not say where it stopped.
             self._name_bad_record(feature, error)
             raise
-        return np.concatenate(found) - self._offset
+        return np.concatenate(found) - self.label_offset
 
     def _name_bad_record(self, feature, error):
         reason = source_base.first_line(error)

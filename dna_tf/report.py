@@ -15,8 +15,17 @@ from dna_tf import (
     report_front,
     report_page,
     report_results,
+    run_results,
+    space_paths,
 )
 from dna_tf.report_page import paragraph
+
+# What `ratings.METRICS` are, for people.
+_METRIC_TEXTS = {
+    "relative_l1": "mean absolute error over the standard deviation of the teacher's output",
+    "mse": "mean squared error",
+    "noise_to_signal": "mean over channels of squared error over variance of the teacher's output",
+}
 
 
 def write_report(workdir_path, maps=None):
@@ -111,7 +120,7 @@ def _teacher(run, drawn):
         result = run.teacher
         text = f"{result.get('model')}, {report_results.count(result.get('params'))[0]} parameters"
         if result.get("test_accuracy") is not None:
-            text += f", test accuracy {report_results.percent(result['test_accuracy'])}"
+            text += f", test accuracy {run_results.percent(result['test_accuracy'])}"
         parts.append(
             paragraph(
                 f"{text}. It is cut behind the layers below; what comes out there is what a "
@@ -148,8 +157,8 @@ def _ratings(run, drawn):
     if run.ratings:
         chosen = run.architectures.get(run.chosen())
         text = (
-            "Every path of every cell: mean absolute error over the standard deviation of the "
-            "teacher's output. A row is one cell, written block.cell and layers × width; its box "
+            f"Every path of every cell, rated by {run.metric()}: {_METRIC_TEXTS[run.metric()]}. "
+            "A row is one cell, written block.cell and layers × width; its box "
             "holds the middle half of the paths. Point at a dot for its path."
         )
         if max(map(len, run.ratings.values())) > figures.MOST_POINTS:
@@ -185,13 +194,12 @@ def _ratings_and_costs(run, chosen):
 def _rating_row(run, block, cell_index, cell):
     values = sorted(run.ratings[block, cell_index])
     best = int(run.ratings[block, cell_index].argmin())
-    path = run.space.paths(block, cell_index)[best]
     middle = len(values) // 2
     median = (values[middle] + values[~middle]) / 2
     name = ratings.cell_name(block, cell_index).replace("_", " ")
     row = [name, str(cell.layers), str(cell.width), f"{len(values):,}"]
     row += [f"{value:.4f}" for value in (values[0], median, values[-1])]
-    return [*row, " ".join(run.space.ops[i].name for i in path)]
+    return [*row, space_paths.text(run.space, block, cell_index, best)]
 
 
 def _student(run):
@@ -218,7 +226,7 @@ def _student(run):
     legend = "".join(f"<span>{text}</span>" for text in key)
     table = report_page.table(["part", "output", "parameters", "MACs", "rating"], rows)
     return (
-        paragraph(f"{name}: {report_results.role(run, name)}. k5e6 is an MBConv with a 5×5 kernel "
+        paragraph(f"{name}: {run_results.role(run, name)}. k5e6 is an MBConv with a 5×5 kernel "
                   "that expands its width 6 times.")
         + f'<div class="columns"><div><div class="scroll">{diagram.student_svg(one)}</div></div>'
         + f'<div>{table}<p class="soft key">{legend}</p></div></div>'
@@ -251,7 +259,7 @@ def _maps(maps):
 
 def _results(run, drawn):
     parts = [report_page.notes(run, "students"), report_page.notes(run, "exports")]
-    if run.teacher is not None or report_results.ordered_names(run):
+    if run.teacher is not None or run_results.ordered_names(run):
         parts.append(report_results.results_table(run))
         parts.append(
             paragraph(
@@ -268,7 +276,7 @@ def _results(run, drawn):
         parts.append(report_page.details("all exported files", exports))
     runs = [
         (name, seed, epochs)
-        for name in report_results.ordered_names(run)
+        for name in run_results.ordered_names(run)
         for seed, epochs in run.student_epochs.get(name, ())
     ]
     if runs:
@@ -284,11 +292,11 @@ def _at(config, section, field):
 def _space_text(space):
     if space is None:
         return None
-    return f"{space.name}: {report_front.large_count(space.num_architectures())} architectures"
+    return f"{space.name}: {limits.large_count(space.num_architectures())} architectures"
 
 
 def _budget_text(budget):
-    return report_results.limits_text(limits.parse_limits(budget))
+    return run_results.limits_text(limits.parse_limits(budget))
 
 
 def _counted(number, unit):

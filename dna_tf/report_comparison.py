@@ -4,7 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf import intervals, limits, rating_summary, report_data, report_page, report_results
+from dna_tf import (
+    intervals,
+    limits,
+    rating_summary,
+    report_data,
+    report_page,
+    report_results,
+    run_results,
+)
 from dna_tf.report_page import paragraph
 
 # Fewer trained networks than these say nothing about an order.
@@ -47,17 +55,17 @@ class Comparison:
 def comparisons(run):
     """A `Comparison` for each searched student that is trained, as its controls are."""
     found = []
-    for name in report_results.ordered_names(run):
+    for name in run_results.ordered_names(run):
         controls = tuple(
             control
             for control in run.controls()
             if run.architectures[control].origin.get("control_of") == name
-            and report_results.accuracies(run, control)
+            and run_results.accuracies(run, control)
         )
-        ours = report_results.accuracies(run, name)
+        ours = run_results.accuracies(run, name)
         if not controls or not ours:
             continue
-        theirs = [report_results.accuracies(run, control) for control in controls]
+        theirs = [run_results.accuracies(run, control) for control in controls]
         # Of several controls each one counts once: what differs is the architecture.
         theirs = theirs[0] if len(theirs) == 1 else tuple(float(np.mean(one)) for one in theirs)
         found.append(Comparison(name, controls, ours, theirs, intervals.welch(ours, theirs)))
@@ -106,12 +114,12 @@ def summary(run):
         return ["Nothing is searched yet, so there is no result to sum up."]
     architecture = run.architectures[name]
     costs = architecture.costs()
-    found = report_results.limits_text(architecture.origin.get("limits") or {})
+    found = run_results.limits_text(architecture.origin.get("limits") or {})
     cost_text = (
         f"{limits.format_count(costs['params'])} parameters and "
         f"{limits.format_count(costs['macs'])} MACs"
     )
-    shares = report_results.accuracies(run, name)
+    shares = run_results.accuracies(run, name)
     if not shares:
         return [
             f"The search chose {name} ({found}), a student of {cost_text}. It is not trained yet, "
@@ -119,13 +127,13 @@ def summary(run):
         ]
     mean, _ = intervals.mean_and_std(shares)
     seeds = f"mean of {len(shares)} seeds" if len(shares) > 1 else "one seed"
-    first = f"The chosen student {name} ({found}) reaches {report_results.percent(mean)} test "
+    first = f"The chosen student {name} ({found}) reaches {run_results.percent(mean)} test "
     first += f"accuracy ({seeds}) with {cost_text}"
     teacher = run.teacher or {}
     if teacher.get("test_accuracy") is not None:
         gap = 100 * (mean - teacher["test_accuracy"])
         side = "above" if gap >= 0 else "below"
-        theirs = report_results.percent(teacher["test_accuracy"])
+        theirs = run_results.percent(teacher["test_accuracy"])
         first += f": {abs(gap):.2f} points {side} its teacher ({theirs})"
         parts = [
             f"{100 * costs[key] / teacher[key]:.3g} % of its {word}"
@@ -189,8 +197,8 @@ def rank_agreement(run):
         `"params"`.
     """
     known = [
-        (report_results.accuracies(run, name), run.architectures[name])
-        for name in report_results.ordered_names(run)
+        (run_results.accuracies(run, name), run.architectures[name])
+        for name in run_results.ordered_names(run)
         if name in run.architectures and run.architectures[name].rating is not None
     ]
     known = [(np.mean(shares), found) for shares, found in known if shares]
@@ -226,8 +234,9 @@ def _table(run, found):
         difference = one.difference
         macs = np.mean([run.architectures[name].costs()["macs"] for name in one.controls])
         row = [f"{one.searched} − {one.against}", _relative_cell(run, one.searched, int(macs))]
-        for shares in (one.searched_accuracies, one.control_accuracies):
-            row.append(report_results.accuracy_cell(shares))
+        over = "control" if len(one.controls) > 1 else "seed"
+        row.append(report_results.accuracy_cell(one.searched_accuracies))
+        row.append(report_results.accuracy_cell(one.control_accuracies, over))
         row.append(report_results.points(difference.value))
         if difference.low is None:
             row.append("–")
@@ -244,5 +253,3 @@ def _relative_cell(run, searched, macs):
         return report_results.count(macs)
     relative = macs / run.architectures[searched].costs()["macs"] - 1
     return (limits.format_count(macs), f"{100 * relative:+.2f} %".replace("-", "−"), f"{macs:,}")
-
-

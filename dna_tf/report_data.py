@@ -41,7 +41,7 @@ class Run:
         teacher: the teacher's result.
         teacher_epochs: a dict of metrics for each epoch of the teacher.
         supernet_epochs: a dict from cell name to loss for each epoch of the supernet.
-        ratings: `ratings[block, cell]`, one float per path.
+        ratings: `ratings[block, cell]`, one float per path, in the config's `search.metric`.
         front: the content of the front's file.
         fronts: the contents of the files of other fronts, by name.
         architectures: `architecture.Architecture` by name.
@@ -64,6 +64,10 @@ class Run:
     student_epochs: dict = dataclasses.field(default_factory=dict)
     exports: dict = dataclasses.field(default_factory=dict)
     notes: dict = dataclasses.field(default_factory=dict)
+
+    def metric(self):
+        """The metric of the ratings, one of `ratings.METRICS`: what the search went by."""
+        return (self.config or {}).get("search", {}).get("metric", ratings.METRICS[0])
 
     def searched(self):
         """Names of the searched architectures, cheapest first."""
@@ -203,7 +207,10 @@ class _Reader:
             return
         try:
             self._run.ratings = (
-                self.attempt("ratings", ratings.load_all, folder, self._run.space) or {}
+                self.attempt(
+                    "ratings", ratings.load_all, folder, self._run.space, self._run.metric()
+                )
+                or {}
             )
         except FileNotFoundError:
             rated = sum(1 for _ in folder.glob("*.json")) if folder.exists() else 0

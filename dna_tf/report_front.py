@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 from dna_tf import (
     choice_plot,
     diagram,
@@ -11,7 +9,7 @@ from dna_tf import (
     limits,
     report_data,
     report_page,
-    report_results,
+    run_results,
     zoo,
 )
 from dna_tf.report_page import paragraph
@@ -34,18 +32,24 @@ def section(run, drawn):
             "costs": one.costs(),
             "blocks": one.describe(),
         }
-        for name in report_results.ordered_names(run)
+        for name in run_results.ordered_names(run)
         if (one := run.architectures.get(name)) is not None and one.rating is not None
     ]
     networks += published(run)
     if not entries and not networks:
         return "".join(parts)
     if entries:
+        weighted = set(run.front.get("weights", ())) - {1.0}
+        rating, note = "rating", ""
+        if weighted:
+            shown = ", ".join(f"{weight:g}" for weight in run.front["weights"])
+            rating = "weighted rating"
+            note = f" The blocks' ratings were weighted {shown}; drawn are those without weights."
         parts.append(
             paragraph(
-                f"Of {large_count(run.front['num_architectures'])} architectures these "
-                f"{len(entries):,} are beaten by none in both rating and cost. The search is "
-                "exact. Choose a point to see its blocks."
+                f"Of {limits.large_count(run.front['num_architectures'])} architectures these "
+                f"{len(entries):,} are beaten by none in both {rating} and cost. The search is "
+                f"exact.{note} Choose a point to see its blocks."
             )
         )
     if any(network["role"] == "published" for network in networks):
@@ -120,8 +124,7 @@ def _rated(run, one):
             return None
         c = cells.index(wanted)
         path = [space.ops.index(op) for op in choice.ops]
-        shape = [len(space.ops)] * len(path)
-        total += float(run.ratings[b, c][np.ravel_multi_index(path, shape)])
+        total += float(run.ratings[b, c][space.path_index(b, c, path)])
     return total
 
 
@@ -180,12 +183,3 @@ def _block_sizes(run):
     if run.chosen() is None:
         return None
     return [row.size for row in diagram.block_rows(run.architectures[run.chosen()])[1:-1]]
-
-
-def large_count(number):
-    """A count for people: all digits up to a billion, then a power of ten: `"1.96 × 10¹⁷"`."""
-    if number < 10**9:
-        return f"{number:,}"
-    power = len(str(number)) - 1
-    superscript = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{number / 10**power:.2f} × 10{superscript}"

@@ -1,13 +1,6 @@
 """Results of a run as tables: costs, accuracies and exports of all its networks."""
 
-from dna_tf import intervals, limits, report_page
-
-_COST_WORDS = {"macs": "MACs", "params": "parameters", "authors_flops": "authors' FLOPs"}
-
-
-def percent(share):
-    """A share for people: `0.97222` becomes `"97.22 %"`, and `None` a dash."""
-    return "–" if share is None else f"{100 * share:.2f} %"
+from dna_tf import intervals, limits, report_page, run_results
 
 
 def size(num_bytes):
@@ -23,43 +16,6 @@ def count(number):
     return ("–", "", "") if number is None else (limits.format_count(number), "", f"{number:,}")
 
 
-def limits_text(asked):
-    """Limits for people: `{"max_macs": 700000}` becomes `"MACs ≤ 700k"`."""
-    signs = {"max": "≤", "min": "≥"}
-    parts = [
-        f"{_COST_WORDS.get(key[4:], key[4:])} {signs[key[:3]]} {limits.format_count(value)}"
-        for key, value in asked.items()
-    ]
-    return ", ".join(parts) if parts else "no limit"
-
-
-def role(run, name):
-    """What a network is in this run, in a few words."""
-    if name not in run.architectures:
-        return "no architecture file"
-    origin = run.architectures[name].origin
-    if origin.get("by") == "search":
-        return f"searched, {limits_text(origin.get('limits') or {})}"
-    if origin.get("by") == "control":
-        return f"random control of {origin.get('control_of')}"
-    return str(origin.get("by", "given"))
-
-
-def ordered_names(run):
-    """All networks: the searched ones by cost, each with its controls, then the others."""
-    controls = run.controls()
-    names = []
-    for name in run.searched():
-        own = [c for c in controls if run.architectures[c].origin.get("control_of") == name]
-        names += [name, *own]
-    return list(dict.fromkeys([*names, *controls, *run.architectures, *run.students]))
-
-
-def accuracies(run, name):
-    """Test accuracies of a student, in order of seeds."""
-    return tuple(result["test_accuracy"] for result in run.students.get(name, ()))
-
-
 def points(difference):
     """A difference of shares in percentage points, with its sign: `"+0.83"`, `"−0.40"`."""
     return f"{100 * difference:+.2f}".replace("-", "−")
@@ -73,12 +29,12 @@ def results_table(run):
     rows = []
     if run.teacher is not None:
         result = run.teacher
-        accuracy = (percent(result.get("test_accuracy")), "", "")
+        accuracy = (run_results.percent(result.get("test_accuracy")), "", "")
         row = [(f"teacher: {result.get('model')}", "trained once", ""), count(result.get("params"))]
         macs = count(result["macs"]) if result.get("macs") else "–"
         row += [macs, "–", accuracy, _wilson_cell([result])]
         rows.append(row + ["–"] * len(precisions))
-    names = ordered_names(run)
+    names = run_results.ordered_names(run)
     chosen = [len(rows) + i for i, name in enumerate(names) if name == run.chosen()]
     rows += [_student_row(run, name, precisions) for name in names]
     return report_page.table(heads, rows, "wide", chosen)
@@ -89,17 +45,18 @@ def exports_table(run):
     heads = ["student", "seed", "file", "size", "agreement", "largest difference", "accuracy"]
     heads += ["Keras accuracy", "images", "good"]
     rows = []
-    for name, result in sorted(run.exports.items()):
+    for folder, result in sorted(run.exports.items()):
+        name = folder.removesuffix(f"_seed{result.get('seed')}")  # the next column has it
         for file in result["files"].values():
             rows.append([
                 (name, "", ""),
                 str(result.get("seed", "–")),
                 file["file"],
                 (size(file["bytes"]), "", f"{file['bytes']:,} bytes"),
-                percent(file["agreement"]),
+                run_results.percent(file["agreement"]),
                 f"{file['largest_difference']:.2g}",
-                percent(file["accuracy"]),
-                percent(result.get("keras_accuracy")),
+                run_results.percent(file["accuracy"]),
+                run_results.percent(result.get("keras_accuracy")),
                 f"{result.get('images', 0):,}",
                 "yes" if file["good"] else "no",
             ])  # fmt: skip
@@ -115,21 +72,23 @@ def _student_row(run, name, precisions):
     architecture = run.architectures.get(name)
     costs = architecture.costs() if architecture else (results[0] if results else {})
     rating = architecture.rating if architecture else None
-    row = [(name, role(run, name), ""), count(costs.get("params")), count(costs.get("macs"))]
+    row = [(name, run_results.role(run, name), "")]
+    row += [count(costs.get("params")), count(costs.get("macs"))]
     row.append("–" if rating is None else (f"{rating:.4f}", "", repr(rating)))
-    row += [accuracy_cell(accuracies(run, name)), _wilson_cell(results)]
+    row += [accuracy_cell(run_results.accuracies(run, name)), _wilson_cell(results)]
     files = run.exports.get(name, {}).get("files", {})
     return row + [_export_cell(files.get(precision)) for precision in precisions]
 
 
-def accuracy_cell(shares):
-    """A table cell of accuracies: mean and standard deviation over seeds."""
+def accuracy_cell(shares, of="seed"):
+    """A table cell of accuracies: mean and standard deviation over seeds, or over `of`."""
     if not shares:
         return ("–", "not trained", "")
     mean, std = intervals.mean_and_std(shares)
     spread = "" if std is None else f" ± {100 * std:.2f}"
-    seeds = f"{len(shares)} seeds" if len(shares) > 1 else "1 seed"
-    return (percent(mean) + spread, seeds, ", ".join(percent(share) for share in shares))
+    counted = f"{len(shares)} {of}s" if len(shares) > 1 else f"1 {of}"
+    each = ", ".join(map(run_results.percent, shares))
+    return (run_results.percent(mean) + spread, counted, each)
 
 
 def _wilson_cell(results):

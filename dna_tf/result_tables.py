@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 
-from dna_tf import files, intervals, limits, published, report_data, report_results
+from dna_tf import files, intervals, limits, published, report_data, run_results
 from dna_tf import workdir as workdirs
 
 _EVALUATION = "dna_tf.evaluation"
@@ -47,7 +47,7 @@ class Measured:
     @property
     def run(self):
         """The last part of where it comes from, for people."""
-        return files.as_path(self.place).stem
+        return files.as_path(self.place).name.removesuffix(".json")
 
     @property
     def interval(self):
@@ -71,13 +71,18 @@ def of_workdir(path):
         ValueError: it holds no trained network, or a file in it is broken.
     """
     run, workdir = report_data.read_run(path), workdirs.Workdir(path)
+    # A report shows what is wrong beside the rest; a table would be of fewer seeds, silently.
+    parts = ("teacher", "students", "architectures")
+    broken = [note.text for part in parts for note in run.notes.get(part, ()) if not note.command]
+    if broken:
+        raise ValueError(f"Files in the workdir {workdir} are broken. {' '.join(broken)}")
     section = (run.config or {}).get("data", {})
     data = section.get("test_source") or section.get("source") or "unknown"
     rows = []
     teacher = run.teacher or {}
     if teacher.get("test_accuracy") is not None and teacher.get("test_images"):
         rows.append(_teacher_row(workdir, teacher, data))
-    for name in report_results.ordered_names(run):
+    for name in run_results.ordered_names(run):
         results = run.students.get(name, ())
         if results:
             rows.append(_student_row(run, workdir, name, results, data))
@@ -101,7 +106,7 @@ def of_evaluation(path):
         raise ValueError(f"The evaluation {path} is of an earlier version. Evaluate again.")
     total, five = result["test_images"], result["top5_correct"]
     return Measured(
-        name=files.as_path(result["model"]).stem,
+        name=_name_of(files.as_path(result["model"])),
         role=f"file at {result['settings']['image_size']} px",
         place=str(path),
         data=result["data"],
@@ -115,6 +120,16 @@ def of_evaluation(path):
         spread=None,
         top5=None if five is None else five / total,
     )
+
+
+def _name_of(model):
+    """The name of an evaluated file; with its folders if all runs call such a file so."""
+    folders = [part for part in model.parent.parts[-2:] if part != model.anchor]
+    if model.stem in ("model", "best") and folders:
+        return "/".join(folders if model.stem == "model" else [*folders, model.stem])
+    if "exports" in folders[:-1]:
+        return f"{folders[-1]}/{model.stem}"
+    return model.stem
 
 
 def _teacher_row(workdir, teacher, data):
@@ -146,7 +161,7 @@ def _student_row(run, workdir, name, results, data):
     ]
     return Measured(
         name=name,
-        role=report_results.role(run, name),
+        role=run_results.role(run, name),
         place=str(workdir),
         data=data,
         num_classes=known,
@@ -235,7 +250,7 @@ def _measured(row):
         _exact(row.authors_flops),
         f"{100 * row.top1:.2f}{spread} %",
         f"{100 * low:.2f}–{100 * high:.2f} %",
-        report_results.percent(row.top5),
+        run_results.percent(row.top5),
         f"{row.images:,}",
         str(row.seeds),
     ]

@@ -13,13 +13,13 @@ from dna_tf import (
     classifier,
     data,
     determinism,
-    distill,
     files,
     keras_files,
     label_checks,
     progress,
     strategies,
     student,
+    teacher_training,
     watch,
 )
 
@@ -68,8 +68,9 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
         determinism.enable(config.seed)
         images = images or data.load(config.data, config.seed, workdir.path)
         if (workdir.teacher / "result.json").exists():
-            distill.check_same_data(images, workdir.teacher_result(), workdir)
+            teacher_training.check_same_data(images, workdir.teacher_result(), workdir)
         check_fits_data(arch, images)
+        _check_same_data(images, arch, results)
         run = _Run(workdir, config, arch, images, strategy or tf.distribute.get_strategy())
         for index, seed in enumerate(seeds):
             if results[index] is None:
@@ -110,7 +111,7 @@ def fit_to_data(arch, images):
             f"The architecture {arch.name!r} takes images of {arch.channels} channels, and the "
             f"data gives {channels}. Set config.data.channels={arch.channels}."
         )
-    return dataclasses.replace(arch, image_size=size, num_classes=images.num_classes)
+    return arch.adapted(images.num_classes, size)
 
 
 def copy_weights(path, model):
@@ -244,10 +245,23 @@ class _Run:
         with self.images.reading():
             shown, labels = next(iter(self.images.images("rating", batch_size=200, mixed=True)))
         answers = np.argmax(model.predict_on_batch(shown.numpy()), axis=-1)
-        problem = label_checks.shift_problem(answers, labels.numpy())
+        source = self.images.source("rating")
+        problem = label_checks.shift_problem(labels.numpy(), answers, classes, source)
         if problem:
             raise ValueError(f"The teacher to distil does not fit the labels. {problem}")
         return model
+
+
+def _check_same_data(images, arch, results):
+    """Checks that the other seeds of a student saw the same data; `None` is not trained yet."""
+    for result in results:
+        if result is not None and result["data_fingerprint"] != images.fingerprint:
+            raise ValueError(
+                f"The data has changed since the student {arch.name!r} was trained with seed "
+                f"{result['seed']}: fingerprint {images.fingerprint} now, "
+                f"{result['data_fingerprint']} then. Seeds of one student are compared: bring the "
+                "data back, or start in a new workdir."
+            )
 
 
 def _rated(history):

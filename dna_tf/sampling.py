@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-KINDS = ("uniform", "fair")
-
 
 def draw(kind, seed, step, block, cell, layers, num_ops):
     """Draws the op of each layer of a cell.
@@ -13,7 +11,7 @@ def draw(kind, seed, step, block, cell, layers, num_ops):
       order drawn for the group and the layer.
 
     Args:
-        kind: one of `KINDS`.
+        kind: `"uniform"` or `"fair"`.
         seed: an int.
         step: the step's number, from 0.
         block: block index from 0.

@@ -57,21 +57,20 @@ def compound(phi):
     return Compound(_BETA**phi, _ALPHA**phi, _GAMMA**phi)
 
 
-def round_width(width, coefficient, divisor=DIVISOR):
-    """Scales a width and rounds it to the nearest multiple of `divisor`, halves up.
+def round_width(width, coefficient):
+    """Scales a width and rounds it to the nearest multiple of 8, halves up.
 
-    The result is at least `divisor`, and goes one multiple up where rounding took more
+    The result is at least 8, and goes one multiple up where rounding took more
     than a tenth away. Source: `round_filters` of EfficientNet's code.
 
     Args:
         width: channels.
         coefficient: what the width is multiplied by.
-        divisor: what the result can be divided by.
     """
     # Float noise must not decide at a half: 360 times 0.7 is 252, and 251.99999999999997 here.
     product = round(width * coefficient, 9)
-    rounded = max(divisor, int(product + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * product else rounded
+    rounded = max(DIVISOR, int(product + DIVISOR / 2) // DIVISOR * DIVISOR)
+    return rounded + DIVISOR if rounded < 0.9 * product else rounded
 
 
 def round_depth(layers, coefficient):

@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-KINDS = ("cosine", "constant", "exponential")
+from dna_tf import recipe_config
 
 
 def peak_learning_rate(recipe):
@@ -25,7 +25,7 @@ def peak_learning_rate(recipe):
     if not recipe.reference_batch_size:
         return recipe.learning_rate
     factor = recipe.batch_size / recipe.reference_batch_size
-    root = recipe.optimizer in ("adamw", "lamb")
+    root = recipe.optimizer in recipe_config.DECOUPLED
     return recipe.learning_rate * (math.sqrt(factor) if root else factor)
 
 
@@ -56,7 +56,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         peak: the learning rate after the rise.
         warmup_steps: steps of the rise; the last one has the peak.
         total_steps: steps of the whole training, at which the cosine is zero.
-        kind: one of `KINDS`.
+        kind: one of `recipe_config.SCHEDULES`.
         decay_factor: of `exponential`: what each stair multiplies by.
         decay_steps: of `exponential`: steps of a stair, a float. Stairs are counted from
             the first step of the training, so that the rise ends on a lower one.

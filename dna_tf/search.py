@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from dna_tf import architecture
+from dna_tf import architecture, space_paths
 
 
 def describe(found, space):
     """The blocks in one line, as `Architecture.describe` writes them."""
     texts = []
     for b, (c, p) in enumerate(zip(found.cells, found.path_indices, strict=True)):
-        cell = space.blocks[b].cells[c]
-        path = np.unravel_index(p, [len(space.ops)] * cell.layers)
-        texts.append(f"{cell.width}: {' '.join(space.ops[i].name for i in path)}")
+        width = space.blocks[b].cells[c].width
+        texts.append(f"{width}: {space_paths.text(space, b, c, p)}")
     return " | ".join(texts)
 
 
@@ -34,7 +33,7 @@ def to_architecture(found, ratings, space, name, image_size, channels, num_class
     blocks = []
     for b, (c, p) in enumerate(zip(found.cells, found.path_indices, strict=True)):
         block, cell = space.blocks[b], space.blocks[b].cells[c]
-        path = tuple(int(i) for i in np.unravel_index(p, [len(space.ops)] * cell.layers))
+        path = space_paths.path(space, b, c, p)
         ops = tuple(space.ops[i] for i in path)
         of_cell = ratings.get((b, c), ())
         rating = float(of_cell[p]) if p < len(of_cell) and np.isfinite(of_cell[p]) else None

@@ -113,12 +113,7 @@ class _Beam:
     def _outcome(self, cells, paths):
         lower, upper = self._limits
         ratings, costs = self._problem.evaluate_many(cells, paths)
-        keep = np.ones(len(ratings), bool)
-        for name, limit in upper.items():
-            keep &= costs[self._problem.names.index(name)] <= limit
-        for name, limit in lower.items():
-            keep &= costs[self._problem.names.index(name)] >= limit
-        keep = np.flatnonzero(keep)
+        keep = np.flatnonzero(self._problem.within(costs, lower, upper))
         exhausted = not self._has_dropped
         if not len(keep):
             return search_trials.Outcome(None, np.inf, self._evaluations, (), exhausted)

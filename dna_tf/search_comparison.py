@@ -15,6 +15,7 @@ from dna_tf import (
     search_random,
     search_traversal,
     search_trials,
+    text_table,
 )
 
 KIND = "dna_tf.search_comparison"
@@ -61,7 +62,7 @@ def methods(problem, budgets=BUDGETS, beams=BEAMS, traversal_budget=TRAVERSAL_BU
     return made
 
 
-def compare(problem, limits, seeds, searches, tell=lambda line: None):
+def compare(problem, limits, seeds, searches):
     """Compares searches under one set of limits.
 
     Args:
@@ -69,7 +70,6 @@ def compare(problem, limits, seeds, searches, tell=lambda line: None):
         limits: a dict such as `{"max_macs": 350e6}`.
         seeds: how many seeds, from 0 on.
         searches: what `methods` returned.
-        tell: called with a line of text after each search.
 
     Returns:
         A list of dicts, JSON-able, one for each search, in their order. Gaps, evaluations and
@@ -90,7 +90,6 @@ def compare(problem, limits, seeds, searches, tell=lambda line: None):
             outcome = search(problem, limits, **drawn)
             runs.append((outcome, time.perf_counter() - started))
         rows.append(_row(name, runs, optimum))
-        tell(", ".join(f"{k} {v}" for k, v in zip(HEADS, cells(rows[-1]), strict=True)))
     return rows
 
 
@@ -112,14 +111,7 @@ def cells(row):
 def table(rows):
     """Rows of `compare` as aligned lines of text."""
     texts = [list(HEADS), *(cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    return [
-        "  ".join(
-            t.ljust(w) if i == 0 else t.rjust(w)
-            for i, (t, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in texts
-    ]
+    return text_table.aligned(texts, right=range(1, len(HEADS)))
 
 
 def _exact(problem, limits):

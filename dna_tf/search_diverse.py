@@ -52,23 +52,6 @@ def best_differing(problem, max_shared, k, limits=None, penalties=None):
     return found
 
 
-def shared_layers(problem, one, other):
-    """How many layers two architectures share.
-
-    Args:
-        problem: a `search_problem.SearchProblem`.
-        one: a `search_problem.Found`.
-        other: likewise.
-    """
-    return sum(
-        int(_shared_with(problem, b, c, path)[other_path])
-        for b, (c, path, other_c, other_path) in enumerate(
-            zip(one.cells, one.path_indices, other.cells, other.path_indices, strict=True)
-        )
-        if c == other_c
-    )
-
-
 def shared_column(problem, found, most):
     """The `search_bounds.Column` that bounds the layers shared with an architecture."""
     space, paths = problem.space, {}

@@ -89,7 +89,7 @@ def front(problem, names=("macs",), limits=None, rounding=0.0, max_states=MAX_ST
     if not len(cells):
         return []
     ratings, costs = problem.evaluate_many(cells, paths)
-    keep = _within(problem, costs, lower, upper)
+    keep = problem.within(costs, lower, upper)
     cells, paths, order, ratings = cells[keep], paths[keep], order[keep], ratings[keep]
     costs = costs[:, keep]
     chosen = costs[np.array([problem.names.index(name) for name in names], np.int64)]
@@ -142,15 +142,6 @@ def _rounded(column, problem, name, rounding):
         return column
     paths = {key: np.ceil(values / step) * step for key, values in column.paths.items()}
     return dataclasses.replace(column, paths=paths)
-
-
-def _within(problem, costs, lower, upper):
-    keep = np.ones(costs.shape[1], bool)
-    for name, limit in upper.items():
-        keep &= costs[problem.names.index(name)] <= limit
-    for name, limit in lower.items():
-        keep &= costs[problem.names.index(name)] >= limit
-    return keep
 
 
 class _Merger:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dna_tf import (
     architecture,
+    architecture_files,
     config,
     control,
     cost,
@@ -51,7 +52,8 @@ class SearchInputs:
         self.table = cost.cost_table(self.space, *self.network)
         loaded = [op_costs.load(p) for p in (*run_config.search.cost_files, *cost_files)]
         self._cost_files = {one.cost: op_costs.identity(one) for one in loaded}
-        extra = [one.path_costs(self.space, *self.network) for one in loaded]
+        words = f"--workdir={workdir}"  # the run's own size, channels and classes
+        extra = [one.path_costs(self.space, *self.network, words) for one in loaded]
         if weights is None:
             weights = tuple(run_config.search.weights) or None
         self.ratings, self.made_from = self._ratings(skip_missing)
@@ -166,20 +168,24 @@ class SearchInputs:
             progress.say(f"    {self.workdir.architecture(name)}")
 
 
-def save_unless_there(found, path):
-    """Writes an architecture file; an equal one is left, a different one is not overwritten.
+def save_all(made, workdir):
+    """Writes architecture files into a workdir; equal ones are left.
+
+    Args:
+        made: a dict from name to `architecture.Architecture`.
+        workdir: a `workdir.Workdir`.
 
     Raises:
-        ValueError: another one is there.
+        ValueError: a file holds something else; none is written then.
     """
-    if path.exists():
-        if architecture.load(path) == found:
-            return
-        raise ValueError(
-            f"The file {path} holds another architecture than this search found. Move it away "
-            "and search again, or give the new one another name with --name."
-        )
-    architecture.save(found, path)
+    hint = "Move it away and search again, or give what is found another name with --name."
+    absent = [
+        name
+        for name, one in made.items()
+        if not architecture_files.is_there(one, workdir.architecture(name), hint)
+    ]
+    for name in absent:
+        architecture.save(made[name], workdir.architecture(name))
 
 
 def save_if_changed(content, path):

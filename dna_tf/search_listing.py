@@ -44,7 +44,7 @@ class _States:
         return _States(self.rows[:, index], self.reduced[index], self.order[index])
 
 
-def enumerate_below(program, multipliers, threshold, k, ties, most):
+def enumerate_below(program, multipliers, threshold, k, most):
     """All architectures within the limits whose value may be at most the threshold.
 
     The result may leave out what `_thin` drops, which cannot be among the k best.
@@ -95,7 +95,7 @@ def enumerate_below(program, multipliers, threshold, k, ties, most):
                 )
                 size = sum(len(some.order) for some in pile)
                 if size > thick.get(width, _THIN):
-                    pile[:] = [_thin(program, _join(pile), k, ties)]
+                    pile[:] = [_thin(program, _join(pile), k)]
                     thick[width] = max(_THIN, 2 * len(pile[0].order))
                     if len(pile[0].order) > max_states:
                         raise _too_many(program, len(pile[0].order))
@@ -145,9 +145,9 @@ def _join(parts):
     )
 
 
-def _thin(program, states, k, ties):
+def _thin(program, states, k):
     """Drops states that k others dominate: the k first of what follows do not need them."""
-    if ties or k > LAYERS:
+    if k > LAYERS:
         return states
     return states.take(needed(program, states.rows, states.order, k))
 

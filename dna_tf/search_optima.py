@@ -53,7 +53,7 @@ class Infeasible(ValueError):
     nearest = None
 
 
-def best(problem, limits=None, k=1, penalties=None, ties=False, max_states=MAX_STATES):
+def best(problem, limits=None, k=1, penalties=None, max_states=MAX_STATES):
     """Finds the k best architectures within limits.
 
     Args:
@@ -62,7 +62,6 @@ def best(problem, limits=None, k=1, penalties=None, ties=False, max_states=MAX_S
         k: how many to find.
         penalties: a dict from cost name to a factor, or to `(factor, target)`: the value to
             minimise is the rating and `factor * max(0, cost - target)`.
-        ties: whether to return all others as well whose value equals the last one's.
         max_states: how many states may be kept at once.
 
     Returns:
@@ -78,7 +77,7 @@ def best(problem, limits=None, k=1, penalties=None, ties=False, max_states=MAX_S
         search_listing.TooMany: more than `max_states` states.
     """
     check_k(k)
-    found = solve(problem, question(problem, limits, penalties), k, ties, max_states)
+    found = solve(problem, question(problem, limits, penalties), k, max_states)
     if not found:
         raise infeasible(problem, limits)
     return found
@@ -115,15 +114,14 @@ def _limit_columns(problem, lower, upper):
     ]
 
 
-def solve(problem, columns, k=1, ties=False, max_states=MAX_STATES):
+def solve(problem, columns, k=1, max_states=MAX_STATES):
     """Finds the k best of a question that is given as columns.
 
     Args:
         problem: a `search_problem.SearchProblem`.
         columns: a list of `search_bounds.Column`.
         k: how many to find.
-        ties: as `best` has it.
-        max_states: likewise.
+        max_states: as `best` has it.
 
     Returns:
         As `best`; an empty list if nothing meets the limits.
@@ -132,21 +130,21 @@ def solve(problem, columns, k=1, ties=False, max_states=MAX_STATES):
         search_listing.TooMany: as `best`.
     """
     program = search_bounds.Program(problem, columns)
-    return _sorted_ends(problem, _search(program, k, ties, max_states), k, ties)
+    return _sorted_ends(problem, _search(program, k, max_states), k)
 
 
-def _search(program, k, ties, max_states):
+def _search(program, k, max_states):
     """The architectures among which the k best are, as `search_listing.Ends`."""
     bound = search_bounds.best_bound(program)
-    if ties or k > search_listing.LAYERS:
-        return _deepen(program, bound, k, ties, max_states, _MOST_PAIRS)
+    if k > search_listing.LAYERS:
+        return _deepen(program, bound, k, max_states, _MOST_PAIRS)
     try:
-        return _deepen(program, bound, k, ties, max_states, _MANY_PAIRS)
+        return _deepen(program, bound, k, max_states, _MANY_PAIRS)
     except search_listing.TooMany:  # so it is worth the time to drop dominated paths first
         program = program.filtered(
             lambda part: search_listing.needed(program, part.rows, part.paths, k)
         )
-        return _deepen(program, bound, k, ties, max_states, _MOST_PAIRS)
+        return _deepen(program, bound, k, max_states, _MOST_PAIRS)
 
 
 def infeasible(problem, limits):
@@ -169,44 +167,42 @@ def infeasible(problem, limits):
     return error
 
 
-def nearest_miss(problem, lower, upper, max_states=MAX_STATES):
+def nearest_miss(problem, lower, upper):
     """The architecture that misses limits least.
 
     Args:
         problem: a `search_problem.SearchProblem`.
         lower: a dict from cost name to its lower limit.
         upper: likewise.
-        max_states: as `best` has it.
 
     Returns:
         The `search_problem.Found` with the smallest sum of excesses, each as a share of
         its limit.
     """
     columns = _limit_columns(problem, lower, upper)
-    ends = _excess(problem, columns, max_states)
-    return _sorted_ends(problem, ends, 1, False)[0]
+    return _sorted_ends(problem, _excess(problem, columns), 1)[0]
 
 
 def _shown(number):
     return f"{number:,}" if isinstance(number, int) else f"{number:.6g}"
 
 
-def _excess(problem, columns, max_states):
+def _excess(problem, columns):
     """The architecture with the least sum of relative excesses, as `search_listing.Ends`."""
     soft = []
     for column in columns:
         ends = [abs(end) for end in (column.lower, column.upper) if np.isfinite(end) and end]
         soft.append(dataclasses.replace(column, slope=1 / min(ends, default=1.0)))
     program = search_bounds.Program(problem, soft, base=0.0)
-    return _search(program, 1, False, max_states)
+    return _search(program, 1, MAX_STATES)
 
 
-def _deepen(program, bound, k, ties, max_states, most_pairs):
+def _deepen(program, bound, k, max_states, most_pairs):
     """Lists architectures up to a threshold that rises until the k best are among them."""
 
     def listed(threshold):
         most = (max_states, most_pairs)
-        return search_listing.enumerate_below(program, bound.multipliers, threshold, k, ties, most)
+        return search_listing.enumerate_below(program, bound.multipliers, threshold, k, most)
 
     spreads = program.spreads()
     soft = np.isfinite(program.slope)
@@ -239,7 +235,7 @@ def _ends(program):
     return np.where(np.isfinite(ends), ends, 0.0)
 
 
-def _sorted_ends(problem, ends, k, ties):
+def _sorted_ends(problem, ends, k):
     """The first k in order, as a list of `Found`."""
     if len(ends.values) > k:
         kth = np.partition(ends.values, k - 1)[k - 1]
@@ -252,5 +248,5 @@ def _sorted_ends(problem, ends, k, ties):
     _, costs = problem.evaluate_many(cells, paths)
     choices = np.stack([cells, paths], axis=2).reshape(len(near), -1)
     order = np.lexsort([*choices.T[::-1], *costs[::-1], values])
-    chosen = order if ties else order[:k]
+    chosen = order[:k]
     return problem.found(cells[chosen], paths[chosen], ends.penalties[near][chosen])

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from dna_tf import checks, cost, limits, search_checks
+from dna_tf import cost, limits, search_checks
 
 _EXACT = 2**53  # whole numbers up to here are exact as float64
 
@@ -214,13 +214,7 @@ class SearchProblem:
         Raises:
             ValueError: one is not; near names are given.
         """
-        for name in names:
-            if name not in self.names:
-                raise ValueError(
-                    f"There is no cost {name!r}.{checks.near_names(name, self.names)} Known "
-                    f"costs: {list(self.names)}. Others come from a file of op costs, which "
-                    "config.search.cost_files or --cost_file names."
-                )
+        limits.check_costs(names, self.names)
 
     def check_limits(self, asked):
         """Checks limits.
@@ -239,6 +233,20 @@ class SearchProblem:
         self.check_names([*upper, *lower])
         limits.check_order(lower, upper)
         return lower, upper
+
+    def within(self, costs, lower, upper):
+        """Which architectures keep within limits: a bool array `(architectures,)`.
+
+        Args:
+            costs: `(costs, architectures)`, as of `evaluate_many`.
+            lower, upper: as of `check_limits`.
+        """
+        keep = np.ones(costs.shape[1], bool)
+        for name, limit in upper.items():
+            keep &= costs[self.names.index(name)] <= limit
+        for name, limit in lower.items():
+            keep &= costs[self.names.index(name)] >= limit
+        return keep
 
     def check_penalties(self, asked):
         """Checks penalties: a dict from cost name to a factor, or to `(factor, target)`.

@@ -118,8 +118,7 @@ def answer(inputs, question):
         name: inputs.architecture(one, name, _origin(question, one, number))
         for number, (name, one) in enumerate(zip(names, found, strict=True), 1)
     }
-    for name, one in made.items():
-        search_inputs.save_unless_there(one, workdir.architecture(name))
+    search_inputs.save_all(made, workdir)
     progress.say(
         f"Searched all {problem.num_architectures():,} architectures of {inputs.space.name!r} "
         f"with {limits.limits_text(question.limits)}:"

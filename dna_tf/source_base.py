@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -15,10 +16,13 @@ class Source(abc.ABC):
     Attributes:
         name: the source as the user wrote it.
         class_names: list of str in the order of the labels, or `None`.
+        label_offset: what was subtracted from the labels as the user may say it; `None` for
+            kinds that read no `config.data.label_offset`.
         random_access: whether `records` gives the images in any order asked for;
             other sources are read from front to back.
     """
 
+    label_offset = None
     random_access = False
 
     def __init__(self, name, class_names=None):
@@ -40,6 +44,14 @@ class Source(abc.ABC):
         if self._fingerprint is None:
             self._fingerprint = files.fingerprint(self._identity())
         return self._fingerprint
+
+    def files(self):
+        """Returns the real paths of the files or folders that hold the images, a frozenset.
+
+        The same ones have the same path, however the user wrote it. It is empty where the
+        fingerprint knows the source by its content alone.
+        """
+        return frozenset()
 
     @abc.abstractmethod
     def decode(self, raw):
@@ -93,10 +105,18 @@ class Source(abc.ABC):
             ValueError: images cannot be decoded; the message names them.
         """
 
-    def broken(self):
-        """Yields text that names each image that cannot be decoded, one after another."""
-        for position in refused(self.records().map(lambda index, raw: raw), self.decode):
-            yield f"image {position} of {self.name}"
+    def refused(self, label=""):
+        """Yields the index of each image that cannot be decoded; arguments as of `broken`."""
+        raws = self.records().map(lambda index, raw: raw)
+        yield from refused(raws, self.decode, label, self.num_examples if label else 0)
+
+    def broken(self, label=""):
+        """Yields text that names each image that cannot be decoded, one after another.
+
+        Args:
+            label: text beside a progress bar; without it there is none.
+        """
+        yield from map(self.place, self.refused(label))
 
     @abc.abstractmethod
     def _identity(self):
@@ -105,6 +125,11 @@ class Source(abc.ABC):
     def _raw(self):
         """Returns a dataset of all raw images; sources without random access have it."""
         raise TypeError(f"{type(self).__name__} is read through its own records().")
+
+
+def real_path(path):
+    """Returns the one absolute path of a file or folder; that of a remote one as it is."""
+    return path if "://" in path else os.path.realpath(path)
 
 
 def on_cpu(array):

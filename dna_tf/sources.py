@@ -71,20 +71,15 @@ def open_test_source(config, train):
         test = _open(config.source, config, TEST_SPLITS)
     if test is None:
         return None
-    if test.fingerprint() == train.fingerprint():
+    shared = sorted(train.files() & test.files())
+    if shared or test.fingerprint() == train.fingerprint():
+        places = f": {checks.some(shared)}" if shared else ""
         raise ValueError(
-            f"test_source={config.test_source!r} holds the images of the source "
-            f"{config.source!r} that are trained on. Leave test_source empty to hold out some."
+            f"test_source={config.test_source!r} holds images of the source {config.source!r} that "
+            f"are trained on{places}. Leave test_source empty to hold out some."
         )
-    ours, theirs = train.class_names, test.class_names
-    if _are_names(ours) and _are_names(theirs) and ours != theirs:
-        missing = sorted(set(ours) - set(theirs))
-        extra = sorted(set(theirs) - set(ours))
-        raise ValueError(
-            f"The test images ({test.name}) must have the classes of the training images "
-            f"({train.name}), in the same order. Received: {len(theirs)} classes against "
-            f"{len(ours)}; missing: {missing[:5]}; only in the test images: {extra[:5]}"
-        )
+    names = test.class_names, f"the training images ({train.name})", train.class_names
+    checks.check_same_classes(f"the test images ({test.name})", *names)
     return test
 
 
@@ -168,6 +163,9 @@ class Folder(source_base.Source):
     def labels(self):
         return self._labels
 
+    def files(self):
+        return frozenset([source_base.real_path(self._folder)])
+
     def _identity(self):
         content = self._names
         # Asking millions of remote files for their size would not be cheap.
@@ -196,18 +194,8 @@ class Folder(source_base.Source):
         if bad:
             raise source_base.broken_image(checks.some(bad))
 
-    def broken(self, label=""):
-        names = self.records().map(lambda index, name: name)
-        for position in source_base.refused(names, self.decode, label, len(self._names)):
-            yield self._path(self._names[position])
-
     def _path(self, name):
         return f"{self._folder}/{name}"
-
-
-def _are_names(class_names):
-    # TFDS numbers classes that have no names, which says nothing about what they are.
-    return class_names and class_names != [str(number) for number in range(len(class_names))]
 
 
 def _open(spec, config, splits):
@@ -286,7 +274,13 @@ def _open_tfds(spec, where, config, splits):
             f"{checks.near_names(where, known)} ({source_base.first_line(error)})"
         ) from error
     if not builder.is_prepared():
-        builder.download_and_prepare()
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # of TFDS, of the dataset's own code, or of a web server
+            raise ValueError(
+                f"TFDS cannot prepare {where!r}: {source_base.first_line(error)} Provide what it "
+                "asks for, or set config.data.tfds_data_dir to where it lies prepared."
+            ) from error
     for split in splits:
         if split in builder.info.splits:
             source = record_sources.Tfds(spec, builder, split)

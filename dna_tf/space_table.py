@@ -5,9 +5,7 @@ several widths that it may read in a student; in the supernet it reads the teach
 channels. The table shows both. No TensorFlow is imported here.
 """
 
-import decimal
-
-from dna_tf import checks, mbconv_spec
+from dna_tf import checks, limits, mbconv_spec, text_table
 
 _HEADER = ("block", "stride", "pixels", "reads", "cells (layers x width)", "paths of a cell")
 
@@ -111,7 +109,8 @@ def lines(space, image_size=None, teacher_shapes=None, cuts=None):
             for row, shown in zip(rows, _teacher_column(data), strict=True)
         ]
     title = f"{space.name}: {space.description}" if space.description else space.name
-    return [title, "", *_aligned(rows), "", *_notes(space, data, teacher_shapes is not None)]
+    notes = _notes(space, data, teacher_shapes is not None)
+    return [title, "", *text_table.aligned(rows), "", *notes]
 
 
 def summary(space):
@@ -135,22 +134,10 @@ def summary_lines(spaces):
     rows = [["space", "image", "blocks", "ops", "architectures", "what it is"]]
     for space in spaces:
         told = summary(space)
-        size, number = told["image_size"], scientific(told["num_architectures"])
+        size, number = told["image_size"], limits.scientific(told["num_architectures"])
         counts = [f"{size}x{size}", str(told["blocks"]), str(len(told["ops"])), number]
         rows.append([space.name, *counts, space.description])
-    return _aligned(rows)
-
-
-def scientific(count):
-    """A count for people, to three digits: `"1.96e17"`; small ones exactly: `"288"`.
-
-    Args:
-        count: an int of any size.
-    """
-    if count < 100_000:
-        return f"{count:,}"
-    # Not a float, which ends at 1.8e308.
-    return f"{decimal.Decimal(count):.2e}".replace("e+", "e")
+    return text_table.aligned(rows)
 
 
 def _check_teacher(space, image_size, shapes, cuts):
@@ -218,7 +205,7 @@ def _notes(space, data, has_teacher):
     number = data["num_architectures"]
     found = f"{number:,}"
     if number >= 100_000:
-        found += f" = {scientific(number)}"
+        found += f" = {limits.scientific(number)}"
     notes = [
         f"ops: {' '.join(data['ops'])}",
         f"activation: {frame.activation}; squeeze-and-excitation: {ratio}; batch norm: epsilon "
@@ -253,11 +240,3 @@ def _either(widths):
 
 def _count(number, noun):
     return f"{number} {noun}{'s' if number > 1 else ''}"
-
-
-def _aligned(rows):
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

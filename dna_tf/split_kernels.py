@@ -10,7 +10,7 @@ rounding, in an eighth of the time on large maps and a third on 7x7 ones. Our ch
 import keras
 import tensorflow as tf
 
-from dna_tf import layer_swap
+from dna_tf import layer_swap, model_graph
 
 # Taps of the largest depthwise kernel that XNNPACK has. Measured.
 MOST_TAPS = 25
@@ -25,7 +25,7 @@ def make(model):
     Returns:
         A `keras.Model` with the same names, weights and, but for rounding, outputs.
     """
-    if not any(_is_large(layer) for layer in model.layers):
+    if not any(map(_is_large, model_graph.layers_inside(model))):
         return model
     return layer_swap.swap(model, {keras.layers.DepthwiseConv2D: SplitDepthwiseConv2D})
 

@@ -10,6 +10,8 @@ import hashlib
 
 import numpy as np
 
+from dna_tf import checks
+
 SPLITS = ("train", "rating", "test")
 
 
@@ -139,10 +141,9 @@ def _check_enough(what, labels, class_names, needed, reason):
         if count < needed
     ]
     if few:
-        more = f", and {len(few) - 5} more classes" if len(few) > 5 else ""
         raise ValueError(
             f"Every class needs at least {needed} {what} images for {reason}, and class "
-            f"{', '.join(few[:5])}{more}. Add images, lower rating_per_class, or set "
+            f"{checks.some(few)}. Add images, lower rating_per_class, or set "
             "rating_fraction, which draws whatever the class."
         )
 

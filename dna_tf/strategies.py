@@ -32,14 +32,24 @@ def make(name, tpu=""):
         return _tpu(tpu)
     if name == "multi_worker":
         return _multi_worker()  # before devices are listed: it configures them
+    if name == "cpu":
+        return _cpu()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one"
     if name == "mirrored":
         cpus = tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in gpus or cpus])
-    if name == "cpu":
-        return tf.distribute.OneDeviceStrategy("CPU:0") if gpus else tf.distribute.get_strategy()
+    return tf.distribute.get_strategy()
+
+
+def _cpu():
+    if tf.config.list_physical_devices("GPU"):
+        try:
+            # Work outside of a strategy, such as evaluation, must not find them either.
+            tf.config.set_visible_devices([], "GPU")
+        except RuntimeError:  # TensorFlow has begun to use them
+            return tf.distribute.OneDeviceStrategy("CPU:0")
     return tf.distribute.get_strategy()
 
 
@@ -61,6 +71,12 @@ def _multi_worker():
             "The strategy multi_worker needs the environment variable TF_CONFIG with the workers' "
             'addresses and the own place: {"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
             '"task": {"type": "worker", "index": 0}}.'
+        )
+    if set(cluster.jobs) != {"worker"}:
+        # A chief beside worker 0 would be a second process that writes the files.
+        raise ValueError(
+            "TF_CONFIG must have workers only: worker 0 is the chief. Put the address of another "
+            f'job among those of "worker". Received: jobs {sorted(cluster.jobs)}'
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 

@@ -94,6 +94,25 @@ def _is_file(name):
     return name.endswith(".keras") or "/" in name
 
 
+def own_cuts(name, model, image_shape, space):
+    """The cut of a teacher for which the config names none.
+
+    Args:
+        name: `config.teacher.model`.
+        model: the teacher.
+        image_shape: `(height, width, channels)`.
+        space: the `search_space.SearchSpace` whose blocks it must have.
+
+    Returns:
+        Names of layers: the paper's for EfficientNet, else what is proposed.
+
+    Raises:
+        ValueError: no cut fits the space.
+    """
+    paper = teacher_zoo.paper_cuts(name, model)
+    return tuple(paper or cut_points.propose(model, image_shape, space))
+
+
 def cut_teacher(model, cuts, image_shape):
     """Cuts a functional model into one sub-model per block.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dna_tf import limits
+from dna_tf import limits, text_table
 
 _LAYER_HEADER = ("layer", "kind", "map", "stride", "params", "MACs", "")
 _BLOCK_HEADER = ("block", "ends with", "map", "params", "MACs")
@@ -48,7 +48,7 @@ def layer_lines(points, ends, cuts, image_shape, total, show_all=False):
     known = total[1] is not None and all(point.macs is not None for point in shown)
     macs = total[1] - sum(point.macs for point in shown) if known else None
     rows.append(("(what follows)", "", "", "", f"{params:,}", _macs(macs), ""))
-    lines = _aligned(rows, right=(3, 4, 5))
+    lines = text_table.aligned(rows, right=(3, 4, 5))
     more = len(points) - len(shown)
     if more:
         lines.append(f"{more} more layers are the only way through; --all shows them.")
@@ -69,7 +69,7 @@ def block_lines(points, cuts):
     for number, part in enumerate(parts(points, cuts), 1):
         counts = (f"{part.params:,}", _macs(part.macs))
         rows.append((str(number), part.layer, _shape_text(part.shape), *counts))
-    return _aligned(rows, right=(0, 3, 4))
+    return text_table.aligned(rows, right=(0, 3, 4))
 
 
 def parts(points, names):
@@ -106,14 +106,3 @@ def _macs(count):
 
 def _shape_text(shape):
     return "x".join(map(str, shape))
-
-
-def _aligned(rows, right):
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

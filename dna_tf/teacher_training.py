@@ -6,7 +6,6 @@ import tensorflow as tf
 from dna_tf import (
     accuracy,
     classifier,
-    cut_points,
     data,
     determinism,
     files,
@@ -19,7 +18,6 @@ from dna_tf import (
     strategies,
     supernet,
     teacher,
-    teacher_zoo,
     watch,
 )
 
@@ -53,7 +51,7 @@ def train_teacher(workdir, config, strategy=None):
         section, images.image_shape, images.num_classes, recipe.dropout, config.seed
     )
     space = search_space.space_of(config)
-    cuts = section.cuts or own_cuts(section.model, model, images.image_shape, space)
+    cuts = section.cuts or teacher.own_cuts(section.model, model, images.image_shape, space)
     cut = teacher.cut_teacher(model, cuts, images.image_shape)
     supernet.check_fit(space, cut.shapes, cut.cuts)
     strategy = strategy or tf.distribute.get_strategy()
@@ -63,14 +61,14 @@ def train_teacher(workdir, config, strategy=None):
     result = {
         "kind": KIND,
         "model": section.model,
-        "params": _trainable_params(cut.model),
+        "params": model_macs.count_params(cut.model),
         "macs": model_macs.count_macs(cut.model),
         "num_classes": images.num_classes,
         "class_names": list(images.class_names),
         "image_shape": list(images.image_shape),
         "counts": images.counts,
         "cuts": [
-            {"layer": name, "shape": list(shape), "params": _trainable_params(block)}
+            {"layer": name, "shape": list(shape), "params": model_macs.count_params(block)}
             for name, shape, block in zip(cut.cuts, cut.shapes[1:], cut.blocks, strict=True)
         ],
         "fingerprint": keras_files.weights_fingerprint(model),
@@ -111,40 +109,17 @@ def _train(workdir, config, model, images, strategy):
     return trainer.evaluated
 
 
-def own_cuts(name, model, image_shape, space):
-    """The cut of a teacher for which the config names none.
-
-    Args:
-        name: `config.teacher.model`.
-        model: the teacher.
-        image_shape: `(height, width, channels)`.
-        space: the `search_space.SearchSpace` whose blocks it must have.
-
-    Returns:
-        Names of layers: the paper's for EfficientNet, else what is proposed.
-
-    Raises:
-        ValueError: no cut fits the space.
-    """
-    paper = teacher_zoo.paper_cuts(name, model)
-    return tuple(paper or cut_points.propose(model, image_shape, space))
-
-
 def _warnings(model, images, result):
     """What looks wrong with a teacher that came trained: fed another range, or no good."""
     shown, labels = next(iter(images.images("rating", batch_size=64, mixed=True)))
     found = [input_range.check(model, shown.numpy())]
     if result["test_images"]:
         answers = np.argmax(model.predict_on_batch(shown.numpy()), axis=-1)
-        found.append(label_checks.shift_problem(answers, labels.numpy()))
+        known = labels.numpy(), answers, images.num_classes, images.source("rating")
+        found.append(label_checks.shift_problem(*known))
         counts = result["test_correct"], result["test_images"]
         found.append(input_range.accuracy_warning(*counts, images.num_classes))
     return [warning for warning in found if warning]
-
-
-def _trainable_params(model):
-    """Trainable parameters, as for students: statistics of batch norm are none."""
-    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
 def _test(model, images):
@@ -175,3 +150,13 @@ def load_teacher(workdir, config):
         )
     cuts = [cut["layer"] for cut in result["cuts"]]
     return teacher.cut_teacher(model, cuts, tuple(result["image_shape"]))
+
+
+def check_same_data(images, teacher_result, workdir):
+    """Checks that the data is the one that the teacher of the workdir saw."""
+    if images.fingerprint != teacher_result["data_fingerprint"]:
+        raise ValueError(
+            f"The data has changed since the teacher in {workdir.teacher} was trained: "
+            f"fingerprint {images.fingerprint} now, {teacher_result['data_fingerprint']} then. "
+            "Bring the data back, or start in a new workdir."
+        )

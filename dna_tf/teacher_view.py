@@ -6,6 +6,7 @@ from dna_tf import (
     cut_fit,
     cut_points,
     model_graph,
+    model_macs,
     node_costs,
     supernet,
     teacher,
@@ -80,7 +81,7 @@ def look(model, section, image_shape, cuts=(), space=None, usual_space=None, sho
     shapes, first = cut.shapes[1:], [one for one in (space, usual_space) if one]
     fitting = teacher_config.fitting_space(image_shape, shapes, first)
     made = teacher_config.lines(section, cut.cuts, image_shape, shapes, fitting)
-    params = sum(weight.shape.num_elements() for weight in cut.model.trainable_weights)
+    params = model_macs.count_params(cut.model)
     total = (params, node_costs.total_macs(cut.model, image_shape))
     lines = [
         *notes,

@@ -8,8 +8,6 @@ import numpy as np
 
 from dna_tf import files, graph_copy, preprocessing, teacher_names
 
-NAMES = teacher_names.NAMES
-
 _IMAGENET_CLASSES = 1000
 # Keras has weights of their own for these sizes, and those of the last one for all others.
 _IMAGENET_SIZES = {
@@ -28,7 +26,7 @@ def build(name, image_shape, num_classes, weights="", seed=0):
     process: names for `config.teacher.cuts` do not depend on what was built before.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `teacher_names.NAMES`.
         image_shape: `(height, width, channels)`.
         num_classes: outputs, except with `weights="imagenet"`.
         weights: `""` for fresh weights, `"imagenet"` for those of Keras with 1000 outputs

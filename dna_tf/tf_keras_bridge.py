@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import model_graph
+from dna_tf import graph_copy, model_graph
 
 # Class of Keras -> arguments that say what the layer computes. Those of initializers are
 # left out, since weights are copied. Regularizers and constraints are refused.
@@ -247,7 +247,7 @@ def to_keras(rebuilt, model):
         ValueError: layers or shapes differ; the message names the first.
     """
     copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    graph_copy.copy_variables(model, copy)
     trained = {}
     for layer in rebuilt.layers:
         layer = getattr(layer, "layer", layer)
@@ -257,7 +257,8 @@ def to_keras(rebuilt, model):
             continue
         shapes = [tuple(weight.shape) for weight in layer.weights]
         known = trained.get(layer.name)
-        values = [] if known is None else weights_of(known)
+        # Masks and counters that wrappers add to a layer's own list are not among them.
+        values = [] if known is None else known.get_weights()
         found = [value.shape for value in values]
         if found != shapes:
             raise ValueError(
@@ -266,12 +267,5 @@ def to_keras(rebuilt, model):
                 "model that the twin was made from."
             )
         layer.set_weights(values)
+    graph_copy.finalize(copy)
     return copy
-
-
-def weights_of(layer):
-    """The weights of a tf_keras layer as NumPy arrays, in the order of Keras.
-
-    Masks and counters that wrappers add to a layer's own list are not among them.
-    """
-    return [np.asarray(weight) for weight in layer.get_weights()]

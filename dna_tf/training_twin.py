@@ -6,6 +6,8 @@ with a gradient of its own. The twin is for training only: what is evaluated and
 model itself, of stock layers, which any Keras can load.
 """
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -24,6 +26,29 @@ def make(model):
         of the model's. Where neither is faster they compute as stock layers do.
     """
     return layer_swap.swap(model, _TWINS)
+
+
+@contextlib.contextmanager
+def norm_momentum(model, parts):
+    """Lets batch norm's moving statistics move in `parts` calls as far as in one."""
+    norms = list(_norms(model))
+    usual = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum **= 1.0 / parts
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(norms, usual, strict=True):
+            layer.momentum = momentum
+
+
+def _norms(model):
+    """Batch norm layers of a model, those of models inside it too."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _norms(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):

@@ -15,7 +15,7 @@ class WeightAverage:
     Args:
         model: a Keras model; its seeds of dropout are no weights.
         decay: share of the old average that stays in a step, in (0, 1). Early on it is
-            less: `min(decay, (1 + n) / (10 + n))` in step n (from 0).
+            less: `min(decay, (1 + n) / (10 + n))` in update n (from 1).
 
     Attributes:
         variables: the averages, `tf.Variable`s in the order of `model.weights`.
@@ -41,7 +41,7 @@ class WeightAverage:
         """Takes the weights of a step into the average; in cross-replica context.
 
         Args:
-            step: number of the update, a tensor, from 0.
+            step: number of the update, a tensor, from 1.
         """
         step = tf.cast(step, tf.float32)
         share = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))

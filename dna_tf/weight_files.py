@@ -2,11 +2,10 @@
 
 import json
 import math
-import zipfile
 
 import numpy as np
 
-from dna_tf import files
+from dna_tf import array_files, files
 
 ENDINGS = (".npz", ".safetensors")
 # Source: the format's description (huggingface/safetensors, README).
@@ -45,8 +44,9 @@ def read(path):
     if not path.exists():
         raise FileNotFoundError(f"There is no weights file {path}.")
     try:
-        found = _read_npz(path) if path.suffix == ".npz" else _read_safetensors(path.read_bytes())
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        decode = array_files.decode if path.suffix == ".npz" else _read_safetensors
+        found = decode(path.read_bytes())
+    except (ValueError, KeyError, TypeError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         if "pickle" in reason or "Object arrays" in reason:
             reason = "it holds Python objects, which would run code when read."
@@ -57,15 +57,6 @@ def read(path):
     if not found:
         raise ValueError(f"The weights file {path} holds no array. {_FROM_TORCH}")
     return found
-
-
-def _read_npz(path):
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("it is no .npz archive, or is cut off.")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
 
 
 def _read_safetensors(content):

@@ -13,7 +13,8 @@ fronts/                          COSTS.json, such as macs_params.json: a front o
 comparisons/                     what searches found beside the exact one, one JSON file each
 students/NAME/seedK/             model.keras (last epoch), best.keras, result.json, history.json,
                                  checkpoints/
-exports/NAME/                    float32.tflite, int8.tflite, ..., result.json
+exports/NAME/                    float32.tflite, int8.tflite, ..., result.json; of students of other
+                                 seeds than 0 in exports/NAME_seedK/
                                  qat_int8.tflite, qat.json (tools.quantize); pruned.keras,
                                  pruned.json (tools.prune)
 quantization/                    NAME_seedK.json: which layers hurt under int8
@@ -75,6 +76,10 @@ class Workdir:
     def student(self, name, seed):
         """The folder of one trained student."""
         return self.path / "students" / name / f"seed{seed}"
+
+    def exported(self, name, seed=0):
+        """The folder of what was made of one trained student for phones."""
+        return self.exports / (f"{name}_seed{seed}" if seed else name)
 
     def student_result(self, name, seed):
         """What `retrain` measured of one trained student."""

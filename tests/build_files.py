@@ -43,7 +43,10 @@ HEAVY = {"@pypi//keras", "@pypi//keras_cv", "@pypi//tensorflow", "@pypi//tensorf
 # the names of these filegroups apart from those of modules.
 READ_BY = {
     "//tests:test_build_files": [*(f"//{f}:source-files" for f in FOLDERS), "//:source-files"],
+    "//tests:test_cli_help": ["//tools:source-files"],
     "//tests:test_configs": ["//configs:source-files", "//tools:source-files", "//:source-files"],
+    "//tests:test_documents": ["//configs:source-files", "//tools:source-files", "//:source-files"],
+    "//tests:test_workdir": ["//:source-files"],
 }
 ROOT_FILES = (".ci/run", "BUILD", "LICENSE", "README.md", "pyproject.toml", "setup.py")
 
@@ -264,6 +267,8 @@ def _package_file(folder, made):
 
 def _root_file(root):
     files = [name for name in ROOT_FILES if (root / name).exists() or name == "BUILD"]
+    files += [f"docs/{path.name}" for path in root.glob("docs/*.md")]
+    files.sort()
     parts = [
         HEADER,
         _call("package", default_visibility=["//visibility:public"]),

@@ -2,8 +2,9 @@
 
 import keras
 import numpy as np
+from ai_edge_litert import interpreter
 
-from dna_tf import architecture, search_space, student
+from dna_tf import architecture, files, keras_files, search_space, student
 
 SIZE, CLASSES = 16, 5
 _DRAWS = np.random.default_rng(0)
@@ -54,6 +55,28 @@ def fit_classifier(model, images, labels):
     weights = np.linalg.solve(square + 1e-4 * np.trace(square) * np.eye(64), inputs.T @ wanted)
     model.get_layer("classifier").kernel.assign(weights)
     model.get_layer("classifier").bias.assign(-mean @ weights)
+
+
+def undelegated(content, **more):
+    """A LiteRT interpreter with the operators of the file, none taken by XNNPACK.
+
+    Args:
+        content: bytes of a TFLite file.
+        more: arguments of `Interpreter`.
+    """
+    kind = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return interpreter.Interpreter(
+        model_content=content, experimental_op_resolver_type=kind, **more
+    )
+
+
+def write_student(workdir, model, arch):
+    """Writes a student of seed 0 into a workdir, as if it had been trained there."""
+    place = workdir.student(arch.name, 0)
+    keras_files.save_model(model, place / "model.keras")
+    architecture.save(arch, place / "architecture.json")
+    result = {"kind": "dna_tf.student", "architecture": arch.name, "test_accuracy": 0.125}
+    files.write_json(place / "result.json", result)
 
 
 def _spoil(model, factor=300.0):

@@ -10,11 +10,33 @@ and `config`, the plain config where one was given.
 import contextlib
 import io
 import json
+import pathlib
 import runpy
+import subprocess
 import sys
 
 from dna_tf import cli
 from dna_tf import config as configs
+
+
+def parse_all(commands):
+    """Runs this program.
+
+    Args:
+        commands: a list of lists of words, the tool and its arguments.
+
+    Returns:
+        A list with the dict of each.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.parsed_commands"],
+        cwd=pathlib.Path(__file__).resolve().parent.parent,
+        input=json.dumps(commands),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return json.loads(done.stdout)
 
 
 def parse(tool, arguments):

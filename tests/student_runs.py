@@ -22,10 +22,15 @@ def trained_run(folder, epochs=4):
     config.quantize.calibration_images = 50
     config.prune.epochs = 2
     workdir, config = workdirs.open_workdir(folder, config)
+    arch = tiny_architecture()
+    architecture.save(arch, workdir.architecture(arch.name))
+    retrain.retrain(workdir, config, arch, seeds=[0])
+    return workdir, config, arch.name
+
+
+def tiny_architecture():
+    """Of three layers, for the digits of the tiny config."""
     ops = (search_space.Op(3, 3), search_space.Op(5, 3))
     blocks = (architecture.BlockChoice(2, 8, ops), architecture.BlockChoice(2, 12, ops[:1]))
     frame = search_space.Frame(8, 1, 8, 32)
-    arch = architecture.Architecture("tiny", blocks, frame, 16, 3, 10)
-    architecture.save(arch, workdir.architecture("tiny"))
-    retrain.retrain(workdir, config, arch, seeds=[0])
-    return workdir, config, "tiny"
+    return architecture.Architecture("tiny", blocks, frame, 16, 3, 10)

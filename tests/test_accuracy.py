@@ -15,6 +15,7 @@ def _model():
     return keras.Model(image, keras.layers.Dense(4)(x))
 
 
+@pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize("batch_size", [1, 7, 30, 100])
 def test_right_answers_are_counted_as_numpy_counts_them(batch_size):
     model = _model()

@@ -1,12 +1,13 @@
 """Broken images up to a limit, and labels that are off by one."""
 
 import json
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import broken_images, data, label_checks
+from dna_tf import broken_images, data, evaluation_images, label_checks
 from tests.made_data import data_config, example, picture, png, write_folder, write_records
 
 CLASSES = ["ant", "bee", "cat"]
@@ -98,6 +99,26 @@ def test_the_usual_refusal_names_the_way_out(tmp_path):
         data.load(config, 0)
 
 
+@pytest.mark.parametrize("kind", ["folder", "tfrecord"])
+def test_evaluation_leaves_broken_images_out_too(tmp_path, capsys, kind):
+    broken = (1, 13, 26)
+    config = config_of(kind, tmp_path, broken=broken, max_broken_images=3)
+    found = evaluation_images.of_source(config)
+    assert "3 images cannot be decoded and are left out." in capsys.readouterr().err
+    pairs = [(x.tobytes(), int(y[0])) for x, y in found.dataset(1).as_numpy_iterator()]
+    whole = evaluation_images.of_source(config_of(kind, tmp_path / "good"))
+    good = [(x.tobytes(), int(y[0])) for x, y in whole.dataset(1).as_numpy_iterator()]
+    assert (found.count, len(pairs), len(good)) == (33, 33, 36)
+    assert set(pairs) < set(good)
+    few = [y for _, y in evaluation_images.of_source(config, limit=30).dataset(40)]
+    assert few[0].shape == (30,)
+    config.max_broken_images = 0
+    assert evaluation_images.of_source(config).fingerprint != found.fingerprint
+    config.max_broken_images = 2
+    with pytest.raises(ValueError, match=r"3 images cannot be .* allows 2"):
+        evaluation_images.of_source(config)
+
+
 def test_labels_that_start_at_one_are_refused(tmp_path):
     records = [example(image=png(picture(i)), label=i % 3 + 1) for i in range(36)]
     write_records(tmp_path / "made", records)
@@ -114,11 +135,18 @@ def test_a_model_tells_that_labels_are_off_by_one():
     rng = np.random.RandomState(0)
     labels = rng.randint(0, 9, 200)
     answers = np.where(rng.uniform(size=200) < 0.7, labels, rng.randint(0, 9, 200))
-    assert label_checks.shift_problem(answers, labels) is None
-    assert "plus 1 for" in label_checks.shift_problem(answers + 1, labels)
-    assert "label_offset -1 from" in label_checks.shift_problem(answers + 1, labels)
-    assert "label_offset +1 from" in label_checks.shift_problem(answers - 1, labels)
-    assert label_checks.shift_problem(rng.randint(0, 9, 200), labels) is None
+
+    def problem(answers, offset):
+        images = types.SimpleNamespace(name="some data", label_offset=offset)
+        return label_checks.shift_problem(labels, answers, 10, images)
+
+    assert problem(answers, 3) is None and problem(rng.randint(0, 9, 200), 3) is None
+    assert "if 1 is added to every label. Set config.data.label_offset=2" in problem(answers + 1, 3)
+    assert "is subtracted from every label. Set config.data.label_offset=4" in (
+        problem(answers - 1, 3)
+    )
+    assert "some data seem to be off by one" in problem(answers + 1, None)
+    assert "look for one that is missing or too many" in problem(answers + 1, None)
 
 
 def test_crops_of_broken_images_are_named(tmp_path):

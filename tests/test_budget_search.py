@@ -11,6 +11,7 @@ from dna_tf import (
     budget_search,
     cost,
     files,
+    op_costs,
     search,
     search_front,
     search_inputs,
@@ -18,7 +19,7 @@ from dna_tf import (
     search_problem,
     search_space,
 )
-from tests import made_runs, tiny_config
+from tests import made_runs, tiny_config, tool_runs
 
 NAMES = ["max_macs_15k", "max_macs_17k_max_params_1300", "max_macs_15k_control"]
 
@@ -189,7 +190,7 @@ def test_a_different_file_of_the_same_name_is_refused(run):
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "origin": {"by": "hand"}}))
     before = made_runs.snapshot(workdir.path)
-    with pytest.raises(ValueError, match=rf"{NAMES[0]}\.json holds another architecture.*Move it"):
+    with pytest.raises(ValueError, match=rf"{NAMES[0]}\.json holds something else.*Move it"):
         budget_search.search_budgets(workdir, config)
     assert made_runs.snapshot(workdir.path) == before
     path.write_text("{")
@@ -250,6 +251,41 @@ def test_budgets_that_cannot_be_met_or_read_write_nothing(run, budget, message):
     with pytest.raises(ValueError, match=message):
         budget_search.search_budgets(workdir, config, ["max_macs=15k", budget])
     assert made_runs.snapshot(workdir.path) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budgets": ("max_late_ms=9",)}, r"no cost 'late_ms'\..*Known costs: .*'macs'"),
+        ({"cost_files": ("no.json",)}, r"no file .*no\.json"),
+        ({"cost_files": ("{there}",), "budgets": ("min_late_ms=9",)}, "Did you mean 'latency_ms'"),
+        ({"cost_files": ("{there}",), "budgets": ("max_latency_ms=9",)}, None),
+    ],
+)
+def test_costs_are_checked_before_a_long_run(tmp_path, changes, message):
+    config = tiny_config.get_config()
+    costs = op_costs.from_function(
+        "latency_ms", lambda _: 1.0, search_space.space_of(config), 16, 3, 10
+    )
+    op_costs.save(costs, tmp_path / "latency.json")
+    for field, values in changes.items():
+        values = tuple(text.replace("{there}", str(tmp_path / "latency.json")) for text in values)
+        config.search[field] = values
+    config.search.chosen = 0
+    if message is None:
+        budget_search.check_costs(config)
+        return
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        budget_search.check_costs(config)
+
+
+def test_the_whole_pipeline_checks_costs_first(tmp_path):
+    budget = "--config.search.budgets=('max_latency_ms=9',)"
+    words = ["--config=tests/tiny_config.py", budget, f"--workdir={tmp_path}/run"]
+    (done,) = tool_runs.run_all([["quickstart", *words]])
+    assert done["returncode"] == 1 and "There is no cost 'latency_ms'" in done["stderr"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert "tensorflow" not in done["imported"]
 
 
 def test_stale_missing_and_partial_ratings_are_refused(run):

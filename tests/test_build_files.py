@@ -22,6 +22,7 @@ REGENERATE = "Run: python -m tests.build_files --write"
 PLAIN_DATA = (
     "architecture",
     "architecture_files",
+    "array_files",
     "budget_search",
     "checks",
     "config",

@@ -354,13 +354,14 @@ def test_chains_from_the_image_on(train_before):
     np.testing.assert_allclose(made, last(first(x, paths[0]), paths[1]), rtol=1e-4, atol=1e-4)
 
 
-def test_many_steps_are_adam_in_numpy():
-    trainer = _trainer(1)
+@pytest.mark.parametrize("block", [0, 1])
+def test_many_steps_are_adam_in_numpy(block):
+    trainer = _trainer(block)
     for number in range(8):
-        x, target = _batch(1, number)
-        _, twin = _twin(trainer, x, target, number)
+        x, target = _batch(block, number)
+        loss, twin = _twin(trainer, x, target, number)
         before, ops = _state(trainer), _ops(trainer, number)
-        trainer.step(x, target, number, RATE)
+        assert float(trainer.step(x, target, number, RATE)) == pytest.approx(loss, rel=1e-5)
         after = _state(trainer)
         for unit, (op, gradient) in enumerate(zip(ops, twin, strict=True)):
             row, mean, square, count = (kind[unit][op].astype(np.float64) for kind in before)

@@ -5,8 +5,9 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from dna_tf import classifier, retrain, student
+from dna_tf import best_weights, classifier, retrain, strategies, student
 from tests.noise_training import (
     BATCH,
     CLASSES,
@@ -79,6 +80,45 @@ def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind):
     # And back: the first training again, to the same bits.
     assert used.train(1, tmp_path / "four", "toy", _student(11)) == first
     assert _bits(used.model) == after_first != _bits(fresh.model)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_strategy_of_one_device_is_entered_and_has_the_same_bits(tmp_path, accumulate):
+    made, devices = recipe(accumulate=accumulate, ema_decay=0.5), {}
+    models = []
+    for name, strategy in (
+        ("usual", tf.distribute.get_strategy()),
+        ("one", tf.distribute.OneDeviceStrategy("CPU:0")),
+    ):
+        with strategy.scope():
+            model = _student(1)
+            trainer = classifier.ClassifierTrainer(model, data_of_noise(), made, strategy=strategy)
+        loss, seen = trainer._loss, devices.setdefault(name, set())
+
+        def recording(targets, logits, loss=loss, seen=seen):
+            seen.add(tf.identity(logits).device)  # where what is traced here will run
+            return loss(targets, logits)
+
+        trainer._loss = recording
+        trainer.train(1, tmp_path / name, "toy")
+        models.append(_bits(trainer.evaluated))
+    assert devices["usual"] == {""}
+    (device,) = devices["one"]
+    assert device.endswith("CPU:0") or device.endswith("cpu:0")
+    assert models[0] == models[1]
+
+
+def test_other_workers_load_the_best_epoch_after_the_chiefs_last_offer(tmp_path, monkeypatch):
+    order = []
+    for owner, name in (
+        (best_weights.BestWeights, "offer"),
+        (best_weights.BestWeights, "load"),
+        (strategies, "wait_for_all"),
+    ):
+        monkeypatch.setattr(owner, name, lambda *_, name=name: order.append(name))
+    made = recipe(rating_every=1, take="best")
+    classifier.ClassifierTrainer(_student(0), data_of_noise(), made).train(1, tmp_path, "toy")
+    assert order == ["offer", "offer", "wait_for_all", "load"]
 
 
 def test_a_training_that_was_cut_off_ends_with_the_same_bits(tmp_path):

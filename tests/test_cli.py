@@ -1,31 +1,20 @@
-"""The real tools: help, wrong input, and the summary.
-
-Wrong input must end with status 1, one message and an unchanged workdir.
-"""
+"""The real tools on wrong input: status 1, one message and an unchanged workdir."""
 
 import json
-import os
-import pathlib
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from dna_tf import architecture, budget_search, data, zoo
+from dna_tf import architecture, budget_search, data
 from tests import made_data, made_runs, tool_runs
 
 TINY = "--config=tests/tiny_config.py"
-TOOLS = (
-    "train_teacher", "train_supernet", "rate", "search", "retrain", "export_tflite", "evaluate",
-    "convert", "tables", "summary", "space", "teacher", "scale", "compare_searches",
-    "latency_table", "quantize", "prune",
-    "quantization_report", "report", "quickstart",
-)  # fmt: skip
 
 # Name: tool, arguments, and what the message must say. {run} is a searched run, {new} a
 # workdir that is not there yet, {files} the folder that `made` fills.
-# These load no TensorFlow; each runs in a process of its own.
+# These load no TensorFlow; they run in one process together.
 QUICK = {
     "unknown key": (
         "search",
@@ -456,17 +445,30 @@ def _errors(result):
     return [line for line in lines if not _PROGRESS.search(line)]
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_wrong_input_that_needs_no_tensorflow(made, name):
-    words, expected, new = _arguments(made, name, QUICK[name])
+@pytest.fixture(scope="module")
+def quick(made):
+    """Results of all `QUICK` cases by name, and the files before and after."""
+    words = [_arguments(made, name, case)[0] for name, case in QUICK.items()]
     before = made_runs.snapshot(made["folder"])
-    result = vars(tool_runs.run(*words))
+    results = dict(zip(QUICK, tool_runs.run_all(words), strict=True))
+    return results, before, made_runs.snapshot(made["folder"])
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_wrong_input_that_needs_no_tensorflow(made, quick, name):
+    _, expected, new = _arguments(made, name, QUICK[name])
+    result = quick[0][name]
     errors = _errors(result)
     assert (result["returncode"], len(errors)) == (1, 1), result
     assert errors[0].startswith("error: ") and re.search(expected, errors[0]), errors
     assert "Traceback" not in result["stdout"]
-    assert made_runs.snapshot(made["folder"]) == before
     assert not new.exists()
+
+
+def test_wrong_input_found_before_tensorflow_is_loaded_changes_nothing(quick):
+    results, before, after = quick
+    assert after == before
+    assert "tensorflow" not in results[list(QUICK)[-1]]["imported"]
 
 
 @pytest.fixture(scope="module")
@@ -530,64 +532,3 @@ def test_search_says_what_comes_next(made, tmp_path):
     assert done.stdout.splitlines()[-1].endswith(f"--workdir={run} --arch={name}")
     limits = architecture.load(run.architecture(name)).origin["limits"]
     assert limits == {"max_macs": 14_000, "max_params": 1200}
-
-
-@pytest.fixture(scope="module")
-def no_tensorflow(made):
-    """Help of all tools, then summaries as JSON, in one process."""
-    cases = [[tool, "--help"] for tool in TOOLS]
-    cases += [["summary", f"--arch={name}", "--json"] for name in _summaries(made)]
-    return tool_runs.run_all(cases)
-
-
-def _summaries(made):
-    return ["dna_a", str(made["run"] / "architectures" / "max_macs_15k.json")]
-
-
-def test_help_prints_what_the_tool_says_of_itself(no_tensorflow):
-    for tool, result in zip(TOOLS, no_tensorflow, strict=False):
-        source = (tool_runs.ROOT / "tools" / f"{tool}.py").read_text()
-        story = source.split('"""')[1]
-        assert result["returncode"] == 0 and result["stderr"] == ""
-        assert result["stdout"].startswith(story)
-        assert f"python -m tools.{tool} " in story
-        own = re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source)
-        for flag in ("workdir", "config", "traceback", *own):
-            assert re.search(rf"^  --(\[no\])?{flag}:", result["stdout"], re.M), (tool, flag)
-
-
-def test_help_exits_with_status_0_in_a_process_of_its_own():
-    done = tool_runs.run("search", "--help")
-    assert done.returncode == 0 and done.stdout.startswith("Finds the best architecture")
-
-
-def test_summary_as_json_is_the_file_and_loads_no_tensorflow(made, no_tensorflow):
-    results = no_tensorflow[len(TOOLS) :]
-    assert len(results) == 2
-    for name, result in zip(_summaries(made), results, strict=True):
-        assert (result["returncode"], result["stderr"]) == (0, "")
-        shown = json.loads(result["stdout"])
-        if os.path.exists(name):
-            assert shown.pop("rating") == architecture.load(name).rating
-            assert shown == json.loads(pathlib.Path(name).read_text())
-        else:
-            assert shown["costs"] == zoo.get_architecture("dna_a").costs()
-            assert shown["rating"] is None
-        heavy = {"tensorflow", "keras", "tensorflow_datasets", "sklearn", "plotly"}
-        assert not heavy & set(result["imported"])
-
-
-def test_summary_of_a_searched_architecture(made):
-    words = ["summary", "--arch=max_macs_15k", f"--workdir={made['run']}"]
-    (result,) = tool_runs.run_all([words])
-    assert result["returncode"] == 0, result
-    found = architecture.load(made["run"] / "architectures" / "max_macs_15k.json")
-    costs = found.costs()
-    lines = result["stdout"].splitlines()
-    assert f"max_macs_15k: {found.describe()}" in lines
-    for name, count in costs.items():
-        assert any(line.startswith(f"{name}: {count:,} (") for line in lines)
-    assert "block2_layer1_dw_conv" in result["stdout"]
-    # Keras counts the trainable parameters on its own.
-    trainable = re.search(r"Trainable params: ([\d,]+)", result["stdout"])
-    assert int(trainable[1].replace(",", "")) == costs["params"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dna_tf import (
+    budget_search,
     cost,
     made_ratings,
     search_comparison,
@@ -106,22 +107,28 @@ def test_made_up_ratings_need_no_workdir(tmp_path):
     assert rows[0]["optimum"] > lowest
 
 
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        (["--ratings=made"], "needs a space: add --space=dna"),
-        (["--ratings=made", "--space=dno"], "dno"),
-        (["--ratings=made", "--space=digits", "--kind=rough"], "of a kind of"),
-        (["--ratings=made", "--space=digits", "--max_macs=1"], "No architecture of the space"),
-        (["--ratings=made", "--space=digits", "--workdir=x"], "needs no --workdir"),
-        (["--space=digits"], "--space is for --ratings=made"),
-        (["--budgets=1,x", "--ratings=made", "--space=digits"], "--budgets takes whole numbers"),
-        (["--traversal_budget=many", "--ratings=made", "--space=digits"], "such as 350M"),
-        ([], "--workdir=FOLDER"),
-    ],
-)
-def test_what_cannot_be_compared(words, message):
-    result = tool(*words)
+REFUSED = {
+    "needs a space: add --space=dna": ["--ratings=made"],
+    "dno": ["--ratings=made", "--space=dno"],
+    "of a kind of": ["--ratings=made", "--space=digits", "--kind=rough"],
+    "No architecture of the space": ["--ratings=made", "--space=digits", "--max_macs=1"],
+    "needs no --workdir": ["--ratings=made", "--space=digits", "--workdir=x"],
+    "--space is for --ratings=made": ["--space=digits"],
+    "--budgets takes whole numbers": ["--budgets=1,x", "--ratings=made", "--space=digits"],
+    "such as 350M": ["--traversal_budget=many", "--ratings=made", "--space=digits"],
+    "--workdir=FOLDER": [],
+}
+
+
+@pytest.fixture(scope="module")
+def refused():
+    results = tool_runs.run_all([["compare_searches", *words] for words in REFUSED.values()])
+    return dict(zip(REFUSED, results, strict=True))
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_compared(refused, message):
+    result = refused[message]
     assert result["returncode"] == 1 and message in result["stderr"], result
     assert result["stderr"].count("\n") == 1
 
@@ -153,3 +160,14 @@ def test_the_report_tool_writes_the_page_and_says_what_is_next(tmp_path):
     assert "Next: python -m tools.retrain" in after["stdout"]
     assert not {"tensorflow", "keras"} & set(after["imported"])
     assert "What wins as the budget grows" in workdir.report.read_text()
+
+
+@pytest.mark.parametrize("gone", ["teacher/model.keras", "supernet/block2_cell1.json"])
+def test_the_report_tool_leaves_out_maps_that_cannot_be_drawn(tmp_path, gone):
+    workdir, config, _ = made_runs.rated_run(tmp_path / "run")
+    budget_search.search_budgets(workdir, config)
+    (workdir.teacher / "model.keras").write_bytes(b"")
+    (workdir.path / gone).unlink()
+    (done,) = tool_runs.run_all([["report", f"--workdir={workdir}"]])
+    assert (done["returncode"], done["stderr"]) == (0, "")
+    assert "Feature maps are drawn when" in workdir.report.read_text()

@@ -1,10 +1,10 @@
-"""The tools quantize and prune: help, and wrong input that ends before any work."""
+"""The tools quantize and prune: help, a run of each, and wrong input that ends before work."""
 
 import re
 
 import pytest
 
-from tests import made_runs, tool_runs
+from tests import made_runs, student_runs, tool_runs
 
 # Tool, arguments, and what the message must say; {run} is a searched run without students.
 WRONG = {
@@ -79,3 +79,27 @@ def test_help_teaches(ended, tool):
     assert done["returncode"] == 0
     for text in (f"python -m tools.{tool} --workdir=", "Reads:", "Writes:", "--seed"):
         assert text in done["stdout"]
+
+
+MADE = {"quantize": "qat_int8.tflite", "prune": "pruned.keras"}
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory):
+    """A run with a student, and what the tools wrote of it."""
+    workdir, _, name = student_runs.trained_run(tmp_path_factory.mktemp("student") / "run", 1)
+    words = [f"--workdir={workdir}", f"--arch={name}"]
+    done = tool_runs.run_all([[tool, *words, f"--config.{tool}.epochs=1"] for tool in MADE])
+    return workdir, name, dict(zip(MADE, done, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", MADE)
+def test_a_student_becomes_a_file_that_the_next_command_takes(compressed, tool):
+    workdir, name, results = compressed
+    done = results[tool]
+    assert done["returncode"] == 0, done["stderr"]
+    made = workdir.exports / name / MADE[tool]
+    assert made.is_file()
+    last = done["stdout"].splitlines()[-1]
+    assert last == f"Next: python -m tools.evaluate --workdir={workdir} --model={made}"

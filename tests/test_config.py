@@ -151,6 +151,8 @@ def test_from_plain_names_keys_and_types(change, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"seed": -1}, r"config\.seed must be in \[0, 2147483647\]\. Received: -1"),
+        ({"seed": 2**31}, r"config\.seed must be in .*Received: 2147483648"),
         ({"data__image_size": 4}, r"image_size must be at least 8, or 0 .*Received: 4"),
         ({"teacher__preprocessing": "tf"}, r"config\.teacher\.preprocessing must be one of"),
         ({"data__channels": 4}, r"config\.data\.channels must be one of \[1, 3\].*Received: 4"),

@@ -3,12 +3,10 @@
 import functools
 import importlib
 import importlib.util
-import json
 import math
 import pathlib
 import re
 import shlex
-import subprocess
 import sys
 
 import keras
@@ -37,6 +35,7 @@ from dna_tf import (
     workdir,
     zoo,
 )
+from tests import parsed_commands
 from tests.made_data import write_folder, write_tfds
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -65,16 +64,8 @@ def parsed():
     """What each command of each docstring parses to, by the config's name."""
     listed = [(name, words) for name in NAMES for words in commands(name)]
     given = [[words[0].removeprefix("tools."), *words[1:]] for _, words in listed]
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.parsed_commands"],
-        cwd=ROOT,
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
     made = {name: [] for name in NAMES}
-    for (name, words), result in zip(listed, json.loads(run.stdout), strict=True):
+    for (name, words), result in zip(listed, parsed_commands.parse_all(given), strict=True):
         made[name].append((" ".join(words), result))
     return made
 
@@ -116,6 +107,14 @@ def test_the_commands_of_its_story_parse(name, parsed):
     own = f"--config=configs/{name}.py"
     assert all(f"--config={path}" == own for path in re.findall(r"--config=(\S+)", story(name)))
     assert any(own in command for command, _ in parsed[name]) or name == "digits"
+
+
+def test_examples_of_the_tools_name_students_that_the_embedded_run_has():
+    made = set(budget_search.all_names(config.default_config()))
+    for path in sorted((ROOT / "tools").glob("*.py")):
+        story = path.read_text().split('"""')[1]
+        named = re.findall(r"--arch=(?:runs/digits/architectures/)?(max_\w+(?:\.\d\w*)?)", story)
+        assert set(named) <= made, path.name
 
 
 def test_overrides_in_the_stories_arrive(parsed):

@@ -82,3 +82,14 @@ def test_labels_that_are_off_by_one_are_found(shift):
     assert confusion.shift_of_labels(np.where(right, answers, labels), answers, 100) is None
     assert confusion.shift_of_labels(rng.randint(0, 100, 256), answers, 100) is None
     assert confusion.shift_of_labels(answers, np.full(256, 3), 100) is None
+    # Classes beside one another are alike: shifted labels are right more often than by chance.
+    alike = np.where(rng.rand(256) < 0.1, answers, labels)
+    assert confusion.shift_of_labels(alike, answers, 100)[0] == shift
+
+
+def test_a_model_that_always_answers_with_the_largest_class_does_not_shift_labels():
+    labels = np.where(np.arange(64) % 10 < 7, 0, 1)
+    assert confusion.shift_of_labels(labels, np.ones(64, int), 2) is None
+    many = np.where(np.arange(200) % 10 < 7, 3, np.arange(200) % 10)
+    for answer in (2, 4):
+        assert confusion.shift_of_labels(many, np.full(200, answer), 10) is None

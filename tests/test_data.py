@@ -434,7 +434,7 @@ def test_cifar10_streams():
     ("changes", "message"),
     [
         ({"label_offset": 0, "num_classes": 3}, r"in 0..2 for 3 classes. Found: 1..3. Set label"),
-        ({"label_offset": 2}, r"Found: -1..1. Set label_offset=-1"),
+        ({"label_offset": 2}, r"Found: -1..1. Set label_offset=1 if they start at -1, or"),
         ({"label_offset": 0}, r"has the label 0: labels are 1..3, as if .* Set label_offset=1"),
         (
             {"rating_per_class": 9},

@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import cell_trainer, distill, mbconv, sampling, supernet, workdir
+from dna_tf import (
+    cell_trainer,
+    data,
+    distill,
+    mbconv,
+    sampling,
+    supernet,
+    teacher_training,
+    workdir,
+)
 from dna_tf.search_space import Block, Cell, Op, SearchSpace
+from tests.made_data import data_config, write_folder
 from tests.small_cells import SHAPES, SPACE
 
 STEPS = 3
@@ -77,32 +87,6 @@ def test_only_the_ops_of_the_drawn_paths_move(block, cell):
             np.testing.assert_array_equal(moved[size:], 0.0)
 
 
-@pytest.mark.parametrize(("block", "cell"), [(0, 0), (1, 1)])
-def test_a_step_is_adam_on_the_gradient_of_the_chosen_ops(block, cell):
-    trainer = cell_trainer.CellTrainer(_cell(block, cell, seed=3), seed=5)
-    x, target = _batch(block)
-    ops = ([0, 0] if block == 0 else []) + _drawn(trainer, 11, 5)
-    rows = [tf.Variable(rows.numpy()[op]) for rows, op in zip(trainer.cell.rows, ops, strict=True)]
-    with tf.GradientTape() as tape:  # eager, without any choice
-        y = x / 127.5 - 1.0 if block == 0 else x
-        for row, specs, op in zip(rows, trainer.cell.units, ops, strict=True):
-            y, _ = mbconv.run(y, row, specs[op])
-        loss = tf.reduce_mean((y - target) ** 2)
-    gradients = [gradient.numpy() for gradient in tape.gradient(loss, rows)]
-    assert float(trainer.step(x, target, 11, 0.01)) == pytest.approx(float(loss), rel=1e-5)
-    for unit, (op, row, gradient) in enumerate(zip(ops, rows, gradients, strict=True)):
-        weights, mean, square, count = (kept[op] for kept in _rows(trainer)[unit])
-        largest = np.abs(gradient).max()
-        assert largest > 1e-4 and count == 1
-        np.testing.assert_allclose(mean, 0.1 * gradient, rtol=1e-3, atol=1e-5 * largest)
-        np.testing.assert_allclose(square, 0.001 * gradient**2, rtol=3e-3, atol=1e-5 * largest**2)
-        # The first step of Adam is the sign of the gradient, where it has one beyond rounding.
-        clear = np.abs(gradient) > 1e-3 * largest
-        expected = row.numpy() - 0.01 * np.sign(gradient)
-        assert clear.mean() > 0.2
-        np.testing.assert_allclose(weights[clear], expected[clear], rtol=0, atol=2e-5)
-
-
 def test_one_seed_gives_the_same_bits_and_another_seed_others():
     def train(seed):
         trainer = cell_trainer.CellTrainer(_cell(1, 0), seed)
@@ -137,12 +121,28 @@ def test_a_learning_rate_of_zero_keeps_the_weights():
     assert [rows.numpy().tobytes() for rows in trainer.cell.rows] == before
 
 
+def test_held_out_images_are_of_all_classes(tmp_path):
+    write_folder(tmp_path, ["ant", "bee", "cat"], 20)
+    config = data_config(source=f"folder:{tmp_path}", rating_per_class=6, image_size=8)
+    loaded = data.load(config, 0)
+    run = types.SimpleNamespace(
+        section=types.SimpleNamespace(batch_size=6),
+        images=loaded,
+        teacher=types.SimpleNamespace(features=lambda images, training: [images + 1.0]),
+    )
+    images, maps = distill._Run._held_out_maps(run)
+    np.testing.assert_array_equal(maps, images + 1.0)
+    pixels, labels = loaded.arrays("rating")
+    label_of = {x.tobytes(): int(y) for x, y in zip(pixels, labels, strict=True)}
+    assert {label_of[x.tobytes()] for x in images.numpy()} == {0, 1, 2}
+
+
 def test_changed_data_is_refused(tmp_path):
     run = workdir.Workdir(tmp_path)
     images = types.SimpleNamespace(fingerprint="now")
-    distill.check_same_data(images, {"data_fingerprint": "now"}, run)
+    teacher_training.check_same_data(images, {"data_fingerprint": "now"}, run)
     with pytest.raises(ValueError, match="fingerprint now now, then then"):
-        distill.check_same_data(images, {"data_fingerprint": "then"}, run)
+        teacher_training.check_same_data(images, {"data_fingerprint": "then"}, run)
 
 
 def test_the_loss_falls_under_stock_adam_in_the_same_way():

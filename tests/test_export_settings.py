@@ -12,7 +12,6 @@ import pytest
 from ai_edge_litert import interpreter
 
 from dna_tf import (
-    architecture,
     config,
     data,
     export,
@@ -25,6 +24,7 @@ from dna_tf import (
     litert,
     preprocessing,
     student,
+    tflite_check,
     tflite_metadata,
 )
 from dna_tf import workdir as workdirs
@@ -51,11 +51,7 @@ def run(tmp_path_factory):
     for _ in range(20):
         model(images, training=True)
     export_models.fit_classifier(model, images, labels)
-    place = workdir.student(NAME, 0)
-    keras_files.save_model(model, place / "model.keras")
-    architecture.save(arch, place / "architecture.json")
-    result = {"kind": "dna_tf.student", "architecture": NAME, "test_accuracy": 0.125}
-    files.write_json(place / "result.json", result)
+    export_models.write_student(workdir, model, arch)
     return workdir, model, arch
 
 
@@ -111,10 +107,22 @@ def test_a_finished_export_is_kept_and_other_settings_are_not(run, tmp_path, cap
     assert (tmp_path / "float32.tflite").stat().st_mtime_ns == before
     other, _ = _export(run, tmp_path, precisions=("float32", "dynamic"))
     assert list(other["files"]) == ["float32", "dynamic"]
+    (tmp_path / "float32.tflite").unlink()  # one that is gone is made again
+    assert _export(run, tmp_path, precisions=("float32", "dynamic"))[0] == other
+    assert (tmp_path / "float32.tflite").exists()
     # A result of an earlier version, which said nothing of settings, is kept as it is.
     old = {key: value for key, value in result.items() if key != "asked"}
     files.write_json(tmp_path / "result.json", old)
     assert _export(run, tmp_path, precisions=("int8",))[0] == old
+
+
+def test_a_folder_with_another_result_is_left_as_it_is(run, tmp_path):
+    told = {"kind": "dna_tf.student", "test_accuracy": 0.5}
+    files.write_json(tmp_path / "result.json", told)
+    with pytest.raises(ValueError, match="another folder by --output, or delete .*result.json"):
+        _export(run, tmp_path, precisions=("float32",))
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert json.loads((tmp_path / "result.json").read_text()) == told
 
 
 def test_another_size_has_the_same_weights(run, tmp_path):
@@ -248,8 +256,8 @@ def test_scores_that_are_no_use_are_an_error(run, tmp_path):
         with pytest.raises(ValueError, match=message):
             export.export_file(tmp_path / "broken.keras", made, tmp_path / "out")
     scores = np.tile([[1.0, 2.0]], (5, 1))
-    assert export._problem(scores, scores) is None  # Keras answers so too
-    assert export._problem(scores, scores + np.arange(5)[:, None]) == (
+    assert tflite_check.problem(scores, scores) is None  # Keras answers so too
+    assert tflite_check.problem(scores, scores + np.arange(5)[:, None]) == (
         "gives the same scores for all 5 images"
     )
 

@@ -43,6 +43,19 @@ def _section(mode, **changes):
     return ml_collections.ConfigDict({"features": mode, **section, **changes})
 
 
+def _feature_batches(section, cut, images, seed, folder):
+    """Function from `(epoch, skip)` to batches with all maps, as a training step has them."""
+    datasets = features.feature_datasets(section, cut, images, seed, folder)
+    predict = features.feature_function(cut)
+
+    def batches(epoch, skip):
+        with datasets.reading():
+            for batch in datasets(epoch, skip):
+                yield (*batch, *predict(batch[0])) if len(batch) == 1 else batch
+
+    return batches
+
+
 def _epoch(batches, epoch=0, skip=0):
     return [[np.asarray(part) for part in batch] for batch in batches(epoch, skip)]
 
@@ -64,22 +77,22 @@ def _keys(epoch):
 def test_an_epoch_shows_images_with_the_maps_that_the_teacher_makes_of_them(
     mode, cut, images, folder
 ):
-    batches = features.feature_batches(_section(mode), cut, images, 3, folder)
+    batches = _feature_batches(_section(mode), cut, images, 3, folder)
     first = _epoch(batches)
     assert len(first) == images.steps_per_epoch(BATCH)
     _check_maps(cut, first, rtol=2**-10 if mode == "disk" else 1e-4)
     assert _keys(_epoch(batches)) == _keys(first)  # the same at every call
     assert _keys(_epoch(batches, epoch=1)) != _keys(first)
-    again = features.feature_batches(_section(mode), cut, images, 3, folder)
+    again = _feature_batches(_section(mode), cut, images, 3, folder)
     assert _keys(_epoch(again)) == _keys(first)
-    other = features.feature_batches(_section(mode), cut, images, 4, folder)
+    other = _feature_batches(_section(mode), cut, images, 4, folder)
     assert _keys(_epoch(other)) != _keys(first)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("skip", [1, 4, -1])
 def test_skipping_leaves_the_same_bits(mode, skip, cut, images, folder):
-    batches = features.feature_batches(_section(mode), cut, images, 3, folder)
+    batches = _feature_batches(_section(mode), cut, images, 3, folder)
     whole = _epoch(batches, epoch=2)
     skip = len(whole) if skip < 0 else skip
     rest = _epoch(batches, epoch=2, skip=skip)
@@ -90,7 +103,7 @@ def test_skipping_leaves_the_same_bits(mode, skip, cut, images, folder):
 
 
 def test_memory_keeps_its_order(cut, images, folder):
-    batches = features.feature_batches(_section("memory"), cut, images, 3, folder)
+    batches = _feature_batches(_section("memory"), cut, images, 3, folder)
     shown = [b"".join(_keys(_epoch(batches, epoch, skip=2))) for epoch in (0, 1)]
     assert hashlib.sha256(b"".join(shown)).hexdigest()[:16] == GOLDEN_ORDER
 
@@ -104,7 +117,7 @@ def test_datasets_are_on_the_host_and_have_static_shapes(mode, cut, images, fold
     shapes = cut.shapes[:1] if mode == "online" else cut.shapes
     expected = tuple(tf.TensorSpec((BATCH, *shape), tf.float32) for shape in shapes)
     assert dataset.element_spec == expected
-    batches = features.feature_batches(_section(mode), cut, images, 3, folder)
+    batches = _feature_batches(_section(mode), cut, images, 3, folder)
     with datasets.reading():
         for got, want in zip(dataset, batches(1, 0), strict=True):
             assert all("CPU" in part.device for part in got)
@@ -141,16 +154,16 @@ def test_bad_shards_are_refused(mode, cut, images, folder):
 
 def test_the_cache_on_disk_follows_its_fields(cut, images, tmp_path):
     section = _section("disk", cache_dtype="float32", cache_folder=str(tmp_path / "elsewhere"))
-    batches = features.feature_batches(section, cut, images, 3, tmp_path / "features")
+    batches = _feature_batches(section, cut, images, 3, tmp_path / "features")
     assert not (tmp_path / "features").exists()
     _check_maps(cut, _epoch(batches))  # float32 keeps what float16 would round
     section.cache_dtype = "float12"
     with pytest.raises(ValueError, match="float16, bfloat16, float32. Did you mean .*'float12'"):
-        features.feature_batches(section, cut, images, 3, tmp_path / "features")
+        _feature_batches(section, cut, images, 3, tmp_path / "features")
 
 
 def test_a_damaged_cache_names_the_file(cut, images, tmp_path):
-    batches = features.feature_batches(_section("disk"), cut, images, 3, tmp_path)
+    batches = _feature_batches(_section("disk"), cut, images, 3, tmp_path)
     first = _epoch(batches)
     damaged = sorted(tmp_path.glob("*.tfrecord"))[1]
     content = bytearray(damaged.read_bytes())
@@ -159,13 +172,13 @@ def test_a_damaged_cache_names_the_file(cut, images, tmp_path):
     with pytest.raises(ValueError, match=rf"{damaged.name}\. Delete this file and run again"):
         _epoch(batches)
     damaged.unlink()
-    again = features.feature_batches(_section("disk"), cut, images, 3, tmp_path)
+    again = _feature_batches(_section("disk"), cut, images, 3, tmp_path)
     assert _keys(_epoch(again)) == _keys(first)
 
 
 def test_an_unknown_mode_is_refused(cut, images, folder):
     with pytest.raises(ValueError, match="must be one of .* Did you mean 'disk'. Received: 'disc'"):
-        features.feature_batches(_section("disc"), cut, images, 3, folder)
+        _feature_batches(_section("disc"), cut, images, 3, folder)
 
 
 def test_a_distributed_dataset_gives_the_same_values(cut, images, folder):
@@ -181,7 +194,7 @@ def test_a_distributed_dataset_gives_the_same_values(cut, images, folder):
 
 def test_memory_shows_each_training_image_at_most_once_and_unchanged(cut, images):
     known = {row.tobytes() for row in images.arrays("train")[0]}
-    batches = features.feature_batches(_section("memory"), cut, images, 3, None)
+    batches = _feature_batches(_section("memory"), cut, images, 3, None)
     seen = set()
     for epoch in range(4):
         keys = _keys(_epoch(batches, epoch))
@@ -192,7 +205,7 @@ def test_memory_shows_each_training_image_at_most_once_and_unchanged(cut, images
 
 
 def test_online_shows_the_augmented_images_of_the_data(cut, images):
-    batches = features.feature_batches(_section("online"), cut, images, 3, None)
+    batches = _feature_batches(_section("online"), cut, images, 3, None)
     seed = determinism.derive_seed("features", 3)
     expected = images.epoch(BATCH, 1, seed, augment=True)
     for (image, *_), (want, _) in zip(batches(1, 0), expected, strict=True):
@@ -205,15 +218,15 @@ def test_features_that_do_not_fit_are_refused(cut, images, monkeypatch):
     sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 100}
     monkeypatch.setattr(features.os, "sysconf", sizes.__getitem__)
     with pytest.raises(ValueError, match=r"images need .* GiB.*--config\.supernet\.features=onl"):
-        features.feature_batches(_section("memory"), cut, images, 3, None)
+        _feature_batches(_section("memory"), cut, images, 3, None)
     # The limit is half of the memory; maps and images are float32.
     floats = sum(int(np.prod(shape)) for shape in cut.shapes) * images.counts["train"]
     sizes.update(SC_PAGE_SIZE=1, SC_PHYS_PAGES=8 * floats)
-    features.feature_batches(_section("memory"), cut, images, 3, None)
+    _feature_batches(_section("memory"), cut, images, 3, None)
     sizes.update(SC_PHYS_PAGES=8 * floats - 2)
     with pytest.raises(ValueError, match="need"):
-        features.feature_batches(_section("memory"), cut, images, 3, None)
-    features.feature_batches(_section("online"), cut, images, 3, None)
+        _feature_batches(_section("memory"), cut, images, 3, None)
+    _feature_batches(_section("online"), cut, images, 3, None)
 
 
 def test_one_block_gives_one_map(cut):

@@ -52,7 +52,8 @@ def made_graphs(monkeypatch):
 
     monkeypatch.setattr(latency_graphs, "part_graph", lambda part, precision: _part_ms(part))
     monkeypatch.setattr(latency_graphs, "student_graph", whole)
-    monkeypatch.setattr(latency_graphs, "keras_graph", lambda name, *sizes, precision: (3.5, 3e8))
+    monkeypatch.setattr(latency_graphs, "keras_graph", lambda name, *sizes, precision: 3.5)
+    monkeypatch.setattr(latency_graphs, "keras_macs", lambda name, *sizes: 3e8)
 
 
 def _session(path, meter, space=SPACE, network=NETWORK, cost="latency_ms"):
@@ -100,6 +101,9 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
         "macs": 300_000_000,
     }
     assert rows[1]["predicted_ms"] == pytest.approx(rows[1]["measured_ms"], rel=0.01)
+    again = _session(path, MadeMeter(), None, None)
+    again.make_table(networks)
+    assert again.measure_networks(networks) == rows  # MACs too, with nothing to measure
     told = capsys.readouterr().out
     assert "mobilenet_v2 at 96 px, 10 classes: measured 3.5 ms (spread 0), 300M MACs" in told
     assert "mine at 32 px, 10 classes: measured " in told and ", predicted " in told
@@ -133,21 +137,117 @@ def test_files_are_measured_as_they_are(tmp_path, made_graphs, monkeypatch, caps
     assert latency_session.find_networks([str(file)])[0].key != networks[0].key
 
 
-def test_a_table_grows_by_other_sizes_and_networks(tmp_path, made_graphs):
-    path, meter = tmp_path / "latency.json", MadeMeter()
-    _session(path, meter).make_table(fit=3)
-    first = set(op_costs.load(path).entries)
-    more = MadeMeter()
-    _session(path, more, network=(64, 3, 10)).make_table(fit=3)
-    grown = set(op_costs.load(path).entries)
-    parts = {key for key in more.asked if not isinstance(key, str)}
-    assert first < grown and grown - first == parts
-    assert grown == first | set(op_costs.needed_parts(SPACE, 64, 3, 10))
+def _values(path, parts):
+    held = op_costs.load(path)
+    return [held.fixed, *(held.entries[part].value for part in parts)]
+
+
+def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
+    path = tmp_path / "latency.json"
+    _session(path, MadeMeter()).make_table(fit=8)
+    first = op_costs.load(path)
+    before, held = _values(path, first.entries), path.read_bytes()
+    told = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
+    assert first.about["fitted_to"] == {**told, "students": 8, "seed": 0}
+    # Networks of any size.
     dna_a = latency_session.find_networks(["dna_a"])
-    last = _session(path, MadeMeter(), None, None)
-    last.make_table(dna_a)
+    _session(path, MadeMeter(), None, None).make_table(dna_a)
     needed = latency_table.architecture_parts(dna_a[0].architecture)
-    assert set(op_costs.load(path).entries) == grown | set(needed)
+    grown = op_costs.load(path)
+    assert set(grown.entries) == set(first.entries) | set(needed)
+    assert _values(path, first.entries) == before
+    assert grown.about["fitted_to"] == first.about["fitted_to"]
+    # The space again: as many students as before, of the same seed.
+    capsys.readouterr()
+    again = MadeMeter()
+    repeated = latency_session.Session(path, again, "latency_ms", 0.05, SPACE, NETWORK, seed=5)
+    repeated.make_table()
+    assert again.asked == [] and op_costs.load(path) == grown
+    students = "fitted to 8 students of the space 'digits' at 32 px with 3 channels and 10 classes"
+    assert students in capsys.readouterr().out
+    # A part of that space: all is there.
+    part = search_space.variant(SPACE, single=True)
+    _session(path, again, part).make_table(dna_a)
+    assert again.asked == [] and op_costs.load(path) == grown
+    # Another size: its parts are added, and nothing else changes.
+    more = MadeMeter()
+    _session(path, more, network=(64, 3, 10)).make_table(fit=0)
+    assert set(op_costs.load(path).entries) - set(grown.entries) == set(more.asked)
+    assert set(op_costs.needed_parts(SPACE, 64, 3, 10)) <= set(op_costs.load(path).entries)
+    assert _values(path, first.entries) == before and path.read_bytes() != held
+
+
+@pytest.mark.parametrize(
+    ("space", "network", "fit"),
+    [
+        (SPACE, (64, 3, 10), None),
+        (SPACE, (64, 3, 10), 3),
+        (SPACE, (32, 1, 10), None),
+        (SPACE, (32, 3, 11), None),
+        (search_space.variant(SPACE, lite=True), NETWORK, None),
+        (search_space.variant(SPACE, single=True), NETWORK, 3),
+    ],
+)
+def test_a_fit_to_other_students_is_refused(tmp_path, made_graphs, space, network, fit):
+    path = tmp_path / "latency.json"
+    _session(path, MadeMeter()).make_table(fit=3)
+    before, meter = path.read_bytes(), MadeMeter()
+    size, channels, classes = network
+    there = "is fitted to students of the space 'digits' at 32 px with 3 channels and 10 classes"
+    here = f"'{space.name}' at {size} px with {channels} channels and {classes} classes its sums"
+    with pytest.raises(ValueError, match=f"{there}. Fitted to .* {here} .* another --output, or"):
+        _session(path, meter, space, network).make_table(fit=fit)
+    assert (path.read_bytes(), meter.asked) == (before, [])
+
+
+def test_a_table_without_its_measurements_is_kept(tmp_path, made_graphs):
+    path = tmp_path / "latency.json"
+    _session(path, MadeMeter()).make_table(fit=3)
+    beside, before = latency_measured.path_beside(path), path.read_bytes()
+    count = len(op_costs.load(path).entries)
+    message = (
+        rf"The table \S+latency.json of made up would lose {count} of its {count} parts: .* in "
+        r"\S+latency.measured.json, .* Put that file beside it again, or give another --output"
+    )
+    away = beside.rename(tmp_path / "away.json")
+    with pytest.raises(ValueError, match=message):
+        _session(path, MadeMeter())
+    assert path.read_bytes() == before and not beside.exists()
+    content = json.loads(away.read_text())
+    beside.write_text(json.dumps({**content, "parts": content["parts"][2:]}))
+    with pytest.raises(ValueError, match=f"would lose 2 of its {count} parts"):
+        _session(path, MadeMeter())
+    away.replace(beside)
+    _session(path, MadeMeter()).make_table(fit=3)
+    assert path.read_bytes() == before
+
+
+def test_noise_is_told_with_both_files(tmp_path, made_graphs, capsys):
+    class Noisy(MadeMeter):
+        def measure(self, graphs):
+            found = super().measure(graphs)
+            return {key: op_costs.Entry(e.value, 9, 0.2 * e.value) for key, e in found.items()}
+
+    path = tmp_path / "latency.json"
+    _session(path, Noisy()).make_table(fit=0)
+    told = capsys.readouterr().err
+    assert f"delete both {path} and {latency_measured.path_beside(path)} first" in told
+
+
+def test_measured_networks_are_references_of_the_validation(tmp_path, made_graphs):
+    path = tmp_path / "latency.json"
+    session = _session(path, MadeMeter())
+    networks = latency_session.find_networks(["mobilenet_v2", "dna_a"], None, *NETWORK)
+    session.make_table(networks, fit=3)
+    rows = session.measure_networks(networks)
+    session.validate(5, rows)
+    written = json.loads((tmp_path / "latency.validation.json").read_text())
+    assert written["references"] == rows
+    drawn = (tmp_path / "latency.validation.svg").read_text()
+    assert ">mobilenet_v2 3.5 ms</text>" in drawn
+    assert f">dna_a {rows[1]['measured_ms']:.4g} ms</text>" in drawn
+    session.validate(5)
+    assert json.loads((tmp_path / "latency.validation.json").read_text())["references"] == []
 
 
 def test_a_machine_that_gets_slower(tmp_path, made_graphs):
@@ -188,6 +288,7 @@ def test_other_cost_names_and_unknown_networks(tmp_path, made_graphs, capsys):
         (["--output=a.json", "--space=digits", "--validate=2"], "--validate takes at least 3"),
         (["--output=a.json", "--space=digit"], "There is no search space 'digit'. Did you mean"),
         (["--output=a.json", "--cost=latency"], "--cost is in milliseconds"),
+        (["--output=a.json", "--cost=Phone_ms"], "lower case, a quantity that ends in _ms"),
         (["--output=a.json", "--noise=0"], "--noise must be above 0. Received: 0"),
         (["--output=a.json", "--cores=a"], "--cores takes whole numbers"),
         (["--output=a.json", "--space=dna", "--workdir=x"], "both name a space. Give one"),

@@ -1,7 +1,10 @@
 """Latency tables: kept and resumed measurements, the fit of what sums leave out, the sums."""
 
 import dataclasses
+import itertools
 import json
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -99,6 +102,11 @@ def test_noise_is_measured_again_and_then_told(tmp_path):
     assert done.noisy == {str(hopeless): 0.2, str(worse): 0.15}  # the steadiest stays
     assert done.parts[shaky].spread == pytest.approx(0.01 * _alone(shaky))
     assert latency_table.make(done, latency_table.Overhead()).about["noisy"] == done.noisy
+
+
+def test_summary_is_median_and_half_the_quartile_distance():
+    found = latency_measured.summarize([1.0, 2.0, 3.0, 4.0, 100.0], 7)
+    assert found == op_costs.Entry(3.0, 7, 1.0)
 
 
 def test_parts_of_an_architecture_are_those_of_its_space():
@@ -261,15 +269,57 @@ def test_other_conditions_and_broken_files_are_refused(tmp_path):
         latency_measured.Measured(tmp_path / "absent.json")
 
 
-def test_missing_parts_are_listed_with_the_command():
+def test_missing_parts_are_listed_with_the_command(tmp_path):
+    table = latency_table.make(
+        _measured(tmp_path / "a.json", MadeMeter(_alone)), latency_table.Overhead()
+    )
     with pytest.raises(
         ValueError,
-        match=r"lacks \d+ parts of the space 'digits' at 64 px: stem .* at 64 px; .* more\. It is "
-        r"for images of 32 px\. .* --space=digits --image_size=64 --num_classes=10 ",
+        match=r"lacks \d+ of \d+ parts of the space 'digits' at 64 px with 10 classes: stem .* at "
+        r"64 px; .* more\. It has \d+ parts, for images of 32 px\. Measure them on made up too, to "
+        r"this FILE: .* --space=digits --image_size=64 --num_classes=10 --cost=latency_ms "
+        r"--threads=1 --cores=0 --output=FILE$",
     ):
-        latency_table.predictor(MACS, SPACE, 64, 3, 10)
+        latency_table.predictor(table, SPACE, 64, 3, 10)
     one = latency_check.random_architectures(SPACE, NETWORK, 1, seed=0)[0]
     last = latency_table.architecture_parts(one)[-1]
-    rest = {part: entry for part, entry in MACS.entries.items() if part != last}
-    with pytest.raises(ValueError, match=r"lacks 1 parts of the architecture 'random': head "):
-        latency_table.predict(dataclasses.replace(MACS, entries=rest), one)
+    rest = {part: entry for part, entry in table.entries.items() if part != last}
+    message = r"lacks 1 of \d+ parts of the architecture 'random': head .* --arch=NAME --cost="
+    with pytest.raises(ValueError, match=message):
+        latency_table.predict(dataclasses.replace(table, entries=rest), one)
+
+
+def _drawn(references):
+    drawn = latency_check.svg([1.1, 2.0, 3.6], [1.0, 2.0, 4.0], [1e6, 2e6, 3e6], "made", references)
+    root, ns = ElementTree.fromstring(drawn), "{http://www.w3.org/2000/svg}"
+    lines = [line for line in root.iter(f"{ns}line") if line.get("stroke-dasharray")]
+    texts = {t.text: t for t in root.iter(f"{ns}text") if t.get("paint-order") == "stroke"}
+    ticks = [t for t in root.iter(f"{ns}text") if t.get("text-anchor") == "middle" and t.text]
+    ticks = [(float(t.get("x")), float(t.text)) for t in ticks if re.fullmatch(r"[\d.]+", t.text)]
+    return root, lines, texts, ticks
+
+
+def test_references_are_lines_at_what_they_were_measured():
+    names = ["a < b & c", "dna_b", "dna_c", "mobilenet_v3_large", f"{'folder/' * 9}mine.tflite"]
+    references = list(zip(names, [3.0, 3.01, 3.02, 2.5, 9.0], strict=True))
+    root, lines, texts, ticks = _drawn(references)
+    # 9 ms is beyond all students: the axis goes on to it.
+    (x0, ms0), (x1, ms1) = ticks[0], ticks[-1]
+    assert ms0 <= 1.0 and ms1 >= 9.0
+    found = sorted(ms0 + (float(one.get("x1")) - x0) / (x1 - x0) * (ms1 - ms0) for one in lines)
+    assert found == pytest.approx([2.5, 3.0, 3.01, 3.02, 9.0], abs=0.03)
+    assert all(one.get("x1") == one.get("x2") for one in lines)
+    assert list(texts)[:2] == ["mobilenet_v3_large 2.5 ms", "a < b & c 3 ms"]
+    assert list(texts)[4] == "...der/folder/folder/mine.tflite 9 ms"
+    left, top, width, height = map(float, root.get("viewBox").split())
+    boxes = []
+    for text, one in texts.items():
+        x, y, half = float(one.get("x")), float(one.get("y")), 5.5 * len(text) / 2
+        boxes.append((x - half, x + half, y - 10, y))
+    for box in boxes:
+        assert 62 <= box[0] and box[1] <= left + width and top + 12 <= box[2], box
+    for one, other in itertools.combinations(boxes, 2):
+        apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
+        assert apart, (one, other)
+    root, lines, texts, _ = _drawn([])
+    assert (lines, texts, root.get("viewBox")) == ([], {}, "0 0 420 420")

@@ -29,8 +29,17 @@ def test_measure_search_on_two_devices_and_measure_what_was_found(tmp_path):
     assert done.returncode == 0, done.stderr
     held = json.loads(run.architecture("fast").read_text())["origin"]["costs"]
     assert set(held) == {"latency_ms", "slow_latency_ms"}
-    done = tool_runs.run("latency_table", *words, "--arch=fast")
+    # Both files say that the tool made them; the first of the two commands is run as it is.
+    told = [line for line in done.stdout.splitlines() if "tools.latency_table" in line]
+    assert [line.split("--output=")[1].split()[0] for line in told] == [
+        str(table_path),
+        str(other_path),
+    ]
+    command = told[0].partition("tools.latency_table ")[2].partition(" #")[0].split()
+    done = tool_runs.run("latency_table", *command, "--rounds=2", "--noise=9", "--validate=3")
     assert done.returncode == 0, done.stderr
+    checked = json.loads((tmp_path / "latency.validation.json").read_text())
+    assert [one["name"] for one in checked["references"]] == ["fast"]
     assert "(0 new)" in done.stdout
     shown = next(line for line in done.stdout.splitlines() if line.startswith("  fast at "))
     assert f"predicted {held['latency_ms']:.4g} ms" in shown and "measured " in shown

@@ -128,3 +128,13 @@ def test_sides_and_text():
     assert limits.limits_text({}) == "no limit"
     assert limits.format_count(19.53125) == "19.53" and limits.parse_amount("1.5k") == 1500.0
     limits.check_order({"macs": 3.0}, {"macs": 3.0, "params": 1.0})
+
+
+def test_large_counts_for_people():
+    for count, text in (
+        (999_999_999, "999,999,999"),
+        (10**9, "1.00 × 10⁹"),
+        (195_898_498_887_057_408, "1.96 × 10¹⁷"),
+        (999_900_000_000_000_000, "1.00 × 10¹⁸"),
+    ):
+        assert limits.large_count(count) == text

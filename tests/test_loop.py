@@ -99,6 +99,26 @@ def test_a_finished_run_returns_at_once(tmp_path, whole):
     assert toy.values() == whole[0]
 
 
+def test_a_run_goes_on_with_the_same_data_only(tmp_path, whole, monkeypatch):
+    toy = toy_training.Toy()
+    with pytest.raises(toy_training.Cut):
+        toy_training.run(tmp_path, toy, toy_training.cut_at(toy, 3), data_fingerprint="one")
+    with pytest.raises(ValueError, match=r"toy: the data has changed .* two now, one then\. Bring"):
+        toy_training.run(tmp_path, toy_training.Toy(), data_fingerprint="two")
+    states, again = _saved(monkeypatch), toy_training.Toy()
+    history = toy_training.run(tmp_path, again, data_fingerprint="one")
+    assert (again.values(), history) == whole
+    assert {state["data_fingerprint"] for state in states} == {"one"}
+
+
+def test_checkpoints_that_do_not_name_their_data_are_gone_on_from(tmp_path, whole):
+    toy, again = toy_training.Toy(), toy_training.Toy()
+    with pytest.raises(toy_training.Cut):
+        toy_training.run(tmp_path, toy, toy_training.cut_at(toy, 3))
+    history = toy_training.run(tmp_path, again, data_fingerprint="one")
+    assert again.seen[0] == 3 and (again.values(), history) == whole
+
+
 def test_more_epochs_go_on_from_a_finished_run(tmp_path, whole):
     toy_training.run(tmp_path, toy_training.Toy(), epochs=2)
     toy = toy_training.Toy()
@@ -437,7 +457,7 @@ def test_signals_are_left_alone_outside_the_main_thread(tmp_path, whole):
 
 
 PROGRAM = """
-import sys, time
+import sys
 from tests import toy_training
 
 toy = toy_training.Toy()
@@ -445,7 +465,7 @@ toy = toy_training.Toy()
 def step(batch, number):
     print(number, flush=True)
     if number == 5:
-        time.sleep(1.0)  # the SIGTERM comes in here
+        sys.stdin.read()  # the SIGTERM comes in here
     return toy.step(batch, number)
 
 toy_training.run(sys.argv[1], toy, step, seconds=1e9)
@@ -455,11 +475,17 @@ toy_training.run(sys.argv[1], toy, step, seconds=1e9)
 def test_a_program_that_gets_sigterm_ends_with_143_and_goes_on(tmp_path, whole):
     words = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     with subprocess.Popen(
-        words, cwd=tool_runs.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=tool_runs.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         for line in process.stdout:
             if line == "5\n":
                 process.send_signal(signal.SIGTERM)
+                process.stdin.close()
         errors = process.stderr.read()
     assert process.returncode == 143, errors
     assert errors.splitlines()[-1] == STOPPED

@@ -9,7 +9,9 @@ from dna_tf import model_macs, student, zoo
 @pytest.mark.parametrize("name", zoo.NAMES[:2])
 def test_students_have_the_macs_of_their_tables(name):
     arch = zoo.get_architecture(name)
-    assert model_macs.count_macs(student.build_student(arch)) == arch.costs()["macs"]
+    model = student.build_student(arch)
+    assert model_macs.count_macs(model) == arch.costs()["macs"]
+    assert model_macs.count_params(model) == arch.costs()["params"]
 
 
 def test_efficientnet_b0_of_keras():

@@ -74,12 +74,56 @@ def test_missing_parts_and_other_sizes_are_listed():
         r".* and \d+ more\. It has \d+ parts, for images of 32 px",
     ):
         made.path_costs(SPACE, 64, 3, 10)
-    with pytest.raises(ValueError, match=r"lacks 1 of .* with 11 classes: head .*, 11 classes\."):
+    with pytest.raises(ValueError, match=r"lacks 1 of .* with 11 classes: head .*, 11 classes\. "):
         made.path_costs(SPACE, 32, 3, 11)
     with pytest.raises(ValueError, match=r"lacks .* of the space 'dna'"):
         made.path_costs(search_space.PRESETS["dna"], 32, 3, 10)
     with pytest.raises(ValueError, match="It has 0 parts, for images of no known px"):
         op_costs.OpCosts("latency_ms", {}).path_costs(SPACE, *NETWORK)
+
+
+MADE_BY = {"overhead": {}, "threads": 4, "cores": [0, 1], "precision": "int8"}
+FITTED_TO = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
+
+
+def _refusal(space=SPACE, network=(64, 3, 10), words="", **told):
+    entries = op_costs.from_function("pi_latency_ms", lambda part: 1.0, SPACE, *NETWORK).entries
+    with pytest.raises(ValueError) as error:
+        op_costs.OpCosts("pi_latency_ms", entries, **told).path_costs(space, *network, words)
+    return str(error.value)
+
+
+def test_the_command_has_all_that_the_table_was_made_with():
+    measure = "python -m tools.latency_table"
+    told = {"device": "a board", "about": MADE_BY}
+    flags = "--cost=pi_latency_ms --precision=int8 --threads=4 --cores=0,1 --output=FILE"
+    sizes = "--space=digits --image_size=64 --num_classes=10"
+    assert _refusal(**told).endswith(
+        f"px. Measure them on a board too, to this FILE: {measure} {sizes} {flags}"
+    )
+    # What the flags of a space cannot say takes a run.
+    own = dataclasses.replace(SPACE, ops=SPACE.ops[:2])
+    for space, network in ((own, (64, 3, 10)), (SPACE, (64, 1, 10))):
+        text = _refusal(space, network, **told)
+        assert f"{measure} --workdir=FOLDER_OF_A_RUN_WITH_IT {flags}" in text
+    own = dataclasses.replace(own, name="mine")
+    assert "--workdir=FOLDER_OF_A_RUN" in _refusal(own, **told)
+    assert f"{measure} --workdir=W {flags}" in _refusal(own, words="--workdir=W", **told)
+    any_core = {**told, "about": {**MADE_BY, "cores": "any"}}
+    assert _refusal(**any_core).endswith("--precision=int8 --threads=4 --output=FILE")
+    phone = {**told, "runtime": "benchmark_model sha256 0123456789abcdef, XNNPACK"}
+    assert "--precision=int8 --device=adb --threads=4" in _refusal(**phone)
+    fitted = {**told, "about": {**MADE_BY, "fitted_to": {**FITTED_TO, "students": 9, "seed": 0}}}
+    assert (
+        "to a new FILE, or to this one with --fit=0 (its sums are fitted to students of the "
+        "space 'digits' at 32 px with 3 channels and 10 classes, and stay so): python"
+        in _refusal(**fitted)
+    )
+    # Files of other makers, energies say, that tool cannot add to.
+    for about in ({}, {"overhead": {}}):
+        text = _refusal(about=about)
+        assert text.endswith("did not make it: add the entries where it comes from.")
+        assert measure not in text
 
 
 ENTRY = {"part": "layer", "kernel": 3, "expand": 6, "in_width": 16, "out_width": 24, "stride": 2}

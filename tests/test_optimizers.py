@@ -27,7 +27,7 @@ def twin_rate(step, peak, warmup, total, kind, factor=0.97, stair=7.5):
     return peak * fall[kind]
 
 
-@pytest.mark.parametrize("kind", schedules.KINDS)
+@pytest.mark.parametrize("kind", recipe_config.SCHEDULES)
 @pytest.mark.parametrize(("warmup", "total"), [(0, 10), (4, 20), (1, 3), (7, 7), (20, 10)])
 def test_the_schedule_rises_and_falls(kind, warmup, total):
     schedule = schedules.Schedule(0.3, warmup, total, kind, 0.97, 7.5)
@@ -123,8 +123,9 @@ class Twin:
         return mean / (np.sqrt(self.second[i]) / root + epsilon)
 
 
+@pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize("decay", [0.3, 0.0])
-@pytest.mark.parametrize("kind", optimizers.KINDS)
+@pytest.mark.parametrize("kind", recipe_config.OPTIMIZERS)
 def test_an_optimizer_does_what_its_twin_does(kind, decay):
     dense = keras.layers.Dense(3)
     dense.build((None, 4))

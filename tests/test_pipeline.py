@@ -1,6 +1,5 @@
 """The whole pipeline on a tiny run: its files, that they fit together, and a second seeing."""
 
-import functools
 import io
 import pathlib
 import shutil
@@ -15,6 +14,7 @@ from dna_tf import (
     budget_search,
     data,
     evaluate,
+    feature_maps,
     files,
     litert,
     pipeline,
@@ -99,9 +99,11 @@ def test_the_supernet_and_its_ratings_cover_the_space(run):
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             rows = [arrays[name].shape[0] for name in sorted(arrays)]
         assert rows == ([1, 1] if b == 0 else []) + [len(space.ops)] * cell.layers
-    rated = ratings.load_all(
-        workdir.ratings, space, functools.partial(workdir.ratings_made_from, config)
-    )
+    rated = ratings.load_all(workdir.ratings, space)
+    for b, c, _ in space.cells():  # fresh ones
+        name = ratings.cell_name(b, c)
+        fresh = workdir.ratings_made_from(config, name)
+        ratings.load_cell(workdir.ratings / f"{name}.json", space, b, c, fresh)
     for values in rated.values():
         assert np.isfinite(values).all() and (values > 0).all()
         assert len(set(values)) == len(values)  # every path was run on its own
@@ -125,6 +127,22 @@ def test_devices_and_machines_that_share_the_cells_rate_the_same_bits(run, tmp_p
         assert {path.name: path.read_bytes() for path in copy.ratings.iterdir()} == rated
 
 
+def test_maps_need_the_cells_of_the_student_only(run, tmp_path, monkeypatch):
+    workdir, config = run
+    chosen = architecture_files.find(NAMES[0], workdir)
+    copy = workdirs.Workdir(shutil.copytree(workdir.path, tmp_path / "run"))
+    space = search_space.space_of(config)
+    own = {ratings.cell_name(b, one.cell) for b, one in enumerate(chosen.blocks)}
+    others = {ratings.cell_name(b, c) for b, c, _ in space.cells()} - own
+    assert others
+    for name in others:
+        copy.cell(name).unlink()
+    monkeypatch.setattr(rating, "rating_maps", None)  # many images through the teacher
+    maps, all_there = (feature_maps.imitated_maps(one, config, chosen) for one in (copy, workdir))
+    for one, other in zip(maps, all_there, strict=True):
+        np.testing.assert_array_equal(one["student"], other["student"])
+
+
 def test_searched_architectures_keep_their_limits(run):
     workdir, config = run
     limits = ({"max_macs": 15_000}, {"max_macs": 17_000, "max_params": 1300})
@@ -141,6 +159,22 @@ def test_searched_architectures_keep_their_limits(run):
     front = _json(workdir.front, "dna_tf.front")["entries"]
     best = min(e["rating"] for e in front if e["costs"]["macs"] <= 15_000)
     assert best == architecture_files.find(NAMES[0], workdir).rating
+
+
+def test_the_maps_of_the_report_are_those_that_were_rated(run):
+    workdir, config = run
+    made = architecture_files.find(NAMES[0], workdir)
+    rows = feature_maps.imitated_maps(workdir, config, made, num_images=40)  # all of them
+    model = keras.saving.load_model(workdir.teacher / "model.keras", compile=False)
+    assert len(rows) == len(made.blocks)
+    for row, block, cut in zip(rows, made.blocks, config.teacher.cuts, strict=True):
+        known = keras.Model(model.input, model.get_layer(cut).output)
+        expected = known.predict(row["images"], verbose=0)
+        np.testing.assert_allclose(row["teacher"], expected, rtol=1e-4, atol=1e-4)
+        far = np.abs(row["teacher"] - row["student"]).mean() / row["teacher"].std(ddof=1)
+        # Ratings are means over batches, each with a deviation of its own.
+        assert far == pytest.approx(block.rating, rel=0.02)
+        assert row["rating"] == block.rating and row["layer"] == cut
 
 
 def test_students_are_what_their_architectures_say(run):

@@ -15,7 +15,6 @@ from tensorflow.lite.python import convert_phase
 
 from dna_tf import (
     compress_config,
-    export,
     fine_tuning,
     litert,
     pruning,
@@ -23,6 +22,8 @@ from dna_tf import (
     quantized_model,
     residual_cnn,
     tf_keras_bridge,
+    tflite_check,
+    tflite_metadata,
 )
 from dna_tf import config as configs
 from tests import made_images, student_runs
@@ -129,7 +130,8 @@ def test_training_moves_ranges_and_weights(model, story):
 
 
 def test_the_file_is_all_integers_and_gives_what_was_trained(story):
-    row = export.compare(story.made.model, story.content, TEST.pixels, TEST.labels)
+    scores = tflite_check.scores(story.content, TEST.pixels)
+    row = tflite_check.answers(scores, _scores(story.made.model), TEST.labels)
     assert row["agreement"] >= 0.98 and row["accuracy"] > 0.95
     lite = interpreter.Interpreter(model_content=story.content)
     (given,), (gives,) = lite.get_input_details(), lite.get_output_details()
@@ -168,7 +170,8 @@ def test_a_lite_student_starts_near_and_its_file_is_all_integers():
     made.calibrate(TRAIN.pixels[:100])
     assert _agreement(made.model, lite) >= 0.95
     content = made.to_tflite()
-    assert export.compare(lite, content, TEST.pixels, TEST.labels)["agreement"] >= 0.95
+    answers = tflite_check.scores(content, TEST.pixels).argmax(1)
+    assert np.mean(answers == _scores(lite).argmax(1)) >= 0.95
     tensors = interpreter.Interpreter(model_content=content).get_tensor_details()
     assert {np.dtype(each["dtype"]).name for each in tensors} == {"int8", "int32"}
 
@@ -191,12 +194,20 @@ def test_settings_out_of_range_are_refused(section, field, value, message):
 
 
 def test_a_file_that_does_not_agree_is_refused():
-    result = {"architecture": "tiny", "agreement_with_trained": 0.9}
+    result = {"architecture": "tiny", "problem": None, "agreement_with_trained": 0.9}
     with pytest.raises(ValueError, match=r"'tiny' gives the answers .* 90\.0 % .* least 95\.0 %"):
         quantization_training._check_good(result, 0.95)
 
 
+def test_a_file_of_no_use_is_refused_however_well_it_agrees():
+    result = {"architecture": "tiny", "agreement_with_trained": 1.0}
+    result["problem"] = tflite_check.problem(np.ones((9, 4)), np.arange(36).reshape(9, 4))
+    with pytest.raises(ValueError, match="'tiny' gives the same scores for all 9 images after"):
+        quantization_training._check_good(result, 0.95)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("seeded")
 def test_other_layers_become_integers_too():
     layers = keras.layers
     image = keras.Input((16, 16, 3))
@@ -228,6 +239,11 @@ def test_a_run_ends_in_a_file_and_goes_on_after_a_kill(tmp_path, capsys, monkeyp
     assert sorted(p.name for p in folder.iterdir()) == ["qat.json", "qat_int8.tflite"]
     assert result["file_bytes"] == len((folder / "qat_int8.tflite").read_bytes())
     assert len(result["history"]) == 2
+    told = tflite_metadata.read((folder / "qat_int8.tflite").read_bytes())
+    assert told["labels"] == [str(digit) for digit in range(10)]
+    assert told["description"]["weights"] == result["student"]
+    assert told["description"]["precision"] == "int8, trained with its rounding"
+    assert (told["description"]["preprocessing"], result["problem"]) == ("inside", None)
     capsys.readouterr()
     assert quantization_training.quantize(workdir, config, name) == result
     assert "is quantised already" in capsys.readouterr().out

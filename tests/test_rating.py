@@ -1,5 +1,12 @@
 """Rating: the walk over all paths gives what each path gives by itself, at the price it says."""
 
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
 import types
 
 import numpy as np
@@ -8,6 +15,7 @@ import tensorflow as tf
 
 from dna_tf import cell_rater, imitation, rating, ratings, supernet
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
+from tests import made_runs, tool_runs
 
 SPACE = SearchSpace(
     "tiny",
@@ -339,3 +347,85 @@ def test_rating_maps_take_what_there_is_in_whole_batches():
     assert [len(x) for x, *_ in _drawn(1, 5, calibration_images=500)[0]] == [30]
     several = _drawn(1, 5, calibration_images=8, calibration_batches=7)[0]
     assert [float(x[0, 0, 0, 0]) for x, *_ in several] == [100.0, 101.0, 102.0]  # of 30 images
+
+
+@pytest.fixture
+def unrated(tmp_path, monkeypatch):
+    """A run with cells to rate, in which nothing but the walks is left: `(Workdir, config)`."""
+    workdir, config, _ = made_runs.rated_run(tmp_path / "run")
+    shutil.rmtree(workdir.ratings)
+    images = types.SimpleNamespace(reading=contextlib.nullcontext)
+    teacher = types.SimpleNamespace(shapes=None)
+    monkeypatch.setattr(rating.teacher_training, "load_teacher", lambda *_: teacher)
+    monkeypatch.setattr(rating.data, "load", lambda *_: images)
+    monkeypatch.setattr(rating.teacher_training, "check_same_data", lambda *_: None)
+    monkeypatch.setattr(rating, "rating_maps", lambda *_: ([], []))
+    monkeypatch.setattr(rating.determinism, "enable", lambda _: None)
+    monkeypatch.setattr(rating.cell_files, "load", lambda *given: given[-1])
+    return workdir, config
+
+
+class _Walk:
+    """Instead of a rater: the first cell meets with something, the others take their time."""
+
+    def __init__(self, name, happens, ended):
+        self._name, self._happens, self._ended = name, happens, ended
+
+    def all_paths(self, known, on_rated):
+        if self._name == "block1_cell1":
+            self._happens()
+        for _ in range(400):
+            on_rated([])
+            time.sleep(0.005)
+        self._ended.append(self._name)
+        return []
+
+
+def _fails():
+    raise RuntimeError("the device is out of memory")
+
+
+def _is_interrupted():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # as Ctrl-C does
+
+
+@pytest.mark.parametrize(
+    ("happens", "error"), [(_fails, RuntimeError), (_is_interrupted, KeyboardInterrupt)]
+)
+def test_an_error_and_ctrl_c_stop_all_devices(unrated, monkeypatch, happens, error):
+    ended = []
+    monkeypatch.setattr(rating, "_rater", lambda name, *_: _Walk(name, happens, ended))
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # xdist ignores it
+    try:
+        with pytest.raises(error):
+            rating.rate(*unrated, devices=["CPU:0"] * 3)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert not ended
+
+
+def test_a_share_is_of_the_space_whatever_is_trained_by_now(unrated, monkeypatch):
+    workdir, config = unrated
+
+    class Rater:
+        def all_paths(self, known, on_rated):
+            return [tuple((1.0, 0.0) for _ in ratings.METRICS)]
+
+    monkeypatch.setattr(rating, "_rater", lambda *_: Rater())
+    parts = [sorted(rating.rate(workdir, config, (i, 2))) for i in range(2)]
+    assert parts == [[(0, 1)], [(0, 0), (1, 0)]]
+    for name in ("block1_cell1", "block1_cell2"):
+        shutil.rmtree(workdir.ratings)
+        path = workdir.cell(name)
+        held = path.read_bytes()
+        path.unlink()
+        found = [sorted(rating.rate(workdir, config, (i, 2))) for i in range(2)]
+        path.write_bytes(held)
+        assert found == [[p for p in part if ratings.cell_name(*p) != name] for part in parts]
+
+
+def test_the_benchmark_says_what_it_needs():
+    words = [sys.executable, "-m", "benchmarks.rating", "--space=digits"]
+    done = subprocess.run(words, cwd=tool_runs.ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "'digits' has no cell of four layers" in done.stderr and "--space=dna" in done.stderr

@@ -35,12 +35,12 @@ def _save_all(folder):
 
 def test_load_all_gives_back_every_bit(tmp_path):
     made = _save_all(tmp_path)
-    loaded = ratings.load_all(tmp_path, SPACE, lambda name: "abc")
+    loaded = ratings.load_all(tmp_path, SPACE)
     assert list(loaded) == [(0, 0), (0, 1), (1, 0)]
     for key, values in made.items():
         assert loaded[key].dtype == np.float64
         np.testing.assert_array_equal(loaded[key], values)
-    assert list(ratings.load_all(str(tmp_path), SPACE)) == list(loaded)  # None takes any
+    assert list(ratings.load_all(str(tmp_path), SPACE)) == list(loaded)
 
 
 def test_cell_names_count_from_one():
@@ -54,7 +54,7 @@ def test_a_part_is_loaded_alone_and_refused_in_all(tmp_path):
     ratings.save(path, SPACE, 0, 1, made_runs.rated_cell(made[0, 1][:3]), "abc")
     np.testing.assert_array_equal(ratings.load(path, SPACE, 0, 1, "abc"), made[0, 1][:3])
     with pytest.raises(ValueError, match=r"block1_cell2 has 3 of 8 paths rated.*tools/rate\.py"):
-        ratings.load_all(tmp_path, SPACE, lambda name: "abc")
+        ratings.load_all(tmp_path, SPACE)
     ratings.save(path, SPACE, 0, 1, made_runs.rated_cell([]), "abc")
     assert ratings.load(path, SPACE, 0, 1).shape == (0,)
 

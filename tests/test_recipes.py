@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dna_tf import (
-    architecture,
     config,
     keras_files,
     recipes,
@@ -18,7 +17,8 @@ from dna_tf import (
     student,
     workdir,
 )
-from tests.made_data import write_folder
+from tests.made_data import picture, png, write_folder
+from tests.noise_training import tiny_architecture
 
 NAMES = ("paper", "authors_later", "modern", "small", "transfer")
 CLASSES = ("ant", "bee", "cat")
@@ -29,14 +29,6 @@ def of_recipe(name):
     made = config.default_config()
     getattr(recipes, name)(made)
     return made
-
-
-def tiny_architecture(num_classes=3, size=16):
-    """Two layers, the second with a residual."""
-    ops = (search_space.Op(3, 2), search_space.Op(3, 2))
-    frame = search_space.Frame(stem_width=4, stem_output_width=4, head_width=8)
-    blocks = (architecture.BlockChoice(2, 4, ops),)
-    return architecture.Architecture("tiny", blocks, frame, size, 3, num_classes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,6 +148,21 @@ def test_a_file_of_another_architecture_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no model file .*none.keras"):
         retrain.retrain(run, made, arch)
     assert not run.student("tiny", 0).exists()
+
+
+def test_changed_data_is_seen_without_a_teacher(tmp_path):
+    run, made = cut_down("small", tmp_path)
+    (first,) = retrain.retrain(run, made, tiny_architecture())
+    path = tmp_path / "images" / "ant" / "000.png"
+    path.write_bytes(png(picture(999, 9, 9)))
+    with pytest.raises(ValueError, match="since the student 'tiny' was trained with seed 0"):
+        retrain.retrain(run, made, tiny_architecture(), seeds=[0, 1])
+    assert not run.student("tiny", 1).exists()
+    # A student that was killed before its result was written: its checkpoints know it, too.
+    (run.student("tiny", 0) / "result.json").unlink()
+    expected = f"student tiny seed 0: the data has .* now, {first['data_fingerprint']} then"
+    with pytest.raises(ValueError, match=expected):
+        retrain.retrain(run, made, tiny_architecture())
 
 
 def test_architectures_are_fitted_to_the_data():

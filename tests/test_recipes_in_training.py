@@ -179,9 +179,14 @@ def test_the_best_epoch_is_kept_the_first_of_equals(tmp_path):
         kept.offer(epoch, accuracy)
     assert best_weights.BestWeights(tmp_path, model).load() == (2, 0.75)
     assert np.all(model.weights[0].numpy() == 2)
-    (tmp_path / "checkpoints" / "best.npz").write_bytes(b"half")
-    with pytest.raises(ValueError, match="best.npz is damaged .*Delete its folder"):
-        kept.load()
+    path = tmp_path / "checkpoints" / "best.npz"
+    whole = bytearray(path.read_bytes())
+    whole[whole.rindex(model.weights[-1].numpy().tobytes())] ^= 1  # in a member, not the archive
+    for content in (b"half", bytes(whole)):
+        path.write_bytes(content)
+        for call in (kept.load, lambda: kept.offer(5, 0.1)):
+            with pytest.raises(ValueError, match="best.npz is truncated or damaged.*Delete its fo"):
+                call()
 
 
 @pytest.mark.parametrize("take", ["last", "best"])

@@ -19,7 +19,7 @@ from dna_tf import (
     report,
     report_comparison,
     report_data,
-    report_results,
+    run_results,
 )
 from tests import made_runs
 from tests.made_report import (
@@ -175,14 +175,17 @@ def test_several_controls_count_once_each(tmp_path):
     assert found.beaten == 1
     count, taus = report_comparison.rank_agreement(run)
     assert count == 6
-    names = report_results.ordered_names(run)
-    means = [np.mean(report_results.accuracies(run, name)) for name in names]
+    names = run_results.ordered_names(run)
+    means = [np.mean(run_results.accuracies(run, name)) for name in names]
     for cost_name in ("macs", "params"):
         costs = [run.architectures[name].costs()[cost_name] for name in names]
         np.testing.assert_allclose(taus[cost_name], scipy.stats.kendalltau(means, costs)[0])
     rated = [-run.architectures[name].rating for name in names]
     np.testing.assert_allclose(taus["rating"], scipy.stats.kendalltau(means, rated)[0])
-    text = Page(report.write_report(folder).read_text()).texts["difference"]
+    page = Page(report.write_report(folder).read_text())
+    searched, controls = page.row("difference", f"{CHOSEN} − 3 random ones")[2:4]
+    assert searched[0].endswith("|3 seeds") and controls[0].endswith("|3 controls")
+    text = page.texts["difference"]
     assert "3 random ones" in text and f"{taus['rating']:+.2f}".replace("-", "−") in text
 
 

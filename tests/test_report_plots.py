@@ -215,6 +215,40 @@ def test_published_networks_stand_at_the_ratings_of_their_paths():
     assert "77.8 % on ImageNet, published, not measured here" in found["dna_c"]["note"]
 
 
+def test_the_page_goes_by_the_metric_and_the_weights_of_the_search(tmp_path):
+    folder = make_workdir(tmp_path)
+    held = json.loads((folder / "config.json").read_text())
+    held["config"]["search"]["metric"] = "mse"
+    files.write_json(folder / "config.json", held)
+    front = json.loads((folder / "architectures/front.json").read_text())
+    files.write_json(folder / "architectures/front.json", {**front, "weights": [1.0, 2.0, 1.0]})
+    squared = {}
+    for b, c, _ in SPACE.cells():
+        path = folder / "ratings" / f"{ratings.cell_name(b, c)}.json"
+        one = ratings.load_cell(path, SPACE, b, c)
+        # The worst in relative L1 is the best in squared error.
+        squared[b, c] = 0.01 / one.metrics["relative_l1"][0]
+        metrics = {**one.metrics, "mse": np.stack([squared[b, c], 0.0 * squared[b, c]])}
+        ratings.save(path, SPACE, b, c, ratings.RatedCell(metrics, 1), "0123")
+    page = Page(report.write_report(folder).read_text())
+    assert "rated by mse: mean squared error." in page.texts["ratings"]
+    for b, c, _ in SPACE.cells():
+        name = ratings.cell_name(b, c).replace("_", " ")
+        row = [text for text, _ in page.row("ratings", name)]
+        values = squared[b, c]
+        best = " ".join(SPACE.ops[i].name for i in SPACE.paths(b, c)[values.argmin()])
+        shown = [f"{v:.4f}" for v in (values.min(), np.median(values), values.max())]
+        assert row[4:] == [*shown, best]
+    marks = next(
+        t
+        for t in json.loads(page.scripts["data-ratings"])["data"]
+        if t.get("name") == "best path of the cell"
+    )
+    assert marks["x"] == [squared[b, c].min() for b, c, _ in SPACE.cells()]
+    assert "beaten by none in both weighted rating and cost" in page.texts["front"]
+    assert "weighted 1, 2, 1;" in page.texts["front"]
+
+
 def test_published_networks_stay_out_where_they_do_not_compare():
     assert report_front.published(dna_run(image_shape=[192, 192, 3])) == []
     lite = report_data.Run(

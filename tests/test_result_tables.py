@@ -1,8 +1,11 @@
 """Table 2 and Figure 3 of made-up runs: the numbers, and what is published told apart."""
 
 import csv
+import dataclasses
 import io
+import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -76,6 +79,32 @@ def test_top5_is_left_out_unless_all_seeds_were_evaluated(run):
         assert result_tables.of_workdir(workdir.path)[0].top5 is None
     finally:
         path.write_text(held)
+
+
+@pytest.mark.parametrize(
+    "name", [f"students/{NAME}/seed1/result.json", f"architectures/{NAME}.json"]
+)
+def test_a_broken_file_is_told_and_not_left_out(run, tmp_path, name):
+    copy = shutil.copytree(run[0].path, tmp_path / "run")
+    (copy / name).write_text('{"kind": ')
+    with pytest.raises(ValueError, match=f"{re.escape(str(copy))} are broken.*{name}"):
+        result_tables.of_workdir(copy)
+
+
+def test_runs_and_models_are_told_apart(run, evaluation):
+    (row,) = result_tables.of_workdir(run[0].path)
+    places = ["runs/c10.1", "runs/c10.2", "/eval/lite.json"]
+    runs = [dataclasses.replace(row, place=place).run for place in places]
+    assert runs == ["c10.1", "c10.2", "lite"]
+    held, found = json.loads(evaluation.read_text()), []
+    for model in (
+        *("students/a/seed0/model.keras", "students/a/seed1/best.keras", "teacher/model.keras"),
+        *("exports/a/int8.tflite", "/model.keras", "model.keras", "/m/lite0.keras", "b/c.tflite"),
+    ):
+        path = evaluation.with_name("named.json")
+        files.write_json(path, {**held, "model": model})
+        found.append(result_tables.of_evaluation(path).name)
+    assert found == ["a/seed0", "a/seed1/best", "teacher", "a/int8", "model", "model", "lite0", "c"]
 
 
 def test_the_table_keeps_published_numbers_apart(run, evaluation):

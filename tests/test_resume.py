@@ -125,6 +125,7 @@ def _newest(folder):
     return number, sorted((folder / "checkpoints").glob(f"ckpt-{number}.*"))
 
 
+@pytest.mark.slow
 def test_a_supernet_ended_by_sigterm_leaves_a_checkpoint_and_goes_on(trained, tmp_path):
     run = _with_teacher(trained, tmp_path / "run")
     words = tool_runs.command("train_supernet", f"--workdir={run}")

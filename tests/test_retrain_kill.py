@@ -5,7 +5,7 @@ import pytest
 from dna_tf import architecture
 from tests import run_files, tool_runs
 from tests.made_data import write_folder
-from tests.test_recipes import tiny_architecture
+from tests.noise_training import tiny_architecture
 
 CHANGES = (
     "batch_size=8",

@@ -99,9 +99,7 @@ def test_epsilon_stands_beside_the_corrected_root():
     # PyTorch's place of epsilon. Keras' would give 0.76 of this first step.
     packed = [tf.Variable([[0.0]])]
     gradient = 1e-7
-    row_adam.RowAdam(packed).update(
-        0, tf.constant(0), tf.constant([gradient]), tf.constant(0.5)
-    )
+    row_adam.RowAdam(packed).update(0, tf.constant(0), tf.constant([gradient]), tf.constant(0.5))
     expected = -0.5 * gradient / (gradient + 1e-8)
     np.testing.assert_allclose(packed[0].numpy(), [[expected]], rtol=1e-4)
 

@@ -82,7 +82,6 @@ def test_widths_are_rounded_exactly():
     assert 360 * 0.7 < 252 and scaling.round_width(360, 0.7) == 256
     assert scaling.round_width(8, 1.15) == 16  # 9.2: 8 would be more than a tenth less
     assert scaling.round_width(100, 1e-9) == 8
-    assert scaling.round_width(10, 1.0, divisor=4) == 12
 
 
 def test_depths_are_rounded_up_exactly():

@@ -1,9 +1,19 @@
 """Questions to the search from the command line: files, names, story and refusals."""
 
+import dataclasses
+import re
+
 import numpy as np
 import pytest
 
-from dna_tf import architecture, files, op_costs, search_inputs, search_question
+from dna_tf import (
+    architecture,
+    budget_search,
+    files,
+    op_costs,
+    search_inputs,
+    search_question,
+)
 from dna_tf import workdir as workdirs
 from tests import made_runs, search_cases, tool_runs
 
@@ -19,6 +29,10 @@ def made(tmp_path_factory):
     op_costs.save(latency, folder / "latency.json")
     other = op_costs.from_function("latency_ms", lambda p: 1.0, space, 32, 3, 10)
     op_costs.save(other, folder / "other.json")
+    about = {"overhead": {}, "threads": 2, "cores": [1]}  # as tools.latency_table writes
+    op_costs.save(dataclasses.replace(other, about=about), folder / "made.json")
+    mine = dataclasses.replace(latency, cost="my_latency_ms", device="board", about=about)
+    op_costs.save(mine, folder / "mine.json")
     before = made_runs.snapshot(folder)
     refused = tool_runs.run_all(_words(folder, REFUSED))
     # A failed search writes nothing.
@@ -42,6 +56,7 @@ ASKED = {
     "top": "--max_macs=16k --top=3",
     "window": "--max_macs=16k --min_macs=14k --max_params=1300",
     "latency": f"{LATENCY} --max_latency_ms=9.5 --max_macs=17k",
+    "measured": f"{LATENCY} --cost_file={{folder}}/mine.json --max_my_latency_ms=9.5 --top=2",
     "share": "--top=3 --max_shared_ops=1",
     "penalty": "--penalty=macs=1e-4@14k --penalty=params=1e-5",
     "front": "--max_macs=17k --front=macs,params --name=mine",
@@ -80,6 +95,11 @@ REFUSED = {
     "file": ("--cost_file={folder}/no.json", r"no file .*no\.json"),
     "file foreign": ("--cost_file={folder}/run/config.json", "dna_tf.op_costs"),
     "file size": ("--cost_file={folder}/other.json", r"lacks .* at 16 px .* images of 32 px"),
+    "file made": (
+        "--cost_file={folder}/made.json",
+        r"lacks .* at 16 px .* tools\.latency_table --workdir=\S+/run --cost=latency_ms "
+        r"--threads=2 --cores=1 --output=FILE$",
+    ),
     "file twice": (f"{LATENCY} {LATENCY}", "two costs of the name 'latency_ms'"),
 }
 
@@ -166,6 +186,20 @@ def test_costs_from_files_are_in_the_architecture_file(made, problem):
     assert f"{latency:.4g} latency_ms" in results["latency"]["stdout"]
 
 
+def test_what_was_found_by_a_measured_table_is_measured_next(made):
+    folder, results = made
+    lines = results["measured"]["stdout"].splitlines()
+    name, words = "max_my_latency_ms_9.5", "--cost=my_latency_ms --threads=2 --cores=1"
+    assert lines[-2:] == [
+        f"Next: python -m tools.latency_table --workdir={folder}/run --output={folder}/mine.json "
+        f"--arch={name},{name}_2 {words}    # on board",
+        f"Next: python -m tools.retrain --workdir={folder}/run --arch={name}",
+    ]
+    # Of latency.json nothing says that the tool made it.
+    assert sum("latency_table" in line for line in lines) == 1
+    assert "latency_table" not in results["latency"]["stdout"]
+
+
 def test_the_story_tells_how_tight_each_limit_is(made, problem):
     _, results = made
     story = results["window"]["stdout"]
@@ -228,13 +262,47 @@ def test_another_architecture_of_the_name_is_kept(made):
     before = made_runs.snapshot(folder / "run")
     words = [f"--workdir={folder}/run", "--max_macs=14k", "--name=mine"]
     (done,) = tool_runs.run_all([["search", *words]])
-    assert done["returncode"] == 1 and "give the new one another name with --name" in done["stderr"]
+    assert done["returncode"] == 1 and "another name with --name" in done["stderr"]
     assert made_runs.snapshot(folder / "run") == before
     (done,) = tool_runs.run_all(
         [["search", f"--workdir={folder}/run", "--max_macs=16k", "--top=3"]]
     )
     assert done["returncode"] == 0
     assert made_runs.snapshot(folder / "run") == before  # equal files are left
+
+
+def test_nothing_is_written_if_one_file_is_in_the_way(tmp_path):
+    workdir, config, _ = made_runs.rated_run(tmp_path / "run")
+    inputs = search_inputs.SearchInputs(workdir, config)
+    question = search_question.Question("mine", {"max_macs": 16_000}, top=3)
+    for last, search in (
+        ("mine_3", lambda: search_question.answer(inputs, question)),
+        ("max_macs_15k_control", lambda: budget_search.search_budgets(workdir, config)),
+    ):
+        path = workdir.architecture(last)
+        files.write_json(path, {})
+        before = made_runs.snapshot(workdir.path)
+        with pytest.raises(ValueError, match=rf"{last}\.json holds something else.*--name"):
+            search()
+        assert made_runs.snapshot(workdir.path) == before
+        path.unlink()
+
+
+def test_a_question_may_skip_what_is_not_rated(tmp_path, problem):
+    workdir, _, _ = made_runs.rated_run(tmp_path / "run")
+    (workdir.ratings / "block1_cell2.json").unlink()
+    words = ["search", f"--workdir={workdir}", "--max_macs=17k"]
+    refused, done = tool_runs.run_all([words, [*words, "--skip_missing"]])
+    assert refused["returncode"] == 1
+    assert re.search(r"^error: Not rated: block1_cell2 \(no file .*skip_m", refused["stderr"])
+    assert (done["returncode"], done["stderr"]) == (0, "")
+    within = search_cases.allowed(search_cases.all_architectures(problem), {"max_macs": 17e3})
+    rated = [one for one in within if one.cells[0] == 0]
+    best = search_cases.in_order(rated)[0]
+    assert len(rated) < len(within)
+    found, cells, paths = _choice(tmp_path, "max_macs_17k")
+    assert (cells, paths, found.rating) == (best.cells, best.paths, best.rating)
+    assert found.origin["left_out"] == {"block1_cell2": problem.space.num_paths(0, 1)}
 
 
 def test_the_config_can_name_cost_files(made):

@@ -7,7 +7,7 @@ import json
 import ml_collections
 import pytest
 
-from dna_tf import search_space, zoo
+from dna_tf import search_space, space_paths, zoo
 from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 
 DNA = search_space.PRESETS["dna"]
@@ -172,6 +172,13 @@ def test_the_index_of_a_path_is_its_place_in_the_list():
         for b, c, _ in space.cells():
             found = [space.path_index(b, c, path) for path in space.paths(b, c)]
             assert found == list(range(space.num_paths(b, c)))
+            paths = [space_paths.path(space, b, c, i) for i in found]
+            assert paths == space.paths(b, c)
+            assert all(type(op) is int for op in paths[-1])
+            names = " ".join(space.ops[op].name for op in paths[-2])
+            assert space_paths.text(space, b, c, found[-2]) == names
+    with pytest.raises(ValueError, match="out of bounds"):
+        space_paths.path(SMALL, 0, 0, SMALL.num_paths(0, 0))
     for cell, path in ((0, (0, 0)), (0, ()), (1, (0, 2, 0)), (3, (0,)), (-1, (0, 0)), (0, (-1,))):
         with pytest.raises(ValueError, match=r"[Bb]lock 1 (of|in).* the space 'small' .*Received"):
             SMALL.path_index(0, cell, path)

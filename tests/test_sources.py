@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from sklearn import datasets
 
 from dna_tf import images, source_base, sources
@@ -213,11 +214,35 @@ def test_test_source_must_have_the_same_classes(tmp_path):
     write_folder(tmp_path / "b", ["ant", "cat"], 2)
     config = data_config(source=f"folder:{tmp_path}/a", test_source=f"folder:{tmp_path}/b")
     train = sources.open_source(config)
-    with pytest.raises(ValueError, match=r"missing: \['bee'\]; only in the test .*\['cat'\]"):
+    with pytest.raises(ValueError, match=r"missing: \['bee'\]; unknown: \['cat'\]"):
         sources.open_test_source(config, train)
     config.test_source = config.source
-    with pytest.raises(ValueError, match="holds the images of the source"):
+    with pytest.raises(ValueError, match="holds images of the source"):
         sources.open_test_source(config, train)
+
+
+def test_test_images_that_are_trained_on_are_refused_however_they_are_written(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_folder(tmp_path / "a", ["ant", "bee"], 2)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for name, number in (("train-0", 0), ("train-1", 1), ("test-0", 2)):
+        records = [example(image=png(picture(number)), label=number)]
+        write_records(tmp_path / name, records)
+    folder = f"folder:{tmp_path}/a"
+    for source, test_source, shared in (
+        (folder, f"{folder}/", "/a"),
+        (folder, f"folder:{tmp_path}/link", "/a"),
+        ("folder:~/a", folder, "/a"),
+        (f"tfrecord:{tmp_path}/t*", f"tfrecord:{tmp_path}/test*", "/test-0"),
+        (f"tfrecord:{tmp_path}/train*", f"tfrecord:{tmp_path}/a/../train-1", "/train-1"),
+    ):
+        config = data_config(source=source, test_source=test_source)
+        with pytest.raises(ValueError, match=f"that are trained on: {tmp_path}{shared}. Leave"):
+            sources.open_test_source(config, sources.open_source(config))
+    config.test_source = f"tfrecord:{tmp_path}/test*"
+    assert sources.open_test_source(config, sources.open_source(config)).num_examples == 1
 
 
 def test_bad_tfrecord_files(tmp_path):
@@ -280,4 +305,16 @@ def test_bad_tfds(tmp_path):
         sources.open_source(config)
     config.source = "tfds:tinny"
     with pytest.raises(ValueError, match="TFDS has no dataset 'tinny'.*Did you mean 'tiny'"):
+        sources.open_source(config)
+
+
+def test_a_tfds_dataset_that_cannot_be_prepared_says_what_to_do(tmp_path, monkeypatch):
+    # The paper's own data: its tar files must be fetched by hand, which TFDS only asserts.
+    def prepare(self):
+        raise AssertionError("Manual directory /x does not exist or is empty. Create it\nfor ...")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", prepare)
+    config = data_config(source="tfds:imagenet2012", tfds_data_dir=str(tmp_path))
+    expected = r"cannot prepare 'imagenet2012': Manual dir.* Create it Provide .*tfds_data_dir to"
+    with pytest.raises(ValueError, match=expected):
         sources.open_source(config)

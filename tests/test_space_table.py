@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dna_tf import search_space, space_table
+from dna_tf import limits, search_space, space_table
 
 DNA = search_space.PRESETS["dna"]
 B7 = (
@@ -139,4 +139,4 @@ def test_counts_for_people():
         (195_898_498_887_057_408, "1.96e17"),
         (10**400, "1.00e400"),
     ):
-        assert space_table.scientific(count) == text
+        assert limits.scientific(count) == text

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from dna_tf import files, search_space, space_table, zoo
+from dna_tf import files, limits, search_space, space_table, zoo
 from dna_tf import workdir as workdirs
 from tests import made_runs, tiny_config, tool_runs
 
@@ -128,7 +128,7 @@ def test_without_flags_all_ready_made_spaces_are_listed(quick):
     for name, space in search_space.PRESETS.items():
         (line,) = re.findall(rf"^{name} .*", text, re.M)
         assert line.endswith(space.description)
-        assert f" {space_table.scientific(space.num_architectures())} " in line
+        assert f" {limits.scientific(space.num_architectures())} " in line
     assert "_four_ops, _single, _lite" in text
     assert text.endswith("Next: python -m tools.space --space=dna\n")
     shown = json.loads(_printed(quick["list as JSON"]))

@@ -19,14 +19,15 @@ def _pair(size, shape, **settings):
     return model, split_kernels.make(model)
 
 
-@pytest.mark.parametrize("size", [6, 7, 9, (7, 3), (3, 9), (1, 25), (31, 1)])
+@pytest.mark.parametrize("size", [(6, 6), (7, 7), (9, 9), (13, 2), (3, 9), (2, 25), (31, 1)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_split_kernels_compute_the_same(size, stride, padding):
-    for shape in ((14, 15, 5), (9, 8, 3)):
-        if padding == "valid" and max(np.atleast_1d(size)) > min(shape[:2]):
+    for shape in ((33, 27, 2), (14, 15, 5), (9, 8, 3)):
+        if padding == "valid" and (size[0] > shape[0] or size[1] > shape[1]):
             continue
         model, split = _pair(size, shape, strides=stride, padding=padding, activation="relu")
+        assert split is not model
         images = np.random.RandomState(0).normal(size=(2, *shape)).astype(np.float32)
         np.testing.assert_allclose(split(images), model(images), rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(
@@ -36,10 +37,13 @@ def test_split_kernels_compute_the_same(size, stride, padding):
 
 @pytest.mark.parametrize(
     "size, settings",
-    [(5, {}), (3, {"strides": 2}), (7, {"dilation_rate": 2}), (7, {"depth_multiplier": 2})],
+    [
+        *((5, {}), ((7, 3), {}), ((1, 25), {}), (3, {"strides": 2})),
+        *((7, {"dilation_rate": 2}), (7, {"depth_multiplier": 2})),
+    ],
 )
 def test_other_kernels_are_left_alone(size, settings):
-    model, split = _pair(size, (16, 16, 4), **settings)
+    model, split = _pair(size, (16, 25, 4), **settings)
     assert split is model
 
 
@@ -54,10 +58,7 @@ def test_parts_have_no_more_taps_than_xnnpack_takes():
 
 def _kernels(content):
     """Height and width of the depthwise kernels of a file."""
-    made = interpreter.Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    made = export_models.undelegated(content)
     made.allocate_tensors()
     shapes = {d["index"]: tuple(d["shape"]) for d in made.get_tensor_details()}
     ops = [op for op in made._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]

@@ -1,6 +1,8 @@
 """Training under strategies: two replicas are one device on the joined batch."""
 
+import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import cell_trainer, strategies
+from dna_tf import architecture, cell_trainer, keras_files, strategies
+from dna_tf import workdir as workdirs
 from tests import replica_training as training
-from tests import replicas, tool_runs
+from tests import replicas, student_runs, tiny_config, tool_runs
 
 UNITS = {0: 4, 1: 2}  # packed variables of the two cells: stem and layers, layers
 CELLS = {0: (0, 0), 1: (1, 1)}
@@ -52,7 +55,10 @@ def _one_device(settings):
     return {b: training.train(tf.distribute.get_strategy(), *CELLS[b], options) for b in CELLS}
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(name, marks=[pytest.mark.slow] * name.endswith("clip")) for name in CASES],
+)
 def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
     # Both average the same gradients in float32, in another order: their relative error is
     # 1e-7 and less. Adam divides a gradient by its own size. So where a gradient is nothing but
@@ -93,6 +99,31 @@ def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
             assert number or np.all(both[0][~undrawn].any(axis=1))
 
 
+@pytest.mark.slow
+def test_tools_train_a_teacher_and_a_student_in_two_workers(tmp_path):
+    architecture.save(student_runs.tiny_architecture(), tmp_path / "tiny.json")
+    config = tiny_config.get_config()
+    two, one = (workdirs.open_workdir(tmp_path / name, config)[0] for name in ("two", "one"))
+    tools = (["train_teacher"], ["retrain", f"--arch={tmp_path / 'tiny.json'}", "--seeds=1"])
+    for tool, *more in tools:
+        words = (tool, f"--workdir={two}", "--strategy=multi_worker", *more)
+        for output, _ in replicas.run_workers([tool_runs.command(*words)] * 2):
+            assert "Next: python -m tools." in output
+    alone = tool_runs.run_all([[tool, f"--workdir={one}", *more] for tool, *more in tools])
+    assert [done["returncode"] for done in alone] == [0, 0], alone
+    assert two.teacher_result()["test_accuracy"] > 0.5
+    for folder in (two.teacher, two.student("tiny", 1)):
+        there = json.loads((folder / "history.json").read_text())["epochs"]
+        other = one.path / folder.relative_to(two.path) / "history.json"
+        loss = json.loads(other.read_text())["epochs"][-1]["loss"]
+        assert there[-1]["loss"] == pytest.approx(loss, rel=0.3)
+        assert there[-1]["loss"] != loss  # each worker has batch statistics of its own
+        assert keras_files.load_model(folder / "model.keras").count_params() > 0
+    assert two.student_result("tiny", 1)["seed"] == 1
+    assert not two.student("tiny", 0).exists()
+    assert list(pathlib.Path(two.path).rglob("*.tmp")) == []
+
+
 def test_names_and_what_they_need(monkeypatch):
     assert strategies.make("auto").num_replicas_in_sync == 1
     assert strategies.make("cpu").num_replicas_in_sync == 1
@@ -103,12 +134,36 @@ def test_names_and_what_they_need(monkeypatch):
     with pytest.raises(ValueError, match="needs the environment variable TF_CONFIG"):
         strategies.make("multi_worker")
 
+    hosts = {"chief": ["localhost:1"], "worker": ["localhost:2"]}
+    place = {"cluster": hosts, "task": {"type": "chief", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(place))
+    made = []
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: made.append(1))
+    with pytest.raises(ValueError, match=r"workers only.*Received: jobs \['chief', 'worker'\]"):
+        strategies.make("multi_worker")
+    assert not made
+
     def connect(tpu):
         raise OSError(f"{tpu}: no such host")
 
     monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", connect)
     with pytest.raises(ValueError, match="No TPU can be reached as 'nowhere': .*no such host"):
         strategies.make("tpu", "nowhere")
+
+
+def test_cpu_hides_the_gpus_or_names_the_cpu_where_they_are_in_use(monkeypatch):
+    hidden = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"a {kind}"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *known: hidden.append(known))
+    assert strategies.make("cpu") is tf.distribute.get_strategy()
+    assert hidden == [([], "GPU")]
+
+    def refuse(*_):
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "set_visible_devices", refuse)
+    strategy = strategies.make("cpu")
+    assert strategy.extended.worker_devices[0].endswith("CPU:0")
 
 
 def test_a_batch_must_divide_among_the_replicas():

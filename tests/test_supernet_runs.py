@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -277,9 +278,12 @@ def test_the_tool_takes_cells_one_by_one(teacher, tmp_path, whole):
             ["train_supernet", folder, f"{flag}block1_cell2", f"{flag}block2_cell1"],
             ["train_supernet", folder, f"{flag}('block1_cell1', 'block2_cell1')"],
             ["train_supernet", folder],
+            ["train_supernet", folder, "--retry_factor=0.5"],
+            ["rate", folder, "--share=1/2"],
+            ["rate", folder, "--share=2/2"],
         ]
     )
-    assert [result["returncode"] for result in done] == [1, 0, 0, 0, 0], done
+    assert [result["returncode"] for result in done] == [1] + [0] * 7, done
     assert "error: The space 'two' has no cell 'block1_cell2,block2_cell1'" in done[0]["stderr"]
     trained = [line for line in done[1]["stdout"].splitlines() if ": loss " in line]
     assert len(trained) == 1 and trained[0].startswith("block1_cell2: loss ")
@@ -289,7 +293,12 @@ def test_the_tool_takes_cells_one_by_one(teacher, tmp_path, whole):
     assert f"Next: python -m tools.rate {folder}" in done[3]["stdout"]
     assert f"The cells are there already: {opened[0].supernet}" in done[4]["stdout"]
     assert done[4]["stdout"].count(": loss ") == 3
+    assert "No cell diverged" in done[5]["stdout"]
     assert _bits(opened[0]) == _bits(whole)
+    shares = [set(re.findall(r"^(block\d_cell\d)", r["stdout"], re.M)) for r in done[6:]]
+    assert shares[0] and shares[1] and sorted([*shares[0], *shares[1]]) == CELLS
+    assert f"Not rated here: {', '.join(sorted(shares[1]))}\n" in done[6]["stdout"]
+    assert "Not rated here" not in done[7]["stdout"]
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ MODELS = {
 
 @pytest.fixture(scope="module", params=list(MODELS))
 def pair(request):
+    keras.utils.set_random_seed(0)  # here, as `seeded` comes after fixtures of the module
     model = MODELS[request.param]()
     return model, tf_keras_bridge.to_tf_keras(model)
 

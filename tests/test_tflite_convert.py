@@ -60,10 +60,7 @@ def test_int16_has_16_bit_activations_and_8_bit_weights(model):
         scores = litert.Predictor(content, precision).scores(IMAGES)
         error[precision] = np.sqrt(np.mean((scores - expected) ** 2))
     assert 0 < error["int16"] < error["int8"]
-    lite = interpreter.Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    lite = export_models.undelegated(content)
     kinds = {each["index"]: each["dtype"] for each in lite.get_tensor_details()}
     for each in lite._get_ops_details():
         assert kinds[each["outputs"][0]] == np.int16
@@ -87,10 +84,7 @@ def test_layers_in_float_are_in_float_and_the_others_are_not(model):
     names = ("block1_layer2_dw_swish", "block1_layer2_project_bn")
     content = export.convert(model, "int8", IMAGES, float_layers=names)
     assert _ends(content) == (np.int8, np.int8)
-    lite = interpreter.Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    lite = export_models.undelegated(content)
     kinds = {each["index"]: each["dtype"] for each in lite.get_tensor_details()}
     in_float = [
         each["op_name"]

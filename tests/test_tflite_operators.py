@@ -29,10 +29,7 @@ def files():
 
 def _listed(content):
     """By the interpreter, with nothing delegated."""
-    lite = interpreter.Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    lite = export_models.undelegated(content)
     return dict(collections.Counter(row["op_name"] for row in lite._get_ops_details()))
 
 

@@ -132,5 +132,9 @@ def test_teachers_have_twins(name):
     section.model = name
     model = teacher.build_teacher(section, (32, 32, 3), 4, seed=1)
     twin = training_twin.make(model)
+    kinds = {type(layer) for layer in twin.layers}
+    assert training_twin.FusedBatchNormalization in kinds
+    assert not kinds & {keras.layers.BatchNormalization, keras.layers.DepthwiseConv2D}
+    assert (training_twin.PartedDepthwiseConv2D in kinds) == (name == "efficientnet_b0")
     images = np.random.RandomState(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     np.testing.assert_array_equal(twin.predict_on_batch(images), model.predict_on_batch(images))

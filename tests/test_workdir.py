@@ -47,11 +47,21 @@ def test_every_path_is_one_of_the_documented_layout(tmp_path):
         "evaluations",
         "report.html",
     ]
-    layout = workdirs.__doc__
-    for place in shown:
-        first = place.partition("/")[0]
-        assert re.search(rf"^{re.escape(first)}\b", layout, re.M), f"{first} is not documented"
+    assert workdir.cell("NAME").parent == workdir.failed_cell("NAME").parent == workdir.supernet
+    places = {path for name, path in vars(workdir).items() if name != "path"}
+    firsts = {place.relative_to(tmp_path).parts[0] for place in {*paths, *places}}
+    assert {"features", "tensorboard", "fronts", "comparisons"} <= firsts
+    readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    for layout in (workdirs.__doc__, readme.partition("## The workdir")[2]):
+        for first in firsts:
+            assert re.search(rf"^{re.escape(first)}(/| |$)", layout, re.M), first
     assert str(workdir) == str(tmp_path)
+
+
+def test_students_of_different_seeds_have_different_folders(tmp_path):
+    workdir = workdirs.Workdir(tmp_path)
+    assert workdir.exported("NAME") == workdir.exported("NAME", 0) == workdir.exports / "NAME"
+    assert workdir.exported("NAME", 2) == workdir.exports / "NAME_seed2"
 
 
 def test_a_workdir_needs_a_folder(tmp_path):

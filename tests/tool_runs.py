@@ -101,11 +101,13 @@ def _main(results):
             if name.partition(".")[0] in _TOOL_FLAGS or name[:4] in ("max_", "min_"):
                 delattr(cli.FLAGS, name)
         cli.FLAGS.unparse_flags()
+        # ml_collections runs each config file in the module of the one before it.
+        sys.modules.pop("config_config", None)
     pathlib.Path(results).write_text(json.dumps(made))
 
 
 _TOOL_FLAGS = (
-    *("strategy", "tpu"),
+    *("strategy", "tpu", "retry_factor", "share"),
     *("workdir", "config", "arch", "seed", "seeds", "model", "json"),
     *("params", "macs", "width", "depth", "like", "image_size", "output", "name"),
     *("space", "teacher", "cuts", "num_classes", "channels", "all"),

@@ -29,9 +29,7 @@ from absl import flags
 from dna_tf import cli, cost
 
 cli.define_run_flags()
-for _name in cost.COSTS:
-    flags.DEFINE_string(f"max_{_name}", "", f"Largest {_name}, such as 350M.")
-    flags.DEFINE_string(f"min_{_name}", "", f"Smallest {_name}, such as 4M.")
+cli.define_limit_flags()
 flags.DEFINE_string("space", "", "With --ratings=made: the space, such as dna.")
 flags.DEFINE_enum("ratings", "run", ["run", "made"], "Whose ratings: of the workdir, or made up.")
 flags.DEFINE_string("kind", "plausible", "Of made-up ratings: plausible, smooth or noise.")
@@ -46,11 +44,7 @@ flags.DEFINE_string("output", "", "The JSON file; by default in the workdir, if 
 def main():
     """Compares."""
     given = cli.FLAGS
-    asked = ",".join(
-        f"{name}={given[name].value}"
-        for name in given
-        if name[:4] in ("max_", "min_") and given[name].value
-    )
+    asked = cli.asked_limits()
     budgets = [cli.whole_number("budgets", text) for text in given.budgets]
     beams = [cli.whole_number("beams", text) for text in given.beams]
     from dna_tf import files, limits, progress, search_comparison

@@ -1,6 +1,6 @@
 """Measures the accuracy of a model: top-1, top-5, by class, and what it takes for what.
 
-    python -m tools.evaluate --workdir=runs/digits --arch=max_macs_700k --seed=0
+    python -m tools.evaluate --workdir=runs/digits --arch=max_macs_1.5M --seed=0
     python -m tools.evaluate --workdir=runs/digits --model=teacher
     python -m tools.evaluate --workdir=runs/digits --model=runs/digits/exports/NAME/int8.tflite
     python -m tools.evaluate --model=student.keras --data=folder:/data/val --resize=256
@@ -60,7 +60,7 @@ def main():
     crop_fraction = _crop_fraction(given)
     workdir, config = None, given.config
     if given.workdir or given.arch:
-        workdir, config = cli.open_run(may_create=not given.arch)
+        workdir, config = cli.open_run(may_create=False)
     else:
         from dna_tf import config as configs
 

@@ -1,6 +1,6 @@
 """Exports a trained student to TFLite and checks each file against Keras on real images.
 
-    python -m tools.export_tflite --workdir=runs/digits --arch=max_macs_700k
+    python -m tools.export_tflite --workdir=runs/digits --arch=max_macs_1.5M
     python -m tools.export_tflite --model=teacher.keras --output=files --config=my_config.py
 
 Without --arch the students of all budgets in the config and the control are exported. With
@@ -42,8 +42,7 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_list("arch", [], "Names of trained students; default: all of the config.")
-flags.DEFINE_integer("seed", 0, "Which student of each.")
+cli.define_student_flags(default="all of the config")
 flags.DEFINE_string("model", "", "A .keras file of any classifier, instead of --arch.")
 flags.DEFINE_string("output", "", "Folder of the files, instead of the workdir's exports/NAME.")
 
@@ -64,10 +63,8 @@ def main():
         workdir, config = cli.open_run(may_create=False)
     from dna_tf import budget_search, files
 
-    names = given.arch or budget_search.all_names(config)
-    for name in names:
-        workdir.student_result(name, given.seed)  # refuses one that is not there, at once
-    folders = [workdir.exports / name for name in names]
+    names = cli.trained_students(workdir, budget_search.all_names(config))
+    folders = [workdir.exported(name, given.seed) for name in names]
     if given.output:
         output = files.as_path(given.output)
         folders = [output] if len(names) == 1 else [output / name for name in names]
@@ -84,6 +81,8 @@ def _say_next(config, folder, workdir, *arguments):
 
     path = folder / f"{config.export.precisions[0]}.tflite"
     told = tflite_metadata.read(path.read_bytes())["description"]
+    if told is None:
+        return
     words = [f"--model={path}", *arguments]
     if told["image_size"] != config.data.image_size and not arguments:
         words.append(f"--image_size={told['image_size']}")

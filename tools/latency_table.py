@@ -2,9 +2,10 @@
 
     python -m tools.latency_table --space=dna --output=latency.json
     python -m tools.latency_table --workdir=runs/digits --cores=0 --output=latency.json
-    python -m tools.latency_table --space=dna --output=latency.json --validate=50
+    python -m tools.latency_table --space=dna --output=latency.json --validate=50 --arch=dna_a
     python -m tools.latency_table --output=latency.json --arch=dna_a,mobilenet_v2,mine.tflite
-    python -m tools.latency_table --space=dna --output=int8.json --precision=int8
+    python -m tools.latency_table --space=dna --output=int8.json --precision=int8 \\
+        --cost=int8_latency_ms
     python -m tools.latency_table --space=dna --output=phone.json --device=adb --cost=phone_ms
 
 A phone needs TFLite's stock program, too: --benchmark_binary=android_aarch64_benchmark_model.
@@ -16,7 +17,9 @@ two devices, each with a --cost of its own, both limits hold at once. Measure wh
 Parts are timed in turns, in many rounds, and the median counts. What spreads by more than
 --noise is measured again, then reported. What adding parts up leaves out is fitted to --fit
 whole students. The same command goes on where it was stopped, and measures only what is not
-there yet: a table may grow by other spaces, image sizes and classes.
+there yet. A table is fitted to one space, image size and number of classes: another one takes
+another --output, or --fit=0, which keeps the fit. Networks of --arch never change the fit, and
+with --validate they are lines in its plot.
 
 Reads:  with --workdir its config and teacher; the table that is there.
 Writes: OUTPUT.json, the table as search reads it; OUTPUT.measured.json, medians as measured;
@@ -25,7 +28,7 @@ Writes: OUTPUT.json, the table as search reads it; OUTPUT.measured.json, medians
 
 from absl import flags
 
-from dna_tf import cli
+from dna_tf import cli, limits
 
 cli.define_run_flags()
 flags.DEFINE_string("space", "", "Name of a search space; or --workdir takes its run's.")
@@ -42,7 +45,13 @@ flags.DEFINE_string("serial", "", "Which phone, as `adb devices` calls it.")
 flags.DEFINE_string("adb", "", "The adb command; by default it is looked for.")
 flags.DEFINE_string("benchmark_binary", "", "TFLite's benchmark_model for the phone.")
 flags.DEFINE_float("noise", 0.05, "Largest spread over median that is not measured again.")
-flags.DEFINE_integer("fit", 20, "Whole students that overheads are fitted to.", lower_bound=0)
+flags.DEFINE_integer(
+    "fit",
+    None,
+    "Whole students that overheads are fitted to: 20, or as many as the table that is there was "
+    "fitted to. 0 fits none anew.",
+    lower_bound=0,
+)
 flags.DEFINE_integer("validate", 0, "Random students that the table is held against.")
 flags.DEFINE_integer("seed", 0, "Seeds the random students.")
 flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite files, MobileNets.")
@@ -69,10 +78,9 @@ def main():
         output, meter, given.cost, given.noise, space, network, given.seed, given.precision
     )
     session.make_table(networks, given.fit)
+    references = session.measure_networks(networks)
     if given.validate:
-        session.validate(given.validate)
-    if networks:
-        session.measure_networks(networks)
+        session.validate(given.validate, references)
     if workdir is not None:
         cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{given.cost}=MS")
 
@@ -83,8 +91,12 @@ def _output():
         raise ValueError(
             f"--output names the table, such as --output=latency.json. Received: {output!r}"
         )
-    if not cli.FLAGS.cost.endswith("_ms"):
-        raise ValueError(f"--cost is in milliseconds: it ends in _ms. Received: {cli.FLAGS.cost!r}")
+    cost = cli.FLAGS.cost
+    if not (limits.is_cost_name(cost) and cost.endswith("_ms")):
+        raise ValueError(
+            "--cost is in milliseconds: lower case, a quantity that ends in _ms, such as "
+            f"phone_latency_ms. Received: {cost!r}"
+        )
     return output
 
 

@@ -17,18 +17,15 @@ Settings (config.prune), given as --config.prune.FIELD=VALUE:
   checkpoint_seconds  work that a kill may lose
 
 Reads:  WORKDIR/students/NAME/seedK/model.keras and the config's data.
-Writes: WORKDIR/exports/NAME/pruned.keras and pruned.json.
+Writes: WORKDIR/exports/NAME/pruned.keras and pruned.json (NAME_seedK/ for other seeds than 0).
 A run that was killed goes on from its last checkpoint; a result that is there is kept.
 Needs tensorflow-model-optimization and tf_keras. Keras students stay as they are.
 """
 
-from absl import flags
-
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_list("arch", [], "Names of trained students; default: the chosen one.")
-flags.DEFINE_integer("seed", 0, "Which student of each.")
+cli.define_student_flags(default="the chosen one")
 
 
 def main():
@@ -36,14 +33,12 @@ def main():
     workdir, config = cli.open_run(may_create=False)
     from dna_tf import budget_search
 
-    names = cli.FLAGS.arch or [budget_search.all_names(config)[config.search.chosen]]
-    for name in names:
-        workdir.student_result(name, cli.FLAGS.seed)  # refuses one that is not there, at once
+    names = cli.trained_students(workdir, [budget_search.chosen_name(config)])
     from dna_tf import pruning
 
     for name in names:
         pruning.prune(workdir, config, name, cli.FLAGS.seed)
-    made = workdir.exports / names[0] / "pruned.keras"
+    made = workdir.exported(names[0], cli.FLAGS.seed) / "pruned.keras"
     cli.next_command("evaluate", workdir, f"--model={made}")
 
 

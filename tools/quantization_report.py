@@ -1,6 +1,6 @@
 """Reports which layers hurt when a student is quantised to int8, and which to keep in float.
 
-    python -m tools.quantization_report --workdir=runs/digits --arch=max_macs_700k
+    python -m tools.quantization_report --workdir=runs/digits --arch=max_macs_1.5M
     python -m tools.quantization_report --model=teacher.keras --output=report.json --config=my.py
 
 Columns of the table, the most harmful layers first:
@@ -21,6 +21,7 @@ Writes: WORKDIR/quantization/NAME_seedK.json, or --output.
 """
 
 from absl import flags
+from ml_collections import config_flags
 
 from dna_tf import cli
 
@@ -78,11 +79,20 @@ def _say_next(given, workdir, result):
     what = f"--model={given.model}" if given.model else f"--arch={given.arch} --seed={given.seed}"
     folder = "FOLDER"
     if workdir is not None and given.arch:
-        folder = workdir.exports / f"{given.arch}_float_layers"
+        exported = workdir.exported(given.arch, given.seed)
+        folder = exported.with_name(f"{exported.name}_float_layers")
     text = "(" + "".join(f"'{name}'," for name in kept) + ")"
     words = [what, f"--output={folder}", f'"--config.export.float_layers={text}"']
     if result["float_ends"]:
         words.append("--config.export.int8_io=float32")
+    if cli.FLAGS["config"].present:
+        words.append(f"--config={config_flags.get_config_filename(cli.FLAGS['config'])}")
+    given_fields = config_flags.get_override_values(cli.FLAGS["config"])
+    words += [
+        f'"--config.{field}={value}"'
+        for field, value in given_fields.items()
+        if field not in ("export.float_layers", "export.int8_io" if result["float_ends"] else "")
+    ]
     cli.next_command("export_tflite", workdir, *words)
 
 

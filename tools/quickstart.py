@@ -18,7 +18,10 @@ cli.define_run_flags()
 def main():
     """Runs all phases and writes the report."""
     workdir, config = cli.open_run(may_create=True)
-    from dna_tf import budget_search, pipeline, progress
+    from dna_tf import budget_search
+
+    budget_search.check_costs(config)  # the search comes after hours
+    from dna_tf import pipeline, progress
 
     started = time.monotonic()
     for number, (name, what, phase) in enumerate(pipeline.PHASES, 1):

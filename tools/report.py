@@ -18,7 +18,7 @@ flags.DEFINE_enum(
     "maps",
     "auto",
     ["auto", "no"],
-    "Feature maps of the chosen student: auto draws them if supernet and student are there.",
+    "Feature maps of the chosen student: auto draws them if its cells and the teacher are there.",
 )
 
 
@@ -30,16 +30,30 @@ def main():
     name = budget_search.chosen_name(config)
     maps = None
     if cli.FLAGS.maps == "auto" and workdir.architecture(name).exists():
-        from dna_tf import architecture_files, feature_maps
+        from dna_tf import architecture_files
 
         found = architecture_files.find(name, workdir)
-        maps = feature_maps.imitated_maps(workdir, config, found)
+        if _has_networks(workdir, found):
+            from dna_tf import feature_maps
+
+            maps = feature_maps.imitated_maps(workdir, config, found)
     path = report.write_report(workdir.path, maps)
     progress.say(f"{path}: open it in a browser.")
     if workdir.front.exists():
         cli.next_command("retrain", workdir, f"--arch={name}")
     else:
         cli.next_command("search", workdir)
+
+
+def _has_networks(workdir, arch):
+    """Whether the teacher and the cells that an architecture chose are there to be run."""
+    from dna_tf import ratings
+
+    if any(block.cell is None for block in arch.blocks):
+        return False  # it comes from no search
+    cells = [workdir.cell(ratings.cell_name(b, one.cell)) for b, one in enumerate(arch.blocks)]
+    needed = [workdir.teacher / "result.json", workdir.teacher / "model.keras", *cells]
+    return all(path.exists() for path in needed)
 
 
 def run():

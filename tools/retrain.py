@@ -1,7 +1,7 @@
 """Trains students, from scratch or from a trained one, for several seeds.
 
     python -m tools.retrain --workdir=runs/digits
-    python -m tools.retrain --workdir=runs/digits --arch=max_macs_600k --seeds=0,1
+    python -m tools.retrain --workdir=runs/digits --arch=max_macs_1.5M --seeds=0,1
     python -m tools.retrain --workdir=W --arch=dna_c --strategy=mirrored
     python -m tools.retrain --workdir=W --arch=dna_c --config.retrain.start_from=student.keras
 

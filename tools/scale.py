@@ -188,23 +188,14 @@ def _rows(arch):
 
 def _save_unless_there(made, path):
     """Writes the file; an equal one is left, anything else is not overwritten."""
-    from dna_tf import architecture, files
+    from dna_tf import architecture, architecture_files
 
-    path = files.as_path(path)
-    if not path.exists():
+    hint = "Move it away, or give another --output or --name."
+    if architecture_files.is_there(made, path, hint):
+        print(f"{path} (is there already)")
+    else:
         architecture.save(made, path)
         print(f"Wrote {path}")
-        return
-    try:
-        same = architecture.load(path) == made
-    except ValueError:  # no architecture
-        same = False
-    if not same:
-        raise ValueError(
-            f"The file {path} holds something else, and is not overwritten. Move it away, or "
-            "give another --output or --name."
-        )
-    print(f"{path} (is there already)")
 
 
 def run():

@@ -17,7 +17,8 @@ at the cost of the chosen one. Else a question is answered, put together of thes
   --weights=1,1,2                     a factor on each block's ratings
   --skip_missing                      search over what is rated, leave out the rest
 
-It also says how tight each limit is and what 1, 5 and 10 % more of it would bring.
+It also says how tight each limit is and what 1, 5 and 10 % more of it would bring, and with
+tables of latency_table.py the command that measures what was found.
 
 Reads:  WORKDIR/ratings/ (no TensorFlow needed), files of costs.
 Writes: WORKDIR/architectures/NAME.json, which every later tool takes, front.json there, and
@@ -29,12 +30,10 @@ import sys
 
 from absl import flags
 
-from dna_tf import cli, cost
+from dna_tf import cli
 
 cli.define_run_flags()
-for _name in cost.COSTS:
-    flags.DEFINE_string(f"max_{_name}", "", f"Largest {_name}, such as 350M, 5.2k or 1000.")
-    flags.DEFINE_string(f"min_{_name}", "", f"Smallest {_name}, such as 4M.")
+cli.define_limit_flags()
 flags.DEFINE_multi_string("cost_file", [], "File of op costs, such as latency.json.")
 flags.DEFINE_multi_string("penalty", [], "COST=FACTOR or COST=FACTOR@TARGET, in place of a limit.")
 flags.DEFINE_string("top", "", "How many architectures to find; 1 by default.")
@@ -62,16 +61,21 @@ def main():
     question = _question()
     weights = [_number("weights", text) for text in cli.FLAGS.weights] or None
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search, search_inputs, search_question
+    from dna_tf import budget_search, latency_commands, op_costs, search_inputs, search_question
 
     files, skip = cli.FLAGS.cost_file, cli.FLAGS.skip_missing
     inputs = search_inputs.SearchInputs(workdir, config, weights, files, skip)
     if question is None:
-        budget_search.search_budgets(workdir, config, inputs=inputs)
-        cli.next_command("retrain", workdir)
+        names = budget_search.search_budgets(workdir, config, inputs=inputs)
+        words = []
     else:
         names = search_question.answer(inputs, question)
-        cli.next_command("retrain", workdir, f"--arch={names[0]}")
+        words = [f"--arch={names[0]}"]
+    for path in dict.fromkeys([*config.search.cost_files, *files]):
+        measuring = latency_commands.network_words(op_costs.load(path), path, names)
+        if measuring:
+            cli.next_command("latency_table", workdir, *measuring)
+    cli.next_command("retrain", workdir, *words)
 
 
 def _question():
@@ -79,11 +83,7 @@ def _question():
     from dna_tf import limits, search_question
 
     given = cli.FLAGS
-    asked = ",".join(
-        f"{name}={given[name].value}"
-        for name in given
-        if name[:4] in ("max_", "min_") and name != "max_shared_ops" and given[name].value
-    )
+    asked = cli.asked_limits()
     penalties = dict(search_question.parse_penalty(text) for text in given.penalty)
     if len(penalties) < len(given.penalty):
         raise ValueError(f"One cost has two penalties. Give each once. Received: {given.penalty}")

@@ -109,7 +109,7 @@ def _trained_teacher(run_folder):
 
 def _build_teacher(space, image_shape):
     """Shapes and cuts of the teacher that --teacher names."""
-    from dna_tf import cut_points, teacher, teacher_zoo
+    from dna_tf import teacher
 
     # A config's, for what a file needs: its preprocessing and modules.
     section = cli.FLAGS.config.teacher.copy_and_resolve_references()
@@ -118,8 +118,7 @@ def _build_teacher(space, image_shape):
     own = tuple(model.input_shape[1:])
     if cli.FLAGS.image_size is None and len(own) == 3 and None not in own:
         image_shape = own  # a file's; those by name are built for what is asked
-    cuts = cli.FLAGS.cuts or teacher_zoo.paper_cuts(name, model)
-    cuts = cuts or cut_points.propose(model, image_shape, space)
+    cuts = cli.FLAGS.cuts or teacher.own_cuts(name, model, image_shape, space)
     cut = teacher.cut_teacher(model, cuts, image_shape)
     return cut.shapes, cut.cuts
 

@@ -1,8 +1,8 @@
 """Shows an architecture: Keras' model.summary(), parameters and MACs.
 
     python -m tools.summary --arch=dna_a
-    python -m tools.summary --arch=runs/digits/architectures/max_macs_700k.json
-    python -m tools.summary --arch=max_macs_700k --workdir=runs/digits --json
+    python -m tools.summary --arch=runs/digits/architectures/max_macs_1.5M.json
+    python -m tools.summary --arch=max_macs_1.5M --workdir=runs/digits --json
     python -m tools.summary --arch=dna_a --num_classes=10 --image_size=32
     python -m tools.summary --arch=all
 

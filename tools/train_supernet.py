@@ -24,25 +24,18 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string(
-    "strategy",
-    "auto",
-    "Where to train: auto, cpu, mirrored (all GPUs here), multi_worker (reads TF_CONFIG) or tpu.",
-)
+cli.define_strategy_flags()
 flags.DEFINE_float(
     "retry_factor",
     0.0,
     "Above 0: train the cells that diverged again, at their learning rate times this factor.",
     lower_bound=0.0,
 )
-flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
 
 
 def main():
     """Trains the supernet."""
-    from dna_tf import strategies
-
-    strategy = strategies.make(cli.FLAGS.strategy, cli.FLAGS.tpu)
+    strategy = cli.make_strategy()
     workdir, config = cli.open_run(may_create=False)
     from dna_tf import cell_files, distill, progress, search_space
 
