@@ -11,7 +11,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from dna_tf import depthwise, layer_swap
+from dna_tf import depthwise, layer_swap, model_graph
 
 
 def make(model):
@@ -31,7 +31,8 @@ def make(model):
 @contextlib.contextmanager
 def norm_momentum(model, parts):
     """Lets batch norm's moving statistics move in `parts` calls as far as in one."""
-    norms = list(_norms(model))
+    inside = model_graph.layers_inside(model)
+    norms = [layer for layer in inside if isinstance(layer, keras.layers.BatchNormalization)]
     usual = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum **= 1.0 / parts
@@ -40,15 +41,6 @@ def norm_momentum(model, parts):
     finally:
         for layer, momentum in zip(norms, usual, strict=True):
             layer.momentum = momentum
-
-
-def _norms(model):
-    """Batch norm layers of a model, those of models inside it too."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _norms(layer)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
