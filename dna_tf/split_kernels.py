@@ -47,22 +47,18 @@ class SplitDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     def call(self, inputs):
         if not _is_large(self):
             return super().call(inputs)
-        (height, width), stride = self.kernel_size, self.strides[0]
-        rows, columns = inputs.shape[1:3]
+        kernel, stride = tf.convert_to_tensor(self.kernel), self.strides[0]
         if self.padding == "same":
-            rows, columns = -(-rows // stride), -(-columns // stride)
-            pads = [
-                max((made - 1) * stride + size - there, 0)
-                for made, size, there in zip(
-                    (rows, columns), (height, width), inputs.shape[1:3], strict=True
-                )
-            ]
-            around = [(0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)]
-            inputs = tf.pad(inputs, around)
-        else:
-            rows, columns = (rows - height) // stride + 1, (columns - width) // stride + 1
-        kernel, outputs, start = tf.convert_to_tensor(self.kernel), None, 0
-        for part in row_parts(self.kernel_size):
+            (top, height, rows_pad), (left, width, columns_pad) = (
+                _seen(size, taps, stride)
+                for size, taps in zip(inputs.shape[1:3], self.kernel_size, strict=True)
+            )
+            kernel = kernel[top : top + height, left : left + width]
+            inputs = tf.pad(inputs, [(0, 0), rows_pad, columns_pad, (0, 0)])
+        height, width = kernel.shape[:2]
+        rows = (inputs.shape[1] - height) // stride + 1
+        outputs, start = None, 0
+        for part in row_parts((height, width)):
             seen = inputs[:, start : start + (rows - 1) * stride + part]
             steps = [1, stride, stride, 1]
             made = tf.nn.depthwise_conv2d(seen, kernel[start : start + part], steps, "VALID")
@@ -71,6 +67,29 @@ class SplitDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         if self.use_bias:
             outputs += self.bias
         return outputs if self.activation is None else self.activation(outputs)
+
+
+def _seen(size, taps, stride):
+    """The taps of a kernel that see a pixel anywhere, with padding "same", in one direction.
+
+    On a map smaller than the kernel the outermost taps see padding alone. They are left out:
+    a part of only such taps gives zeros, whose int8 scale is 0, and XNNPACK breaks on it.
+
+    Args:
+        size: pixels of the map.
+        taps: of the whole kernel.
+        stride: of the convolution.
+
+    Returns:
+        `(first, count, (before, after))`: the first tap and how many are kept, and the
+        padding that they need.
+    """
+    made = -(-size // stride)
+    before = max((made - 1) * stride + taps - size, 0) // 2
+    first = max(0, before - (made - 1) * stride)
+    count = min(taps, size + before) - first
+    before -= first
+    return first, count, (before, max((made - 1) * stride + count - size - before, 0))
 
 
 def _is_large(layer):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 
-from dna_tf import export_model, split_kernels, tflite_convert
+from dna_tf import export_model, litert, split_kernels, tflite_convert
 from tests import export_models
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -23,7 +23,7 @@ def _pair(size, shape, **settings):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_split_kernels_compute_the_same(size, stride, padding):
-    for shape in ((33, 27, 2), (14, 15, 5), (9, 8, 3)):
+    for shape in ((33, 27, 2), (14, 15, 5), (9, 8, 3), (5, 2, 4), (2, 3, 4), (1, 1, 3)):
         if padding == "valid" and (size[0] > shape[0] or size[1] > shape[1]):
             continue
         model, split = _pair(size, shape, strides=stride, padding=padding, activation="relu")
@@ -91,3 +91,14 @@ def test_files_have_small_kernels_and_the_same_scores(precision):
     expected = model.predict_on_batch(images[:1])
     bound = {"float32": 1e-4, "int8": 0.05}[precision] * np.abs(expected).max()
     assert np.abs(found - expected).max() < bound
+
+
+@pytest.mark.parametrize("size, stride", [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2)])
+def test_int8_files_of_maps_smaller_than_the_kernel_run(size, stride):
+    model, split = _pair(7, (size, size, 16), strides=stride)
+    assert split is not model
+    images = np.random.RandomState(0).normal(size=(40, size, size, 16)).astype(np.float32)
+    content = tflite_convert.convert(split, "int8", images)
+    made = litert.Predictor(content, "the file").scores(images)  # with XNNPACK
+    expected = model.predict(images, verbose=0)
+    assert np.abs(made - expected.reshape(made.shape)).max() < 0.03 * np.ptp(expected)
