@@ -14,8 +14,8 @@ The network designed by hand that docs/results/cifar10.md compares with:
 Hardware and cost: two CPU cores (AMD EPYC), in core-hours: the teacher 0.4 to 0.8 (counted), the
 supernet 1.04, 22 students 2.1 (measured).
 Result, measured: teacher 85.0 %; 3.5M MACs: searched 67.7, random 66.2, by hand 70.1 %; 5M MACs:
-69.8, 67.7 and 71.7 %. By the test named beforehand the searched ones are not shown to be better than
-random ones. docs/results/cifar10.md has all of it, and what is at fault.
+69.8, 67.7 and 71.7 %. By the test named beforehand the searched ones are not shown to be better
+than random ones. docs/results/cifar10.md has all of it, and what is at fault.
 """
 
 from dna_tf import config as configs

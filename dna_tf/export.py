@@ -237,7 +237,8 @@ def _check_good(result, least):
         raise ValueError(
             f"The exported {result['architecture']!r} does not agree with Keras: {bad}. Use more "
             "config.export.calibration_images, another precision, or a space with "
-            "activation='relu6' and se_ratio=0; see which layers hurt with python -m "
-            "tools.quantization_report; or lower config.export.least_agreement knowingly."
+            "activation='relu6' and se_ratio=0; with kernels of 7x7 and int8, leave them whole by "
+            "config.export.split_large_kernels=False (slower, and rounded once); see "
+            "which layers hurt with python -m tools.quantization_report; or lower config.export.least_agreement knowingly."
         )
     return result
