@@ -239,6 +239,7 @@ def _check_good(result, least):
             "config.export.calibration_images, another precision, or a space with "
             "activation='relu6' and se_ratio=0; with kernels of 7x7 and int8, leave them whole by "
             "config.export.split_large_kernels=False (slower, and rounded once); see "
-            "which layers hurt with python -m tools.quantization_report; or lower config.export.least_agreement knowingly."
+            "which layers hurt with python -m tools.quantization_report; or lower "
+            "config.export.least_agreement knowingly."
         )
     return result
