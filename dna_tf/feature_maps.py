@@ -36,9 +36,10 @@ def imitated_maps(workdir, config, arch, num_images=2):
         (cell.block, cell.cell): cell
         for cell in cell_files.load(workdir, search_space.space_of(config), teacher.shapes, names)
     }
-    calibration = rating.calibration_maps(teacher, images, config)
+    predict = features.feature_function(teacher)
+    calibration = rating.calibration_maps(predict, images, config)
     drawn = np.stack([x for x, _ in images.images("rating").take(num_images).as_numpy_iterator()])
-    maps = (drawn, *features.feature_function(teacher)(tf.constant(drawn)))
+    maps = (drawn, *predict(tf.constant(drawn)))
     rgb = drawn if drawn.shape[-1] == 3 else np.repeat(drawn, 3, axis=-1)
     rows = []
     for b, block in enumerate(arch.blocks):

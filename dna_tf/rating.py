@@ -201,17 +201,21 @@ def rating_maps(teacher, images, config):
     # Whole batches only, so that all weigh the same in the mean.
     starts = range(0, len(drawn) - size + 1, size)
     batches = [tf.constant(drawn[start : start + size]) for start in starts]
-    return calibration_maps(teacher, images, config), [(x, *predict(x)) for x in batches]
+    return calibration_maps(predict, images, config), [(x, *predict(x)) for x in batches]
 
 
-def calibration_maps(teacher, images, config):
-    """The maps that batch norm's statistics are taken from; arguments as of `rating_maps`.
+def calibration_maps(predict, images, config):
+    """The maps that batch norm's statistics are taken from.
+
+    Args:
+        predict: the teacher, as `features.feature_function` gives it.
+        images: a `data.Data`.
+        config: the whole config.
 
     Returns:
         A list with a tuple per batch: images of the training split, and the maps of all blocks.
     """
     section = config.rating
-    predict = features.feature_function(teacher)
     count = min(section.calibration_images, images.counts["train"])
     # Batches of equal size, at most as many as the images make.
     number = min(section.calibration_batches, images.counts["train"] // count)

@@ -445,13 +445,18 @@ def _errors(result):
     return [line for line in lines if not _PROGRESS.search(line)]
 
 
+def _run(made, cases):
+    """Results of cases by name, and the files before and after."""
+    words = [_arguments(made, name, case)[0] for name, case in cases.items()]
+    before = made_runs.snapshot(made["folder"])
+    results = dict(zip(cases, tool_runs.run_all(words), strict=True))
+    return results, before, made_runs.snapshot(made["folder"])
+
+
 @pytest.fixture(scope="module")
 def quick(made):
-    """Results of all `QUICK` cases by name, and the files before and after."""
-    words = [_arguments(made, name, case)[0] for name, case in QUICK.items()]
-    before = made_runs.snapshot(made["folder"])
-    results = dict(zip(QUICK, tool_runs.run_all(words), strict=True))
-    return results, before, made_runs.snapshot(made["folder"])
+    """Of all `QUICK` cases what `_run` gives."""
+    return _run(made, QUICK)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -473,11 +478,8 @@ def test_wrong_input_found_before_tensorflow_is_loaded_changes_nothing(quick):
 
 @pytest.fixture(scope="module")
 def batch(made):
-    """Results of all `SLOWER` cases by name, and the files before and after."""
-    words = [_arguments(made, name, case)[0] for name, case in SLOWER.items()]
-    before = made_runs.snapshot(made["folder"])
-    results = dict(zip(SLOWER, tool_runs.run_all(words), strict=True))
-    return results, before, made_runs.snapshot(made["folder"])
+    """Of all `SLOWER` cases what `_run` gives."""
+    return _run(made, SLOWER)
 
 
 @pytest.mark.parametrize("name", SLOWER)

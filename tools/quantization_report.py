@@ -82,17 +82,14 @@ def _say_next(given, workdir, result):
         exported = workdir.exported(given.arch, given.seed)
         folder = exported.with_name(f"{exported.name}_float_layers")
     text = "(" + "".join(f"'{name}'," for name in kept) + ")"
-    words = [what, f"--output={folder}", f'"--config.export.float_layers={text}"']
-    if result["float_ends"]:
-        words.append("--config.export.int8_io=float32")
+    words = [what, f"--output={folder}"]
     if cli.FLAGS["config"].present:
         words.append(f"--config={config_flags.get_config_filename(cli.FLAGS['config'])}")
-    given_fields = config_flags.get_override_values(cli.FLAGS["config"])
-    words += [
-        f'"--config.{field}={value}"'
-        for field, value in given_fields.items()
-        if field not in ("export.float_layers", "export.int8_io" if result["float_ends"] else "")
-    ]
+    fields = config_flags.get_override_values(cli.FLAGS["config"])
+    fields = {**fields, "export.float_layers": text}
+    if result["float_ends"]:
+        fields["export.int8_io"] = "float32"
+    words += [f'"--config.{field}={value}"' for field, value in fields.items()]
     cli.next_command("export_tflite", workdir, *words)
 
 
