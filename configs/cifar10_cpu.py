@@ -26,10 +26,10 @@ SPACE = {
     "description": "four blocks on maps of 16, 8, 8 and 4 pixels a side (our choice)",
     "ops": ("k3e3", "k5e3", "k3e6", "k5e6"),
     "blocks": (
-        {"stride": 1, "cells": ((2, 12), (3, 12), (2, 16))},
-        {"stride": 2, "cells": ((2, 20), (3, 20), (2, 24))},
-        {"stride": 1, "cells": ((2, 32), (3, 32), (2, 40))},
-        {"stride": 2, "cells": ((2, 56), (3, 56), (2, 72))},
+        {"stride": 1, "cells": ((1, 16), (2, 16), (3, 12))},
+        {"stride": 2, "cells": ((1, 24), (2, 24), (3, 20))},
+        {"stride": 1, "cells": ((1, 48), (2, 40), (3, 32))},
+        {"stride": 2, "cells": ((1, 72), (2, 64), (3, 56))},
     ),
     "frame": {"stem_width": 16, "stem_output_width": 8, "head_width": 256},
     "image_size": 32,
@@ -50,11 +50,12 @@ def get_config():
 
     config.space = SPACE
     config.supernet.features = "online"
-    config.supernet.epochs = 10
+    config.supernet.output_start = "teacher"
+    config.supernet.epochs = 6
     config.supernet.batch_size = 128
     config.supernet.learning_rate = 0.005
     config.supernet.first_block_learning_rate = 0.005
-    config.supernet.learning_rate_decay = 0.8
+    config.supernet.learning_rate_decay = 0.7
     config.supernet.checkpoint_seconds = 60.0
 
     config.rating.checkpoint_seconds = 60.0

@@ -24,6 +24,7 @@ from dna_tf import (
 FEATURE_MODES = ("memory", "disk", "online")
 CACHE_DTYPES = ("float16", "bfloat16", "float32")
 INPUTS = ("teacher", "S1", "S2")
+STARTS = ("identity", "teacher")
 SAMPLINGS = ("uniform", "fair")
 CONTROLLED = ("chosen", "all")
 
@@ -124,6 +125,9 @@ def default_config():
     config.supernet.learning_rate = 0.01  # Adam (DNA: 0.005)
     config.supernet.first_block_learning_rate = 0.01  # block 1 (DNA: 0.002)
     config.supernet.learning_rate_decay = 0.95  # factor of each epoch (DNA: 0.9)
+    # Each cell's last batch norm starts as the identity (DNA), or with mean and deviation of the
+    # teacher's map, which saves the epochs that it takes to get there.
+    config.supernet.output_start = "identity"
     config.supernet.sampling = "uniform"  # of paths; fair: every op once in a group of steps
     config.supernet.precision = "float32"  # float32 | mixed_bfloat16 | mixed_float16
     config.supernet.weight_decay = 0.0  # of convolution kernels (the authors' code: 1e-4)
@@ -187,6 +191,7 @@ def check_config(config):
         ("features", FEATURE_MODES),
         ("cache_dtype", CACHE_DTYPES),
         ("inputs", INPUTS),
+        ("output_start", STARTS),
         ("sampling", SAMPLINGS),
         ("precision", recipe_config.PRECISIONS),
     ):

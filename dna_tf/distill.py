@@ -19,6 +19,7 @@ from dna_tf import (
     imitation,
     loop,
     map_images,
+    output_start,
     progress,
     search_space,
     strategies,
@@ -27,6 +28,8 @@ from dna_tf import (
     watch,
 )
 
+# Images whose maps say where a cell's last batch norm starts. Source: our choice.
+_START_IMAGES = 256
 # Paths of each cell that are measured on held-out images after every epoch.
 _WATCHED_PATHS = 4
 
@@ -154,9 +157,10 @@ class _Run:
         supernet.check_fit(self.space, self.teacher.shapes, self.teacher.cuts)
         self.steps = self.images.steps_per_epoch(self.section.batch_size)
         self.chief = strategies.is_chief(strategy)
+        self._predict = features.feature_function(self.teacher)
         with self.images.reading():
             self.held_out = self._held_out_maps()
-        self._predict = features.feature_function(self.teacher)
+            self.starts = self._starts() if self.section.output_start == "teacher" else None
         if self.chief:
             features.prepare(self.section, self.teacher, self.images, workdir.features)
         strategies.wait_for_all(strategy)
@@ -169,7 +173,14 @@ class _Run:
     def _held_out_maps(self):
         size = min(self.section.batch_size, self.images.counts["rating"])
         images, _ = next(iter(self.images.images("rating", batch_size=size, mixed=True)))
-        return (images, *features.feature_function(self.teacher)(images))
+        return (images, *self._predict(images))
+
+    def _starts(self):
+        """Mean and deviation of each block's map, the same on all workers and in a resumed run."""
+        size = self.section.batch_size
+        batches = self.images.images("train", batch_size=size, mixed=True)
+        made = [self._predict(images) for images, _ in batches.take(-(-_START_IMAGES // size))]
+        return [output_start.channel_statistics(maps) for maps in zip(*made, strict=True)]
 
     def batches(self, epoch, skip):
         """Yields the batches of an epoch: images and all maps, as `strategy.run` takes them."""
@@ -251,11 +262,18 @@ class _Run:
         )
         if stage.chain:
             before = cell_files.load(self.workdir, self.space, shapes, stage.chain)
-            cell = supernet.build_cells(self.space, shapes, self.config.seed, stage.cells)[0]
+            cell = self._new_cells(stage)[0]
             both = section.inputs == "S1"
             return [cell_trainer.CellTrainer(cell, self.config.seed, options, before, both)]
-        cells = supernet.build_cells(self.space, shapes, self.config.seed, stage.cells)
-        return [cell_trainer.CellTrainer(cell, self.config.seed, options) for cell in cells]
+        return [
+            cell_trainer.CellTrainer(cell, self.config.seed, options)
+            for cell in self._new_cells(stage)
+        ]
+
+    def _new_cells(self, stage):
+        return supernet.build_cells(
+            self.space, self.teacher.shapes, self.config.seed, stage.cells, self.starts
+        )
 
     def _watcher(self, stage):
         if not (self.chief and self.section.tensorboard):

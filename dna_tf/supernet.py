@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import mbconv, mbconv_spec, ratings
+from dna_tf import mbconv, mbconv_spec, output_start, ratings
 
 
 class Cell(keras.layers.Layer):
@@ -27,6 +27,8 @@ class Cell(keras.layers.Layer):
         input_shape: `(height, width, channels)` of what the block reads.
         output_channels: channels of the teacher's feature map.
         seed: seeds the first weights, together with block, cell, layer and op.
+        start: mean and deviation of the teacher's map, each `(output_channels,)`, at which
+            the last batch norm starts; `None` is the identity. See `output_start`.
 
     Call arguments:
         x: float tensor `(batch, height, width, channels)`; block 1 takes images in 0..255.
@@ -38,7 +40,7 @@ class Cell(keras.layers.Layer):
     Source: DNA 3.2 and 3.3.
     """
 
-    def __init__(self, space, block, cell, input_shape, output_channels, seed=0):
+    def __init__(self, space, block, cell, input_shape, output_channels, seed=0, start=None):
         super().__init__(name=ratings.cell_name(block, cell))
         self.block, self.cell = block, cell
         self.num_ops = len(space.ops)
@@ -50,14 +52,16 @@ class Cell(keras.layers.Layer):
         self.rows = []
         for u, specs in enumerate(self.units):
             size = mbconv.row_size(specs)
-            first = np.stack(
-                [
-                    mbconv.initial_row(
-                        spec, size, np.random.RandomState([seed, block, cell, u, op])
-                    )
-                    for op, spec in enumerate(specs)
+            first = [
+                mbconv.initial_row(spec, size, np.random.RandomState([seed, block, cell, u, op]))
+                for op, spec in enumerate(specs)
+            ]
+            if start is not None and u == len(self.units) - 1:
+                first = [
+                    output_start.started(row, spec, start)
+                    for row, spec in zip(first, specs, strict=True)
                 ]
-            )
+            first = np.stack(first)
             self.rows.append(
                 self.add_weight(
                     shape=first.shape,
@@ -156,7 +160,7 @@ def _choose_and_rematerialize(specs, op, x, row, groups):
     return chosen(x, row)
 
 
-def build_cells(space, shapes, seed, names=None):
+def build_cells(space, shapes, seed, names=None, starts=None):
     """Builds cells of a space for a teacher.
 
     Args:
@@ -164,12 +168,13 @@ def build_cells(space, shapes, seed, names=None):
         shapes: `(height, width, channels)` of the image and of each block's output.
         seed: an int.
         names: which cells, such as `["block1_cell2"]`; all by default.
+        starts: what `Cell` takes as `start`, for each block; none by default.
 
     Returns:
         A list of `Cell`, first block first.
     """
     return [
-        Cell(space, b, c, shapes[b], shapes[b + 1][-1], seed)
+        Cell(space, b, c, shapes[b], shapes[b + 1][-1], seed, starts[b] if starts else None)
         for b, c, _ in space.cells()
         if names is None or ratings.cell_name(b, c) in names
     ]

@@ -1,0 +1,96 @@
+"""The start of a cell's last batch norm at the scale of the teacher's map."""
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dna_tf import cell_trainer, data, distill, mbconv, mbconv_spec, output_start, supernet
+from dna_tf.search_space import Frame, Op, SearchSpace
+from tests.made_data import data_config, write_folder
+from tests.small_cells import SHAPES, SPACE
+
+MEAN, DEVIATION = np.linspace(-6.0, 1.9, 5), np.linspace(1.5, 7.0, 5)
+
+
+def _map(seed=0, images=6):
+    """A teacher's map of block 2 with the mean and deviation above."""
+    rng = np.random.default_rng(seed)
+    return (MEAN + DEVIATION * rng.normal(0, 1, (images, *SHAPES[2]))).astype(np.float32)
+
+
+def test_statistics_of_batches_are_those_of_all_images_together():
+    whole = _map(images=11)
+    mean, deviation = output_start.channel_statistics(
+        [whole[:4], whole[4:8], tf.constant(whole[8:])]
+    )
+    np.testing.assert_allclose(mean, whole.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(deviation, whole.std((0, 1, 2)), rtol=1e-5)
+
+
+def test_a_map_that_is_not_finite_is_refused():
+    broken = _map()
+    broken[2, 0, 1, 3] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        output_start.channel_statistics([_map(), broken])
+
+
+@pytest.mark.parametrize("op", [Op(3, 1), Op(5, 2), Op(3, 6)])
+def test_an_ops_output_has_the_mean_and_deviation(op):
+    spec = mbconv_spec.layer_specs(Frame(), [op], 4, [5], 1)[0]
+    first = mbconv.initial_row(spec, spec.params + 7, np.random.RandomState(1))
+    row = output_start.started(first, spec, (MEAN, DEVIATION))
+    x = np.random.default_rng(2).normal(1, 3, (8, 6, 6, 4)).astype(np.float32)
+    y = mbconv.run(x, row, spec)[0].numpy()
+    np.testing.assert_allclose(y.mean((0, 1, 2)), MEAN, rtol=1e-3, atol=1e-3)
+    # Less by batch norm's epsilon.
+    np.testing.assert_allclose(y.std((0, 1, 2)), DEVIATION, rtol=5e-3)
+    changed = np.flatnonzero(row != first)
+    held = mbconv.unpack(np.arange(len(row)), spec)  # where each weight lies in the row
+    last = np.concatenate([held["project_bn_gamma"], held["project_bn_beta"]])
+    assert set(changed) == set(last)
+
+
+def test_only_the_last_layer_of_a_cell_starts_elsewhere():
+    plain = supernet.build_cells(SPACE, SHAPES, seed=3)
+    starts = [(np.zeros(6), np.ones(6)), (MEAN, DEVIATION)]
+    made = supernet.build_cells(SPACE, SHAPES, seed=3, starts=starts)
+    for before, after in zip(plain, made, strict=True):
+        for unit, (old, new) in enumerate(zip(before.rows, after.rows, strict=True)):
+            same = before.block == 0 or unit < len(before.rows) - 1
+            assert (old.numpy().tobytes() == new.numpy().tobytes()) == same
+
+
+def test_a_cell_is_near_a_far_map_after_few_steps():
+    """The map's scale takes thousands of steps of this learning rate from the identity."""
+    losses = {}
+    one_op = SearchSpace("one", (Op(3, 6),), SPACE.blocks, SPACE.frame)
+    for start in (None, (MEAN, DEVIATION)):
+        cell = supernet.Cell(one_op, 1, 1, SHAPES[1], SHAPES[2][-1], 0, start)
+        trainer = cell_trainer.CellTrainer(cell, seed=0)
+        rng = np.random.default_rng(5)
+        x = rng.normal(0, 1, (16, *SHAPES[1])).astype(np.float32)
+        mixed = x @ np.linalg.qr(rng.normal(0, 1, (6, 5)))[0]  # of deviation 1, as x is
+        target = (MEAN + DEVIATION * mixed).astype(np.float32)
+        for number in range(200):
+            losses[start is None] = float(trainer.step(x, target, number, 0.005))
+    assert losses[False] < 0.5 * losses[True]
+
+
+def test_a_run_measures_training_images_of_all_classes(tmp_path):
+    write_folder(tmp_path, ["ant", "bee", "cat"], 20)
+    loaded = data.load(
+        data_config(source=f"folder:{tmp_path}", rating_per_class=6, image_size=8), 0
+    )
+    run = types.SimpleNamespace(
+        section=types.SimpleNamespace(batch_size=8),
+        images=loaded,
+        _predict=lambda images: (images + 1.0, images[:, ::2, ::2] * 2.0),
+    )
+    starts = distill._Run._starts(run)
+    pixels, _ = loaded.arrays("train")  # 42 images, fewer than are asked for
+    expected = [pixels + 1.0, pixels[:, ::2, ::2] * 2.0]
+    for (mean, deviation), maps in zip(starts, expected, strict=True):
+        np.testing.assert_allclose(mean, maps.mean((0, 1, 2)), rtol=1e-4)
+        np.testing.assert_allclose(deviation, maps.std((0, 1, 2)), rtol=1e-3)
