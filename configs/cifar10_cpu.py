@@ -50,7 +50,6 @@ def get_config():
 
     config.space = SPACE
     config.supernet.features = "online"
-    config.supernet.output_start = "teacher"
     config.supernet.epochs = 6
     config.supernet.batch_size = 128
     config.supernet.learning_rate = 0.005

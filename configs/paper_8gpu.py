@@ -56,6 +56,7 @@ def get_config():
     config.supernet.features = "online"  # 1.2 million images are too many to keep
     recipes.paper_supernet(config)
     config.supernet.batch_size = recipes.SUPERNET_BATCH
+    config.supernet.output_start = "identity"  # as in the authors' code
     config.supernet.weight_decay = 1e-4  # the authors' code
     config.supernet.checkpoint_seconds = 600.0
 

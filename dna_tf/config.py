@@ -24,7 +24,7 @@ from dna_tf import (
 FEATURE_MODES = ("memory", "disk", "online")
 CACHE_DTYPES = ("float16", "bfloat16", "float32")
 INPUTS = ("teacher", "S1", "S2")
-STARTS = ("identity", "teacher")
+STARTS = ("teacher", "identity")
 SAMPLINGS = ("uniform", "fair")
 CONTROLLED = ("chosen", "all")
 
@@ -120,14 +120,14 @@ def default_config():
     # image on trained together ("S1") or the earlier ones kept ("S2"), as in DNA Table 4.
     config.supernet.inputs = "teacher"
     config.supernet.cells = ()  # names such as block1_cell2, to train these only; () is all
-    config.supernet.epochs = 50  # DNA: 20, of a thousand times as many steps
+    config.supernet.epochs = 15  # DNA: 20, of a thousand times as many steps
     config.supernet.batch_size = 64  # images (DNA: 64 on each of 8 GPUs)
     config.supernet.learning_rate = 0.01  # Adam (DNA: 0.005)
     config.supernet.first_block_learning_rate = 0.01  # block 1 (DNA: 0.002)
-    config.supernet.learning_rate_decay = 0.95  # factor of each epoch (DNA: 0.9)
-    # Each cell's last batch norm starts as the identity (DNA), or with mean and deviation of the
-    # teacher's map, which saves the epochs that it takes to get there.
-    config.supernet.output_start = "identity"
+    config.supernet.learning_rate_decay = 0.85  # factor of each epoch (DNA: 0.9)
+    # Each cell's last batch norm starts with mean and deviation of the teacher's map, which
+    # saves the epochs that it takes to get there, or as the "identity" (DNA).
+    config.supernet.output_start = "teacher"
     config.supernet.sampling = "uniform"  # of paths; fair: every op once in a group of steps
     config.supernet.precision = "float32"  # float32 | mixed_bfloat16 | mixed_float16
     config.supernet.weight_decay = 0.0  # of convolution kernels (the authors' code: 1e-4)

@@ -60,16 +60,19 @@ class RowAdam:
 
 
 def _move(packed, means, squares, counts, op, gradient, learning_rate, moves):
-    old = [tf.gather(variable, op) for variable in (packed, means, squares, counts)]
-    row, mean, square, count = old
-    count = count + 1.0
-    mean = BETA_1 * mean + (1.0 - BETA_1) * gradient
-    square = BETA_2 * square
-    square += (1.0 - BETA_2) * tf.square(gradient)
-    rate = learning_rate / (1.0 - tf.pow(BETA_1, count))
-    scale = tf.sqrt(square / (1.0 - tf.pow(BETA_2, count))) + EPSILON
-    new = [row - rate * mean / scale, mean, square, count]
+    row, mean, square, count = (
+        tf.gather(variable, op) for variable in (packed, means, squares, counts)
+    )
+    # A step that does not count has factors that change nothing, which costs less than
+    # choosing between old and new values; its gradient may be no number.
+    beta_1, beta_2 = (tf.where(moves, beta, 1.0) for beta in (BETA_1, BETA_2))
+    part_1, part_2 = (tf.where(moves, 1.0 - beta, 0.0) for beta in (BETA_1, BETA_2))
+    steps = count + 1.0
+    mean = beta_1 * mean + tf.math.multiply_no_nan(gradient, part_1)
+    square = beta_2 * square + tf.math.multiply_no_nan(tf.square(gradient), part_2)
+    rate = tf.where(moves, learning_rate / (1.0 - tf.pow(BETA_1, steps)), 0.0)
+    scale = tf.sqrt(square / (1.0 - tf.pow(BETA_2, steps))) + EPSILON
+    new = [row - rate * mean / scale, mean, square, tf.where(moves, steps, count)]
     at = tf.reshape(op, [1])
-    for variable, before, after in zip((packed, means, squares, counts), old, new, strict=True):
-        value = tf.where(moves, after, before)
-        variable.scatter_update(tf.IndexedSlices(value[None], at))
+    for variable, after in zip((packed, means, squares, counts), new, strict=True):
+        variable.scatter_update(tf.IndexedSlices(after[None], at))

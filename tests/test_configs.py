@@ -190,6 +190,7 @@ def test_the_papers_numbers():
     assert (made.space, len(list(search_space.space_of(made).cells()))) == ("dna", 16)
     section = made.supernet
     assert (section.epochs, section.batch_size, section.weight_decay) == (20, 512, 1e-4)
+    assert section.output_start == "identity"  # the others start at the teacher's map
     rates = [
         distill.learning_rate(section, block, epoch) for block in (0, 1, 5) for epoch in (0, 1)
     ]

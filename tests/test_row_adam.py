@@ -134,3 +134,20 @@ def test_entries_without_gradient_do_not_move():
         optimizer.update(0, tf.constant(1), tf.constant(gradient), tf.constant(0.1))
     moved = packed[0].numpy()[1] != START[0][1]
     np.testing.assert_array_equal(moved, np.arange(11) < 6)
+
+
+def test_a_step_that_does_not_count_keeps_every_bit_whatever_the_gradient():
+    for steps in (0, 5):  # before the first step there is nothing to divide by
+        packed, optimizer = _optimizer()
+        _run(packed, optimizer, steps=steps)
+        before = _state(packed, optimizer)
+        for gradient in (
+            GRADIENTS[9][2],
+            np.full(7, np.nan),
+            np.array([np.inf, -np.inf] + [0] * 5),
+        ):
+            gradient = tf.constant(gradient, tf.float32)
+            optimizer.update(2, tf.constant(1), gradient, tf.constant(0.1), tf.constant(False))
+        for old, new in zip(before, _state(packed, optimizer), strict=True):
+            for old_row, new_row in zip(old, new, strict=True):
+                assert [v.tobytes() for v in old_row] == [v.tobytes() for v in new_row]
