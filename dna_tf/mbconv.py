@@ -136,12 +136,7 @@ def unpack(row, spec):
     Returns:
         A dict from weight name to tensor, in the order of `spec.weights()`.
     """
-    weights, start = {}, 0
-    for name, shape in spec.weights().items():
-        size = math.prod(shape)
-        weights[name] = tf.reshape(row[start : start + size], shape)
-        start += size
-    return weights
+    return {name: tf.reshape(row[place], shape) for name, shape, place in mbconv_spec.places(spec)}
 
 
 def kernel_mask(spec, size):
@@ -150,10 +145,9 @@ def kernel_mask(spec, size):
     Returns:
         A uint8 array `(size,)`.
     """
-    mask, start = np.zeros(size, np.uint8), 0
-    for name, shape in spec.weights().items():
-        mask[start : start + math.prod(shape)] = name.endswith("kernel")
-        start += math.prod(shape)
+    mask = np.zeros(size, np.uint8)
+    for name, _, place in mbconv_spec.places(spec):
+        mask[place] = name.endswith("kernel")
     return mask
 
 
@@ -170,18 +164,16 @@ def initial_row(spec, size, rng):
 
     Source: the authors' code (PyTorch's default).
     """
-    row, start, fan_in = np.zeros(size, np.float32), 0, 1
-    for name, shape in spec.weights().items():
-        count = math.prod(shape)
+    row, fan_in = np.zeros(size, np.float32), 1
+    for name, shape, place in mbconv_spec.places(spec):
         if name.endswith("kernel"):
             # A depthwise kernel is (k, k, channels, 1): each output sees one channel.
             channels = 1 if name.startswith("dw") else shape[2]
             fan_in = shape[0] * shape[1] * channels
         if name.endswith("gamma"):
-            row[start : start + count] = 1.0
+            row[place] = 1.0
         elif not name.endswith("beta"):  # kernels, and biases, which follow their kernel
-            row[start : start + count] = rng.uniform(-1.0, 1.0, count) / math.sqrt(fan_in)
-        start += count
+            row[place] = rng.uniform(-1.0, 1.0, math.prod(shape)) / math.sqrt(fan_in)
     return row
 
 

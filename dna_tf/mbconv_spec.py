@@ -221,3 +221,12 @@ def head_spec(frame, in_width):
     """The 1x1 convolution of the head."""
     norm = (frame.norm_epsilon, frame.norm_momentum)
     return ConvSpec(1, in_width, frame.head_width, 1, frame.activation, *norm)
+
+
+def places(spec):
+    """Yields name, shape and place, a slice, of each weight of an op in its packed row."""
+    start = 0
+    for name, shape in spec.weights().items():
+        size = math.prod(shape)
+        yield name, shape, slice(start, start + size)
+        start += size

@@ -6,11 +6,9 @@ rate in a step: with a deviation of 5 and a rate of 0.005 that takes 1,000 draws
 op, in which the cell learns little else. docs/supernet.md has what it costs.
 """
 
-import math
-
 import numpy as np
 
-_GAMMA, _BETA = "project_bn_gamma", "project_bn_beta"
+from dna_tf import mbconv_spec
 
 
 def channel_statistics(maps):
@@ -58,10 +56,8 @@ def started(row, spec, statistics):
 
     Source: our choice; the authors start at the identity.
     """
-    row, start = row.copy(), 0
-    for name, shape in spec.weights().items():
-        size = math.prod(shape)
-        if name in (_GAMMA, _BETA):
-            row[start : start + size] = statistics[name == _GAMMA]
-        start += size
+    row, (mean, deviation) = row.copy(), statistics
+    place = {name: place for name, _, place in mbconv_spec.places(spec)}
+    row[place["project_bn_beta"]] = mean
+    row[place["project_bn_gamma"]] = deviation
     return row
