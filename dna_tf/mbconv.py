@@ -13,28 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import depthwise, determinism, mbconv_spec
+from dna_tf import cpu_gradients, determinism, mbconv_spec
 
-
-@tf.autograph.experimental.do_not_convert
-@tf.custom_gradient
-def _swish(x):
-    """`tf.nn.silu` to the bit, without its factor beta.
-
-    TensorFlow removes a product with 1 from a graph, but not from the functions that a
-    choice holds: 3 to 6 % of a step of a cell.
-    """
-
-    def backward(upstream):
-        # As in TensorFlow's: the sigmoid is computed again, not kept from the way forward.
-        with tf.control_dependencies([upstream]):
-            gate = tf.sigmoid(x)
-        return upstream * (gate * (1.0 + x * (1.0 - gate)))
-
-    return x * tf.sigmoid(x), backward
-
-
-_ACTIVATIONS = {"swish": _swish, "relu6": tf.nn.relu6}
+_ACTIVATIONS = {"swish": cpu_gradients.swish, "relu6": tf.nn.relu6}
 
 
 def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
@@ -136,7 +117,14 @@ def unpack(row, spec):
     Returns:
         A dict from weight name to tensor, in the order of `spec.weights()`.
     """
-    return {name: tf.reshape(row[place], shape) for name, shape, place in mbconv_spec.places(spec)}
+    # One split, whose gradient is one concatenation. That of a slice is as long as the row.
+    held = spec.weights()
+    sizes = [math.prod(shape) for shape in held.values()]
+    parts = tf.split(row, [*sizes, row.shape[0] - sum(sizes)])
+    return {
+        name: tf.reshape(part, shape)
+        for (name, shape), part in zip(held.items(), parts, strict=False)
+    }
 
 
 def kernel_mask(spec, size):
@@ -220,16 +208,17 @@ def run(x, row, spec, statistics=None, groups=1):
         return activate(norm(y, "")), used
     y = x
     if spec.expand > 1:
-        y = activate(norm(tf.nn.conv2d(y, weights["expand_conv_kernel"], 1, "SAME"), "expand_"))
-    y = depthwise.conv(y, weights["dw_conv_kernel"], spec.stride)
+        y = cpu_gradients.pointwise(y, weights["expand_conv_kernel"])
+        y = activate(norm(y, "expand_"))
+    y = cpu_gradients.depthwise(y, weights["dw_conv_kernel"], spec.stride)
     y = activate(norm(y, "dw_"))
     if spec.se_width:
         squeezed = tf.reduce_mean(y, axis=[1, 2], keepdims=True)
-        squeezed = tf.nn.conv2d(squeezed, weights["se_reduce_kernel"], 1, "SAME")
+        squeezed = cpu_gradients.pointwise(squeezed, weights["se_reduce_kernel"])
         squeezed = activate(squeezed + weights["se_reduce_bias"])
-        squeezed = tf.nn.conv2d(squeezed, weights["se_expand_kernel"], 1, "SAME")
+        squeezed = cpu_gradients.pointwise(squeezed, weights["se_expand_kernel"])
         y *= tf.sigmoid(squeezed + weights["se_expand_bias"])
-    y = norm(tf.nn.conv2d(y, weights["project_conv_kernel"], 1, "SAME"), "project_")
+    y = norm(cpu_gradients.pointwise(y, weights["project_conv_kernel"]), "project_")
     return (x + y if spec.has_residual else y), used
 
 

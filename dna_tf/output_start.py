@@ -1,9 +1,13 @@
-"""Where a cell's last batch norm starts: at the scale of the teacher's map.
+"""Where a cell's output starts: at the scale of the teacher's map.
 
 Batch norm that starts as the identity gives a map with mean 0 and deviation 1. The
 teacher's may be far from that, and Adam moves a weight by no more than the learning
 rate in a step: with a deviation of 5 and a rate of 0.005 that takes 1,000 draws of an
-op, in which the cell learns little else. docs/supernet.md has what it costs.
+op, in which the cell learns little else. So each op whose output is the cell's starts
+with the teacher's mean and deviation in its last batch norm. Where the last layers are
+residual, several outputs add up to the cell's, and each starts with its part: with the
+whole in the last layer alone, the layers before it would hardly count.
+docs/supernet.md has what each of the three starts brings.
 """
 
 import numpy as np
@@ -39,25 +43,38 @@ def channel_statistics(maps):
     return mean, deviation
 
 
-def started(row, spec, statistics):
-    """The first weights of an op whose output has the teacher's mean and deviation.
+def first_unit(units):
+    """The first of the last units whose outputs add up to the cell's: residuals, and one before.
 
-    A residual op adds its input to that; what the input is like is not known before
-    training, so nothing is taken off for it.
+    Args:
+        units: a list of lists of specs, as `supernet.cell_units` makes them.
+
+    Returns:
+        An index into `units`.
+    """
+    unit = len(units) - 1
+    while unit > 0 and units[unit][0].has_residual:
+        unit -= 1
+    return unit
+
+
+def started(row, spec, statistics, parts):
+    """The first weights of an op whose output is a part of the teacher's mean and deviation.
 
     Args:
         row: packed weights `(row size,)`, as `mbconv.initial_row` makes them.
-        spec: the op's `mbconv_spec.MBConvSpec`; its output is the cell's.
+        spec: the op's `mbconv_spec.MBConvSpec`; its output has the teacher's channels.
         statistics: `(mean, deviation)`, as `channel_statistics` returns them.
+        parts: how many ops' outputs add up to the cell's.
 
     Returns:
         A new row, in which the last batch norm has the mean as beta and the deviation
-        as gamma.
+        as gamma, each divided by `parts`.
 
     Source: our choice; the authors start at the identity.
     """
     row, (mean, deviation) = row.copy(), statistics
     place = {name: place for name, _, place in mbconv_spec.places(spec)}
-    row[place["project_bn_beta"]] = mean
-    row[place["project_bn_gamma"]] = deviation
+    row[place["project_bn_beta"]] = mean / parts
+    row[place["project_bn_gamma"]] = deviation / parts
     return row

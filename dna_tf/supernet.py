@@ -28,7 +28,7 @@ class Cell(keras.layers.Layer):
         output_channels: channels of the teacher's feature map.
         seed: seeds the first weights, together with block, cell, layer and op.
         start: mean and deviation of the teacher's map, each `(output_channels,)`, at which
-            the last batch norm starts; `None` is the identity. See `output_start`.
+            the output starts; `None` is 0 and 1 for each layer's. See `output_start`.
 
     Call arguments:
         x: float tensor `(batch, height, width, channels)`; block 1 takes images in 0..255.
@@ -50,15 +50,17 @@ class Cell(keras.layers.Layer):
         self.fixed_units = len(self.units) - self.layers
         self.rescale = block == 0
         self.rows = []
+        adding = output_start.first_unit(self.units)  # from here outputs add up
         for u, specs in enumerate(self.units):
             size = mbconv.row_size(specs)
             first = [
                 mbconv.initial_row(spec, size, np.random.RandomState([seed, block, cell, u, op]))
                 for op, spec in enumerate(specs)
             ]
-            if start is not None and u == len(self.units) - 1:
+            if start is not None and u >= adding:
+                parts = len(self.units) - adding
                 first = [
-                    output_start.started(row, spec, start)
+                    output_start.started(row, spec, start, parts)
                     for row, spec in zip(first, specs, strict=True)
                 ]
             first = np.stack(first)

@@ -2,7 +2,8 @@
 
 Keras 3 computes batch norm from single operations, each a pass over memory: with it, half of
 a step of a mobile network goes into batch norm on a CPU. TensorFlow has it as one operation
-with a gradient of its own. The twin is for training only: what is evaluated and saved is the
+with a gradient of its own. The gradients of convolutions and swish are those of
+`cpu_gradients`. The twin is for training only: what is evaluated and saved is the
 model itself, of stock layers, which any Keras can load.
 """
 
@@ -11,7 +12,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from dna_tf import depthwise, layer_swap, model_graph
+from dna_tf import cpu_gradients, layer_swap, model_graph
 
 
 def make(model):
@@ -21,9 +22,9 @@ def make(model):
         model: a functional `keras.Model` of stock layers.
 
     Returns:
-        A `keras.Model` whose batch norms are `FusedBatchNormalization` and whose depthwise
-        convolutions are `PartedDepthwiseConv2D`; their names, types and settings are those
-        of the model's. Where neither is faster they compute as stock layers do.
+        A `keras.Model` whose batch norms, convolutions and activations are the layers below;
+        their names, types and settings are those of the model's. Evaluated, and where they
+        are not faster, they compute as stock layers do.
     """
     return layer_swap.swap(model, _TWINS)
 
@@ -70,7 +71,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 class PartedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """Depthwise convolution with the gradient of `depthwise.conv`."""
+    """Depthwise convolution with the gradient of `cpu_gradients.depthwise`."""
 
     def call(self, inputs):
         stride, _ = self.strides
@@ -78,13 +79,37 @@ class PartedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         square = self.strides == (stride, stride) and set(self.dilation_rate) == {1}
         if not (same and square and self.depth_multiplier == 1):
             return super().call(inputs)
-        outputs = depthwise.conv(inputs, tf.convert_to_tensor(self.kernel), stride)
+        outputs = cpu_gradients.depthwise(inputs, tf.convert_to_tensor(self.kernel), stride)
         if self.use_bias:
             outputs += self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
 
+class PointwiseConv2D(keras.layers.Conv2D):
+    """A convolution that in training is `cpu_gradients.pointwise` where its kernel is 1x1."""
+
+    def call(self, inputs, training=None):
+        alone = {self.groups, *self.kernel_size, *self.strides} == {1}
+        if not (training and alone and self.data_format == "channels_last"):
+            return super().call(inputs)
+        outputs = cpu_gradients.pointwise(inputs, tf.convert_to_tensor(self.kernel))
+        if self.use_bias:
+            outputs += self.bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+class GatedActivation(keras.layers.Activation):
+    """An activation that in training is `cpu_gradients.swish` where it is swish."""
+
+    def call(self, inputs, training=None):
+        if training and self.activation is keras.activations.silu:
+            return cpu_gradients.swish(inputs)
+        return super().call(inputs)
+
+
 _TWINS = {
+    keras.layers.Activation: GatedActivation,
     keras.layers.BatchNormalization: FusedBatchNormalization,
+    keras.layers.Conv2D: PointwiseConv2D,
     keras.layers.DepthwiseConv2D: PartedDepthwiseConv2D,
 }

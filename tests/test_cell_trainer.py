@@ -208,10 +208,9 @@ def test_ops_compute_in_low_precision_and_all_else_stays_float32(precision, dtyp
         assert cosine > 0.99 and 0.9 < _norm([one]) / _norm([other]) < 1.1
     assert low.imitate(x, -1).dtype == tf.float32
     ops = _traced(low, x, target)
-    kinds = ("Conv2D", "DepthwiseConv2dNative", "FusedBatchNorm", "Mul", "Sigmoid")
-    for kind in kinds[:3]:
+    for kind, least in (("Conv2D", 3), ("MatMul", 5), ("Depthwise", 5), ("FusedBatchNorm", 5)):
         of_kind = [op for op in ops if op.type.startswith(kind)]
-        assert len(of_kind) > 5
+        assert len(of_kind) >= least
         assert {op.get_attr("T") for op in of_kind} == {dtype}, kind
     norms = [op for op in ops if op.type.startswith("FusedBatchNorm")]
     assert {op.get_attr("U") for op in norms} == {tf.float32}  # its statistics
@@ -380,7 +379,8 @@ def test_running_ops_again_in_the_backward_pass_changes_nothing():
     x, target = _batch(0)
     plain, again = _trainer(0), _trainer(0, rematerialize=True)
     expected = float(plain.step(x, target, 3, RATE))
-    assert float(again.step(x, target, 3, RATE)) == expected
+    # TensorFlow fuses swish where its gate is not kept: other rounding.
+    assert float(again.step(x, target, 3, RATE)) == pytest.approx(expected, rel=1e-6)
     _close(_gradients(again, 3), _gradients(plain, 3), 1e-5)
 
     def kept(trainer):

@@ -253,23 +253,6 @@ def _weights_of_row(spec, row):
     return weights, row[spec.params :]
 
 
-@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
-def test_swish_is_tensorflows_to_the_bit(dtype):
-    rng = np.random.default_rng(0)
-    x, upstream = (tf.cast(rng.normal(0, 4, (5, 33)), dtype) for _ in range(2))
-
-    @tf.function
-    def both(activate):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = activate(x)
-        return y, tape.gradient(y, x, upstream)
-
-    for made, expected in zip(both(mbconv._swish), both(tf.nn.silu), strict=True):
-        assert made.dtype == dtype
-        assert made.numpy().tobytes() == expected.numpy().tobytes()
-
-
 @pytest.mark.parametrize(
     ("spec", "fan_ins"),
     [

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dna_tf import cell_trainer, data, distill, mbconv, mbconv_spec, output_start, supernet
-from dna_tf.search_space import Frame, Op, SearchSpace
+from dna_tf.search_space import Block, Cell, Frame, Op, SearchSpace
 from tests.made_data import data_config, write_folder
 from tests.small_cells import SHAPES, SPACE
 
@@ -36,30 +36,50 @@ def test_a_map_that_is_not_finite_is_refused():
         output_start.channel_statistics([_map(), broken])
 
 
+@pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("op", [Op(3, 1), Op(5, 2), Op(3, 6)])
-def test_an_ops_output_has_the_mean_and_deviation(op):
+def test_an_ops_output_has_its_part_of_mean_and_deviation(op, parts):
     spec = mbconv_spec.layer_specs(Frame(), [op], 4, [5], 1)[0]
     first = mbconv.initial_row(spec, spec.params + 7, np.random.RandomState(1))
-    row = output_start.started(first, spec, (MEAN, DEVIATION))
+    row = output_start.started(first, spec, (MEAN, DEVIATION), parts)
     x = np.random.default_rng(2).normal(1, 3, (8, 6, 6, 4)).astype(np.float32)
     y = mbconv.run(x, row, spec)[0].numpy()
-    np.testing.assert_allclose(y.mean((0, 1, 2)), MEAN, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(y.mean((0, 1, 2)), MEAN / parts, rtol=1e-3, atol=1e-3)
     # Less by batch norm's epsilon.
-    np.testing.assert_allclose(y.std((0, 1, 2)), DEVIATION, rtol=5e-3)
+    np.testing.assert_allclose(y.std((0, 1, 2)), DEVIATION / parts, rtol=5e-3)
     changed = np.flatnonzero(row != first)
     held = mbconv.unpack(np.arange(len(row)), spec)  # where each weight lies in the row
     last = np.concatenate([held["project_bn_gamma"], held["project_bn_beta"]])
     assert set(changed) == set(last)
 
 
-def test_only_the_last_layer_of_a_cell_starts_elsewhere():
-    plain = supernet.build_cells(SPACE, SHAPES, seed=3)
-    starts = [(np.zeros(6), np.ones(6)), (MEAN, DEVIATION)]
-    made = supernet.build_cells(SPACE, SHAPES, seed=3, starts=starts)
-    for before, after in zip(plain, made, strict=True):
-        for unit, (old, new) in enumerate(zip(before.rows, after.rows, strict=True)):
-            same = before.block == 0 or unit < len(before.rows) - 1
-            assert (old.numpy().tobytes() == new.numpy().tobytes()) == same
+# The layers' widths, the map's channels (the input has 5 and the first layer's stride is 1), and
+# from which layer on outputs add up to the cell's.
+@pytest.mark.parametrize(
+    ("width", "layers", "channels", "first"),
+    [(4, 3, 6, 2), (6, 3, 6, 0), (6, 1, 6, 0), (4, 1, 5, 0), (5, 2, 5, 0), (6, 4, 5, 3)],
+)
+def test_layers_whose_outputs_add_up_start_elsewhere(width, layers, channels, first):
+    space = SearchSpace("one", SPACE.ops, (SPACE.blocks[0], Block(1, (Cell(layers, width),))))
+    start = np.arange(channels) - 2.0, np.arange(channels) + 1.0
+    plain, made = (
+        supernet.Cell(space, 1, 0, (4, 4, 5), channels, seed=3, start=s) for s in (None, start)
+    )
+    assert output_start.first_unit(made.units) == first
+    for unit, (old, new) in enumerate(zip(plain.rows, made.rows, strict=True)):
+        assert (old.numpy().tobytes() == new.numpy().tobytes()) == (unit < first)
+
+
+def test_a_cell_of_residual_layers_starts_at_the_mean_for_every_path():
+    space = SearchSpace("one", SPACE.ops, (SPACE.blocks[0], Block(1, (Cell(3, 5),))))
+    cell = supernet.Cell(space, 1, 0, SHAPES[1], 5, seed=3, start=(MEAN, DEVIATION))
+    x = np.random.default_rng(2).normal(1, 3, (64, *SHAPES[1])).astype(np.float32)
+    for path in ([0, 1, 2], [3, 3, 3], [2, 0, 1]):
+        y = cell(x, tf.constant(path)).numpy()
+        np.testing.assert_allclose(y.mean((0, 1, 2)), MEAN, rtol=1e-3, atol=1e-3)
+        # Three parts of a third: between all alike and all independent.
+        deviation = y.std((0, 1, 2))
+        assert (deviation < DEVIATION).all() and (deviation > DEVIATION / 3).all()
 
 
 def test_a_cell_is_near_a_far_map_after_few_steps():

@@ -39,6 +39,7 @@ def test_the_twin_passes_as_the_model_does_in_training():
     kinds = [type(layer) for layer in twin.layers]
     assert training_twin.FusedBatchNormalization in kinds
     assert training_twin.PartedDepthwiseConv2D in kinds
+    assert training_twin.PointwiseConv2D in kinds and training_twin.GatedActivation in kinds
     assert keras.layers.BatchNormalization not in kinds
     assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
     assert [w.path for w in twin.weights] == [w.path for w in model.weights]
@@ -98,6 +99,41 @@ def test_depthwise_layers_of_all_settings_are_stock(settings):
         for kind in (keras.layers.DepthwiseConv2D, training_twin.PartedDepthwiseConv2D)
     ]
     np.testing.assert_allclose(made[1](inputs), made[0](inputs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("size", "settings"),
+    [(1, {}), (1, {"use_bias": False, "padding": "same"}), (1, {"activation": "silu"}),
+     (1, {"strides": 2}), (1, {"groups": 2}), (3, {"padding": "same"}), ((1, 3), {}),
+     (1, {"dilation_rate": 2})],
+)  # fmt: skip
+def test_convolutions_of_all_settings_are_stock(size, settings, training):
+    rng = np.random.RandomState(2)
+    inputs = tf.constant(rng.normal(size=(2, 9, 8, 4)), tf.float32)
+    stock, ours = keras.layers.Conv2D, training_twin.PointwiseConv2D
+    made = [kind(6, size, **settings) for kind in (stock, ours)]
+    made[0].build(inputs.shape), made[1].build(inputs.shape)
+    values = [rng.normal(size=w.shape) for w in made[0].weights]
+    passed = []
+    for layer, kwargs in zip(made, ({}, {"training": training}), strict=True):
+        layer.set_weights(values)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, **kwargs)
+            loss = tf.reduce_sum(outputs**2)
+        passed.append([outputs, *tape.gradient(loss, [inputs, layer.kernel.value])])
+    for found, expected in zip(passed[1], passed[0], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", ["swish", "silu", "relu", "relu6", "sigmoid", "hard_silu"])
+def test_activations_are_stock(name, training):
+    inputs = np.random.RandomState(2).normal(0, 3, (4, 50)).astype(np.float32)
+    expected = keras.layers.Activation(name)(inputs)
+    found = training_twin.GatedActivation(name)(inputs, training=training)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_mixed_precision_keeps_its_types():
