@@ -5,7 +5,16 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import broken_images, data, files, images, ordering, source_base, sources
+from dna_tf import (
+    broken_images,
+    data,
+    files,
+    images,
+    ordering,
+    reading_ahead,
+    source_base,
+    sources,
+)
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 # Raised when the same source and settings would give other pixels than before.
@@ -113,8 +122,6 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
 
     def dataset(batch_size):
         known = source_base.on_cpu(labels.astype(np.int32))
-        options = tf.data.Options()
-        options.deterministic = True
         made = source.records(order).map(
             lambda index, raw: (
                 tf.cast(
@@ -125,7 +132,7 @@ def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return made.batch(batch_size).with_options(options).prefetch(2)
+        return reading_ahead.finished(made.batch(batch_size))
 
     settings = [_PIXELS_VERSION, size, channels, crop, interpolation]
     names = source.class_names

@@ -9,7 +9,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import checks, feature_shards, files, ordering
+from dna_tf import checks, feature_shards, files, ordering, reading_ahead
 
 # Source of these sizes: our choice. They decide the order, so they are the same everywhere.
 SHUFFLE_BYTES = 512 * 2**20
@@ -118,9 +118,7 @@ class FeatureCache:
         dataset = dataset.map(self._plan.layout.decode, tf.data.AUTOTUNE, deterministic=True)
         steps -= skip_batches
         dataset = dataset.take(steps).apply(tf.data.experimental.assert_cardinality(steps))
-        options = tf.data.Options()
-        options.deterministic = True
-        return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+        return reading_ahead.finished(dataset)
 
     @contextlib.contextmanager
     def reading(self):

@@ -24,6 +24,7 @@ from dna_tf import (
     feature_writer,
     ordering,
     progress,
+    reading_ahead,
 )
 
 
@@ -157,11 +158,7 @@ def _in_memory(section, teacher, data, order_seed, folder):
         rows = index[: len(index) // size * size].reshape(-1, size)[skip:, part]
         batches = tf.data.Dataset.from_tensor_slices(rows)
         batches = batches.map(gather, tf.data.AUTOTUNE, deterministic=True)
-        options = tf.data.Options()
-        options.deterministic = True
-        # They would copy all features: a constant of the graph that is rewritten.
-        options.experimental_optimization.apply_default_optimizations = False
-        return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+        return reading_ahead.finished(batches, rewrite=False)
 
     return FeatureDatasets(dataset, contextlib.nullcontext)
 

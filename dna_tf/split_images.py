@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dna_tf import images, ordering, progress, source_base
+from dna_tf import images, ordering, progress, reading_ahead, source_base
 
 # Decoding so many images is worth a progress bar.
 LONG_DECODING = 10_000
@@ -115,7 +115,4 @@ class SplitImages:
 
 def finished(dataset, count):
     """States the number of elements, keeps their order, and works ahead."""
-    options = tf.data.Options()
-    options.deterministic = True
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return reading_ahead.finished(dataset.apply(tf.data.experimental.assert_cardinality(count)))

@@ -114,6 +114,7 @@ def test_datasets_are_on_the_host_and_have_static_shapes(mode, cut, images, fold
     dataset = datasets(1)
     assert isinstance(dataset, tf.data.Dataset)
     assert dataset.cardinality() == images.steps_per_epoch(BATCH)
+    assert dataset.options().autotune.enabled is False and dataset.options().deterministic
     shapes = cut.shapes[:1] if mode == "online" else cut.shapes
     expected = tuple(tf.TensorSpec((BATCH, *shape), tf.float32) for shape in shapes)
     assert dataset.element_spec == expected
