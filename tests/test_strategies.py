@@ -80,8 +80,9 @@ def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
         values = [np.array(variable) for variable in trainer.variables]
         units = UNITS[block]
         assert len(values) == 4 * units + 2
-        # With the stem, and no decay to outweigh it, some gradients are rounding alone.
-        near = 1e-3 if block == 0 and not settings else 1e-6
+        # With the stem some gradients are rounding alone: after the first step 3 weights of one of
+        # its ops are up to 3e-3 apart and all others within 1e-7; then the others follow.
+        near = 1e-3 if block == 0 else 1e-6
         for number, value in enumerate(values):
             both = found[f"{block}_{number}"]
             # All replicas of a process have the same bits.
