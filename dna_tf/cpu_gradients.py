@@ -1,7 +1,7 @@
 """Convolutions and swish whose gradients are fast on CPUs.
 
-Measured on the ops of the paper's cells, against TensorFlow's own; on accelerators all are
-TensorFlow's.
+Measured on the ops of the paper's cells, against TensorFlow's own; on accelerators they work as
+TensorFlow's do.
 
 * Depthwise convolution: the CPU kernel for the gradient of its kernel is slow where that kernel
   has more than three columns, and slower where it pads: 25 times the forward pass for 5x5 and
