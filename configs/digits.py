@@ -5,8 +5,8 @@ architectures), three budgets, a control, three seeds each. It shows every part 
 pipeline on real data; digits are too easy to rank architectures by.
 
 Command: python -m tools.quickstart --workdir=runs/digits
-Hardware and cost: two CPU cores, five to six minutes, under 2 GiB. No download.
-Result (seed 0): a teacher of 99.4 % and students of 98.8 to 99.0 % at a ninth to a sixth of its
+Hardware and cost: two CPU cores, five minutes, under 2 GiB. No download.
+Result (seed 0): a teacher of 99.4 % and students of 98.8 to 99.2 % at a ninth to a fifth of its
 MACs; no difference between the searched student and the control that three seeds could show.
 """
 

@@ -125,7 +125,7 @@ def default_config():
     config.supernet.learning_rate = 0.01  # Adam (DNA: 0.005)
     config.supernet.first_block_learning_rate = 0.01  # block 1 (DNA: 0.002)
     config.supernet.learning_rate_decay = 0.85  # factor of each epoch (DNA: 0.9)
-    # Each cell's last batch norm starts with mean and deviation of the teacher's map, which
+    # Each cell's output starts with mean and deviation of the teacher's map, which
     # saves the epochs that it takes to get there, or as the "identity" (DNA).
     config.supernet.output_start = "teacher"
     config.supernet.sampling = "uniform"  # of paths; fair: every op once in a group of steps

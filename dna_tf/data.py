@@ -13,6 +13,7 @@ from dna_tf import (
     images,
     label_checks,
     ordering,
+    reading_ahead,
     source_base,
     sources,
     split_images,
@@ -150,7 +151,7 @@ class Data:
         if batch_size is not None:
             dataset = dataset.batch(batch_size)
             count = -(-count // batch_size)
-        return split_images.finished(dataset, count)
+        return reading_ahead.finished(dataset, count)
 
     def source(self, split):
         """Returns the `source_base.Source` that the images of a split lie in."""
@@ -262,7 +263,7 @@ class Data:
         dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
         if mixes:
             dataset = dataset.map(augmentation.batch, tf.data.AUTOTUNE, deterministic=True)
-        return split_images.finished(dataset.take(steps - skip_batches), steps - skip_batches)
+        return reading_ahead.finished(dataset.take(steps - skip_batches), steps - skip_batches)
 
     def reading(self):
         """Context for loops over `images` and `epoch`: names an image that fails to decode.

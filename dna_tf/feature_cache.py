@@ -117,8 +117,7 @@ class FeatureCache:
         dataset = dataset.skip(skip_batches * batch_size).batch(batch_size, drop_remainder=True)
         dataset = dataset.map(self._plan.layout.decode, tf.data.AUTOTUNE, deterministic=True)
         steps -= skip_batches
-        dataset = dataset.take(steps).apply(tf.data.experimental.assert_cardinality(steps))
-        return reading_ahead.finished(dataset)
+        return reading_ahead.finished(dataset.take(steps), steps)
 
     @contextlib.contextmanager
     def reading(self):

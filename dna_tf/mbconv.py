@@ -118,12 +118,12 @@ def unpack(row, spec):
         A dict from weight name to tensor, in the order of `spec.weights()`.
     """
     # One split, whose gradient is one concatenation. That of a slice is as long as the row.
-    held = spec.weights()
-    sizes = [math.prod(shape) for shape in held.values()]
-    parts = tf.split(row, [*sizes, row.shape[0] - sum(sizes)])
+    names, shapes, places = zip(*mbconv_spec.places(spec), strict=True)
+    sizes = [place.stop - place.start for place in places]
+    *parts, _ = tf.split(row, [*sizes, row.shape[0] - places[-1].stop])
     return {
         name: tf.reshape(part, shape)
-        for (name, shape), part in zip(held.items(), parts, strict=False)
+        for name, shape, part in zip(names, shapes, parts, strict=True)
     }
 
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def finished(dataset, rewrite=True):
+def finished(dataset, count=None, rewrite=True):
     """Keeps a pipeline's order and lets it work ahead of whoever reads it.
 
     TensorFlow's tuning of parallelism is off. Its thread sleeps for up to a minute between two
@@ -13,6 +13,8 @@ def finished(dataset, rewrite=True):
 
     Args:
         dataset: a `tf.data.Dataset`.
+        count: how many elements it has, to be stated where TensorFlow cannot know; a pipeline
+            that gives another number is an error.
         rewrite: whether TensorFlow may rewrite the pipeline to a faster one; `False` where it
             captures large arrays, which that would copy.
 
@@ -24,4 +26,6 @@ def finished(dataset, rewrite=True):
     options.autotune.enabled = False
     if not rewrite:
         options.experimental_optimization.apply_default_optimizations = False
+    if count is not None:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

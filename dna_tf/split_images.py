@@ -104,15 +104,10 @@ class SplitImages:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        decoded = finished(dataset, count).as_numpy_iterator()
+        decoded = reading_ahead.finished(dataset, count).as_numpy_iterator()
         if count >= LONG_DECODING:
             decoded = progress.track(decoded, f"decoding {self._name}", "image", count)
         with source_base.naming_broken_images(self.source):
             for position, image in enumerate(decoded):
                 pixels[position] = image
         return pixels
-
-
-def finished(dataset, count):
-    """States the number of elements, keeps their order, and works ahead."""
-    return reading_ahead.finished(dataset.apply(tf.data.experimental.assert_cardinality(count)))

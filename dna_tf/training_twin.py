@@ -80,9 +80,7 @@ class PartedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         if not (same and square and self.depth_multiplier == 1):
             return super().call(inputs)
         outputs = cpu_gradients.depthwise(inputs, tf.convert_to_tensor(self.kernel), stride)
-        if self.use_bias:
-            outputs += self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        return _biased_and_activated(self, outputs)
 
 
 class PointwiseConv2D(keras.layers.Conv2D):
@@ -93,9 +91,7 @@ class PointwiseConv2D(keras.layers.Conv2D):
         if not (training and alone and self.data_format == "channels_last"):
             return super().call(inputs)
         outputs = cpu_gradients.pointwise(inputs, tf.convert_to_tensor(self.kernel))
-        if self.use_bias:
-            outputs += self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        return _biased_and_activated(self, outputs)
 
 
 class GatedActivation(keras.layers.Activation):
@@ -105,6 +101,13 @@ class GatedActivation(keras.layers.Activation):
         if training and self.activation is keras.activations.silu:
             return cpu_gradients.swish(inputs)
         return super().call(inputs)
+
+
+def _biased_and_activated(layer, outputs):
+    """What follows the convolution in a layer of Keras."""
+    if layer.use_bias:
+        outputs += layer.bias
+    return outputs if layer.activation is None else layer.activation(outputs)
 
 
 _TWINS = {
