@@ -270,7 +270,7 @@ def test_a_limit_takes_images_of_all_classes(made):
     assert 0 < np.mean(np.abs(first[:30] - other)) < 5
 
 
-def test_preprocessing_comes_before_a_model_of_others(made, tmp_path):
+def test_preprocessing_comes_before_a_model_of_others(made, good, tmp_path):
     image = keras.Input((SIZE, SIZE, 3))
     inner = _classifier()
     scores = inner(keras.layers.Rescaling(127.5, offset=127.5)(image))  # takes -1..1
@@ -309,7 +309,7 @@ def test_a_models_own_layers_are_registered_by_the_configs_modules(made, tmp_pat
     assert evaluate.evaluate(*call)["test_correct"] == expected["test_correct"]
 
 
-def test_int8_and_float_files_agree_with_keras_on_the_folder(made, tmp_path):
+def test_int8_and_float_files_agree_with_keras_on_the_folder(made, good, tmp_path):
     model = _classifier()
     batch = np.stack([images.fit(p, SIZE, 3, 1.0).numpy() for p in made["pictures"]])
     settings = evaluate.Settings(data=f"folder:{made['folder']}/data")
