@@ -62,7 +62,16 @@ COMMANDS = {
 
 # `tools` and `configs` lie beside `dna_tf` in a checkout, and are installed inside
 # it: top-level packages of such common names would get in other projects' way.
-PACKAGES = {"dna_tf": "dna_tf", "dna_tf.configs": "configs", "dna_tf.tools": "tools"}
+ROOMS = """
+    common space search config data models teachers training features supernet evaluation
+    export compression latency report phases
+""".split()
+PACKAGES = {
+    "dna_tf": "dna_tf",
+    **{f"dna_tf.{room}": f"dna_tf/{room}" for room in ROOMS},
+    "dna_tf.configs": "configs",
+    "dna_tf.tools": "tools",
+}
 
 setuptools.setup(
     name="dna_tf",

@@ -42,14 +42,16 @@ def _measure(settings):
     import numpy as np
     import tensorflow as tf
 
-    from dna_tf import evaluate, evaluation_images, keras_files, predictors, student, zoo
+    from dna_tf.evaluation import evaluation_images, measuring
+    from dna_tf.models import inference, keras_files, students
+    from dna_tf.space import zoo
 
     with tempfile.TemporaryDirectory() as folder:
         path = settings.model
         if not path:
             path = f"{folder}/dna_a.keras"
-            keras_files.save_model(student.build_student(zoo.get_architecture("dna_a")), path)
-        predict = predictors.open_model(path)
+            keras_files.save_model(students.build_student(zoo.get_architecture("dna_a")), path)
+        predict = inference.open_model(path)
     shape, rng = predict.input_shape, np.random.RandomState(settings.seed)
     pictures = rng.randint(0, 256, (settings.images, *shape)).astype(np.float32)
     labels = rng.randint(0, predict.num_outputs, settings.images).astype(np.int32)
@@ -69,7 +71,7 @@ def _measure(settings):
         dataset=lambda batch_size: dataset,
         reading=contextlib.nullcontext,
     )
-    wanted = evaluate.Settings(batch_size=settings.batch_size)
+    wanted = measuring.Settings(batch_size=settings.batch_size)
     without_labels = dataset.map(lambda image, label: image)
 
     def predict_s():
@@ -79,7 +81,7 @@ def _measure(settings):
 
     def evaluate_s():
         started = time.perf_counter()
-        evaluate.measure(predict, images, wanted)
+        measuring.measure(predict, images, wanted)
         return time.perf_counter() - started
 
     times = [(predict_s(), evaluate_s()) for _ in range(settings.rounds + 1)][1:]

@@ -28,7 +28,7 @@ from absl import flags
 
 from benchmarks import machine
 from dna_tf import cli
-from dna_tf import config as configs
+from dna_tf.config import run_config
 
 cli.define_run_flags()
 flags.DEFINE_string("folder", "", "A folder of images per class, instead of made JPEGs.")
@@ -46,7 +46,7 @@ SHUFFLE_BYTES = 32 * 2**20  # less than the cache, so that reading and parsing o
 def main():
     """Times all pipelines."""
     machine.check_no_workdir()
-    from dna_tf import data
+    from dna_tf.data import loading
 
     with tempfile.TemporaryDirectory() as temporary:
         temporary = pathlib.Path(temporary)
@@ -54,7 +54,7 @@ def main():
         if not folder:
             folder = temporary / "made"
             _write_jpegs(folder, cli.FLAGS.images * 5 // 4, cli.FLAGS.seed)
-        loaded = data.load(_config(folder), cli.FLAGS.seed, memory_limit_bytes=0)
+        loaded = loading.load(_config(folder), cli.FLAGS.seed, memory_limit_bytes=0)
         if loaded.counts["train"] < cli.FLAGS.images:
             raise ValueError(
                 f"{folder} leaves {loaded.counts['train']} images to train on. Expected at least "
@@ -69,7 +69,7 @@ def main():
 
 
 def _config(folder):
-    config = configs.default_config().data
+    config = run_config.default_config().data
     config.update(
         source=f"folder:{folder}",
         image_size=SIZE,
@@ -106,22 +106,22 @@ def _jpegs(folder, loaded):
     import numpy as np
     import tensorflow as tf
 
-    from dna_tf import images, sources
+    from dna_tf.data import decoding, sources
 
     paths = map(str, sorted(pathlib.Path(folder).glob("*/*")))
     paths = [path for path in paths if path.lower().endswith(sources.IMAGE_ENDINGS)]
     drawn = np.random.default_rng(cli.FLAGS.seed).choice(paths, cli.FLAGS.images, replace=False)
 
     def decode(path):
-        return images.decode(tf.io.read_file(path))
+        return decoding.decode(tf.io.read_file(path))
 
     def resize(path):
-        return images.fit(decode(path), SIZE, 3, 0.875)
+        return decoding.fit(decode(path), SIZE, 3, 0.875)
 
     def augment(path):
         seed = tf.stack([tf.constant(0, tf.int64), tf.strings.to_hash_bucket_fast(path, 2**62)])
-        limit = images.shift_limit(0.1, SIZE)
-        return tf.cast(images.augment(resize(path), seed, limit, True), tf.float32)
+        limit = decoding.shift_limit(0.1, SIZE)
+        return tf.cast(decoding.augment(resize(path), seed, limit, True), tf.float32)
 
     stages = {"read": tf.io.read_file, "decode": decode, "resize": resize, "augment": augment}
     path_dataset = tf.data.Dataset.from_tensor_slices(drawn)
@@ -143,7 +143,8 @@ def _beside_keras(folder, loaded, ours):
     import keras
     import tensorflow as tf
 
-    from dna_tf import augmentation, recipes
+    from dna_tf.config import recipes
+    from dna_tf.data import augmentation
 
     steps, cores = cli.FLAGS.images // BATCH, os.cpu_count()
     layers = keras.layers
@@ -155,7 +156,7 @@ def _beside_keras(folder, loaded, ours):
     )
     stock = stock.map(lambda images, _: moves(images, training=True), tf.data.AUTOTUNE)
     keras_ms = _median_ms(stock.take(steps).prefetch(2), steps * BATCH)
-    config = configs.default_config()
+    config = run_config.default_config()
     recipes.authors_later(config)
     made = augmentation.of_recipe(config.retrain, 2)
     recipe = loaded.epoch(BATCH, 0, cli.FLAGS.seed, augmentation=made).take(steps)
@@ -176,7 +177,7 @@ def _rand_augment(loaded):
     import keras
     import tensorflow as tf
 
-    from dna_tf import rand_augment
+    from dna_tf.data import rand_augment
 
     decoded = list(loaded.images("train").take(BATCH).as_numpy_iterator())
     images = tf.cast(tf.stack([image for image, _ in decoded]), tf.uint8)
@@ -203,14 +204,14 @@ def _features(loaded, folder):
     import ml_collections
     import tensorflow as tf
 
-    from dna_tf import feature_cache, feature_records, feature_writer, features
+    from dna_tf.features import cache_writer, feature_batches, feature_cache, record_layout
 
     teacher, seed = _teacher(), cli.FLAGS.seed
     started = time.perf_counter()
-    feature_writer.write(folder, teacher, loaded, "float16")
+    cache_writer.write(folder, teacher, loaded, "float16")
     writing_s = time.perf_counter() - started
-    cache = feature_cache.FeatureCache(folder, feature_writer.made_from(teacher, loaded, "float16"))
-    layout, count = feature_records.Layout(teacher.shapes, "float16"), loaded.counts["train"]
+    cache = feature_cache.FeatureCache(folder, cache_writer.made_from(teacher, loaded, "float16"))
+    layout, count = record_layout.Layout(teacher.shapes, "float16"), loaded.counts["train"]
     paths = sorted(map(str, folder.glob("*.tfrecord")))
 
     def records():
@@ -228,7 +229,7 @@ def _features(loaded, folder):
     cold = _median_ms(records(), images, before=lambda: _forget(paths))
     disk = _median_ms(cache.batches(BATCH, 0, seed, shuffle_bytes=SHUFFLE_BYTES), images)
     section = ml_collections.ConfigDict({"features": "memory", "batch_size": BATCH})
-    kept = features.feature_datasets(section, teacher, loaded, seed, None)
+    kept = feature_batches.feature_datasets(section, teacher, loaded, seed, None)
     memory = _median_ms(kept(0), images)
     return {
         "features_bytes": layout.record_bytes,
@@ -244,7 +245,7 @@ def _teacher():
     """A cheap network with maps of the shapes of EfficientNet-B7's six blocks."""
     import keras
 
-    from dna_tf import teacher
+    from dna_tf.teachers import cutting
 
     image = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Rescaling(1 / 255)(image)
@@ -253,7 +254,7 @@ def _teacher():
         x = keras.layers.Conv2D(width, 1, name=f"block{block}")(x)
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
     cuts = [f"block{block}" for block in range(1, len(MAPS) + 1)]
-    return teacher.cut_teacher(model, cuts, (SIZE, SIZE, 3))
+    return cutting.cut_teacher(model, cuts, (SIZE, SIZE, 3))
 
 
 def _stages(prefix, totals):

@@ -25,15 +25,10 @@ import numpy as np
 from absl import flags
 
 from benchmarks import machine
-from dna_tf import (
-    cli,
-    files,
-    latency_host,
-    latency_measured,
-    latency_session,
-    latency_table,
-    search_space,
-)
+from dna_tf import cli
+from dna_tf.common import files
+from dna_tf.latency import host, measurements, sessions, tables
+from dna_tf.space import presets
 
 flags.DEFINE_string("space", "dna", "Name of a search space.")
 flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Of all graphs.")
@@ -66,15 +61,15 @@ def measure(output):
         ValueError: measurements are there already; their making cannot be timed.
     """
     given = cli.FLAGS
-    if files.as_path(latency_measured.path_beside(output)).exists():
+    if files.as_path(measurements.path_beside(output)).exists():
         raise ValueError(f"There are measurements beside {output} already. Give another --output.")
-    space = search_space.get_space(given.space)
+    space = presets.get_space(given.space)
     network = (given.image_size, 3, given.num_classes)
     cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
-    meter = latency_host.HostMeter(given.threads, cores)
+    meter = host.HostMeter(given.threads, cores)
 
     def session():
-        return latency_session.Session(
+        return sessions.Session(
             output, meter, "latency_ms", NOISE, space, network, given.seed, given.precision
         )
 
@@ -85,7 +80,7 @@ def measure(output):
     whole.make_table(fit=given.fit)
     fit_s = time.perf_counter() - start - table_s
     found = whole.validate(given.validate)
-    held = latency_measured.Measured(latency_measured.path_beside(output))
+    held = measurements.Measured(measurements.path_beside(output))
     waited = [state["waited_share"] for state in held.states]
     return {
         "space": space.name,
@@ -101,7 +96,7 @@ def measure(output):
 
 def _predict_us(table, space, network, seed):
     """Median microseconds of a prediction, over architectures drawn at random."""
-    predict = latency_table.predictor(table, space, *network)
+    predict = tables.predictor(table, space, *network)
     draws, times = np.random.RandomState(seed), []
     for _ in range(1000):
         cells = [int(draws.randint(len(block.cells))) for block in space.blocks]

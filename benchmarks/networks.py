@@ -16,7 +16,8 @@ import time
 from absl import flags
 
 from benchmarks import machine
-from dna_tf import cli, cost, search_space, zoo
+from dna_tf import cli
+from dna_tf.space import cost_tables, presets, zoo
 
 cli.define_run_flags()
 flags.DEFINE_integer("architectures", 1000, "How many are counted in a run.", lower_bound=1)
@@ -30,7 +31,7 @@ def main():
     machine.check_no_workdir()
     number, runs = cli.FLAGS.architectures, cli.FLAGS.runs
     figures = {"architectures": number, "runs": runs}
-    figures |= _count(search_space.PRESETS["dna"], number, runs, random.Random(cli.FLAGS.seed))
+    figures |= _count(presets.PRESETS["dna"], number, runs, random.Random(cli.FLAGS.seed))
     if "tensorflow" in sys.modules:
         raise RuntimeError("Counting costs imported TensorFlow, which it must not.")
     figures |= _build(zoo.get_architecture("dna_d"), runs)
@@ -43,7 +44,7 @@ def _count(space, number, runs, rng):
     tables, counts = [], []
     for _ in range(runs):
         started = time.perf_counter()
-        table = cost.cost_table(space, space.image_size, 3, 1000)
+        table = cost_tables.cost_table(space, space.image_size, 3, 1000)
         made = time.perf_counter()
         for choices in drawn:
             table.costs_of(space, choices)
@@ -64,12 +65,12 @@ def _draw(space, rng):
 def _build(arch, runs):
     """Times the import of TensorFlow and the builds of one architecture."""
     started = time.perf_counter()
-    from dna_tf import student
+    from dna_tf.models import students
 
     imported, builds = time.perf_counter() - started, []
     for seed in range(runs + 1):
         started = time.perf_counter()
-        student.build_student(arch, seed=seed)
+        students.build_student(arch, seed=seed)
         builds.append(time.perf_counter() - started)
     return {
         "import_tensorflow_s": round(imported, 2),

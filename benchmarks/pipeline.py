@@ -22,11 +22,12 @@ def main():
     """Times all phases."""
     machine.check_no_workdir("uses a temporary workdir")
     started = time.monotonic()
-    from dna_tf import pipeline, workdir
+    from dna_tf import workdirs
+    from dna_tf.phases import pipeline
 
     figures = {"import_s": round(time.monotonic() - started, 2)}
     with tempfile.TemporaryDirectory() as folder:
-        run_folder, config = workdir.open_workdir(folder, cli.FLAGS.config)
+        run_folder, config = workdirs.open_workdir(folder, cli.FLAGS.config)
         for name, _, phase in pipeline.PHASES:
             phase_started = time.monotonic()
             phase(run_folder, config)

@@ -19,7 +19,8 @@ import time
 from absl import flags
 
 from benchmarks import machine
-from dna_tf import cli, search_space
+from dna_tf import cli
+from dna_tf.space import presets
 
 cli.define_run_flags()
 flags.DEFINE_integer("images", 16, "Images of a rating batch and of the calibration.")
@@ -38,7 +39,7 @@ _PAPER_BATCHES, _PAPER_IMAGES = 20, 50
 def main():
     """Times the rating of cells."""
     machine.check_no_workdir()
-    space = search_space.get_space(cli.FLAGS.space)
+    space = presets.get_space(cli.FLAGS.space)
     if not _four_layer_cells(space):
         raise ValueError(
             f"The space {space.name!r} has no cell of four layers behind its first block, and such "
@@ -64,12 +65,12 @@ def _maps(rng, count, images, shape):
 def _shared_over_separate(space, settings):
     import numpy as np
 
-    from dna_tf import cell_rater, supernet
+    from dna_tf.supernet import cell_models, cell_rater
 
     rng = np.random.RandomState(settings.seed)
     block, index = min(_four_layer_cells(space), key=lambda place: abs(place[0] - 3))
     reads, gives = ((settings.size * space.blocks[block].stride, 80), (settings.size, 112))
-    cell = supernet.Cell(
+    cell = cell_models.Cell(
         space, block, index, (reads[0], reads[0], reads[1]), gives[1], settings.seed
     )
     batches = list(
@@ -122,24 +123,24 @@ def _all_cells(space, settings):
     """Seconds of an op and a batch of each block, times the runs of the whole walk."""
     import numpy as np
 
-    from dna_tf import mbconv, supernet
+    from dna_tf.supernet import cell_models, packed_ops
 
     rng, seconds, runs = np.random.RandomState(settings.seed), 0.0, 0
     if len(space.blocks) != len(_SHAPES) - 1:
         return {}
     for b, c, shape in space.cells():
         reads = (_SHAPES[b][0], *_SHAPES[b])
-        cell = supernet.Cell(space, b, c, reads, _SHAPES[b + 1][1], settings.seed)
+        cell = cell_models.Cell(space, b, c, reads, _SHAPES[b + 1][1], settings.seed)
         (x,) = _maps(rng, 1, settings.images, _SHAPES[b])
         for unit in range(cell.fixed_units):
-            x = mbconv.compiled(cell.units[unit][0], "train")(x, cell.rows[unit].value[0])
+            x = packed_ops.compiled(cell.units[unit][0], "train")(x, cell.rows[unit].value[0])
         for layer in range(shape.layers):
             specs = cell.units[cell.fixed_units + layer]
             rows = cell.rows[cell.fixed_units + layer].value
             each, y = [], x
             for op, spec in enumerate(specs):
-                y, statistics_ = mbconv.compiled(spec, "calibrate")(x, rows[op])
-                run, times = mbconv.compiled(spec, "rate"), []
+                y, statistics_ = packed_ops.compiled(spec, "calibrate")(x, rows[op])
+                run, times = packed_ops.compiled(spec, "rate"), []
                 for _ in range(4):  # the first one traces
                     started = time.perf_counter()
                     run(x, rows[op], statistics_).numpy()

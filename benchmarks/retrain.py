@@ -36,7 +36,7 @@ CLASSES = 1000
 def main():
     """Times the three trainings by turns."""
     machine.check_no_workdir()
-    from dna_tf import zoo
+    from dna_tf.space import zoo
 
     arch = zoo.get_architecture("dna_b")
     images = _Images()
@@ -67,7 +67,7 @@ def main():
 
 
 class _Images:
-    """One batch in memory, again and again; what the trainer needs of a `data.Data`."""
+    """One batch in memory, again and again; what the trainer needs of a `loading.Data`."""
 
     num_classes = CLASSES
     fingerprint = "one batch"
@@ -96,10 +96,11 @@ class _Ours:
     def __init__(self, arch, images, folder, plain):
         import dataclasses
 
-        from dna_tf import classifier, recipes, student
-        from dna_tf import config as configs
+        from dna_tf.config import recipes, run_config
+        from dna_tf.models import students
+        from dna_tf.training import classifier
 
-        config = configs.default_config()
+        config = run_config.default_config()
         recipes.paper(config)
         recipe = config.retrain
         recipe.update(epochs=1, batch_size=cli.FLAGS.batch_size, accumulate=1, rating_every=0)
@@ -109,8 +110,8 @@ class _Ours:
         arch = dataclasses.replace(arch, image_size=cli.FLAGS.image_size)
         rates = recipe.dropout, recipe.drop_connect
         with classifier.computing_in(recipe.precision):
-            model = student.build_student(arch, *rates)
-        evaluated = student.build_student(arch, *rates)
+            model = students.build_student(arch, *rates)
+        evaluated = students.build_student(arch, *rates)
         self.macs = arch.costs()["macs"]
         self._trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated)
         self._folder, self._plain = folder, plain
@@ -129,11 +130,11 @@ class _Ours:
 
     def turn(self, number):
         """Trains one epoch; returns the seconds of its timed steps."""
-        from dna_tf import watch
+        from dna_tf.training import tensorboard
 
         self._marks.clear()
         name = f"{self._folder}/{'plain' if self._plain else 'ours'}{number}"
-        watcher = None if self._plain else watch.Watcher(f"{name}/tensorboard", seconds=1.0)
+        watcher = None if self._plain else tensorboard.Watcher(f"{name}/tensorboard", seconds=1.0)
         self._trainer.train(cli.FLAGS.seed, name, "dna_b", watcher=watcher)
         # The last mark is before the figures of the epoch, after the loop has read its sums.
         return self._marks[-1] - self._marks[LEFT_OUT]
@@ -145,7 +146,8 @@ class _Keras:
     def __init__(self, images):
         import keras
 
-        from dna_tf import classifier, model_macs
+        from dna_tf.models import model_costs
+        from dna_tf.training import classifier
 
         shape = (cli.FLAGS.image_size, cli.FLAGS.image_size, 3)
         with classifier.computing_in(cli.FLAGS.precision):
@@ -157,7 +159,7 @@ class _Keras:
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
-        self.macs = model_macs.count_macs(self._model)
+        self.macs = model_costs.count_macs(self._model)
         self._images = images
         self._marks = []
         mark = self._marks.append

@@ -30,19 +30,11 @@ import numpy as np
 from absl import flags
 
 from benchmarks import machine
-from dna_tf import (
-    cli,
-    config,
-    cost,
-    files,
-    made_ratings,
-    ratings,
-    search_front,
-    search_optima,
-    search_problem,
-    search_space,
-)
-from dna_tf import workdir as workdirs
+from dna_tf import cli, workdirs
+from dna_tf.common import files
+from dna_tf.config import run_config
+from dna_tf.search import comparison, exact, fronts, problems
+from dna_tf.space import cost_tables, presets, ratings, spaces
 
 cli.define_run_flags()
 flags.DEFINE_integer("runs", 5, "How many times each thing is done.", lower_bound=1)
@@ -58,7 +50,7 @@ def main():
     """Times all searches."""
     machine.check_no_workdir("makes its own run")
     runs, seed = cli.FLAGS.runs, cli.FLAGS.seed
-    space, figures = search_space.PRESETS["dna"], {"runs": runs}
+    space, figures = presets.PRESETS["dna"], {"runs": runs}
     for kind in ("plausible", "noise", *(["smooth"] if cli.FLAGS.smooth else [])):
         problem = make_problem(space, kind, seed)
         ending = "" if kind == "plausible" else f"_{kind}"
@@ -68,7 +60,7 @@ def main():
             figures[f"{name}{ending}"] = value
     for name, variant in (("four_ops_s", "dna_four_ops"), ("single_cell_s", "dna_single")):
         for kind in ("plausible", "noise"):
-            problem = make_problem(search_space.PRESETS[variant], kind, seed)
+            problem = make_problem(presets.PRESETS[variant], kind, seed)
             ending = "" if kind == "plausible" else f"_{kind}"
             figures[name + ending] = _median(lambda p=problem: _one_cost(p), runs)
     figures["tool_s"] = _tool(space, seed, runs)
@@ -77,20 +69,20 @@ def main():
 
 def make_problem(space, kind, seed):
     """A search problem with made-up ratings and latencies."""
-    table = cost.cost_table(space, *NETWORK)
+    table = cost_tables.cost_table(space, *NETWORK)
     rng = np.random.default_rng(seed)
     paths = {
         key: columns["macs"] / 2e7 * rng.uniform(1, 1.3, len(columns["macs"]))
         for key, columns in table.paths.items()
     }
-    latency = search_problem.PathCosts("latency_ms", paths, 1.0, dict.fromkeys(table.heads, 1.0))
-    return search_problem.make(space, made_ratings.make(space, table, kind, seed), table, [latency])
+    latency = cost_tables.PathCosts("latency_ms", paths, 1.0, dict.fromkeys(table.heads, 1.0))
+    return problems.make(space, comparison.draw_ratings(space, table, kind, seed), table, [latency])
 
 
 def _one_cost(problem):
-    front = search_front.front(problem, ("macs",))
+    front = fronts.front(problem, ("macs",))
     for limit in np.linspace(problem.lowest("macs"), problem.highest("macs"), 20):
-        search_front.best_under(front, {"max_macs": float(limit)})
+        fronts.best_under(front, {"max_macs": float(limit)})
     return front
 
 
@@ -99,11 +91,11 @@ def _three_costs(problem, runs):
     limits = {"max_macs": 350e6, "max_params": 4.2e6, "max_latency_ms": 20.0}
     window = {"max_macs": 350e6, "min_macs": 300e6, "min_params": 4.4e6, "max_params": 4.6e6}
     figures = {
-        "three_limits_s": _median(lambda: search_optima.best(problem, limits), runs),
-        "top_1000_s": _median(lambda: search_optima.best(problem, limits, 1000), runs),
-        "window_s": _median(lambda: search_optima.best(problem, window), runs),
-        "three_costs_s": _median(lambda: search_front.front(problem, THREE), runs),
-        "three_costs_entries": len(search_front.front(problem, THREE)),
+        "three_limits_s": _median(lambda: exact.best(problem, limits), runs),
+        "top_1000_s": _median(lambda: exact.best(problem, limits, 1000), runs),
+        "window_s": _median(lambda: exact.best(problem, window), runs),
+        "three_costs_s": _median(lambda: fronts.front(problem, THREE), runs),
+        "three_costs_entries": len(fronts.front(problem, THREE)),
     }
     figures["three_costs_gib"] = round(machine.peak_gib(), 3)
     return figures
@@ -125,16 +117,16 @@ def _checked(words):
 
 def write_run(folder, space, seed):
     """Writes a run that is ready to be searched."""
-    made = config.default_config()
+    made = run_config.default_config()
     made.space, made.data.image_size = space.name, NETWORK[0]
     made.teacher.cuts = ()
     workdir, made = workdirs.open_workdir(folder, made)
     result = {"kind": "dna_tf.teacher", "fingerprint": "teacher", "data_fingerprint": "data"}
     result |= {"image_shape": [NETWORK[0], NETWORK[0], NETWORK[1]], "num_classes": NETWORK[2]}
     files.write_json(workdir.teacher / "result.json", result)
-    table = cost.cost_table(space, *NETWORK)
-    for (b, c), values in made_ratings.make(space, table, "plausible", seed).items():
-        name = ratings.cell_name(b, c)
+    table = cost_tables.cost_table(space, *NETWORK)
+    for (b, c), values in comparison.draw_ratings(space, table, "plausible", seed).items():
+        name = spaces.cell_name(b, c)
         cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}
         files.write_json(workdir.cell(name), {**cell, "losses": []})
         rated = ratings.RatedCell({"relative_l1": np.stack([values, 0 * values])}, 1)

@@ -29,7 +29,8 @@ import time
 from absl import flags
 
 from benchmarks import machine
-from dna_tf import cli, search_space
+from dna_tf import cli
+from dna_tf.space import presets
 
 cli.define_run_flags()
 flags.DEFINE_string("teacher", "efficientnet_b7", "The teacher, with fresh weights.")
@@ -44,7 +45,7 @@ flags.DEFINE_bool("json", False, "Print one JSON object last.")
 def main():
     """Times training steps."""
     machine.check_no_workdir()
-    space = search_space.get_space(cli.FLAGS.space)
+    space = presets.get_space(cli.FLAGS.space)
     bench = _Bench(space, cli.FLAGS)
     figures = bench.trace()
     figures |= bench.choice_over_fixed()
@@ -62,18 +63,19 @@ class _Bench:
         import numpy as np
         import tensorflow as tf
 
-        from dna_tf import features, teacher, teacher_zoo
+        from dna_tf.features import feature_batches
+        from dna_tf.teachers import applications, building, cutting
 
         self.space, self.rounds, self.seed = space, settings.rounds, settings.seed
         self.batch_size = settings.batch_size
         shape = (settings.image_size, settings.image_size, 3)
-        model = teacher_zoo.build(settings.teacher, shape, 1000, seed=settings.seed)
-        cuts = teacher.own_cuts(settings.teacher, model, shape, space)
-        self.teacher = teacher.cut_teacher(model, cuts, shape)
+        model = applications.build(settings.teacher, shape, 1000, seed=settings.seed)
+        cuts = building.own_cuts(settings.teacher, model, shape, space)
+        self.teacher = cutting.cut_teacher(model, cuts, shape)
         rng = np.random.RandomState(settings.seed)
         draw = rng.uniform(0, 255, (settings.batch_size, *shape))
         self.images = tf.constant(draw, tf.float32)
-        self.predict = features.feature_function(self.teacher)
+        self.predict = feature_batches.feature_function(self.teacher)
         # The teacher up to the end of each block, as the authors run it for each cell.
         self.until = []
         for b in range(len(cuts)):
@@ -83,11 +85,11 @@ class _Bench:
 
     def trace(self):
         """Builds and traces all cells: seconds until each has taken a step."""
-        from dna_tf import cell_trainer, supernet
+        from dna_tf.supernet import cell_models, cell_trainer
 
         maps = (self.images, *self.predict(self.images))
         started = time.perf_counter()
-        cells = supernet.build_cells(self.space, self.teacher.shapes, self.seed)
+        cells = cell_models.build_cells(self.space, self.teacher.shapes, self.seed)
         self.trainers = [cell_trainer.CellTrainer(cell, self.seed) for cell in cells]
         self._cells_step(maps, 0)
         seconds = time.perf_counter() - started
@@ -106,11 +108,11 @@ class _Bench:
         """A step with choice over the same path without, for the deepest cell of block 3."""
         import tensorflow as tf
 
-        from dna_tf import mbconv, row_adam, supernet
+        from dna_tf.supernet import cell_models, packed_ops, row_adam
 
         block = min(2, len(self.space.blocks) - 1)
         trainer = [t for t in self.trainers if t.cell.block == block][-1]
-        cell = supernet.build_cells(
+        cell = cell_models.build_cells(
             self.space, self.teacher.shapes, self.seed, [trainer.cell.name]
         )[0]
         maps = (self.images, *self.predict(self.images))
@@ -126,9 +128,9 @@ class _Bench:
                 rows = [values[op] for values, op in zip(packed, ops, strict=True)]
                 with tf.GradientTape() as tape:
                     tape.watch(rows)
-                    y = supernet.rescale(x) if cell.rescale else x
+                    y = cell_models.rescale(x) if cell.rescale else x
                     for specs, op, row in zip(cell.units, ops, rows, strict=True):
-                        y = mbconv.compiled(specs[op], "train")(y, row)
+                        y = packed_ops.compiled(specs[op], "train")(y, row)
                     loss = tf.reduce_mean(tf.math.squared_difference(y, target))
                 for index, gradient in enumerate(tape.gradient(loss, rows)):
                     optimizer.update(index, tf.constant(ops[index]), gradient, rate)
@@ -186,11 +188,11 @@ class _Bench:
 
     def _cached_batches(self, folder):
         """Reads one batch after another from shards on disk, then trains all cells on it."""
-        from dna_tf import feature_cache, feature_writer
+        from dna_tf.features import cache_writer, feature_cache
 
         made = _MadeImages(self.images, count=self.batch_size * (self.rounds + 2))
-        feature_writer.write(folder, self.teacher, made, batch_size=self.batch_size)
-        made_from = feature_writer.made_from(self.teacher, made, "float16")
+        cache_writer.write(folder, self.teacher, made, batch_size=self.batch_size)
+        made_from = cache_writer.made_from(self.teacher, made, "float16")
         cache = feature_cache.FeatureCache(folder, made_from)
         batches = iter(cache.batches(self.batch_size, epoch=0, seed=self.seed))
 
@@ -201,11 +203,11 @@ class _Bench:
 
     def possible(self):
         """The speedups that the op counts allow."""
-        from dna_tf import model_macs
+        from dna_tf.models import model_costs
 
         upto, total = [], 0
         for block in self.teacher.blocks:
-            total += model_macs.count_macs(block)
+            total += model_costs.count_macs(block)
             upto.append(total)
         cells = [self._step_macs(t.cell) for t in self.trainers]
         authors = sum(upto[t.cell.block] for t in self.trainers) + sum(cells)
@@ -234,7 +236,7 @@ def _first_macs(spec, size):
 
 
 class _MadeImages:
-    """The same images over and over, in the form of `data.Data`, for the cache."""
+    """The same images over and over, in the form of `loading.Data`, for the cache."""
 
     fingerprint = "made"
 

@@ -19,9 +19,9 @@ def load_architecture(name_or_file):
         FileNotFoundError: there is no such file.
         ValueError: the file cannot be used, or nothing has that name.
     """
-    from dna_tf import architecture_files
+    from dna_tf.space import zoo
 
-    return architecture_files.find(str(name_or_file))
+    return zoo.find(str(name_or_file))
 
 
 def build_model(
@@ -36,7 +36,7 @@ def build_model(
     """Builds the Keras functional model of an architecture, with fresh weights.
 
     Args:
-        architecture: an `architecture.Architecture`, its file, or a published name.
+        architecture: an `architectures.Architecture`, its file, or a published name.
         num_classes: outputs of the classifier; `None` keeps the architecture's.
         image_size: height and width in pixels of the images; `None` likewise.
         channels: channels of the images; `None` likewise.
@@ -53,11 +53,19 @@ def build_model(
         ValueError: the file cannot be used, nothing has that name, or a number is out of
             range.
     """
-    from dna_tf import architecture as architectures
+    from dna_tf.space import architectures
 
     if not isinstance(architecture, architectures.Architecture):
         architecture = load_architecture(architecture)
     architecture = architecture.adapted(num_classes, image_size, channels)
-    from dna_tf import student  # after the checks, which need no TensorFlow
+    from dna_tf.models import students  # after the checks, which need no TensorFlow
 
-    return student.build_student(architecture, dropout, drop_connect, seed)
+    return students.build_student(architecture, dropout, drop_connect, seed)
+
+
+def __getattr__(name):
+    if name == "recipes":  # `from dna_tf import config, recipes` in config files of users
+        from dna_tf.config import recipes
+
+        return recipes
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 A tool is an absl binary. Wrong input ends it with one message and exit status 1;
 `--traceback` shows where the error arose.
 """
+# MERGED: 'The run and the config of an export that leaves a workdir as it is.'
 
 import logging as python_logging
 import os
@@ -13,6 +14,9 @@ import traceback
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from dna_tf import workdirs
+from dna_tf.config import run_config
 
 # Most of TensorFlow's C++ start-up lines; a few come before it reads this.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -86,22 +90,22 @@ def trained_students(workdir, default_names):
 
 def define_limit_flags():
     """Defines `--max_macs`, `--min_macs` and so on, for all costs that are counted."""
-    from dna_tf import cost
+    from dna_tf.space import cost_tables
 
-    for name in cost.COSTS:
+    for name in cost_tables.COSTS:
         flags.DEFINE_string(f"max_{name}", "", f"Largest {name}, such as 350M, 5.2k or 1000.")
         flags.DEFINE_string(f"min_{name}", "", f"Smallest {name}, such as 4M.")
 
 
 def asked_limits():
-    """The limits that the flags give, as `limits.parse_limits` reads them; `""` without any."""
+    """The limits that the flags give, as `cost_limits.parse_limits` reads them; `""` without any."""
     names = [name for name in FLAGS if name[:4] in ("max_", "min_") and name != "max_shared_ops"]
     return ",".join(f"{name}={FLAGS[name].value}" for name in names if FLAGS[name].value)
 
 
 def make_strategy():
     """Makes the strategy that the flags name; before anything else is made in TensorFlow."""
-    from dna_tf import strategies
+    from dna_tf.training import strategies
 
     return strategies.make(FLAGS.strategy, FLAGS.tpu)
 
@@ -122,7 +126,7 @@ def open_run(may_create):
         ValueError: there is no `--workdir`, or its config and the given one differ.
         FileNotFoundError: the workdir holds no run, and the tool cannot start one.
     """
-    from dna_tf import workdir as workdirs
+    from dna_tf import workdirs
 
     workdir = workdirs.Workdir(FLAGS.workdir)
     exists = workdir.config.exists()
@@ -187,7 +191,7 @@ def _parse(arguments):
 
 def _check_config_words(words):
     """Checks what `--config` and its overrides name, before ml_collections reads them."""
-    from dna_tf import config as configs
+    from dna_tf.config import run_config
 
     path = _config_file(words)
     if path is not None and not os.path.isfile(path):
@@ -198,7 +202,7 @@ def _check_config_words(words):
     for word in words:
         name = re.match(r"--?(?:no)?config\.([^=]*)", word)
         if name:
-            configs.check_field(name[1])
+            run_config.check_field(name[1])
 
 
 def _check_is_config(config):
@@ -231,13 +235,13 @@ def _config_problem(error):
 
 def _override_text(error):
     """What an override of a wrong type should have been, or `None`."""
-    from dna_tf import config as configs
+    from dna_tf.config import run_config
 
     found = re.match(r"flag --(config\.([\w.]+))=(.*?): ", str(error))
     if not found or not isinstance(error, flags.IllegalFlagValueError):
         return None
     name, field, received = found.groups()
-    usual = configs.check_field(field)
+    usual = run_config.check_field(field)
     kind = f"of type {type(usual).__name__}, such as {usual!r}"
     return (
         f"--{name} must be {'a section' if hasattr(usual, 'keys') else kind}. "
@@ -288,3 +292,54 @@ def _fail(error, show_traceback):
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     print(f"error: {text or type(error).__name__}", file=sys.stderr, flush=True)
     sys.exit(1)
+
+
+def open_beside(path):
+    """Opens a workdir for an export into another folder.
+
+    Args:
+        path: the workdir.
+
+    Returns:
+        `(Workdir, config)`: the workdir's config with what `--config.export.FIELD=` changes;
+        nothing is written.
+
+    Raises:
+        ValueError: other fields are changed, or a value is wrong.
+        FileNotFoundError: the workdir holds no run.
+    """
+    if FLAGS["config"].present:
+        raise ValueError(
+            "With --output and a workdir the config is the workdir's own. Leave --config out, and "
+            "change fields by --config.export.FIELD=VALUE."
+        )
+    workdir, config = workdirs.open_workdir(path)
+    changed = config_flags.get_override_values(FLAGS["config"])
+    others = sorted(name for name in changed if not name.startswith("export."))
+    if others:
+        raise ValueError(
+            "With --output only fields of config.export may differ from the workdir's config: "
+            f"the student and its images are those of the run. Received: {others}"
+        )
+    config.update_from_flattened_dict(changed)
+    run_config.check_config(config)
+    return workdir, config
+
+
+def open_for_model(path):
+    """Opens the config whose images a model of its own is exported with.
+
+    Args:
+        path: a workdir, or `""` to take `--config`.
+
+    Returns:
+        `(Workdir or None, config)`.
+
+    Raises:
+        ValueError, FileNotFoundError: as `open_beside`.
+    """
+    if path:
+        return open_beside(path)
+    config = FLAGS.config
+    run_config.check_config(config)
+    return None, run_config.with_image_size(config)

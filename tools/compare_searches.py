@@ -26,7 +26,8 @@ import time
 
 from absl import flags
 
-from dna_tf import cli, cost
+from dna_tf import cli
+from dna_tf.space import cost_tables
 
 cli.define_run_flags()
 cli.define_limit_flags()
@@ -47,14 +48,16 @@ def main():
     asked = cli.asked_limits()
     budgets = [cli.whole_number("budgets", text) for text in given.budgets]
     beams = [cli.whole_number("beams", text) for text in given.beams]
-    from dna_tf import files, limits, progress, search_comparison
+    from dna_tf.common import files, formatting, progress
+    from dna_tf.search import comparison
+    from dna_tf.space import cost_limits
 
-    traversal = limits.parse_count(given.traversal_budget)
-    problem, all_limits, workdir = _problem(limits.parse_limits(asked) if asked else None)
-    searches = search_comparison.methods(problem, budgets, beams, traversal)
+    traversal = formatting.parse_count(given.traversal_budget)
+    problem, all_limits, workdir = _problem(cost_limits.parse_limits(asked) if asked else None)
+    searches = comparison.methods(problem, budgets, beams, traversal)
     count = problem.num_architectures()
     content = {
-        "kind": search_comparison.KIND,
+        "kind": comparison.KIND,
         "space": problem.space.name,
         "num_architectures": count,
         "ratings": "of the workdir" if given.ratings == "run" else f"made up, {given.kind}",
@@ -64,10 +67,10 @@ def main():
         "comparisons": [],
     }
     for one in all_limits:
-        text = limits.limits_text(one)
+        text = cost_limits.limits_text(one)
         progress.say(f"\n{problem.space.name}, {count:,} architectures, {text}:")
-        rows = search_comparison.compare(problem, one, given.seeds, searches)
-        for line in search_comparison.table(rows):
+        rows = comparison.compare(problem, one, given.seeds, searches)
+        for line in comparison.table(rows):
             progress.say(f"  {line}")
         content["comparisons"].append({"limits": one, "searches": rows})
     path = _output(workdir, asked)
@@ -87,31 +90,34 @@ def _problem(asked):
         if given.space:
             raise ValueError("--space is for --ratings=made; a workdir has its own space.")
         workdir, config = cli.open_run(may_create=False)
-        from dna_tf import limits, search_inputs
+        from dna_tf.phases import search_inputs
+        from dna_tf.space import cost_limits
 
-        made = [asked] if asked else [limits.parse_limits(t) for t in config.search.budgets]
+        made = [asked] if asked else [cost_limits.parse_limits(t) for t in config.search.budgets]
         return search_inputs.SearchInputs(workdir, config).problem, made, workdir
     if given.workdir:
         raise ValueError("--ratings=made needs no --workdir: leave one of them out.")
     if not given.space:
         raise ValueError("--ratings=made needs a space: add --space=dna, say.")
-    from dna_tf import made_ratings, search_problem, search_space
+    from dna_tf.search import comparison, problems
+    from dna_tf.space import presets
 
-    space = search_space.get_space(given.space)
+    space = presets.get_space(given.space)
     size = space.image_size
-    table = cost.cost_table(space, size, 3, 1000 if size == 224 else 10)
-    ratings = made_ratings.make(space, table, given.kind, given.seed)
-    problem = search_problem.make(space, ratings, table)
+    table = cost_tables.cost_table(space, size, 3, 1000 if size == 224 else 10)
+    ratings = comparison.draw_ratings(space, table, given.kind, given.seed)
+    problem = problems.make(space, ratings, table)
     middle = round((problem.lowest("macs") + problem.highest("macs")) / 2)
     return problem, [asked or {"max_macs": middle}], None
 
 
 def _output(workdir, asked):
-    from dna_tf import files, limits
+    from dna_tf.common import files
+    from dna_tf.space import cost_limits
 
     if cli.FLAGS.output:
         return files.as_path(cli.FLAGS.output)
-    name = limits.budget_name(asked) if asked else "budgets"
+    name = cost_limits.budget_name(asked) if asked else "budgets"
     return None if workdir is None else workdir.comparisons / f"{name}.json"
 
 

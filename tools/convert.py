@@ -29,7 +29,9 @@ flags.DEFINE_integer("image_size", None, "Height and width in pixels, likewise."
 
 def main():
     """Converts one file."""
-    from dna_tf import architecture_files, files, workdir
+    from dna_tf import workdirs
+    from dna_tf.common import files
+    from dna_tf.space import zoo
 
     given = cli.FLAGS
     for name, example in (("arch", "dna_a"), ("weights", "w.npz"), ("output", "dna_a.keras")):
@@ -42,15 +44,15 @@ def main():
         raise ValueError(f"--output must be a .keras file. Received: {output}")
     if output.exists():
         raise ValueError(f"There is a file {output} already. Delete it, or give another --output.")
-    run_folder = workdir.Workdir(given.workdir) if given.workdir else None
-    arch = architecture_files.find(given.arch, run_folder)
+    run_folder = workdirs.Workdir(given.workdir) if given.workdir else None
+    arch = zoo.find(given.arch, run_folder)
     arch = arch.adapted(given.num_classes, given.image_size)
-    from dna_tf import convert, keras_files, weight_files
+    from dna_tf.models import foreign_weights, keras_files, weight_files
 
-    scheme = convert.get_scheme(given.scheme)
-    model = convert.convert(arch, weight_files.read(given.weights), scheme)
+    scheme = foreign_weights.get_scheme(given.scheme)
+    model = foreign_weights.convert(arch, weight_files.read(given.weights), scheme)
     keras_files.save_model(model, output)
-    convert.say(arch, model)
+    foreign_weights.say(arch, model)
     size = arch.image_size
     cli.next_command(
         "evaluate",

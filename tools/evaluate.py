@@ -62,14 +62,16 @@ def main():
     if given.workdir or given.arch:
         workdir, config = cli.open_run(may_create=False)
     else:
-        from dna_tf import config as configs
+        from dna_tf.config import run_config
 
-        configs.check_config(config)
-        config = configs.with_image_size(config)
+        run_config.check_config(config)
+        config = run_config.with_image_size(config)
     path = _model_path(given, workdir)
-    from dna_tf import evaluate, files
+    from dna_tf.common import files
+    from dna_tf.evaluation import measuring
+    from dna_tf.phases import evaluating
 
-    settings = evaluate.Settings(
+    settings = measuring.Settings(
         data=given.data,
         image_size=given.image_size,
         crop_fraction=crop_fraction,
@@ -81,7 +83,7 @@ def main():
         class_names=given.class_names,
     )
     folder = files.as_path(given.output) if given.output else None
-    evaluate.evaluate(workdir, config, path, settings, folder)
+    evaluating.evaluate(workdir, config, path, settings, folder)
 
 
 def _crop_fraction(given):
@@ -105,7 +107,7 @@ def _crop_fraction(given):
 
 def _model_path(given, workdir):
     """The file or folder of the model."""
-    from dna_tf import files
+    from dna_tf.common import files
 
     name = given.arch or given.model
     path = files.as_path(name)

@@ -55,32 +55,31 @@ def main():
     if given.model:
         _export_model(given)
         return
-    from dna_tf import export_runs
-
     if given.output:
-        workdir, config = export_runs.open_beside(given.workdir)
+        workdir, config = cli.open_beside(given.workdir)
     else:
         workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search, files
+    from dna_tf.common import files
+    from dna_tf.phases import searching
 
-    names = cli.trained_students(workdir, budget_search.all_names(config))
+    names = cli.trained_students(workdir, searching.all_names(config))
     folders = [workdir.exported(name, given.seed) for name in names]
     if given.output:
         output = files.as_path(given.output)
         folders = [output] if len(names) == 1 else [output / name for name in names]
-    from dna_tf import export
+    from dna_tf.phases import exporting
 
     for name, folder in zip(names, folders, strict=True):
-        export.export_tflite(workdir, config, name, given.seed, folder)
+        exporting.export_tflite(workdir, config, name, given.seed, folder)
     _say_next(config, folders[0], workdir)
 
 
 def _say_next(config, folder, workdir, *arguments):
     """Prints how the first file is evaluated, unless that takes a preprocessing without a name."""
-    from dna_tf import tflite_metadata
+    from dna_tf.export import metadata
 
     path = folder / f"{config.export.precisions[0]}.tflite"
-    told = tflite_metadata.read(path.read_bytes())["description"]
+    told = metadata.read(path.read_bytes())["description"]
     if told is None:
         return
     words = [f"--model={path}", *arguments]
@@ -94,7 +93,8 @@ def _say_next(config, folder, workdir, *arguments):
 
 
 def _export_model(given):
-    from dna_tf import export_runs, files
+    from dna_tf import cli
+    from dna_tf.common import files
 
     if not given.output:
         raise ValueError("--model needs --output, the folder of the files, such as --output=files.")
@@ -103,10 +103,10 @@ def _export_model(given):
         raise ValueError(f"--model must be a .keras file. Received: {path}")
     if not path.exists():
         raise FileNotFoundError(f"There is no model file {path}.")
-    workdir, config = export_runs.open_for_model(given.workdir)
-    from dna_tf import export
+    workdir, config = cli.open_for_model(given.workdir)
+    from dna_tf.phases import exporting
 
-    result = export.export_file(path, config, given.output, workdir)
+    result = exporting.export_file(path, config, given.output, workdir)
     section, size = config.data, result["image_size"]
     words = [f"--data={section.source}", f"--image_size={size}"]
     if section.crop_fraction != 1.0:

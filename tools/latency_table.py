@@ -28,7 +28,8 @@ Writes: OUTPUT.json, the table as search reads it; OUTPUT.measured.json, medians
 
 from absl import flags
 
-from dna_tf import cli, limits
+from dna_tf import cli
+from dna_tf.space import cost_limits
 
 cli.define_run_flags()
 flags.DEFINE_string("space", "", "Name of a search space; or --workdir takes its run's.")
@@ -69,12 +70,12 @@ def main():
     if cli.FLAGS["validate"].present and (space is None or given.validate < 3):
         raise ValueError("--validate takes at least 3 random students of a space: give --space.")
     meter = _meter(cores)  # before TensorFlow is loaded: no phone is told at once
-    from dna_tf import latency_session
+    from dna_tf.latency import sessions
 
-    networks = latency_session.find_networks(
+    networks = sessions.find_networks(
         given.arch, workdir, *(network or (given.image_size, None, given.num_classes))
     )
-    session = latency_session.Session(
+    session = sessions.Session(
         output, meter, given.cost, given.noise, space, network, given.seed, given.precision
     )
     session.make_table(networks, given.fit)
@@ -92,7 +93,7 @@ def _output():
             f"--output names the table, such as --output=latency.json. Received: {output!r}"
         )
     cost = cli.FLAGS.cost
-    if not (limits.is_cost_name(cost) and cost.endswith("_ms")):
+    if not (cost_limits.is_cost_name(cost) and cost.endswith("_ms")):
         raise ValueError(
             "--cost is in milliseconds: lower case, a quantity that ends in _ms, such as "
             f"phone_latency_ms. Received: {cost!r}"
@@ -102,7 +103,8 @@ def _output():
 
 def _space():
     """The workdir or `None`, the space or `None`, and `(image_size, channels, num_classes)`."""
-    from dna_tf import checks, search_space
+    from dna_tf.common import checks
+    from dna_tf.space import presets
 
     given = cli.FLAGS
     for name in ("image_size", "num_classes"):
@@ -115,9 +117,9 @@ def _space():
         teacher = workdir.teacher_result()
         size, _, channels = teacher["image_shape"]
         network = (given.image_size or size, channels, given.num_classes or teacher["num_classes"])
-        return workdir, search_space.space_of(config), network
+        return workdir, presets.space_of(config), network
     if given.space:
-        space = search_space.get_space(given.space)
+        space = presets.get_space(given.space)
         return None, space, (given.image_size or space.image_size, 3, given.num_classes or 1000)
     return None, None, None
 
@@ -128,15 +130,13 @@ def _meter(cores):
         for name in ("serial", "adb", "benchmark_binary"):
             if given[name].value:
                 raise ValueError(f"--{name} is for a phone: give --device=adb too.")
-        from dna_tf import latency_host
+        from dna_tf.latency import host
 
-        return latency_host.HostMeter(given.threads, cores, given.rounds or 30)
-    from dna_tf import latency_adb
+        return host.HostMeter(given.threads, cores, given.rounds or 30)
+    from dna_tf.latency import phones
 
-    phone = latency_adb.connect(given.adb, given.serial)
-    return latency_adb.AdbMeter(
-        phone, given.benchmark_binary, given.threads, cores, given.rounds or 3
-    )
+    phone = phones.connect(given.adb, given.serial)
+    return phones.AdbMeter(phone, given.benchmark_binary, given.threads, cores, given.rounds or 3)
 
 
 def run():

@@ -31,10 +31,10 @@ cli.define_student_flags(default="the chosen one")
 def main():
     """Prunes students."""
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search
+    from dna_tf.phases import searching
 
-    names = cli.trained_students(workdir, [budget_search.chosen_name(config)])
-    from dna_tf import pruning
+    names = cli.trained_students(workdir, [searching.chosen_name(config)])
+    from dna_tf.phases import pruning
 
     for name in names:
         pruning.prune(workdir, config, name, cli.FLAGS.seed)

@@ -46,30 +46,28 @@ def main():
             "--images must be at least 2 and --tried at least 0. Received: "
             f"--images={given.images} --tried={given.tried}"
         )
-    from dna_tf import export_runs, files
+    from dna_tf.common import files
 
     if given.model:
         path = files.as_path(given.model)
         if not given.output:
             raise ValueError("--model needs --output, the JSON file, such as --output=report.json.")
-        workdir, config = export_runs.open_for_model(given.workdir)
+        workdir, config = cli.open_for_model(given.workdir)
         name = path.stem
     else:
-        workdir, config = export_runs.open_beside(given.workdir)
+        workdir, config = cli.open_beside(given.workdir)
         workdir.student_result(given.arch, given.seed)  # refuses one that is not there
         path = workdir.student(given.arch, given.seed) / "model.keras"
         name = f"{given.arch}_seed{given.seed}"
     output = files.as_path(given.output or workdir.path / "quantization" / f"{name}.json")
-    from dna_tf import quantization_report
+    from dna_tf.phases import exporting
 
-    result = quantization_report.report(
-        path, config, output, workdir, name, given.images, given.tried
-    )
+    result = exporting.report(path, config, output, workdir, name, given.images, given.tried)
     _say_next(given, workdir, result)
 
 
 def _say_next(given, workdir, result):
-    from dna_tf import progress
+    from dna_tf.common import progress
 
     names = result["float_layers"]
     if not names:

@@ -33,13 +33,13 @@ cli.define_student_flags(default="the chosen one")
 def main():
     """Quantises students."""
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search
+    from dna_tf.phases import searching
 
-    names = cli.trained_students(workdir, [budget_search.chosen_name(config)])
-    from dna_tf import quantization_training
+    names = cli.trained_students(workdir, [searching.chosen_name(config)])
+    from dna_tf.phases import quantizing
 
     for name in names:
-        quantization_training.quantize(workdir, config, name, cli.FLAGS.seed)
+        quantizing.quantize(workdir, config, name, cli.FLAGS.seed)
     made = workdir.exported(names[0], cli.FLAGS.seed) / "qat_int8.tflite"
     cli.next_command("evaluate", workdir, f"--model={made}")
 

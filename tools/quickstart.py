@@ -18,10 +18,11 @@ cli.define_run_flags()
 def main():
     """Runs all phases and writes the report."""
     workdir, config = cli.open_run(may_create=True)
-    from dna_tf import budget_search
+    from dna_tf.phases import searching
 
-    budget_search.check_costs(config)  # the search comes after hours
-    from dna_tf import pipeline, progress
+    searching.check_costs(config)  # the search comes after hours
+    from dna_tf.common import progress
+    from dna_tf.phases import pipeline
 
     started = time.monotonic()
     for number, (name, what, phase) in enumerate(pipeline.PHASES, 1):
@@ -29,7 +30,7 @@ def main():
         progress.say(f"\n[{number}/{len(pipeline.PHASES)}] {name}: {what} ({so_far})")
         phase(workdir, config)
     progress.say(f"Done in {time.monotonic() - started:.0f} s. Open {workdir.report} in a browser.")
-    chosen = budget_search.chosen_name(config)
+    chosen = searching.chosen_name(config)
     cli.next_command("summary", workdir, f"--arch={chosen}")
 
 

@@ -13,7 +13,8 @@ the cells; with --share several machines that see one workdir do.
 
 from absl import flags
 
-from dna_tf import checks, cli
+from dna_tf import cli
+from dna_tf.common import checks
 
 cli.define_run_flags()
 flags.DEFINE_string("share", "1/1", "Which part of the cells to rate: 2/3 is the second of three.")
@@ -23,20 +24,24 @@ def main():
     """Rates all paths."""
     index, count = checks.parse_share("--share", cli.FLAGS.share)
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import cost, progress, rating, rating_summary, ratings, search_space
+    from dna_tf.common import progress
+    from dna_tf.phases import rating
+    from dna_tf.space import cost_tables, presets, ratings, spaces
 
     rated = rating.rate(workdir, config, (index, count))
-    space = search_space.space_of(config)
+    space = presets.space_of(config)
     result = workdir.teacher_result()
     size, _, channels = result["image_shape"]
-    table = cost.cost_table(space, size, channels, result["num_classes"])
+    table = cost_tables.cost_table(space, size, channels, result["num_classes"])
     for (b, c), of_cell in sorted(rated.items()):
-        costs = {name: table.paths[b, c, space.input_widths(b)[0]][name] for name in cost.COSTS}
+        costs = {
+            name: table.paths[b, c, space.input_widths(b)[0]][name] for name in cost_tables.COSTS
+        }
         means, spreads = of_cell.metrics[config.search.metric]
-        made = rating_summary.summarize(means, spreads, of_cell.batches, len(space.ops), costs)
-        for line in rating_summary.lines(ratings.cell_name(b, c), made, space, b, c):
+        made = ratings.summarize(means, spreads, of_cell.batches, len(space.ops), costs)
+        for line in ratings.lines(spaces.cell_name(b, c), made, space, b, c):
             progress.say(line)
-    names = {ratings.cell_name(b, c) for b, c, _ in space.cells()}
+    names = {spaces.cell_name(b, c) for b, c, _ in space.cells()}
     missing = sorted(name for name in names if not (workdir.ratings / f"{name}.json").exists())
     if missing:
         progress.say(f"Not rated here: {', '.join(missing)}")

@@ -25,19 +25,21 @@ flags.DEFINE_enum(
 def main():
     """Writes the report."""
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search, progress, report
+    from dna_tf.common import progress
+    from dna_tf.phases import searching
+    from dna_tf.report import report_page
 
-    name = budget_search.chosen_name(config)
+    name = searching.chosen_name(config)
     maps = None
     if cli.FLAGS.maps == "auto" and workdir.architecture(name).exists():
-        from dna_tf import architecture_files
+        from dna_tf.space import zoo
 
-        found = architecture_files.find(name, workdir)
+        found = zoo.find(name, workdir)
         if _has_networks(workdir, found):
-            from dna_tf import feature_maps
+            from dna_tf.phases import reporting
 
-            maps = feature_maps.imitated_maps(workdir, config, found)
-    path = report.write_report(workdir.path, maps)
+            maps = reporting.imitated_maps(workdir, config, found)
+    path = report_page.write_report(workdir.path, maps)
     progress.say(f"{path}: open it in a browser.")
     if workdir.front.exists():
         cli.next_command("retrain", workdir, f"--arch={name}")
@@ -47,11 +49,11 @@ def main():
 
 def _has_networks(workdir, arch):
     """Whether the teacher and the cells that an architecture chose are there to be run."""
-    from dna_tf import ratings
+    from dna_tf.space import spaces
 
     if any(block.cell is None for block in arch.blocks):
         return False  # it comes from no search
-    cells = [workdir.cell(ratings.cell_name(b, one.cell)) for b, one in enumerate(arch.blocks)]
+    cells = [workdir.cell(spaces.cell_name(b, one.cell)) for b, one in enumerate(arch.blocks)]
     needed = [workdir.teacher / "result.json", workdir.teacher / "model.keras", *cells]
     return all(path.exists() for path in needed)
 

@@ -27,23 +27,21 @@ flags.DEFINE_list("seeds", [], "Seeds, such as 0,1,2; default: config.retrain.se
 
 def main():
     """Trains students."""
-    from dna_tf import architecture_files, budget_search
-    from dna_tf import workdir as workdirs
+    from dna_tf import workdirs
+    from dna_tf.phases import searching
+    from dna_tf.space import zoo
 
     seeds = [cli.whole_number("seeds", text) for text in cli.FLAGS.seeds] or None
     # Found before a run is started, so that a wrong name leaves nothing behind.
-    found = [
-        architecture_files.find(name, workdirs.Workdir(cli.FLAGS.workdir))
-        for name in cli.FLAGS.arch
-    ]
+    found = [zoo.find(name, workdirs.Workdir(cli.FLAGS.workdir)) for name in cli.FLAGS.arch]
     workdir, config = cli.open_run(may_create=bool(found))
     strategy = cli.make_strategy()
-    from dna_tf import retrain
+    from dna_tf.phases import retraining
 
-    for name in budget_search.all_names(config) if not found else ():
-        found.append(architecture_files.find(name, workdir))
+    for name in searching.all_names(config) if not found else ():
+        found.append(zoo.find(name, workdir))
     for arch in found:
-        retrain.retrain(workdir, config, arch, seeds, strategy)
+        retraining.retrain(workdir, config, arch, seeds, strategy)
     cli.next_command("export_tflite", workdir, f"--arch={found[0].name}")
 
 

@@ -36,7 +36,7 @@ flags.DEFINE_string("name", "", "Name of the scaled architecture; made from the 
 
 def main():
     """Scales."""
-    from dna_tf import architecture_files
+    from dna_tf.space import zoo
 
     if not cli.FLAGS.arch:
         raise ValueError("Say which architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
@@ -46,7 +46,7 @@ def main():
     workdir, config = None, None
     if cli.FLAGS.workdir:
         workdir, config = cli.open_run(may_create=False)
-    arch = architecture_files.find(cli.FLAGS.arch, workdir)
+    arch = zoo.find(cli.FLAGS.arch, workdir)
     made = _scaled(arch, target, image_size)
     _show(arch, made)
     path = cli.FLAGS.output or (workdir and workdir.architecture(_file_name(made.name)))
@@ -70,7 +70,8 @@ def main():
 
 def _target():
     """What is asked for: a dict with `params` or `macs`, or with `width` and `depth`, or `like`."""
-    from dna_tf import checks, limits, scaling
+    from dna_tf.common import checks, formatting
+    from dna_tf.space import scaling
 
     given = cli.FLAGS
     width, depth = given.width, given.depth
@@ -93,7 +94,7 @@ def _target():
         return {"like": given.like}
     name = "params" if given.params else "macs"
     try:
-        return {name: limits.parse_count(given[name].value)}
+        return {name: formatting.parse_count(given[name].value)}
     except ValueError as error:
         raise ValueError(f"--{name}: {error}") from error
 
@@ -136,7 +137,7 @@ def _file_name(name):
 
 
 def _scaled(arch, target, image_size):
-    from dna_tf import scaling
+    from dna_tf.space import scaling
 
     name = cli.FLAGS.name or None
     if "like" not in target and "width" not in target:
@@ -152,7 +153,7 @@ def _scaled(arch, target, image_size):
 
 def _show(before, after):
     """Prints both networks side by side, the coefficients, and how near the target is."""
-    from dna_tf import scaling
+    from dna_tf.space import scaling
 
     sides = [{"": arch.name, **_rows(arch)} for arch in (before, after)]
     wide = max(len(text) for text in sides[0].values())
@@ -174,10 +175,10 @@ def _show(before, after):
 
 
 def _rows(arch):
-    from dna_tf import limits
+    from dna_tf.common import formatting
 
     frame = arch.frame
-    rows = {key: f"{n:,} ({limits.format_count(n)})" for key, n in arch.costs().items()}
+    rows = {key: f"{n:,} ({formatting.format_count(n)})" for key, n in arch.costs().items()}
     rows["image size"] = str(arch.image_size)
     rows["stem"] = f"{frame.stem_width} {frame.stem_output_width} x{frame.stem_layers}"
     rows["widths"] = " ".join(str(block.width) for block in arch.blocks)
@@ -188,13 +189,13 @@ def _rows(arch):
 
 def _save_unless_there(made, path):
     """Writes the file; an equal one is left, anything else is not overwritten."""
-    from dna_tf import architecture, architecture_files
+    from dna_tf.space import architectures
 
     hint = "Move it away, or give another --output or --name."
-    if architecture_files.is_there(made, path, hint):
+    if architectures.is_there(made, path, hint):
         print(f"{path} (is there already)")
     else:
-        architecture.save(made, path)
+        architectures.save(made, path)
         print(f"Wrote {path}")
 
 

@@ -61,18 +61,20 @@ def main():
     question = _question()
     weights = [_number("weights", text) for text in cli.FLAGS.weights] or None
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import budget_search, latency_commands, op_costs, search_inputs, search_question
+    from dna_tf.latency import commands
+    from dna_tf.phases import search_inputs, searching
+    from dna_tf.space import op_costs
 
     files, skip = cli.FLAGS.cost_file, cli.FLAGS.skip_missing
     inputs = search_inputs.SearchInputs(workdir, config, weights, files, skip)
     if question is None:
-        names = budget_search.search_budgets(workdir, config, inputs=inputs)
+        names = searching.search_budgets(workdir, config, inputs=inputs)
         words = []
     else:
-        names = search_question.answer(inputs, question)
+        names = searching.answer(inputs, question)
         words = [f"--arch={names[0]}"]
     for path in dict.fromkeys([*config.search.cost_files, *files]):
-        measuring = latency_commands.network_words(op_costs.load(path), path, names)
+        measuring = commands.network_words(op_costs.load(path), path, names)
         if measuring:
             cli.next_command("latency_table", workdir, *measuring)
     cli.next_command("retrain", workdir, *words)
@@ -80,11 +82,12 @@ def main():
 
 def _question():
     """The question that the flags put, or `None` for the budgets of the config."""
-    from dna_tf import limits, search_question
+    from dna_tf.phases import searching
+    from dna_tf.space import cost_limits
 
     given = cli.FLAGS
     asked = cli.asked_limits()
-    penalties = dict(search_question.parse_penalty(text) for text in given.penalty)
+    penalties = dict(searching.parse_penalty(text) for text in given.penalty)
     if len(penalties) < len(given.penalty):
         raise ValueError(f"One cost has two penalties. Give each once. Received: {given.penalty}")
     if given.round and not given.front:
@@ -95,9 +98,9 @@ def _question():
         return None
     shared = given.max_shared_ops
     shared = cli.whole_number("max_shared_ops", shared) if shared else None
-    return search_question.Question(
-        given.name or search_question.name_of(asked, given.penalty, shared),
-        limits.parse_limits(asked) if asked else {},
+    return searching.Question(
+        given.name or searching.name_of(asked, given.penalty, shared),
+        cost_limits.parse_limits(asked) if asked else {},
         penalties,
         cli.whole_number("top", given.top) if given.top else 1,
         shared,

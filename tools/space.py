@@ -36,7 +36,7 @@ flags.DEFINE_bool("json", False, "Print one JSON value instead of text.")
 
 def main():
     """Prints the list or the table."""
-    from dna_tf import space_table
+    from dna_tf.space import space_table
 
     space, size, channels, shapes, cuts = _chosen()
     if space is None:
@@ -58,8 +58,8 @@ def main():
 
 def _chosen():
     """Space, image size, channels, teacher's shapes and cuts, as far as the flags tell."""
-    from dna_tf import config as configs
-    from dna_tf import search_space
+    from dna_tf.config import run_config
+    from dna_tf.space import presets
 
     given = [name for name in ("space", "workdir") if getattr(cli.FLAGS, name)]
     config_flag = cli.FLAGS["config"]
@@ -78,20 +78,20 @@ def _chosen():
                 raise ValueError(f"--{name} needs a space: give --space=NAME, such as --space=dna.")
         return None, None, None, None, None
     if given == ["space"]:
-        space = search_space.get_space(cli.FLAGS.space)
+        space = presets.get_space(cli.FLAGS.space)
         return space, _size(space.image_size), 3, None, None
     run_folder, config = None, cli.FLAGS.config
     if given == ["workdir"]:
         run_folder, config = cli.open_run(may_create=False)
-    configs.check_config(config)
-    config = configs.with_image_size(config)
+    run_config.check_config(config)
+    config = run_config.with_image_size(config)
     shapes, cuts = _trained_teacher(run_folder) if run_folder else (None, None)
     size = _size(config.data.image_size)
-    return search_space.space_of(config), size, config.data.channels, shapes, cuts
+    return presets.space_of(config), size, config.data.channels, shapes, cuts
 
 
 def _size(usual):
-    from dna_tf import checks
+    from dna_tf.common import checks
 
     size = usual if cli.FLAGS.image_size is None else cli.FLAGS.image_size
     checks.check_whole("--image_size", size, 1)
@@ -109,34 +109,34 @@ def _trained_teacher(run_folder):
 
 def _build_teacher(space, image_shape):
     """Shapes and cuts of the teacher that --teacher names."""
-    from dna_tf import teacher
+    from dna_tf.teachers import building, cutting
 
     # A config's, for what a file needs: its preprocessing and modules.
     section = cli.FLAGS.config.teacher.copy_and_resolve_references()
     section.model, section.weights, name = cli.FLAGS.teacher, "", cli.FLAGS.teacher
-    model = teacher.build_teacher(section, image_shape, num_classes=1000)
+    model = building.build_teacher(section, image_shape, num_classes=1000)
     own = tuple(model.input_shape[1:])
     if cli.FLAGS.image_size is None and len(own) == 3 and None not in own:
         image_shape = own  # a file's; those by name are built for what is asked
-    cuts = cli.FLAGS.cuts or teacher.own_cuts(name, model, image_shape, space)
-    cut = teacher.cut_teacher(model, cuts, image_shape)
+    cuts = cli.FLAGS.cuts or building.own_cuts(name, model, image_shape, space)
+    cut = cutting.cut_teacher(model, cuts, image_shape)
     return cut.shapes, cut.cuts
 
 
 def _check_fit(space, shapes, cuts):
-    from dna_tf import supernet  # says in full what does not fit; loads TensorFlow
+    from dna_tf.space import fit  # says in full what does not fit; loads TensorFlow
 
-    supernet.check_fit(space, shapes, cuts)
+    fit.check_fit(space, shapes, cuts)
 
 
 def _print_all():
-    from dna_tf import search_space, space_presets, space_table
+    from dna_tf.space import presets, space_table
 
-    spaces = list(search_space.PRESETS.values())
+    spaces = list(presets.PRESETS.values())
     if cli.FLAGS.json:
         print(json.dumps([space_table.summary(space) for space in spaces]))
         return
-    print("\n".join([*space_table.summary_lines(spaces), "", space_presets.ENDINGS_TEXT]))
+    print("\n".join([*space_table.summary_lines(spaces), "", presets.ENDINGS_TEXT]))
     cli.next_command("space", None, "--space=dna")
 
 

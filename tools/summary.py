@@ -34,26 +34,28 @@ measured here, in percent of ImageNet's validation set, for 1000 classes at 224x
 
 def main():
     """Prints the summary."""
-    from dna_tf import architecture_files, limits, workdir
+    from dna_tf import workdirs
+    from dna_tf.common import formatting
+    from dna_tf.space import zoo
 
     if not cli.FLAGS.arch:
         raise ValueError("Say which architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
     if cli.FLAGS.arch == "all":
         _print_published()
         return
-    run_folder = workdir.Workdir(cli.FLAGS.workdir) if cli.FLAGS.workdir else None
-    arch = _adapted(architecture_files.find(cli.FLAGS.arch, run_folder))
+    run_folder = workdirs.Workdir(cli.FLAGS.workdir) if cli.FLAGS.workdir else None
+    arch = _adapted(zoo.find(cli.FLAGS.arch, run_folder))
     if cli.FLAGS.json:
         print(json.dumps({**arch.to_dict(), "rating": arch.rating}))
         return
-    from dna_tf import student
+    from dna_tf.models import students
 
     # Keras cuts the table at the width of the terminal, and takes a pipe for a narrow one.
     os.environ.setdefault("COLUMNS", "120")
-    student.build_student(arch).summary(line_length=120, positions=[0.4, 0.62, 0.72, 1.0])
+    students.build_student(arch).summary(line_length=120, positions=[0.4, 0.62, 0.72, 1.0])
     print(f"{arch.name}: {arch.describe()}")
     for name, count in arch.costs().items():
-        print(f"{name}: {count:,} ({limits.format_count(count)})")
+        print(f"{name}: {count:,} ({formatting.format_count(count)})")
 
 
 def _adapted(arch):
@@ -62,7 +64,7 @@ def _adapted(arch):
 
 def _print_published():
     """The table of all published networks."""
-    from dna_tf import zoo
+    from dna_tf.space import zoo
 
     if cli.FLAGS.workdir:
         raise ValueError(

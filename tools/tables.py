@@ -26,7 +26,8 @@ flags.DEFINE_string("output", "tables", "The folder to write into.")
 
 def main():
     """Writes table and figure."""
-    from dna_tf import files, progress, result_tables, tradeoff_plot
+    from dna_tf.common import files, progress
+    from dna_tf.report import result_tables, tradeoff_plot
 
     rows = [row for path in cli.FLAGS.workdir for row in result_tables.of_workdir(path)]
     rows += [result_tables.of_evaluation(path) for path in cli.FLAGS.evaluation]

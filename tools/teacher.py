@@ -36,14 +36,16 @@ flags.DEFINE_string("output", "", "Config file to write, ending in .py. It must 
 
 def main():
     """Prints the tables and the config lines."""
-    from dna_tf import checks, search_space, teacher_config
+    from dna_tf.common import checks
+    from dna_tf.space import presets
+    from dna_tf.teachers import config_file
 
     given = cli.FLAGS
     if given.output:
-        teacher_config.check_new(given.output)
+        config_file.check_new(given.output)
     if given.image_size is not None:
         checks.check_whole("--image_size", given.image_size, 8)
-    space = search_space.get_space(given.space) if given.space else None
+    space = presets.get_space(given.space) if given.space else None
     if given.workdir:
         _check_workdir_alone()
         workdir, config = cli.open_run(may_create=False)
@@ -73,16 +75,18 @@ def _check_workdir_alone():
 
 def _show_trained(workdir, config, space):
     """Shows the teacher of a run, cut as the run cuts it or as --cuts says."""
-    from dna_tf import search_space, teacher_training, teacher_view
+    from dna_tf.phases import teacher_training
+    from dna_tf.space import presets
+    from dna_tf.teachers import description
 
     trained = teacher_training.load_teacher(workdir, config)
-    view = teacher_view.look(
+    view = description.look(
         trained.model,
         config.teacher,
         trained.shapes[0],
         cli.FLAGS.cuts or (() if space else trained.cuts),
         space,
-        search_space.space_of(config),
+        presets.space_of(config),
         cli.FLAGS["all"].value,
     )
     print("\n".join(view.lines))
@@ -96,11 +100,12 @@ def _show_trained(workdir, config, space):
 
 def _show_model(config, space):
     """Shows the teacher that --model or the config names."""
-    from dna_tf import config as configs
-    from dna_tf import search_space, teacher, teacher_view
+    from dna_tf.config import run_config
+    from dna_tf.space import presets
+    from dna_tf.teachers import building, description
 
-    configs.check_config(config)
-    config = configs.with_image_size(config)
+    run_config.check_config(config)
+    config = run_config.with_image_size(config)
     name = cli.FLAGS.model or config.teacher.model
     own = name == config.teacher.model
     section = types.SimpleNamespace(
@@ -111,12 +116,12 @@ def _show_model(config, space):
     )
     size, channels = _size(config, own, space), config.data.channels
     classes = config.data.num_classes or (10 if own and config.data.source == "digits" else 1000)
-    model = teacher.build_teacher(section, (size, size, channels), classes)
-    shape = teacher_view.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
+    model = building.build_teacher(section, (size, size, channels), classes)
+    shape = description.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
     section.weights = config.teacher.weights if own else ""
-    usual = search_space.space_of(config) if own else None
+    usual = presets.space_of(config) if own else None
     every = cli.FLAGS["all"].value
-    view = teacher_view.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
+    view = description.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
     print("\n".join(view.lines))
     held = tuple(config.teacher.cuts)
     if own and held and held != view.cuts:
@@ -132,9 +137,9 @@ def _size(config, own, space):
         return config.data.image_size
     if space:
         return space.image_size
-    from dna_tf import teacher_names
+    from dna_tf.teachers import application_names
 
-    here = own or cli.FLAGS.model in teacher_names.TRAINED_HERE
+    here = own or cli.FLAGS.model in application_names.TRAINED_HERE
     return config.data.image_size if here else 224
 
 
@@ -146,7 +151,8 @@ def _overridden(start):
 
 def _write_or_say_how(name, view):
     """Writes the config file, or prints the command that does."""
-    from dna_tf import files, teacher_config
+    from dna_tf.common import files
+    from dna_tf.teachers import config_file
 
     path, words = cli.FLAGS.output, [shlex.quote(word) for word in sys.argv[1:]]
     if not path:
@@ -154,7 +160,7 @@ def _write_or_say_how(name, view):
         return
     story = f"The teacher {name}, cut into {len(view.cuts)} block{'s' * (len(view.cuts) > 1)}."
     command = " ".join(["python -m tools.teacher", *words])
-    teacher_config.write(path, view.config_lines, story, command)
+    config_file.write(path, view.config_lines, story, command)
     print(f"Wrote {path}")
     cli.next_command("train_teacher", f"runs/{files.as_path(path).stem}", f"--config={path}")
 

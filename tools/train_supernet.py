@@ -37,15 +37,18 @@ def main():
     """Trains the supernet."""
     strategy = cli.make_strategy()
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf import cell_files, distill, progress, search_space
+    from dna_tf.common import progress
+    from dna_tf.phases import supernet_training
+    from dna_tf.space import presets
+    from dna_tf.supernet import cell_files
 
-    results = distill.train_supernet(workdir, config, strategy, cli.FLAGS.retry_factor)
+    results = supernet_training.train_supernet(workdir, config, strategy, cli.FLAGS.retry_factor)
     for name, result in results.items():
         progress.say(
             f"{name}: loss {result['losses'][-1]:.5f} (mean squared error, last epoch), relative "
             f"L1 {(result['relative_l1'] or [math.nan])[-1]:.4f} (held-out images)"
         )
-    space = search_space.space_of(config)
+    space = presets.space_of(config)
     trained = cell_files.trained_cells(workdir, space)
     missing = [name for name in cell_files.cell_names(space) if name not in trained]
     if missing:

@@ -18,7 +18,7 @@ def main():
     """Trains the teacher."""
     workdir, config = cli.open_run(may_create=True)
     strategy = cli.make_strategy()
-    from dna_tf import teacher_training
+    from dna_tf.phases import teacher_training
 
     teacher_training.train_teacher(workdir, config, strategy)
     cli.next_command("train_supernet", workdir)

@@ -1,0 +1,319 @@
+"""The config: its sections and fields with their defaults, and the check of all values.
+
+A config file has a function `get_config()` that starts from `default_config()` and
+changes what differs; the config is locked, so a field that does not exist is an
+error at the line that sets it.
+"""
+
+import math
+
+import ml_collections
+
+from dna_tf.common import files
+from dna_tf.config import export_sections, field_checks, training_sections
+from dna_tf.space import cost_limits, presets, ratings
+
+# What a model expects instead of 0..255; the last three are modes of keras.applications.
+# The layers are made in `preprocessing`.
+PREPROCESSING_KINDS = ("none", "zero_one", "minus_one_one", "caffe", "torch")
+
+FEATURE_MODES = ("memory", "disk", "online")
+CACHE_DTYPES = ("float16", "bfloat16", "float32")
+INPUTS = ("teacher", "S1", "S2")
+STARTS = ("teacher", "identity")
+SAMPLINGS = ("uniform", "fair")
+CONTROLLED = ("chosen", "all")
+
+_ANY = math.inf
+# (section, field, lowest, highest)
+_RANGES = (
+    ("data", "rating_per_class", 1, _ANY),
+    ("data", "image_size", 0, _ANY),
+    ("data", "num_classes", 0, _ANY),
+    ("data", "rating_fraction", 0.0, 0.9),
+    ("data", "shuffle_buffer", 1, _ANY),
+    ("data", "max_broken_images", 0, _ANY),
+    ("data", "test_fraction", 0.01, 0.9),
+    ("data", "crop_fraction", 0.1, 1.0),
+    ("data", "shift", 0.0, 0.5),
+    ("supernet", "epochs", 1, _ANY),
+    ("supernet", "batch_size", 2, _ANY),
+    ("supernet", "learning_rate", 1e-8, 10.0),
+    ("supernet", "first_block_learning_rate", 1e-8, 10.0),
+    ("supernet", "learning_rate_decay", 0.01, 1.0),
+    ("supernet", "weight_decay", 0.0, 1.0),
+    ("supernet", "clip_norm", 0.0, _ANY),
+    ("supernet", "norm_images", 0, _ANY),
+    ("supernet", "checkpoint_seconds", 0.0, _ANY),
+    ("rating", "batch_size", 1, _ANY),
+    ("rating", "batches", 1, _ANY),
+    ("rating", "calibration_images", 2, _ANY),
+    ("rating", "calibration_batches", 1, _ANY),
+    ("rating", "checkpoint_seconds", 0.0, _ANY),
+    ("search", "controls", 0, 1000),
+    ("search", "control_tolerance", 0.0, 1.0),
+    *export_sections.COMPRESSION_RANGES,
+    *(("retrain", *limits_of) for limits_of in training_sections.RETRAIN_RANGES),
+    *(
+        (section, *limits_of)
+        for section in training_sections.SECTIONS
+        for limits_of in training_sections.RANGES
+    ),
+)
+
+
+def default_config():
+    """Returns the config of the embedded default, digits, locked.
+
+    Every field is explained where it is set here. Two levels: sections and fields.
+    """
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # one seed gives one result
+
+    config.data = ml_collections.ConfigDict()
+    config.data.source = "digits"  # digits | tfds:NAME[/VERSION] | tfrecord:GLOB | folder:DIR
+    config.data.test_source = ""  # another source; "" takes the source's own or holds out
+    config.data.test_fraction = 0.2  # of each class, when the source has no test split
+    config.data.rating_per_class = 20  # images of each class taken out of training (DNA: 50)
+    config.data.rating_fraction = 0.0  # above 0: that share of all images instead, of any class
+    config.data.image_size = 32  # height and width in pixels; 0 takes the space's
+    config.data.channels = 3  # 3 (RGB) or 1 (grey)
+    config.data.num_classes = 0  # 0 counts them in the data
+    config.data.image_feature = "image"  # tfrecord: name of the encoded image
+    config.data.label_feature = "label"  # tfrecord: name of the int64 label
+    config.data.label_offset = 0  # tfrecord: subtracted from labels (1 if they start at 1)
+    config.data.tfds_data_dir = ""  # "" is the default of tensorflow-datasets
+    config.data.crop_fraction = 1.0  # central part of the resized image that is kept
+    config.data.shift = 0.1  # largest random shift in training, as a fraction of the image
+    config.data.flip = False  # random left-right flip in training
+    config.data.shuffle_buffer = 10_000  # images, for data that does not fit in memory
+    # Above 0: all images are decoded once, and up to so many that cannot be are left out.
+    config.data.max_broken_images = 0
+
+    config.teacher = ml_collections.ConfigDict()
+    # residual_cnn, .._medium, .._wide (all trained here), a model of keras.applications
+    # (teacher_names.NAMES), or a .keras file
+    config.teacher.model = "residual_cnn"
+    config.teacher.weights = ""  # models by name: "imagenet" or a weights file; "" trains
+    # Last layer of each block; () takes the paper's for EfficientNet, proposed ones for others.
+    config.teacher.cuts = ("stage1_out", "stage2_out", "stage3_out")
+    config.teacher.preprocessing = "none"  # what a .keras file expects; none: 0..255 as they are
+    config.teacher.modules = ()  # imported before a .keras file, to register custom layers
+
+    config.teacher_training = training_sections.default_recipe(epochs=15, learning_rate=3e-3)
+
+    # A name of search_space.PRESETS, or in a config file a dict as SearchSpace.from_dict takes
+    # it. The reference lets the type change from text to a dict, which ConfigDict refuses else.
+    config.space = ml_collections.FieldReference("digits", field_type=object)
+
+    config.supernet = ml_collections.ConfigDict()
+    # Teacher features: memory or disk (made once, no augmentation) | online (in every step)
+    config.supernet.features = "memory"
+    config.supernet.cache_dtype = "float16"  # of features on disk; bfloat16 | float32
+    config.supernet.cache_folder = ""  # of features on disk; "" is inside the workdir
+    # What a block reads: the "teacher"'s map (DNA), or the student's own, all blocks from the
+    # image on trained together ("S1") or the earlier ones kept ("S2"), as in DNA Table 4.
+    config.supernet.inputs = "teacher"
+    config.supernet.cells = ()  # names such as block1_cell2, to train these only; () is all
+    config.supernet.epochs = 15  # DNA: 20, of a thousand times as many steps
+    config.supernet.batch_size = 64  # images (DNA: 64 on each of 8 GPUs)
+    config.supernet.learning_rate = 0.01  # Adam (DNA: 0.005)
+    config.supernet.first_block_learning_rate = 0.01  # block 1 (DNA: 0.002)
+    config.supernet.learning_rate_decay = 0.85  # factor of each epoch (DNA: 0.9)
+    # Each cell's output starts with mean and deviation of the teacher's map, which
+    # saves the epochs that it takes to get there, or as the "identity" (DNA).
+    config.supernet.output_start = "teacher"
+    config.supernet.sampling = "uniform"  # of paths; fair: every op once in a group of steps
+    config.supernet.precision = "float32"  # float32 | mixed_bfloat16 | mixed_float16
+    config.supernet.weight_decay = 0.0  # of convolution kernels (the authors' code: 1e-4)
+    config.supernet.clip_norm = 0.0  # largest norm of a path's gradient; 0 is no limit
+    config.supernet.norm_images = 0  # images that share batch statistics; 0: all of a replica
+    config.supernet.tensorboard = True  # curves and maps in the workdir's tensorboard/
+    config.supernet.checkpoint_seconds = 5.0  # a killed run loses at most this much
+
+    config.rating = ml_collections.ConfigDict()
+    config.rating.batch_size = 50  # images
+    config.rating.batches = 20  # at most; the rating split may hold fewer (DNA: about 20)
+    config.rating.calibration_images = 128  # of training data, for batch norm: one batch
+    config.rating.calibration_batches = 1  # of so many images, statistics pooled (DNA: 1)
+    config.rating.checkpoint_seconds = 2.0  # a killed run loses at most this much
+
+    config.search = ml_collections.ConfigDict()
+    config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each
+    config.search.metric = "relative_l1"  # of ratings.METRICS: relative_l1 | mse | noise_to_signal
+    config.search.chosen = 1  # index of the budget whose student is the run's
+    config.search.controls = 1  # random architectures of a student's cost, to hold it against
+    config.search.controls_of = "chosen"  # budgets whose students get them: chosen | all
+    config.search.weights = ()  # lambda of each block; () is 1 for all
+    config.search.control_tolerance = 0.02  # largest relative distance in MACs
+    config.search.cost_files = ()  # more costs, such as ("latency.json",); see op_costs.py
+
+    config.retrain = training_sections.default_retraining(epochs=15, learning_rate=3e-3)
+
+    config.export = export_sections.default_export()
+    config.quantize = export_sections.default_quantize()
+    config.prune = export_sections.default_prune()
+    return config.lock()
+
+
+def check_config(config):
+    """Checks keys, types and ranges of a whole config before any work.
+
+    Args:
+        config: an `ml_collections.ConfigDict` such as `get_config()` returns.
+
+    Raises:
+        ValueError: a key is missing or unknown (near names are given), a value has the
+            wrong type or is out of range.
+    """
+    field_checks.check_like("config", config, default_config())
+    plain = to_plain(config)
+    space = presets.get_space(plain["space"])
+    if not 0 <= config.seed < 2**31:  # more are derived from it, below 2**32
+        raise ValueError(f"config.seed must be in [0, {2**31 - 1}]. Received: {config.seed}")
+    for section, field, lowest, highest in _RANGES:
+        field_checks.check_range(config, section, field, lowest, highest)
+    field_checks.check_choice("data.channels", config.data.channels, (1, 3))
+    if 0 < config.data.image_size < 8:
+        raise ValueError(
+            "config.data.image_size must be at least 8, or 0 for the size of the space. "
+            f"Received: {config.data.image_size}"
+        )
+    field_checks.check_choice(
+        "teacher.preprocessing", config.teacher.preprocessing, PREPROCESSING_KINDS
+    )
+    for field, choices in (
+        ("features", FEATURE_MODES),
+        ("cache_dtype", CACHE_DTYPES),
+        ("inputs", INPUTS),
+        ("output_start", STARTS),
+        ("sampling", SAMPLINGS),
+        ("precision", training_sections.PRECISIONS),
+    ):
+        field_checks.check_choice(f"supernet.{field}", config.supernet[field], choices)
+    field_checks.check_choice("search.metric", config.search.metric, ratings.METRICS)
+    field_checks.check_choice("search.controls_of", config.search.controls_of, CONTROLLED)
+    for section in training_sections.SECTIONS:
+        for field, choices in training_sections.CHOICES:
+            field_checks.check_choice(f"{section}.{field}", config[section][field], choices)
+    training_sections.check(config)
+    export_sections.check(config.export)
+    _check_weights(plain["search"]["weights"], space)
+    names = [cost_limits.budget_name(budget) for budget in config.search.budgets]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "config.search.budgets must differ: each one names a student. Received: "
+            f"{tuple(config.search.budgets)}"
+        )
+    if not config.search.budgets or not 0 <= config.search.chosen < len(config.search.budgets):
+        raise ValueError(
+            "config.search.chosen must be the index of one of config.search.budgets. Received: "
+            f"chosen={config.search.chosen}, budgets={tuple(config.search.budgets)}"
+        )
+
+
+def with_image_size(config):
+    """Returns the config with the space's image size where it asks for that with 0."""
+    if config.data.image_size:
+        return config
+    made = config.copy_and_resolve_references()
+    made.data.image_size = presets.space_of(config).image_size
+    return made
+
+
+def check_field(name):
+    """Checks that a config has a field of this name, such as `"retrain.epochs"`.
+
+    Returns:
+        The field's default.
+
+    Raises:
+        ValueError: it has none; near names are given.
+    """
+    what, known = "config", default_config()
+    for part in name.split("."):
+        if not isinstance(known, ml_collections.ConfigDict):
+            raise ValueError(f"{what} is one value, and has no part {part!r}. Set it as a whole.")
+        field_checks.check_known(what, part, known)
+        what, known = f"{what}.{part}", known[part]
+    return known
+
+
+def to_plain(config):
+    """The config as JSON-able dicts and lists, in a form that compares equal after reading."""
+    return _plain(config.to_dict() if hasattr(config, "to_dict") else config)
+
+
+def config_fingerprint(config, sections=None):
+    """Identifies a config, or the sections of it that a result depends on."""
+    plain = to_plain(config)
+    return files.fingerprint({k: plain[k] for k in (sections or plain)})
+
+
+def with_defaults(plain):
+    """A plain config of an earlier version with the fields that are new since: their defaults.
+
+    Args:
+        plain: a dict as `to_plain` gives it, or gave it before fields were added.
+
+    Returns:
+        A new dict.
+    """
+    filled = dict(plain)
+    for key, value in to_plain(default_config()).items():
+        if key != "space" and isinstance(value, dict) and isinstance(filled.get(key, {}), dict):
+            filled[key] = {**value, **filled.get(key, {})}
+        else:
+            filled.setdefault(key, value)
+    return filled
+
+
+def from_plain(plain):
+    """Makes a locked config from what `to_plain` returned; values are checked.
+
+    Raises:
+        ValueError: as `check_config`.
+    """
+    config = default_config()
+    field_checks.check_like("config", plain, config)
+    with config.unlocked():
+        for key, value in plain.items():
+            if isinstance(value, dict) and key != "space":
+                for field, field_value in value.items():
+                    old = config[key][field]
+                    config[key][field] = (
+                        tuple(field_value) if isinstance(old, tuple) else field_value
+                    )
+            else:
+                config[key] = value
+    check_config(config)
+    return config
+
+
+def differences(one, other):
+    """Lists the fields in which two plain configs differ, as `section.field`."""
+    found = []
+    for key in sorted({*one, *other}):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict) and key != "space":
+            found += [f"{key}.{f}" for f in sorted({*a, *b}) if a.get(f) != b.get(f)]
+        elif a != b:
+            found.append(key)
+    return found
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _check_weights(weights, space):
+    numbers = all(isinstance(w, int | float) and 0 <= w < math.inf for w in weights)
+    if not numbers or len(weights) not in (0, len(space.blocks)):
+        raise ValueError(
+            f"config.search.weights must be () or {len(space.blocks)} finite numbers of at least "
+            f"0, one for each block of the space {space.name!r}. Received: {tuple(weights)}"
+        )

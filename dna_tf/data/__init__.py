@@ -1,0 +1,1 @@
+"""Labelled images: sources, splits, augmentation, seeded batches."""

@@ -1,0 +1,281 @@
+"""What a recipe does to training images: crops, colours, RandAugment, erasing, mixing.
+
+All of it is drawn from a seed of its own for each image, so that an image looks the same
+in a resumed run, in any part of a batch and on any number of workers.
+"""
+# MERGED: 'MixUp and CutMix: each two neighbours of a batch are mixed with one another.\n\nBatches come in a random order, so that neighbours are chance pairs. Pairs, and not one\npermutation of the batch, so that a part of a batch is mixed as it is within the whole.\n'
+
+import dataclasses
+import functools
+import math
+
+import tensorflow as tf
+
+from dna_tf.data import rand_augment
+
+# Ratio of width to height of crops and of erased rectangles, and how often to try.
+# Source: Szegedy et al., 2015; Zhong et al., 2020 (as in the authors' code).
+_CROP_RATIOS = (3 / 4, 4 / 3)
+_ERASE_RATIOS = (0.3, 1 / 0.3)
+_ERASE_AREAS = (0.02, 1 / 3)
+_TRIES = 10
+# ImageNet's mean and standard deviation, of the noise in an erased rectangle.
+_NOISE = (118.0, 58.0)
+
+
+def of_recipe(recipe, num_classes):
+    """The augmentation of a recipe beyond shift and flip, or `None` if it has none.
+
+    Args:
+        recipe: a config section such as `retrain`.
+        num_classes: classes of the data.
+    """
+    made = Augmentation(
+        recipe.crop_area,
+        recipe.color_jitter,
+        recipe.randaugment_ops,
+        recipe.randaugment_magnitude,
+        recipe.erase,
+        recipe.mixup,
+        recipe.cutmix,
+        num_classes,
+    )
+    return made if made.changes_images or made.crop_area or made.mixes else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens to training images beyond shift and flip.
+
+    Args:
+        crop_area: smallest share of the image that a random-resized crop takes; 0 for none.
+        color_jitter: largest relative change of brightness, contrast and saturation.
+        ops: operations of RandAugment for each image.
+        magnitude: their strength, 0 to 10.
+        erase: probability to erase a rectangle.
+        mixup: alpha of MixUp; 0 for none.
+        cutmix: alpha of CutMix; 0 for none. With both, each pair takes either by chance.
+        num_classes: classes of the data, for mixed labels.
+    """
+
+    crop_area: float = 0.0
+    color_jitter: float = 0.0
+    ops: int = 0
+    magnitude: float = 9.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    num_classes: int = 0
+
+    @property
+    def changes_images(self):
+        """Whether `image` does anything."""
+        return bool(self.color_jitter or self.ops or self.erase)
+
+    @property
+    def mixes(self):
+        """Whether images are mixed: then labels are distributions."""
+        return bool(self.mixup or self.cutmix)
+
+    def crop_box(self, shape, seed):
+        """Draws the rectangle of a random-resized crop.
+
+        Its area is uniform in `crop_area..1` of the image, the logarithm of its ratio
+        uniform; if none of ten draws fits the image, it is the largest centred one of a
+        ratio in range.
+
+        Args:
+            shape: int32 tensor `(height, width, ...)` of the image.
+            seed: int64 tensor `(2,)`.
+
+        Returns:
+            An int32 tensor `(top, left, height, width)`.
+
+        Source: Szegedy et al., 2015, as in the authors' code.
+        """
+        return _rectangle(shape, seed, (self.crop_area, 1.0), _CROP_RATIOS)
+
+    def image(self, image, seed):
+        """Changes one image: RandAugment, colours, erasing, in this order.
+
+        Args:
+            image: uint8 tensor `(height, width, channels)`.
+            seed: int64 tensor `(2,)`; it alone decides what happens.
+
+        Returns:
+            A float32 tensor of the same shape in 0..255.
+        """
+        return _traced_once(self)(image, seed)
+
+    def _image(self, image, seed):
+        if self.ops:
+            image = rand_augment.apply(image, fold_in(seed, 1), self.ops, self.magnitude)
+        image = tf.cast(image, tf.float32)
+        if self.color_jitter:
+            image = jitter_colors(image, fold_in(seed, 2), self.color_jitter)
+        if self.erase:
+            image = _erase(image, fold_in(seed, 3), self.erase)
+        return image
+
+    def draws(self, seed):
+        """What one image decides for the mixing of its pair; see `augmentation.draws`."""
+        return draws(fold_in(seed, 4), self.mixup, self.cutmix)
+
+    def batch(self, images, labels, draws):
+        """Mixes each two neighbours of a batch; see `augmentation.mix`."""
+        return mix(images, labels, draws, self.num_classes)
+
+
+@functools.cache
+def _traced_once(augmentation):
+    """`Augmentation.image` as one function for the datasets of all epochs."""
+    return tf.function(augmentation._image)
+
+
+def fold_in(seed, number):
+    """Another seed for each number: int64 `(2,)`."""
+    return seed + tf.constant([number * 0x9E3779B97F4A7C1 % 2**62, 0], tf.int64)
+
+
+def uniform(count, seed):
+    """Numbers in [0, 1): float32 `(count,)`."""
+    return tf.random.stateless_uniform([count], seed, alg="philox")
+
+
+def jitter_colors(image, seed, strength):
+    """Changes brightness, contrast and saturation, each by a factor in 1 - s .. 1 + s.
+
+    Args:
+        image: float tensor `(height, width, channels)` in 0..255.
+        seed: int64 tensor `(2,)`.
+        strength: s, in [0, 1].
+
+    Returns:
+        A tensor like `image`.
+
+    Source: torchvision's ColorJitter, with the order fixed.
+    """
+    factors = 1.0 + strength * (2.0 * uniform(3, seed) - 1.0)
+    image = tf.clip_by_value(image * factors[0], 0.0, 255.0)
+    mean = tf.reduce_mean(rand_augment.luma(image))
+    image = tf.clip_by_value(mean + (image - mean) * factors[1], 0.0, 255.0)
+    grey = rand_augment.luma(image)
+    return tf.clip_by_value(grey + (image - grey) * factors[2], 0.0, 255.0)
+
+
+def _erase(image, seed, probability):
+    """Fills a rectangle with noise, with a probability.
+
+    Source: Zhong et al., 2020; noise for each pixel as in the authors' code, clipped to
+    the range of images.
+    """
+
+    def erased():
+        shape = tf.shape(image)
+        top, left, height, width = tf.unstack(
+            _rectangle(shape, fold_in(seed, 1), _ERASE_AREAS, _ERASE_RATIOS)
+        )
+        rows, columns = tf.range(shape[0])[:, None, None], tf.range(shape[1])[None, :, None]
+        inside = (rows >= top) & (rows < top + height) & (columns >= left)
+        inside &= columns < left + width
+        noise = tf.random.stateless_normal(shape, fold_in(seed, 2), *_NOISE, alg="philox")
+        return tf.where(inside, tf.clip_by_value(noise, 0.0, 255.0), image)
+
+    return tf.cond(uniform(1, seed)[0] < probability, erased, lambda: image)
+
+
+def _rectangle(shape, seed, areas, ratios):
+    """Draws a rectangle inside an image: `(top, left, height, width)`."""
+    size = tf.cast(shape[:2], tf.float32)
+    draws = tf.reshape(uniform(4 * _TRIES, seed), (4, _TRIES))
+    area = (areas[0] + (areas[1] - areas[0]) * draws[0]) * size[0] * size[1]
+    low, high = math.log(ratios[0]), math.log(ratios[1])
+    ratio = tf.exp(low + (high - low) * draws[1])
+    heights, widths = tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))
+    fits = (heights >= 1) & (widths >= 1) & (heights <= size[0]) & (widths <= size[1])
+    first = tf.argmax(tf.cast(fits, tf.int32))
+    # Where none fits: the whole image, cut to the nearest ratio.
+    whole_ratio = tf.clip_by_value(size[1] / size[0], *ratios)
+    whole = tf.minimum(size, tf.round(tf.stack([size[1] / whole_ratio, size[0] * whole_ratio])))
+    found = fits[first]
+    drawn = tf.stack([heights[first], widths[first]])
+    chosen = tf.where(found, drawn, whole)
+    free = size - chosen
+    place = tf.where(found, tf.floor((free + 1.0) * draws[2:, first]), tf.floor(free / 2.0))
+    return tf.cast(tf.concat([tf.minimum(place, free), chosen], 0), tf.int32)
+
+
+def draws(seed, mixup, cutmix):
+    """What one image decides for its pair, of which that of the first one counts.
+
+    Args:
+        seed: int64 tensor `(2,)`.
+        mixup: alpha of MixUp, 0 for none.
+        cutmix: alpha of CutMix, 0 for none.
+
+    Returns:
+        float32 `(4,)`: lambda from Beta(alpha, alpha); 1 for CutMix and 0 for MixUp, by
+        half where both have an alpha; the centre of the rectangle, in 0..1 of height and
+        width.
+    """
+    numbers = tf.random.stateless_uniform([3], seed, alg="philox")
+    cuts = numbers[0] < (0.5 if mixup and cutmix else float(bool(cutmix)))
+    alpha = tf.where(cuts, cutmix or 1.0, mixup or 1.0)
+    # A Beta variate is a share of two Gamma variates.
+    gammas = tf.random.stateless_gamma([2], seed, alpha=alpha)
+    total = tf.reduce_sum(gammas)
+    share = tf.where(total > 0, gammas[0] / tf.maximum(total, 1e-30), 0.5)
+    return tf.stack([share, tf.cast(cuts, tf.float32), numbers[1], numbers[2]])
+
+
+def mix(images, labels, draws, num_classes):
+    """Mixes images 2i and 2i + 1 of a batch, each the other's partner.
+
+    Args:
+        images: float32 `(batch, height, width, channels)`, an even batch.
+        labels: int32 `(batch,)`.
+        draws: float32 `(batch, 4)`, of each image as `draws` gives them.
+        num_classes: classes of the data.
+
+    Returns:
+        The mixed images, and float32 targets `(batch, num_classes)`: with lambda the
+        image's own class, with what is left its partner's. CutMix corrects lambda to
+        the area that was pasted.
+
+    Source: Zhang et al., 2018 (MixUp); Yun et al., 2019 (CutMix); pairs: timm's mode
+    "pair", our choice.
+    """
+    batch, height, width, _ = images.shape
+    drawn = tf.repeat(draws[::2], 2, axis=0)
+    share, cuts = drawn[:, 0], drawn[:, 1] > 0
+    size = tf.sqrt(1.0 - share)
+    rows, row_count = _inside(drawn[:, 2], size, height)
+    columns, column_count = _inside(drawn[:, 3], size, width)
+    pasted = (rows[:, :, None] & columns[:, None, :])[..., None]
+    share = tf.where(cuts, 1.0 - row_count * column_count / (height * width), share)
+    partners, partner_labels = _swapped(images), _swapped(labels)
+    # One formula for both: how much of the partner a pixel has.
+    weight = tf.where(cuts[:, None, None, None], tf.cast(pasted, tf.float32), _wide(1.0 - share))
+    mixed = images + weight * (partners - images)
+    own, other = tf.one_hot(labels, num_classes), tf.one_hot(partner_labels, num_classes)
+    return mixed, share[:, None] * own + (1.0 - share)[:, None] * other
+
+
+def _inside(centre, share, length):
+    """Which of `length` places lie within `share` of it around `centre`, and how many."""
+    extent = tf.floor(share * length)
+    middle = tf.floor(centre * length)
+    first = tf.maximum(middle - tf.floor(extent / 2.0), 0.0)
+    end = tf.minimum(middle - tf.floor(extent / 2.0) + extent, float(length))
+    places = tf.range(length, dtype=tf.float32)[None]
+    return (places >= first[:, None]) & (places < end[:, None]), end - first
+
+
+def _swapped(values):
+    """The values with each two neighbours exchanged."""
+    rest = values.shape[1:]
+    return tf.reshape(tf.reverse(tf.reshape(values, (-1, 2, *rest)), [1]), (-1, *rest))
+
+
+def _wide(share):
+    return share[:, None, None, None]

@@ -1,0 +1,155 @@
+"""Which images a split holds: drawn by hashing, the same everywhere.
+
+Library random generators may change between versions; SHA-256 does not. So the
+images of a class are ordered by the hash of (seed, label, index), and a split
+takes the first ones of that order. Data with few images a class is drawn from as a
+whole, by the hash of (seed, index).
+"""
+
+import hashlib
+
+import numpy as np
+
+from dna_tf.common import checks
+
+SPLITS = ("train", "rating", "test")
+
+
+def draw_all(labels, test_labels, class_names, config, seed):
+    """Draws all splits of a source.
+
+    Args:
+        labels: int64 array `(num_examples,)`, the label of every image of the source.
+        test_labels: the same of the source of the test images, all of which are the
+            test; `None` holds test images out of the training images.
+        class_names: the name of each class.
+        config: the data section, with `test_fraction`, and with `rating_fraction` or
+            `rating_per_class`.
+        seed: int; another seed draws other images.
+
+    Returns:
+        A dict from `"train"`, `"rating"` and `"test"` to a sorted int64 array of indices.
+
+    Raises:
+        ValueError: a class or a split has too few images, or the fraction is not in [0, 1).
+    """
+    if config.rating_fraction:
+        fractions = config.test_fraction, config.rating_fraction
+        return _draw_fractions(labels, test_labels, *fractions, seed)
+    return _draw_per_class(labels, test_labels, class_names, config, seed)
+
+
+def _draw_per_class(labels, test_labels, class_names, config, seed):
+    indices = np.arange(len(labels))
+    if test_labels is None:
+        held_out = fraction_counts(class_counts(labels, len(class_names)), config.test_fraction)
+        test, indices = draw(labels, indices, held_out, seed)
+    else:
+        test = np.arange(len(test_labels))
+    per_class = config.rating_per_class
+    after = " after test_fraction" if test_labels is None else ""
+    reason = f"rating_per_class={per_class}{after}"
+    _check_enough("training", labels[indices], class_names, per_class + 1, reason)
+    tested = labels[test] if test_labels is None else test_labels
+    _check_enough("test", tested, class_names, 1, "the test")
+    rating, train = draw(labels, indices, [per_class] * len(class_names), seed)
+    return {"train": train, "rating": rating, "test": test}
+
+
+def _draw_fractions(labels, test_labels, test_fraction, rating_fraction, seed):
+    if not 0.0 < rating_fraction < 1.0:
+        raise ValueError(
+            "config.data.rating_fraction must be above 0 and below 1, or 0 to draw rating_per_class"
+            f" images of each class. Received: {rating_fraction!r}"
+        )
+    if test_labels is None:
+        test, rest = draw_fraction(np.arange(len(labels)), test_fraction, seed)
+    else:
+        test, rest = np.arange(len(test_labels)), np.arange(len(labels))
+    rating, train = draw_fraction(rest, rating_fraction, seed)
+    drawn = {"train": train, "rating": rating, "test": test}
+    empty = [name for name in SPLITS if not len(drawn[name])]
+    if empty:
+        raise ValueError(
+            f"Every split needs at least 1 image, and of {len(labels)} images none is left for "
+            f"{' and '.join(empty)} at rating_fraction={rating_fraction}"
+            + (f" and test_fraction={test_fraction}" if test_labels is None else "")
+            + ". Add images, or lower the fractions."
+        )
+    return drawn
+
+
+def class_counts(labels, num_classes):
+    """Returns how many `labels` each class has: an int64 array `(num_classes,)`."""
+    return np.bincount(labels, minlength=num_classes)
+
+
+def fraction_counts(counts, fraction):
+    """Returns `fraction` of each class's count, rounded, and at least 1."""
+    return np.array([max(1, round(int(count) * fraction)) for count in counts], np.int64)
+
+
+def draw(labels, candidates, counts, seed):
+    """Draws images of each class, by hash.
+
+    Args:
+        labels: int64 array `(num_examples,)`, the label of every image of the source.
+        candidates: int64 array of the indices that may be drawn.
+        counts: how many to draw of each class, `(num_classes,)`. A class with
+            fewer candidates gives all it has.
+        seed: int; another seed draws other images.
+
+    Returns:
+        Two sorted int64 arrays: the drawn indices and the candidates that remain.
+
+    Source: our choice.
+    """
+    candidates = np.asarray(candidates, np.int64)
+    by_class = candidates[np.argsort(labels[candidates], kind="stable")]
+    ends = np.cumsum(class_counts(labels[candidates], len(counts)))
+    drawn = []
+    for label, members in enumerate(np.split(by_class, ends[:-1])):
+        drawn.extend(sorted(members.tolist(), key=_hash_order(seed, label))[: counts[label]])
+    drawn = np.array(sorted(drawn), np.int64)
+    return drawn, np.setdiff1d(candidates, drawn, assume_unique=True)
+
+
+def draw_fraction(candidates, fraction, seed):
+    """Draws a fraction of all images, whatever their class, by hash.
+
+    Args:
+        candidates: int64 array of the indices that may be drawn.
+        fraction: how many of them are drawn, rounded, and at least 1.
+        seed: int; another seed draws other images.
+
+    Returns:
+        Two sorted int64 arrays: the drawn indices and the candidates that remain.
+
+    Source: our choice.
+    """
+    candidates = np.asarray(candidates, np.int64)
+    (count,) = fraction_counts([len(candidates)], fraction)
+    drawn = np.array(sorted(sorted(candidates.tolist(), key=_hash_order(seed))[:count]), np.int64)
+    return drawn, np.setdiff1d(candidates, drawn, assume_unique=True)
+
+
+def _check_enough(what, labels, class_names, needed, reason):
+    counts = class_counts(labels, len(class_names)).tolist()
+    few = [
+        f"{name!r} (label {label}) has {count}"
+        for label, (name, count) in enumerate(zip(class_names, counts, strict=True))
+        if count < needed
+    ]
+    if few:
+        raise ValueError(
+            f"Every class needs at least {needed} {what} images for {reason}, and class "
+            f"{checks.some(few)}. Add images, lower rating_per_class, or set "
+            "rating_fraction, which draws whatever the class."
+        )
+
+
+def _hash_order(*parts):
+    def key(index):
+        return hashlib.sha256(",".join(map(str, (*parts, index))).encode()).digest()
+
+    return key

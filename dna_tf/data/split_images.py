@@ -1,0 +1,114 @@
+"""The images of one split: decoded once and kept, or decoded anew each time; the same pixels."""
+
+import numpy as np
+import tensorflow as tf
+
+from dna_tf.common import progress
+from dna_tf.data import decoding, pipelines, source_base
+
+# Decoding so many images is worth a progress bar.
+LONG_DECODING = 10_000
+
+
+class SplitImages:
+    """The images `indices` of a source, with the label of each.
+
+    Args:
+        name: of the split, for people.
+        source: a `source_base.Source`.
+        indices: int64 array `(count,)`, numbers of the images in the source.
+        labels: int array `(count,)`, a label for each.
+        config: the data section of the configuration.
+        in_memory: whether decoded images are kept.
+    """
+
+    def __init__(self, name, source, indices, labels, config, in_memory):
+        self.source, self.indices, self.labels = source, indices, labels.astype(np.int32)
+        self._name, self._in_memory = name, in_memory
+        self._shape = (config.image_size, config.image_size, config.channels)
+        self._crop_fraction, self._buffer = config.crop_fraction, config.shuffle_buffer
+        self._memory = None
+
+    def decoded(self, finish, order_seed=None, skip=0, every=1, part=slice(0, 1), box_of=None):
+        """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given.
+
+        Of each run of `every` images after the first `skip` it holds those of the slice `part`.
+        With `box_of(position, shape)` images are random-resized crops of what the source has.
+        """
+        order = np.arange(len(self.indices))
+        if order_seed is not None:
+            order = pipelines.permutation(len(order), order_seed)
+        order = order[skip:]
+        order = order[pipelines.in_part(np.arange(len(order)), every, part)]
+        if self._in_memory and box_of is None:
+            pixels = self._memorised()
+            dataset = tf.data.Dataset.from_tensor_slices(order)
+
+            def function(position):
+                return finish(position, pixels[position])
+
+        else:
+            positions = np.full(self.indices.max(initial=-1) + 1, -1)
+            positions[self.indices] = np.arange(len(self.indices))
+            positions = source_base.on_cpu(positions)
+            if self.source.random_access:
+                dataset = self.source.records(self.indices[order])
+            else:
+                dataset = self.source.records(self.indices)
+                if order_seed is not None:
+                    dataset = pipelines.shuffled(dataset, self._buffer, order_seed)
+                dataset = dataset.skip(skip)
+                if part.stop - part.start < every:
+                    dataset = pipelines.parts_of(dataset, every, part)
+
+            def function(index, raw):
+                position = positions[index]
+                if box_of is None:
+                    return finish(position, self._fit(raw))
+                return finish(position, self._cropped(raw, lambda shape: box_of(position, shape)))
+
+        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def pixels(self):
+        """All images: np.uint8 `(count, height, width, channels)`.
+
+        Raises:
+            ValueError: an image cannot be decoded; it is named.
+        """
+        return self._memorised().numpy() if self._in_memory else self._streamed()
+
+    def _fit(self, raw):
+        size, _, channels = self._shape
+        return decoding.fit(self.source.decode(raw), size, channels, self._crop_fraction)
+
+    def _cropped(self, raw, box_of):
+        """A random-resized crop of a raw image, of which no more is decoded than needed."""
+        contents = self.source.encoded(raw)
+        if contents is None:
+            image = self.source.decode(raw)
+            image = decoding.crop(image, box_of(tf.shape(image)))
+        else:
+            image = decoding.decode_crop(contents, box_of)
+        return decoding.resize_crop(image, self._shape[0], self._shape[2])
+
+    def _memorised(self):
+        """The images as a tensor, decoded at first use."""
+        if self._memory is None:
+            self._memory = source_base.on_cpu(self._streamed())
+        return self._memory
+
+    def _streamed(self):
+        count = len(self.indices)
+        pixels = np.empty((count, *self._shape), np.uint8)
+        dataset = self.source.records(self.indices).map(
+            lambda index, raw: self._fit(raw),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        decoded = pipelines.finished(dataset, count).as_numpy_iterator()
+        if count >= LONG_DECODING:
+            decoded = progress.track(decoded, f"decoding {self._name}", "image", count)
+        with source_base.naming_broken_images(self.source):
+            for position, image in enumerate(decoded):
+                pixels[position] = image
+        return pixels

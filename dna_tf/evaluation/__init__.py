@@ -1,0 +1,1 @@
+"""The accuracy of any model file on any images."""

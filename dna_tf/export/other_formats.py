@@ -1,0 +1,97 @@
+"""The SavedModel and the ONNX file beside a student's TFLite files, written by Keras."""
+
+import importlib
+import importlib.util
+
+import numpy as np
+
+from dna_tf.common import files, progress
+from dna_tf.models import inference
+
+_SAVEDMODEL, _ONNX = "savedmodel", "student.onnx"
+_FOR_ONNX = ("tf2onnx", "onnx")
+_ONNX_IMAGES = 4  # ONNX's own evaluator is written in Python
+
+
+def check(kinds):
+    """Checks that what is asked for can be written here.
+
+    Args:
+        kinds: of `export_sections.ALSO`.
+
+    Raises:
+        ValueError: a package is missing.
+    """
+    missing = [name for name in _FOR_ONNX if importlib.util.find_spec(name) is None]
+    if "onnx" in kinds and missing:
+        raise ValueError(
+            "config.export.also has 'onnx', which Keras writes by means of the packages "
+            f"{' and '.join(_FOR_ONNX)}. Missing: {' and '.join(missing)}. Install them with "
+            f"pip install {' '.join(missing)}, or leave 'onnx' out."
+        )
+
+
+def write(model, kind, folder, images, expected):
+    """Writes a model in another format, and runs what was written.
+
+    Args:
+        model: a `keras.Model`.
+        kind: of `export_sections.ALSO`.
+        folder: where `savedmodel/` or `student.onnx` goes.
+        images: `(images, height, width, channels)` as the model takes them.
+        expected: its scores of them `(images, classes)`.
+
+    Returns:
+        A dict: `file`, `images` (how many it was run on), `agreement` and
+        `largest_difference`.
+
+    Raises:
+        ValueError: Keras or one of its packages cannot write it.
+    """
+    name = _SAVEDMODEL if kind == "savedmodel" else _ONNX
+    path, unfinished = folder / name, folder / f"unfinished_{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove(unfinished)
+    form = "tf_saved_model" if kind == "savedmodel" else "onnx"
+    try:
+        model.export(str(unfinished), format=form, verbose=False)
+    except (ValueError, TypeError, RuntimeError, ImportError, AttributeError, OSError) as error:
+        _remove(unfinished)
+        raise ValueError(
+            f"Keras cannot export the model {model.name!r} as {kind}: "
+            f"{(str(error).strip() or repr(error)).splitlines()[0]} Leave {kind!r} out of "
+            "config.export.also, or take other versions of the packages it needs."
+        ) from error
+    _remove(path)
+    unfinished.replace(path)
+    if kind == "savedmodel":
+        scores = np.asarray(inference.SavedModelPredictor(files.as_path(path)).scores(images))
+    else:
+        scores = _onnx_scores(path, images[:_ONNX_IMAGES])
+    expected = expected[: len(scores)]
+    result = {
+        "file": name,
+        "images": len(scores),
+        "agreement": float(np.mean(scores.argmax(-1) == expected.argmax(-1))),
+        "largest_difference": float(np.max(np.abs(scores - expected))),
+    }
+    progress.say(
+        f"{model.name} {kind}: {path}, top-1 agreement with Keras on {len(scores)} images "
+        f"{100 * result['agreement']:.1f} %, largest difference {result['largest_difference']:.3g}"
+    )
+    return result
+
+
+def _onnx_scores(path, images):
+    # Imported by name: these packages are no requirement of this project.
+    model = importlib.import_module("onnx").load(str(path))
+    reference = importlib.import_module("onnx.reference").ReferenceEvaluator(model)
+    (scores,) = reference.run(None, {reference.input_names[0]: images})
+    return scores
+
+
+def _remove(path):
+    if path.is_dir():
+        path.rmtree()
+    else:
+        path.unlink(missing_ok=True)

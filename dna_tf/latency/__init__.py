@@ -1,0 +1,1 @@
+"""Tables of costs measured on this host or on a phone."""

@@ -1,0 +1,204 @@
+"""Holds a latency table against whole students: random ones over the range of a space.
+
+Beside the table stands what MACs would have said after their best linear fit to the very
+same measurements, which is in favour of MACs.
+"""
+
+import html
+
+import numpy as np
+
+from dna_tf.common import files, statistics
+from dna_tf.space import architectures
+
+_SIZE, _LEFT, _PAD = 420, 62, 16
+_ROW, _LETTER, _LONGEST = 12, 6.0, 32  # of references' names: pixels a row and letter; letters
+
+
+def random_architectures(space, network, count, seed, without=()):
+    """Random students, evenly spread over the space's range of MACs.
+
+    Each draw picks a cell for each block and some of the ops, and draws its layers from
+    those: drawn from all ops, almost all students would lie in the middle.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        network: `(image_size, channels, num_classes)`.
+        count: how many; fewer come if the space has fewer.
+        seed: an int; one seed gives one list.
+        without: architectures that must not come out.
+
+    Returns:
+        A list of `architectures.Architecture`, by ascending MACs.
+    """
+    draws, found = np.random.RandomState(seed), {}
+    left_out = {network_key(one) for one in without}
+    for _ in range(40 * count):
+        ops = draws.permutation(len(space.ops))[: 1 + draws.randint(len(space.ops))]
+        one = _draw(space, network, ops, draws)
+        found.setdefault(network_key(one), one)
+    drawn = [one for key, one in found.items() if key not in left_out]
+    drawn.sort(key=lambda one: one.costs()["macs"])
+    macs = np.array([one.costs()["macs"] for one in drawn], np.float64)
+    chosen = set()
+    for target in np.linspace(macs[0], macs[-1], count) if len(macs) else ():
+        free = [i for i in np.argsort(np.abs(macs - target), kind="stable") if i not in chosen]
+        chosen.update(free[:1])
+    return [drawn[i] for i in sorted(chosen)]
+
+
+def network_key(one):
+    """A name that tells an architecture from all others with other ops, sizes or frame."""
+    content = {k: v for k, v in one.to_dict().items() if k not in ("name", "origin")}
+    content["blocks"] = [[b.stride, b.width, [op.name for op in b.ops]] for b in one.blocks]
+    return f"{one.name} {files.fingerprint(content)}"
+
+
+def _draw(space, network, ops, draws):
+    blocks = []
+    for block in space.blocks:
+        c = int(draws.randint(len(block.cells)))
+        cell = block.cells[c]
+        path = tuple(int(ops[draws.randint(len(ops))]) for _ in range(cell.layers))
+        chosen = tuple(space.ops[op] for op in path)
+        blocks.append(architectures.BlockChoice(block.stride, cell.width, chosen, c, path))
+    return architectures.Architecture("random", tuple(blocks), space.frame, *network)
+
+
+def compare(predicted, measured, macs):
+    """Errors and rank correlations of a table's predictions and of MACs.
+
+    Args:
+        predicted: latencies that the table says, in ms.
+        measured: latencies of the same networks, in ms.
+        macs: their MACs.
+
+    Returns:
+        A dict: `networks`; `median_error` and `worst_error`, absolute over measured;
+        `bias`, the median of predicted over measured, less 1; `rank_correlation`
+        (Kendall's tau-b); the same of MACs as `macs_...`; and `error_over_macs_error`, the
+        quotient of the two median errors (`None` where MACs err by nothing).
+    """
+    predicted, measured = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
+    from_macs = fit_macs(macs, measured)
+    found = {"networks": len(measured)}
+    for prefix, values in (("", predicted), ("macs_", from_macs)):
+        errors = values / measured - 1.0
+        found[f"{prefix}median_error"] = float(np.median(np.abs(errors)))
+        found[f"{prefix}worst_error"] = float(np.max(np.abs(errors)))
+        found[f"{prefix}bias"] = float(np.median(errors))
+        rank = statistics.kendall_tau(values, measured)
+        found[f"{prefix}rank_correlation"] = None if np.isnan(rank) else float(rank)
+    other = found["macs_median_error"]
+    found["error_over_macs_error"] = found["median_error"] / other if other else None
+    return found
+
+
+def fit_macs(macs, measured):
+    """Latencies that MACs say after their best linear fit: least squares of relative errors."""
+    rows = np.stack([np.asarray(macs, np.float64) / 1e6, np.ones(len(macs))], axis=1)
+    left = rows / np.asarray(measured, np.float64)[:, None]
+    return rows @ np.linalg.lstsq(left, np.ones(len(macs)), rcond=None)[0]
+
+
+def lines(found):
+    """What `compare` found, as lines of text."""
+    told = []
+    for title, prefix in (("table", ""), ("MACs, fitted", "macs_")):
+        rank = found[f"{prefix}rank_correlation"]
+        rank = "not known" if rank is None else f"{rank:.3f}"
+        told.append(
+            f"  {title}: median error {100 * found[f'{prefix}median_error']:.1f} %, worst "
+            f"{100 * found[f'{prefix}worst_error']:.1f} %, bias "
+            f"{100 * found[f'{prefix}bias']:+.1f} %, rank correlation (Kendall's tau-b) {rank}"
+        )
+    ratio = found["error_over_macs_error"]
+    ratio = "not known" if ratio is None else f"{ratio:.2f}"
+    return [f"{found['networks']} students, predicted against measured:", *told] + [
+        f"  error of the table over that of MACs: {ratio}"
+    ]
+
+
+def svg(predicted, measured, macs, title, references=()):
+    """The plot: predicted against measured, dots for the table and rings for MACs, as SVG.
+
+    Args:
+        predicted: as `compare` takes it.
+        measured: likewise.
+        macs: likewise.
+        title: text above it.
+        references: `(name, measured_ms)` of other networks: dashed lines at what they were
+            measured, with their names above the plot.
+    """
+    from_macs = fit_macs(macs, measured)
+    values = [*predicted, *measured, *from_macs, *(ms for _, ms in references)]
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low or high or 1.0)
+    low, high = max(0.0, low - margin), high + margin
+    side = _SIZE - _LEFT - _PAD
+
+    def x(value):
+        return f"{_LEFT + side * (value - low) / (high - low):.1f}"
+
+    def y(value):
+        return f"{_SIZE - _LEFT - side * (value - low) / (high - low):.1f}"
+
+    labels = _label_rows([(name, ms, float(x(ms))) for name, ms in references])
+    above = _ROW * (1 + max((row for *_, row in labels), default=-1))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {-above} {_SIZE} {_SIZE + above}" '
+        'font-family="sans-serif" font-size="11">',
+        f'<rect y="{-above}" width="{_SIZE}" height="{_SIZE + above}" fill="#fff"/>',
+        f'<text x="{_LEFT}" y="{12 - above}">{html.escape(title)}</text>',
+        f'<line x1="{x(low)}" y1="{y(low)}" x2="{x(high)}" y2="{y(high)}" stroke="#999"/>',
+    ]
+    for tick in np.linspace(low, high, 5):
+        parts.append(
+            f'<line x1="{_LEFT}" y1="{y(tick)}" x2="{x(high)}" y2="{y(tick)}" stroke="#eee"/>'
+            f'<text x="{_LEFT - 6}" y="{y(tick)}" text-anchor="end">{tick:.4g}</text>'
+            f'<text x="{x(tick)}" y="{_SIZE - _LEFT + 16}" text-anchor="middle">{tick:.4g}</text>'
+        )
+    for _, at, _, row in labels:
+        parts.append(
+            f'<line x1="{at:.1f}" y1="{_PAD - 3 - _ROW * row}" x2="{at:.1f}" y2="{_SIZE - _LEFT}" '
+            'stroke="#777" stroke-width="0.8" stroke-dasharray="3 3"/>'
+        )
+    for text, _, middle, row in labels:  # the white rim lets them stand on others' lines
+        parts.append(
+            f'<text x="{middle:.1f}" y="{12 - _ROW * row}" text-anchor="middle" font-size="10" '
+            f'fill="#444" stroke="#fff" stroke-width="3" paint-order="stroke">{text}</text>'
+        )
+    for p, m, other in zip(predicted, measured, from_macs, strict=True):
+        ring = f'<circle cx="{x(m)}" cy="{y(other)}" r="3.5" fill="none" stroke="#d97a1f"/>'
+        dot = f'<circle cx="{x(m)}" cy="{y(p)}" r="3.5" fill="#2563a8"/>'
+        parts.extend([ring, dot])
+    middle = _LEFT + side / 2
+    parts.append(
+        f'<text x="{middle}" y="{_SIZE - 26}" text-anchor="middle">measured, ms</text>'
+        f'<text x="14" y="{_SIZE / 2}" transform="rotate(-90 14 {_SIZE / 2})" '
+        'text-anchor="middle">predicted, ms</text>'
+        f'<text x="{middle}" y="{_SIZE - 8}" text-anchor="middle">'
+        '<tspan fill="#2563a8">● table</tspan>  <tspan fill="#d97a1f">○ MACs, fitted</tspan></text>'
+    )
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def _label_rows(references):
+    """Places names above their lines, in rows where they would lie on one another.
+
+    Args:
+        references: `(name, ms, x of the line)` each.
+
+    Returns:
+        `(escaped text, x of the line, x of the text's middle, row)` each; row 0 is lowest.
+    """
+    ends, placed = [], []  # where the last text of each row ends
+    for name, ms, at in sorted(references, key=lambda one: one[2]):
+        name = name if len(name) <= _LONGEST else f"...{name[3 - _LONGEST :]}"
+        text = f"{name} {ms:.4g} ms"
+        half = _LETTER * len(text) / 2
+        middle = min(max(at, _LEFT + half), _SIZE - half)  # not over the axis beside it
+        row = next((r for r, end in enumerate(ends) if end < middle - half), len(ends))
+        ends[row : row + 1] = [middle + half + _LETTER]
+        placed.append((html.escape(text), at, middle, row))
+    return placed

@@ -1,0 +1,1 @@
+"""Keras models: students, copies, files, costs, preprocessing, running any model file."""

@@ -1,0 +1,146 @@
+"""Students: the Keras functional model of an architecture."""
+
+import math
+
+import keras
+
+from dna_tf.common import seeding
+from dna_tf.space import layer_specs
+
+
+def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
+    """Builds the Keras model of an architecture, with fresh weights.
+
+    Layer names say block, layer and part: `block2_layer1_dw_conv`. The model takes
+    images in 0..255 (its first layer rescales them to -1..1) and returns logits.
+
+    Args:
+        architecture: an `architectures.Architecture`.
+        dropout: rate before the classifier, in [0, 1).
+        drop_connect: highest rate at which the branch of a residual is dropped for an
+            image, in [0, 1); it rises linearly with depth, as in EfficientNet.
+        seed: seeds the first weights and the drops.
+
+    Returns:
+        A functional `keras.Model` from `(batch, height, width, channels)` to
+        `(batch, num_classes)`.
+
+    Raises:
+        ValueError: a rate is out of range.
+    """
+    for name, rate in (("dropout", dropout), ("drop_connect", drop_connect)):
+        if not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise ValueError(f"{name} must be a rate in [0, 1). Received: {rate!r}")
+    frame = architecture.frame
+    size = architecture.image_size
+    image = keras.Input((size, size, architecture.channels), name="image")
+    x = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, name="rescale")(image)
+    conv, *layers = layer_specs.stem_specs(frame, architecture.channels)
+    x = apply_conv_layers(x, conv, "stem", seed)
+    for n, spec in enumerate(layers, 1):
+        x = apply_layers(x, spec, f"stem_mbconv{n if n > 1 else ''}", 0.0, seed)
+    num_layers = sum(len(block.ops) for block in architecture.blocks)
+    width, depth = frame.stem_output_width, 0
+    for b, block in enumerate(architecture.blocks, 1):
+        widths = [block.width] * len(block.ops)
+        specs = layer_specs.layer_specs(frame, block.ops, width, widths, block.stride)
+        for n, spec in enumerate(specs, 1):
+            rate = drop_connect * depth / num_layers
+            x = apply_layers(x, spec, f"block{b}_layer{n}", rate, seed)
+            depth += 1
+        width = block.width
+    x = apply_conv_layers(x, layer_specs.head_spec(frame, width), "head", seed)
+    x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=seed, name="head_dropout")(x)
+    start = keras.initializers.GlorotUniform(seed=seed)
+    x = keras.layers.Dense(architecture.num_classes, kernel_initializer=start, name="classifier")(x)
+    return keras.Model(image, x, name=_model_name(architecture.name))
+
+
+def _model_name(name):
+    return "".join(c if c.isalnum() or c in "_-." else "_" for c in name)
+
+
+def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
+    """Applies an MBConv as Keras layers to a symbolic tensor.
+
+    Args:
+        x: a Keras tensor `(batch, height, width, spec.in_width)`.
+        spec: a `layer_specs.MBConvSpec`.
+        name: prefix of the layer names, such as `"block1_layer2"`.
+        drop_connect: probability to drop the whole branch of a residual.
+        seed: seeds the first weights and the drops.
+
+    Returns:
+        A Keras tensor `(batch, height / stride, width / stride, spec.out_width)`.
+    """
+    layers, inputs = keras.layers, x
+    if spec.expand > 1:
+        x = _conv(x, spec, spec.expanded_width, f"{name}_expand", seed, spec.activation)
+    x = layers.DepthwiseConv2D(
+        spec.kernel,
+        spec.stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=_normal(spec.kernel, spec.expanded_width, f"{name}_dw", seed),
+        name=f"{name}_dw_conv",
+    )(x)
+    x = _norm_and_activation(x, spec, f"{name}_dw", spec.activation)
+    if spec.se_width:
+        squeezed = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
+        for part, width in (("reduce", spec.se_width), ("expand", spec.expanded_width)):
+            squeezed = layers.Conv2D(
+                width,
+                1,
+                activation=spec.activation if part == "reduce" else "sigmoid",
+                kernel_initializer=_normal(1, width, f"{name}_se_{part}", seed),
+                name=f"{name}_se_{part}",
+            )(squeezed)
+        x = layers.Multiply(name=f"{name}_se_scale")([x, squeezed])
+    x = _conv(x, spec, spec.out_width, f"{name}_project", seed, None)
+    if spec.has_residual:
+        if drop_connect:
+            x = layers.Dropout(
+                drop_connect,
+                noise_shape=(None, 1, 1, 1),
+                seed=seeding.derive_seed(seed, f"{name}_drop"),
+                name=f"{name}_drop",
+            )(x)
+        x = layers.Add(name=f"{name}_add")([x, inputs])
+    return x
+
+
+def apply_conv_layers(x, spec, name, seed=0):
+    """Applies a `layer_specs.ConvSpec` as Keras layers: convolution, batch norm, activation."""
+    size = (spec.kernel, spec.stride)
+    return _conv(x, spec, spec.out_width, name, seed, spec.activation, *size)
+
+
+def _conv(x, spec, width, name, seed, activation, kernel=1, stride=1):
+    x = keras.layers.Conv2D(
+        width,
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=_normal(kernel, width, name, seed),
+        name=f"{name}_conv",
+    )(x)
+    return _norm_and_activation(x, spec, name, activation)
+
+
+def _norm_and_activation(x, spec, name, activation):
+    x = keras.layers.BatchNormalization(
+        momentum=spec.norm_momentum, epsilon=spec.norm_epsilon, name=f"{name}_bn"
+    )(x)
+    if activation is None:
+        return x
+    return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
+
+
+def _normal(kernel, width, name, seed):
+    # The authors' fan-out; for a depthwise convolution too it is k*k*channels.
+    return keras.initializers.RandomNormal(
+        0.0, math.sqrt(2.0 / (kernel * kernel * width)), seed=seeding.derive_seed(seed, name)
+    )

@@ -1,0 +1,307 @@
+"""Table 2 of measured results, from workdirs and evaluations, beside the published one."""
+
+import csv
+import dataclasses
+import io
+
+from dna_tf import workdirs
+from dna_tf.common import files, formatting, statistics
+from dna_tf.report import run_data
+from dna_tf.space import zoo
+
+_EVALUATION = "dna_tf.evaluation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One network with what was measured of it.
+
+    Args:
+        name: of the network.
+        role: what it is: searched, a control, the teacher, a file.
+        place: workdir or file that it comes from.
+        data: the source of the test images.
+        num_classes: of the data.
+        images: test images.
+        seeds: trainings that the accuracy is the mean of.
+        params: trainable parameters; `None` where they are not known.
+        macs: multiply-accumulates of one image; likewise.
+        authors_flops: FLOPs as DNA's authors count them; likewise.
+        top1: share of right answers.
+        spread: standard deviation over seeds; `None` for one.
+        top5: share of images with their class among the best five; `None` if not measured.
+    """
+
+    name: str
+    role: str
+    place: str
+    data: str
+    num_classes: int
+    images: int
+    seeds: int
+    params: int | None
+    macs: int | None
+    authors_flops: int | None
+    top1: float
+    spread: float | None
+    top5: float | None
+
+    @property
+    def run(self):
+        """The last part of where it comes from, for people."""
+        return files.as_path(self.place).name.removesuffix(".json")
+
+    @property
+    def interval(self):
+        """The 95 % Wilson interval of `top1` for one test set: `(low, high)`."""
+        return statistics.wilson(round(self.top1 * self.images), self.images)
+
+
+def of_workdir(path):
+    """The teacher and the trained students of a run.
+
+    Top-5 comes from the run's own `evaluations/`, where a student was evaluated.
+
+    Args:
+        path: the workdir.
+
+    Returns:
+        A list of `Measured`, searched networks before controls.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it holds no trained network, or a file in it is broken.
+    """
+    run, workdir = run_data.read_run(path), workdirs.Workdir(path)
+    # A report shows what is wrong beside the rest; a table would be of fewer seeds, silently.
+    parts = ("teacher", "students", "architectures")
+    broken = [note.text for part in parts for note in run.notes.get(part, ()) if not note.command]
+    if broken:
+        raise ValueError(f"Files in the workdir {workdir} are broken. {' '.join(broken)}")
+    section = (run.config or {}).get("data", {})
+    data = section.get("test_source") or section.get("source") or "unknown"
+    rows = []
+    teacher = run.teacher or {}
+    if teacher.get("test_accuracy") is not None and teacher.get("test_images"):
+        rows.append(_teacher_row(workdir, teacher, data))
+    for name in run_data.ordered_names(run):
+        results = run.students.get(name, ())
+        if results:
+            rows.append(_student_row(run, workdir, name, results, data))
+    if not rows:
+        raise ValueError(
+            f"The workdir {workdir} holds no trained network. Train students first: "
+            f"python -m tools.retrain --workdir={workdir}"
+        )
+    return rows
+
+
+def of_evaluation(path):
+    """The network of a result file of tools/evaluate.py.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such file.
+    """
+    result = files.read_json(path, _EVALUATION, "Make it: python -m tools.evaluate --model=FILE")
+    if "num_classes" not in result:
+        raise ValueError(f"The evaluation {path} is of an earlier version. Evaluate again.")
+    total, five = result["test_images"], result["top5_correct"]
+    return Measured(
+        name=_name_of(files.as_path(result["model"])),
+        role=f"file at {result['settings']['image_size']} px",
+        place=str(path),
+        data=result["data"],
+        num_classes=result["num_classes"],
+        images=total,
+        seeds=1,
+        params=result.get("params"),
+        macs=result.get("macs"),
+        authors_flops=None,
+        top1=result["test_correct"] / total,
+        spread=None,
+        top5=None if five is None else five / total,
+    )
+
+
+def _name_of(model):
+    """The name of an evaluated file; with its folders if all runs call such a file so."""
+    folders = [part for part in model.parent.parts[-2:] if part != model.anchor]
+    if model.stem in ("model", "best") and folders:
+        return "/".join(folders if model.stem == "model" else [*folders, model.stem])
+    if "exports" in folders[:-1]:
+        return f"{folders[-1]}/{model.stem}"
+    return model.stem
+
+
+def _teacher_row(workdir, teacher, data):
+    return Measured(
+        name=str(teacher.get("model")),
+        role="teacher",
+        place=str(workdir),
+        data=data,
+        num_classes=teacher["num_classes"],
+        images=teacher["test_images"],
+        seeds=1,
+        params=teacher.get("params"),
+        macs=teacher.get("macs"),
+        authors_flops=None,
+        top1=teacher["test_accuracy"],
+        spread=None,
+        top5=_top5([_evaluation(workdir, "teacher/model.keras", teacher)]),
+    )
+
+
+def _student_row(run, workdir, name, results, data):
+    arch = run.architectures.get(name)
+    costs = arch.costs() if arch else {key: results[0].get(key) for key in ("params", "macs")}
+    known = arch.num_classes if arch else (run.teacher or {}).get("num_classes", 0)
+    mean, spread = statistics.mean_and_std([result["test_accuracy"] for result in results])
+    evaluations = [
+        _evaluation(workdir, f"students/{name}/seed{result['seed']}/model.keras", result)
+        for result in results
+    ]
+    return Measured(
+        name=name,
+        role=run_data.role(run, name),
+        place=str(workdir),
+        data=data,
+        num_classes=known,
+        images=results[0]["test_images"],
+        seeds=len(results),
+        params=costs.get("params"),
+        macs=costs.get("macs"),
+        authors_flops=costs.get("authors_flops"),
+        top1=mean,
+        spread=spread,
+        top5=_top5(evaluations),
+    )
+
+
+def _evaluation(workdir, model, trained):
+    """The evaluation of a trained model on the images that its training was measured on."""
+    if not workdir.evaluations.exists():
+        return {}
+    for path in sorted(workdir.evaluations.glob("*.json")):
+        result = files.read_json(path, _EVALUATION, "Delete it and evaluate again.")
+        same = all(
+            result.get(key) == trained.get(key) for key in ("data_fingerprint", "test_images")
+        )
+        if same and result["model"] == model:
+            return result
+    return {}
+
+
+def _top5(evaluations):
+    """The mean share among the best five; `None` unless all trainings were evaluated."""
+    if any(result.get("top5_correct") is None for result in evaluations):
+        return None
+    return statistics.mean_and_std([e["top5_correct"] / e["test_images"] for e in evaluations])[0]
+
+
+def markdown(rows):
+    """The table as Markdown: what was measured, by data, and what was published, apart.
+
+    Args:
+        rows: a list of `Measured`.
+    """
+    lines = ["# Results", ""]
+    for data in dict.fromkeys(row.data for row in rows):
+        own = [row for row in rows if row.data == data]
+        lines += [f"## Measured here on {_cell(data)}", ""]
+        heads = [
+            "network",
+            "what",
+            "run",
+            "params",
+            "MACs",
+            "authors' FLOPs",
+            "top-1",
+            "95 % interval",
+        ]
+        lines += _table([*heads, "top-5", "images", "seeds"], [_measured(row) for row in own])
+    lines += [f"## Published, not measured here: {zoo.SOURCE}", ""]
+    cells = [
+        [
+            row.name,
+            _rounded(row.params),
+            _rounded(row.flops),
+            f"{row.top1:.1f} %",
+            "–" if row.top5 is None else f"{row.top5:.1f} %",
+        ]
+        for row in zoo.TABLE_2
+    ]
+    lines += _table(["network", "params", "FLOPs", "top-1", "top-5"], cells)
+    lines.append(
+        "FLOPs are as each paper counts them; DNA's count multiply-accumulates and what batch norm "
+        "and biases add. The interval is Wilson's for one test set; ± is the standard deviation "
+        "over seeds."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _measured(row):
+    low, high = row.interval
+    spread = "" if row.spread is None else f" ± {100 * row.spread:.2f}"
+    return [
+        row.name,
+        row.role,
+        row.run,
+        _exact(row.params),
+        _exact(row.macs),
+        _exact(row.authors_flops),
+        f"{100 * row.top1:.2f}{spread} %",
+        f"{100 * low:.2f}–{100 * high:.2f} %",
+        run_data.percent(row.top5),
+        f"{row.images:,}",
+        str(row.seeds),
+    ]
+
+
+def _exact(number):
+    return "–" if number is None else f"{number:,}"
+
+
+def _rounded(number):
+    return "–" if number is None else formatting.format_count(number)
+
+
+def _table(heads, rows):
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    return [*lines, *(f"| {' | '.join(map(_cell, row))} |" for row in rows), ""]
+
+
+def _cell(text):
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+_COLUMNS = ("kind", "network", "role", "data", "images", "seeds", "params", "macs", "authors_flops")
+_COLUMNS += ("flops_published", "top1_percent", "top1_low", "top1_high", "top1_std")
+_COLUMNS += ("top5_percent", "source")
+
+
+def csv_text(rows):
+    """The table as CSV; the column `kind` says `measured` or `published`.
+
+    Args:
+        rows: a list of `Measured`.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        shares = dict(zip(("top1_low", "top1_high"), row.interval, strict=True))
+        shares |= {"top1_percent": row.top1, "top1_std": row.spread, "top5_percent": row.top5}
+        plain = dataclasses.asdict(row)
+        writer.writerow(
+            {key: plain[key] for key in _COLUMNS[3:9]}
+            | {"kind": "measured", "network": row.name, "role": row.role, "source": row.place}
+            | {key: "" if share is None else round(100 * share, 4) for key, share in shares.items()}
+        )
+    for row in zoo.TABLE_2:
+        writer.writerow(
+            {"kind": "published", "network": row.name, "params": row.params and int(row.params)}
+            | {"flops_published": row.flops and int(row.flops), "top1_percent": row.top1}
+            | {"top5_percent": row.top5, "source": zoo.SOURCE, "data": "ImageNet"}
+        )
+    return text.getvalue()

@@ -1,0 +1,150 @@
+"""Evolution: children of the best so far, by mutation and by crossover."""
+
+import numpy as np
+
+from dna_tf.common import checks
+from dna_tf.search import trial_search
+
+_TRIES = 10  # for a child that is new
+
+
+def evolve(
+    problem,
+    limits=None,
+    budget=1000,
+    seed=0,
+    objective=None,
+    population=50,
+    parents=10,
+    mutation=0.1,
+):
+    """Searches by evolution.
+
+    It starts from a random population. In each generation half of the children come of one
+    parent each, whose cells and ops are drawn again with the probability `mutation`; the
+    other half come of two, block by block from one of them. The best of all that were tried
+    are the next population, its first ones the parents. What meets the limits goes before
+    what does not; of those that do not, the nearer goes first, so a start outside tight
+    limits finds in. No architecture is tried twice; if no child is new, new ones are drawn at
+    random, so a budget of at least all architectures of a space of up to 200,000 is exact.
+
+    An objective need not be a sum over blocks: see `trial_search.random_search`. With one
+    that is, `exact.best` is exact and faster.
+
+        def objective(cells, path_indices):
+            rating, costs = problem.evaluate(cells, path_indices)
+            return rating * (costs["macs"] / 350e6) ** 0.07  # MnasNet's soft product
+
+        evolve(problem, {"max_params": 6e6}, budget=2000, objective=objective)
+
+    Args:
+        problem: a `problems.SearchProblem`.
+        limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
+        budget: how many architectures to evaluate: those that meet the limits. At most 100
+            times as many are tried (10,000 at least).
+        seed: an int of at least 0; one seed gives one result.
+        objective: `f(cells, path_indices) -> float` to minimise, given two tuples with an
+            int for each block; `None` is the problem's rating.
+        population: how many live on, and how many children a generation has.
+        parents: how many of the best have children.
+        mutation: probability that an op, or the cell of a block, is drawn again.
+
+    Returns:
+        A `trial_search.Outcome`; its `found` is `None` if nothing met the limits.
+
+    Raises:
+        ValueError: an argument cannot be, or the objective returns no number.
+
+    Source: Guo et al., 2020 (SPOS), whose numbers the defaults are; limits come first as in
+    Deb, 2000. De-duplication with bounded tries and fresh draws are our choice.
+    """
+    checks.check_whole("population", population, 2)
+    checks.check_whole("parents", parents, 2)
+    if isinstance(mutation, bool) or not isinstance(mutation, int | float) or not 0 < mutation <= 1:
+        raise ValueError(f"mutation is a probability above 0, up to 1. Received: {mutation!r}")
+    trials = trial_search.Trials(problem, limits, budget, seed, objective)
+    breeder = _Breeder(problem, trials, mutation)
+    pool = _best(trials.look(trials.draw(population)), population)
+    while not trials.is_over:
+        alive = trials.choices(pool[0][:parents])
+        children = breeder.children(*alive, population)
+        if not len(children):
+            children = trials.draw(population)
+        if not len(children):
+            break
+        tried = trials.look(children)
+        pool = _best([np.concatenate(pair) for pair in zip(pool, tried, strict=True)], population)
+    return trials.outcome()
+
+
+def _best(tried, count):
+    rows, values, excess = tried
+    order = np.lexsort([values, excess])[:count]  # stable: of equals the first tried
+    return rows[order], values[order], excess[order]
+
+
+class _Breeder:
+    """Makes new rows of old ones."""
+
+    def __init__(self, problem, trials, mutation):
+        self._problem, self._trials, self._mutation = problem, trials, mutation
+        self._rng, self._num_ops = trials.rng, len(problem.space.ops)
+        blocks = problem.space.blocks
+        self._layers = [np.array([cell.layers for cell in block.cells]) for block in blocks]
+        self._most = max(int(layers.max()) for layers in self._layers)
+
+    def children(self, cells, paths, count):
+        """Up to `count` new rows of parents, given as `trials.choices` gives them."""
+        ops, half = self._ops(cells, paths), count // 2
+        made = np.zeros((0, cells.shape[1]), np.int64)
+        for _ in range(_TRIES):
+            crossed, mutated = self._crossed(cells, ops, half), self._mutated(cells, ops, half)
+            pairs = [np.concatenate(pair) for pair in zip(crossed, mutated, strict=True)]
+            made = np.concatenate([made, self._trials.rows(pairs[0], self._paths(*pairs))])
+            made = np.unique(made, axis=0)
+            if len(made) >= half:
+                break
+        return made[self._rng.permutation(len(made))[:count]]
+
+    def _crossed(self, cells, ops, count):
+        """Children of two parents: each block from one of them."""
+        pairs = self._rng.integers(0, len(cells), (count, 2, 1))
+        picked = self._rng.integers(0, 2, (count, 1, cells.shape[1]))
+        parents = np.take_along_axis(np.broadcast_to(pairs, (count, 2, cells.shape[1])), picked, 1)
+        blocks = np.arange(cells.shape[1])
+        return cells[parents[:, 0], blocks], ops[parents[:, 0], blocks]
+
+    def _mutated(self, cells, ops, count):
+        """Children of one parent: some cells and ops are drawn again.
+
+        A cell that is drawn again keeps the ops of the layers it shares with the old one.
+        """
+        parents = self._rng.integers(0, len(cells), count)
+        cells, ops = cells[parents].copy(), ops[parents]
+        for b in range(cells.shape[1]):
+            again = self._rng.random(count) < self._mutation
+            drawn = self._rng.choice(self._problem.cells(b), count)
+            cells[:, b] = np.where(again, drawn, cells[:, b])
+        again = (self._rng.random(ops.shape) < self._mutation) | (ops < 0)
+        return cells, np.where(again, self._rng.integers(0, self._num_ops, ops.shape), ops)
+
+    def _ops(self, cells, paths):
+        """Ops of paths, `(architectures, blocks, layers)`, -1 where a cell has no such layer."""
+        ops = np.full((*cells.shape, self._most), -1)
+        for b, layers in enumerate(self._layers):
+            left, depth = paths[:, b].copy(), layers[cells[:, b]]
+            for layer in reversed(range(self._most)):
+                there = depth > layer
+                ops[there, b, layer] = left[there] % self._num_ops
+                left[there] //= self._num_ops
+        return ops
+
+    def _paths(self, cells, ops):
+        """Path indices of ops; what a cell has no layer for is ignored."""
+        paths = np.zeros(cells.shape, np.int64)
+        for b, layers in enumerate(self._layers):
+            depth = layers[cells[:, b]]
+            for layer in range(self._most):
+                index = paths[:, b] * self._num_ops + ops[:, b, layer]
+                paths[:, b] = np.where(depth > layer, index, paths[:, b])
+        return paths

@@ -1,0 +1,90 @@
+"""How tight limits are, and what loosening each of them would bring.
+
+Every figure comes from an exact search under the loosened limit, the others unchanged. The
+shadow price is the multiplier of the best bound (`search_bounds`): what a little more of
+the cost is worth where all architectures could be mixed. Single architectures come in
+steps, so a loosened limit may bring less, or more at once.
+
+Source: our choice.
+"""
+
+import dataclasses
+
+from dna_tf.search import bounds, exact
+
+SHARES = (0.01, 0.05, 0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Relaxed:
+    """What one loosened limit brings.
+
+    Args:
+        share: by how much it was loosened, such as 0.01.
+        limit: the loosened limit.
+        found: the best `problems.Found` under it.
+        gain: by how much its value is lower than under the limits as asked; 0 if the same
+            is best.
+    """
+
+    share: float
+    limit: float
+    found: object
+    gain: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Tightness:
+    """How tight one limit is.
+
+    Args:
+        limit: its name, such as `"max_macs"`.
+        value: its value.
+        used: the cost of the best architecture.
+        room: how far the limit is away, as a share of it; 0 is just met.
+        price: the shadow price: the fall of the value per unit of the cost, at least 0.
+        relaxed: a `Relaxed` for each share.
+    """
+
+    limit: str
+    value: float
+    used: float
+    room: float
+    price: float
+    relaxed: tuple
+
+
+def tightness(problem, limits, best, penalties=None, shares=SHARES):
+    """Looks at each limit of a search.
+
+    Args:
+        problem: the `problems.SearchProblem`.
+        limits: the limits, such as `{"max_macs": 350e6}`.
+        best: the optimum under them, a `problems.Found`.
+        penalties: as `exact.best` has it.
+        shares: by how much to loosen, as shares of a limit.
+
+    Returns:
+        A list with a `Tightness` for each limit, in their order.
+
+    Raises:
+        search_listing.TooMany: as `exact.best`.
+    """
+    columns = exact.question(problem, limits, penalties)
+    bound = bounds.best_bound(bounds.Program(problem, columns))
+    lower, upper = problem.check_limits(limits)
+    names = list(dict.fromkeys([*upper, *lower]))  # the order of the limits' columns
+    found = []
+    for key, value in limits.items():
+        side, _, name = key.partition("_")
+        sign = 1.0 if side == "max" else -1.0
+        relaxed = []
+        for share in shares:
+            loosened = value + sign * share * abs(value)
+            other = exact.best(problem, {**limits, key: loosened}, penalties=penalties)[0]
+            relaxed.append(Relaxed(share, loosened, other, max(0.0, best.value - other.value)))
+        used = best.costs[name]
+        room = sign * (value - used) / abs(value) if value else 0.0
+        price = max(0.0, sign * float(bound.multipliers[names.index(name)]))
+        found.append(Tightness(key, value, used, room, price, tuple(relaxed)))
+    return found

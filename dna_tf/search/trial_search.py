@@ -1,0 +1,254 @@
+"""What searches by trial share: drawing, looking at costs, counting, and the best so far.
+
+Costs of an architecture are sums that cost nothing to know; its value may be dear (a
+network may have to be run for it). So limits are looked at first, only what meets them is
+evaluated, and evaluations are what a budget counts. No architecture is tried twice.
+
+Source: our choice.
+"""
+# MERGED: 'Random search: the baseline that any other search has to beat.'
+
+import dataclasses
+import math
+import numbers
+
+import numpy as np
+
+from dna_tf.common import checks
+from dna_tf.search import problems
+
+_SMALL = 200_000  # spaces up to here are drawn from without replacement
+_TRIES = 100  # draws for each evaluation, at most
+_LEAST_TRIES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a search found, and what it took.
+
+    Args:
+        found: the best `problems.Found` within the limits; `None` if none was met.
+        value: what was minimised: the rating, or the objective; infinite without any.
+        evaluations: how many values were asked for; each search says what counts as one.
+        curve: `(evaluations, value)` each time the best became better.
+        exhausted: whether all architectures were tried, so that nothing is better.
+    """
+
+    found: problems.Found | None
+    value: float
+    evaluations: int
+    curve: tuple
+    exhausted: bool = False
+
+
+class Trials:
+    """Tries architectures, within limits and a budget.
+
+    An architecture is a *row*: for each block an index into all its cells' open paths, one
+    cell after another.
+
+    Args:
+        problem: a `problems.SearchProblem`.
+        limits: a dict such as `{"max_macs": 350e6}`.
+        budget: how many values may be asked for.
+        seed: seeds `rng`, from which everything is drawn.
+        objective: `f(cells, path_indices) -> float` to minimise, given two tuples with an
+            int for each block; `None` is the problem's rating.
+
+    Raises:
+        ValueError: limits, budget or seed cannot be.
+    """
+
+    def __init__(self, problem, limits, budget, seed, objective=None):
+        checks.check_whole("budget", budget, 1)
+        checks.check_whole("seed", seed, 0)
+        self.problem, self._objective = problem, objective
+        self._lower, self._upper = problem.check_limits(limits)
+        self.rng = np.random.default_rng(seed)
+        options = [_options(problem, b) for b in range(len(problem.space.blocks))]
+        self._cells, self._paths = zip(*options, strict=True)
+        self._counts = [len(cells) for cells in self._cells]
+        self._total = problem.num_architectures()
+        self._order = self.rng.permutation(self._total) if self._total <= _SMALL else None
+        self._drawn = 0
+        self._seen, self._curve = set(), []
+        self._best, self._value = None, math.inf
+        self._budget, self.evaluations = budget, 0
+        self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, _SMALL))
+
+    @property
+    def is_over(self):
+        """Whether the budget is spent, or tries or the space have come to an end."""
+        return self.evaluations >= self._budget or self._tries <= 0 or self._is_exhausted()
+
+    def _is_exhausted(self):
+        return len(self._seen) >= self._total
+
+    def draw(self, count):
+        """Draws rows that were not tried yet, all architectures equally likely.
+
+        Args:
+            count: how many.
+
+        Returns:
+            int64 `(rows, blocks)`; fewer rows if the space or the tries come to an end.
+        """
+        rows = []
+        while len(rows) < count and self._tries > 0 and not self._is_exhausted():
+            drawn = self._draw(count - len(rows))  # no more: those left over would be lost
+            if not len(drawn):
+                break
+            self._tries -= len(drawn)
+            rows += [row for row in drawn if row.tobytes() not in self._seen]
+        return np.array(rows, np.int64).reshape(-1, len(self._counts))
+
+    def _draw(self, count):
+        if self._order is None:
+            return self.rng.integers(0, self._counts, (count, len(self._counts)))
+        numbers_ = self._order[self._drawn : self._drawn + count]
+        self._drawn += len(numbers_)
+        return np.stack(np.unravel_index(numbers_, self._counts), axis=1)
+
+    def rows(self, cells, paths):
+        """Rows of those architectures that were not tried yet; asking counts as a try of each.
+
+        Args:
+            cells: int `(architectures, blocks)`.
+            paths: likewise, path indices; those that are left out are left out here too.
+
+        Returns:
+            int64 `(rows, blocks)`, each row once.
+        """
+        self._tries -= len(cells)
+        rows = np.full(cells.shape, -1)
+        for b in range(cells.shape[1]):
+            for c in self.problem.cells(b):
+                here, opened = np.flatnonzero(cells[:, b] == c), self.problem.open_paths[b, c]
+                place = np.minimum(np.searchsorted(opened, paths[here, b]), len(opened) - 1)
+                is_open = opened[place] == paths[here, b]
+                first = int(np.searchsorted(self._cells[b], c))
+                rows[here, b] = np.where(is_open, first + place, -1)
+        return self._fresh(rows[(rows >= 0).all(axis=1)])
+
+    def _fresh(self, rows):
+        """Those rows that were not tried, each once."""
+        keyed = {row.tobytes(): row for row in rows}
+        fresh = [row for key, row in keyed.items() if key not in self._seen]
+        return np.array(fresh, np.int64).reshape(-1, len(self._counts))
+
+    def choices(self, rows):
+        """`(cells, path_indices)` of rows, int64 `(rows, blocks)` each."""
+        cells = [of_block[rows[:, b]] for b, of_block in enumerate(self._cells)]
+        paths = [of_block[rows[:, b]] for b, of_block in enumerate(self._paths)]
+        return np.stack(cells, axis=1), np.stack(paths, axis=1)
+
+    def look(self, rows):
+        """Tries rows in order until the budget is spent.
+
+        Args:
+            rows: int64 `(rows, blocks)`; equal ones are tried once.
+
+        Returns:
+            `(rows, values, excess)` of those that were tried; `values` are infinite where a
+            limit is not met, and `excess` is by how much: the sum over limits, each as a
+            share of it, 0 where all are met.
+        """
+        rows = self._fresh(rows)
+        cells, paths = self.choices(rows)
+        ratings, costs = self.problem.evaluate_many(cells, paths)
+        excess = self._excess(costs)
+        met = np.cumsum(excess == 0)
+        left = self._budget - self.evaluations
+        if len(met) and met[-1] > left:  # up to the last one that may be evaluated
+            size = int(np.searchsorted(met, left, side="right"))
+            rows, cells, paths = rows[:size], cells[:size], paths[:size]
+            ratings, excess = ratings[:size], excess[:size]
+        values = np.where(excess == 0, ratings, np.inf)
+        for i, row in enumerate(rows):
+            self._seen.add(row.tobytes())
+            if excess[i] == 0:
+                if self._objective is not None:
+                    values[i] = self._ask(cells[i].tolist(), paths[i].tolist())
+                self.evaluations += 1
+                if values[i] < self._value:
+                    self._best, self._value = row, float(values[i])
+                    self._curve.append((self.evaluations, self._value))
+        return rows, values, excess
+
+    def outcome(self):
+        """The `Outcome` so far."""
+        found = None
+        if self._best is not None:
+            found = self.problem.found(*self.choices(self._best[None]))[0]
+        curve, exhausted = tuple(self._curve), self._is_exhausted()
+        return Outcome(found, self._value, self.evaluations, curve, exhausted)
+
+    def _ask(self, cells, paths):
+        value = self._objective(tuple(cells), tuple(paths))
+        if not isinstance(value, numbers.Real) or math.isnan(value):
+            raise ValueError(
+                "An objective must return a number, lower is better; math.inf rules an "
+                f"architecture out. Received: {value!r} for cells={cells}, paths={paths}"
+            )
+        return value
+
+    def _excess(self, costs):
+        total = np.zeros(costs.shape[1])
+        for sign, limits in ((1, self._upper), (-1, self._lower)):
+            for name, limit in limits.items():
+                over = sign * (costs[self.problem.names.index(name)] - limit)
+                total += np.maximum(over, 0.0) / (abs(limit) or 1.0)
+        return total
+
+
+def _options(problem, block):
+    """All choices of a block: `(cells, path_indices)`, cells ascending."""
+    opened = [(c, problem.open_paths[block, c]) for c in problem.cells(block)]
+    cells = np.concatenate([np.full(len(paths), c) for c, paths in opened])
+    return cells, np.concatenate([paths for _, paths in opened])
+
+
+_BATCH = 1000
+
+
+def random_search(problem, limits=None, budget=1000, seed=0, objective=None):
+    """Draws architectures that meet the limits, and keeps the best.
+
+    All architectures are equally likely, and none is tried twice. With a budget of at least
+    the number of architectures, all of a space of up to 200,000 are tried: the result is
+    then exact.
+
+    An objective need not be a sum over blocks. Say that a chain of blocks drifts more than
+    each alone, which you measure with a function `drift` of your own:
+
+        def objective(cells, path_indices):
+            rating, costs = problem.evaluate(cells, path_indices)
+            return rating + drift(cells, path_indices)
+
+        random_search(problem, {"max_macs": 350e6}, budget=500, objective=objective)
+
+    Args:
+        problem: a `problems.SearchProblem`.
+        limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
+        budget: how many architectures to evaluate: those that meet the limits. What does
+            not is drawn again, at most 100 times the budget (10,000 at least).
+        seed: an int of at least 0; one seed gives one result.
+        objective: `f(cells, path_indices) -> float` to minimise, given two tuples with an
+            int for each block; `None` is the problem's rating.
+
+    Returns:
+        A `trial_search.Outcome`; its `found` is `None` if no draw met the limits.
+
+    Raises:
+        ValueError: an argument cannot be, or the objective returns no number.
+
+    Source: random search of Li and Talwalkar, 2019 ("Random Search and Reproducibility for
+    Neural Architecture Search"); drawing without replacement is our choice.
+    """
+    trials = Trials(problem, limits, budget, seed, objective)
+    while not trials.is_over:
+        rows = trials.draw(min(_BATCH, budget))
+        if not len(rows):
+            break
+        trials.look(rows)
+    return trials.outcome()

@@ -1,0 +1,246 @@
+"""Architectures and their file: what search writes and every later tool reads.
+
+The file is JSON, versioned and self-contained: it holds the chosen ops, widths
+and strides of each block, stem and head, input and classes, ratings, costs, the
+limits it was searched under, and where it comes from. No other file is needed to
+build the student.
+"""
+# MERGED: 'Finding an architecture by what a user calls it, and writing one where no other one is.\n\nWhat a user calls it: a file, one of a run, a published one.\n'
+
+import dataclasses
+import functools
+import math
+import operator
+
+from dna_tf.common import checks, files
+from dna_tf.space import cost_tables, spaces
+
+KIND = "dna_tf.architecture"
+VERSION = 1
+_FIELDS = ("kind", "version", "name", "image", "num_classes", "frame", "blocks", "costs", "origin")
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockChoice:
+    """What was chosen for one block.
+
+    Args:
+        stride: stride of the first layer.
+        width: output channels of every layer.
+        ops: the op of each layer, as `spaces.Op`.
+        cell: index of the cell in its search space, from 0; `None` when the
+            architecture comes from no search.
+        path: op index of each layer in its search space; `None` likewise.
+        rating: rating of the path (lower is better); `None` when it was not rated.
+    """
+
+    stride: int
+    width: int
+    ops: tuple[spaces.Op, ...]
+    cell: int | None = None
+    path: tuple[int, ...] | None = None
+    rating: float | None = None
+
+    def __post_init__(self):
+        # The same rules as for a block of a space, so that a broken file is refused.
+        spaces.Block(self.stride, (spaces.Cell(len(self.ops), self.width),))
+        if self.path is not None and len(self.path) != len(self.ops):
+            raise ValueError(
+                f"A path has one op index per layer. Received: {len(self.ops)} ops and "
+                f"the path {list(self.path)}"
+            )
+        if self.rating is not None and not (
+            isinstance(self.rating, int | float) and math.isfinite(self.rating)
+        ):
+            raise ValueError(f"A rating must be a finite number. Received: {self.rating!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One network: stem, blocks and head, for an input size and a number of classes.
+
+    Args:
+        name: how files, tools and reports call it.
+        blocks: a `BlockChoice` for each block.
+        frame: stem, head, activation and squeeze-and-excitation.
+        image_size: height and width of the image.
+        channels: channels of the image.
+        num_classes: outputs of the classifier.
+        origin: where it comes from, JSON-able: for a searched one the space, limits,
+            seed and fingerprints; for a published one its source.
+    """
+
+    name: str
+    blocks: tuple[BlockChoice, ...]
+    frame: spaces.Frame = spaces.Frame()
+    image_size: int = 224
+    channels: int = 3
+    num_classes: int = 1000
+    origin: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if not self.blocks:
+            raise ValueError("An architecture needs at least one block. Received: blocks=()")
+        for name in ("image_size", "channels", "num_classes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number above 0. Received: {value!r}")
+
+    def adapted(self, num_classes=None, image_size=None, channels=None):
+        """The same network for other data; name, ratings and origin stay.
+
+        Args:
+            num_classes: outputs of the classifier; `None` keeps the number.
+            image_size: height and width of the image in pixels; `None` keeps it.
+            channels: channels of the image; `None` keeps them.
+
+        Returns:
+            An `Architecture`. Its costs are counted for the new sizes, so limits that its
+            origin tells of may not hold.
+
+        Raises:
+            ValueError: a number is no whole number above 0.
+        """
+        given = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(self, **changes)
+
+    def costs(self):
+        """Trainable `params`, `macs` and `authors_flops`, counted from shapes."""
+        return cost_tables.network_costs(
+            self.frame, self.blocks, self.image_size, self.channels, self.num_classes
+        )
+
+    @property
+    def rating(self):
+        """The sum of the blocks' ratings, or `None` if a block was not rated."""
+        ratings = [block.rating for block in self.blocks]
+        # Added left to right, as search adds: sum() rounds otherwise from Python 3.12 on.
+        return None if None in ratings else functools.reduce(operator.add, ratings)
+
+    def describe(self):
+        """One line a block, such as `"24: k3e6 k5e3"`, joined by `" | "`."""
+        return " | ".join(
+            f"{block.width}: {' '.join(op.name for op in block.ops)}" for block in self.blocks
+        )
+
+    def to_dict(self):
+        """The architecture as the JSON-able content of its file."""
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "name": self.name,
+            "image": {"size": self.image_size, "channels": self.channels},
+            "num_classes": self.num_classes,
+            "frame": dataclasses.asdict(self.frame),
+            "blocks": [
+                {
+                    "stride": block.stride,
+                    "width": block.width,
+                    "ops": [op.name for op in block.ops],
+                    "cell": block.cell,
+                    "path": None if block.path is None else list(block.path),
+                    "rating": block.rating,
+                }
+                for block in self.blocks
+            ],
+            "costs": self.costs(),
+            "origin": self.origin,
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        """Makes an architecture from the content of its file.
+
+        Raises:
+            ValueError: an entry is missing, unknown or out of range, or the costs in
+                the file are not those of the blocks in it.
+        """
+        # The version first: another one may well have other keys.
+        if isinstance(data, dict) and data.get("version", VERSION) != VERSION:
+            raise ValueError(
+                f"The architecture has version {data['version']!r}, and this dna_tf reads "
+                f"version {VERSION}. Install the dna_tf that wrote it, or search again."
+            )
+        data = checks.check_keys("architecture", data, _FIELDS)
+        image = checks.check_keys("image", data["image"], ("size", "channels"))
+        frame_keys = [field.name for field in dataclasses.fields(spaces.Frame)]
+        frame = checks.check_keys("frame", data["frame"], frame_keys)
+        if not isinstance(data["blocks"], list) or not isinstance(data["origin"], dict):
+            raise ValueError("An architecture's blocks must be a list, and its origin a mapping.")
+        architecture = cls(
+            name=str(data["name"]),
+            blocks=tuple(_block_from_dict(block, i) for i, block in enumerate(data["blocks"], 1)),
+            frame=spaces.Frame(**frame),
+            image_size=image["size"],
+            channels=image["channels"],
+            num_classes=data["num_classes"],
+            origin=data["origin"],
+        )
+        if data["costs"] != architecture.costs():
+            raise ValueError(
+                "The costs in the architecture are not those of its blocks: it was changed by "
+                f"hand or damaged. In it: {data['costs']}; counted: {architecture.costs()}"
+            )
+        return architecture
+
+
+def _block_from_dict(data, number):
+    keys = [field.name for field in dataclasses.fields(BlockChoice)]
+    data = checks.check_keys(f"block {number} of the architecture", data, keys)
+    if not isinstance(data["ops"], list) or not isinstance(data["path"], list | None):
+        raise ValueError(f"The ops and the path of block {number} must be lists.")
+    path = None if data["path"] is None else tuple(data["path"])
+    try:
+        ops = tuple(spaces.Op.parse(name) for name in data["ops"])
+        return BlockChoice(**{**data, "ops": ops, "path": path})
+    except ValueError as error:
+        raise ValueError(f"Block {number} of the architecture: {error}") from None
+
+
+def save(architecture, path):
+    """Writes an architecture file, atomically."""
+    files.write_json(path, architecture.to_dict())
+
+
+def load(path):
+    """Reads an architecture file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is truncated, foreign, of another version or inconsistent.
+    """
+    hint = "Architecture files are written by tools/search.py, as architectures/NAME.json."
+    data = files.read_json(path, KIND, hint)
+    try:
+        return Architecture.from_dict(data)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"The architecture file {path} cannot be used. {error}") from error
+
+
+def is_there(made, path, hint):
+    """Whether a file holds an architecture already.
+
+    Args:
+        made: an `architectures.Architecture`.
+        path: the file.
+        hint: what to do about a file that holds something else, for the error.
+
+    Returns:
+        `True` if an equal one is there, `False` if there is no such file.
+
+    Raises:
+        ValueError: the file holds something else; it is not to be overwritten.
+    """
+    path = files.as_path(path)
+    if not path.exists():
+        return False
+    try:
+        same, reason = load(path) == made, ""
+    except ValueError as error:  # no architecture
+        same, reason = False, f" {error}"
+    if not same:
+        raise ValueError(
+            f"The file {path} holds something else, and is not overwritten.{reason} {hint}"
+        )
+    return True

@@ -1,0 +1,223 @@
+"""What an MBConv is, as plain data: its weights, shapes and costs.
+
+This is the one description of the op. The Keras layers of students and the
+packed weights of supernets (`mbconv.py`) are made from it, and the costs of
+search (`cost.py`) are read off it, so that they cannot drift apart; tests hold
+them against what Keras counts.
+"""
+
+import dataclasses
+import math
+
+from dna_tf.space import spaces
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvSpec:
+    """A convolution without bias, batch norm and activation: stem and head.
+
+    Args:
+        kernel: side of the kernel.
+        in_width: input channels.
+        out_width: output channels.
+        stride: stride in both directions.
+        activation: `"swish"` or `"relu6"`.
+        norm_epsilon: as `spaces.Frame` has it.
+        norm_momentum: likewise.
+    """
+
+    kernel: int
+    in_width: int
+    out_width: int
+    stride: int
+    activation: str
+    norm_epsilon: float = 1e-5
+    norm_momentum: float = 0.9
+
+    def weights(self):
+        """Shapes of the trainable weights by name, in packing order."""
+        return {
+            "conv_kernel": (self.kernel, self.kernel, self.in_width, self.out_width),
+            "bn_gamma": (self.out_width,),
+            "bn_beta": (self.out_width,),
+        }
+
+    @property
+    def params(self):
+        """The number of trainable parameters."""
+        return _num_params(self.weights())
+
+    def macs(self, height, width):
+        """Multiply-accumulates for an input of `height` x `width`."""
+        height, width = output_size(height, width, self.stride)
+        return height * width * self.kernel**2 * self.in_width * self.out_width
+
+    def authors_flops(self, height, width):
+        """FLOPs as the DNA authors count them: MACs, and two per input of batch norm."""
+        out = math.prod(output_size(height, width, self.stride)) * self.out_width
+        return self.macs(height, width) + 2 * out
+
+
+@dataclasses.dataclass(frozen=True)
+class MBConvSpec:
+    """A mobile inverted bottleneck with squeeze-and-excitation (SE).
+
+    1x1 convolution to `in_width * expand`, batch norm, activation; depthwise
+    convolution with the stride, batch norm, activation; SE; 1x1 convolution to
+    `out_width`, batch norm; the input is added when the shapes are equal. With
+    `expand == 1` the first convolution is left out. No biases but in SE.
+
+    Args:
+        kernel: side of the depthwise kernel.
+        expand: expansion rate.
+        in_width: input channels.
+        out_width: output channels.
+        stride: stride of the depthwise convolution.
+        activation: `"swish"` or `"relu6"`.
+        se_ratio: width of SE over `in_width` (not over the expanded width); 0 for no SE.
+        norm_epsilon: as `spaces.Frame` has it.
+        norm_momentum: likewise.
+
+    Source: DNA 4.1 and the authors' code.
+    """
+
+    kernel: int
+    expand: int
+    in_width: int
+    out_width: int
+    stride: int
+    activation: str = "swish"
+    se_ratio: float = 0.25
+    norm_epsilon: float = 1e-5
+    norm_momentum: float = 0.9
+
+    @property
+    def expanded_width(self):
+        """Channels of the depthwise convolution."""
+        return self.in_width * self.expand
+
+    @property
+    def se_width(self):
+        """Channels inside SE; 0 without SE."""
+        return max(1, int(self.in_width * self.se_ratio)) if self.se_ratio else 0
+
+    @property
+    def has_residual(self):
+        """Whether the input is added to the output."""
+        return self.stride == 1 and self.in_width == self.out_width
+
+    def weights(self):
+        """Shapes of the trainable weights by name, in packing order."""
+        mid, shapes = self.expanded_width, {}
+        if self.expand > 1:
+            shapes["expand_conv_kernel"] = (1, 1, self.in_width, mid)
+            shapes["expand_bn_gamma"] = (mid,)
+            shapes["expand_bn_beta"] = (mid,)
+        shapes["dw_conv_kernel"] = (self.kernel, self.kernel, mid, 1)
+        shapes["dw_bn_gamma"] = (mid,)
+        shapes["dw_bn_beta"] = (mid,)
+        if self.se_width:
+            shapes["se_reduce_kernel"] = (1, 1, mid, self.se_width)
+            shapes["se_reduce_bias"] = (self.se_width,)
+            shapes["se_expand_kernel"] = (1, 1, self.se_width, mid)
+            shapes["se_expand_bias"] = (mid,)
+        shapes["project_conv_kernel"] = (1, 1, mid, self.out_width)
+        shapes["project_bn_gamma"] = (self.out_width,)
+        shapes["project_bn_beta"] = (self.out_width,)
+        return shapes
+
+    @property
+    def params(self):
+        """The number of trainable parameters."""
+        return _num_params(self.weights())
+
+    def macs(self, height, width):
+        """Multiply-accumulates of the convolutions, SE included.
+
+        Args:
+            height: height of the input.
+            width: width of the input.
+        """
+        mid = self.expanded_width
+        out = math.prod(output_size(height, width, self.stride))
+        total = height * width * self.in_width * mid if self.expand > 1 else 0
+        total += out * mid * self.kernel**2
+        total += 2 * mid * self.se_width
+        return total + out * mid * self.out_width
+
+    def authors_flops(self, height, width):
+        """FLOPs as the DNA authors count them.
+
+        MACs, one more per output of a convolution with bias (those of SE), and two
+        per input element of each batch norm; nothing for activations and SE's mean.
+        """
+        mid = self.expanded_width
+        out = math.prod(output_size(height, width, self.stride))
+        total = self.macs(height, width)
+        total += 2 * height * width * mid if self.expand > 1 else 0
+        total += 2 * out * mid + 2 * out * self.out_width
+        return total + (self.se_width + mid if self.se_width else 0)
+
+
+def output_size(height, width, stride):
+    """Height and width after a "same" convolution with `stride`."""
+    return -(-height // stride), -(-width // stride)
+
+
+def _num_params(shapes):
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def stem_specs(frame, channels):
+    """The parts of a stem: its convolution and its MBConvs without expansion.
+
+    Args:
+        frame: a `spaces.Frame`.
+        channels: channels of the image.
+
+    Returns:
+        A list: a `ConvSpec`, then one `MBConvSpec` for each of `stem_layers`.
+    """
+    norm = (frame.norm_epsilon, frame.norm_momentum)
+    conv = ConvSpec(3, channels, frame.stem_width, frame.stem_stride, frame.activation, *norm)
+    ops = [spaces.Op(3, 1)] * frame.stem_layers
+    widths = [frame.stem_output_width] * frame.stem_layers
+    return [conv, *layer_specs(frame, ops, frame.stem_width, widths, stride=1)]
+
+
+def layer_specs(frame, ops, in_width, out_widths, stride):
+    """The specs of a chain of layers.
+
+    Args:
+        frame: a `spaces.Frame`.
+        ops: one `spaces.Op` per layer.
+        in_width: channels that the first layer reads.
+        out_widths: output channels, one per layer.
+        stride: stride of the first layer; the others have 1.
+
+    Returns:
+        A list of `MBConvSpec`, one per layer.
+    """
+    specs = []
+    for op, out_width in zip(ops, out_widths, strict=True):
+        specs.append(
+            MBConvSpec(
+                op.kernel,
+                op.expand,
+                in_width,
+                out_width,
+                stride,
+                frame.activation,
+                frame.se_ratio,
+                frame.norm_epsilon,
+                frame.norm_momentum,
+            )
+        )
+        in_width, stride = out_width, 1
+    return specs
+
+
+def head_spec(frame, in_width):
+    """The 1x1 convolution of the head."""
+    norm = (frame.norm_epsilon, frame.norm_momentum)
+    return ConvSpec(1, in_width, frame.head_width, 1, frame.activation, *norm)

@@ -1,0 +1,254 @@
+"""Rating files: the rating of every path of a cell, one JSON file per cell."""
+# MERGED: 'What the ratings of a cell say: best and worst paths, and what each op does at each layer.'
+
+import dataclasses
+
+import numpy as np
+
+from dna_tf.common import checks, files, statistics
+from dna_tf.space import spaces
+
+KIND = "dna_tf.ratings"
+VERSION = 2
+# What a path is rated by, all lower is better; the first is the default (DNA eq. 8).
+METRICS = ("relative_l1", "mse", "noise_to_signal")
+_HINT = "Rating files are written by tools/rate.py; run it again on the workdir."
+
+
+@dataclasses.dataclass(frozen=True)
+class RatedCell:
+    """The ratings of one cell.
+
+    Args:
+        metrics: a dict from metric to a float64 array `(2, paths)`: for each path, in the
+            order of `SearchSpace.paths`, the mean over the rating batches and their
+            standard deviation.
+        batches: how many rating batches there were; 0 if not known.
+    """
+
+    metrics: dict
+    batches: int
+
+    def __len__(self):
+        """How many paths are rated."""
+        return next(iter(self.metrics.values())).shape[1]
+
+
+def save(path, space, block, cell, rated, made_from):
+    """Writes the ratings of one cell, atomically.
+
+    Args:
+        path: where to.
+        space: the `spaces.SearchSpace`.
+        block: block index from 0.
+        cell: cell index from 0.
+        rated: a `RatedCell`; a part of the paths (the first ones) may be written while
+            rating goes on.
+        made_from: fingerprint of supernet, data and rating settings.
+
+    Raises:
+        ValueError: a rating is not finite; nothing is written.
+    """
+    for name, values in rated.metrics.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{spaces.cell_name(block, cell)} has ratings ({name}) that are not finite: its supernet "
+                "diverged. Train it with a lower config.supernet.learning_rate."
+            )
+    files.write_json(
+        path,
+        {
+            "kind": KIND,
+            "version": VERSION,
+            "cell": spaces.cell_name(block, cell),
+            "space": space.to_dict(),
+            "made_from": made_from,
+            "num_paths": space.num_paths(block, cell),
+            "batches": rated.batches,
+            "metrics": {
+                name: {"mean": means.tolist(), "spread": spreads.tolist()}
+                for name, (means, spreads) in rated.metrics.items()
+            },
+        },
+    )
+
+
+def load_cell(path, space, block, cell, made_from=None):
+    """Reads the ratings of one cell in all metrics.
+
+    Args:
+        path: the file.
+        space: the space they must belong to.
+        block: block index from 0.
+        cell: cell index from 0.
+        made_from: the fingerprint they must have; `None` takes any.
+
+    Returns:
+        A `RatedCell`; it has fewer paths than the cell if rating was interrupted.
+
+    Raises:
+        FileNotFoundError: the cell was not rated.
+        ValueError: the file is broken, of another cell or space, or stale.
+    """
+    data = files.read_json(path, KIND, _HINT)
+    name = spaces.cell_name(block, cell)
+    if data.get("version") != VERSION or data.get("cell") != name:
+        raise ValueError(
+            f"The file {path} was expected to hold ratings of {name}, version {VERSION}. Received: "
+            f"cell={data.get('cell')!r}, version={data.get('version')!r}. {_HINT}"
+        )
+    if data.get("space") != space.to_dict():
+        raise ValueError(f"The ratings in {path} belong to another search space. {_HINT}")
+    if made_from is not None and data.get("made_from") != made_from:
+        raise ValueError(
+            f"The ratings in {path} are stale: they were made from another supernet, data or "
+            "rating settings. Delete the folder of ratings and rate again."
+        )
+    metrics, made = data.get("metrics"), {}
+    for metric, columns in metrics.items() if isinstance(metrics, dict) else ():
+        pair = [columns.get(part) for part in ("mean", "spread")] if columns else []
+        lists = all(isinstance(values, list) for values in pair)
+        if not lists or not all(type(v) in (int, float) for values in pair for v in values):
+            raise ValueError(f"The ratings in {path} are not lists of numbers. {_HINT}")
+        made[metric] = pair
+    lengths = {len(values) for pair in made.values() for values in pair}
+    if len(lengths) != 1:
+        raise ValueError(f"The ratings in {path} are not lists of one length. {_HINT}")
+    if max(lengths) > space.num_paths(block, cell):
+        raise ValueError(
+            f"The ratings in {path} are {max(lengths)}, and {name} of the space has "
+            f"{space.num_paths(block, cell)} paths. {_HINT}"
+        )
+    arrays = {metric: np.array(pair, np.float64) for metric, pair in made.items()}
+    return RatedCell(arrays, data.get("batches", 0))
+
+
+def load(path, space, block, cell, made_from=None, metric=METRICS[0]):
+    """Reads the ratings of one cell in one metric.
+
+    Args:
+        path, space, block, cell, made_from: as of `load_cell`.
+        metric: one of `METRICS`.
+
+    Returns:
+        A float64 array with one rating per path; fewer if rating was interrupted.
+
+    Raises:
+        FileNotFoundError: the cell was not rated.
+        ValueError: as of `load_cell`; the file has no such metric.
+    """
+    made = load_cell(path, space, block, cell, made_from).metrics
+    if metric not in made:
+        raise ValueError(
+            f"The ratings in {path} have no metric {metric!r}."
+            f"{checks.near_names(metric, made)} They have {list(made)}; name one of them in "
+            "config.search.metric."
+        )
+    return made[metric][0]
+
+
+def load_all(folder, space, metric=METRICS[0]):
+    """Reads the ratings of all cells of a space.
+
+    Args:
+        folder: the folder with one file per cell.
+        space: the `spaces.SearchSpace`.
+        metric: one of `METRICS`.
+
+    Returns:
+        A dict from `(block, cell)` to a float64 array with one rating per path.
+
+    Raises:
+        FileNotFoundError: a cell was not rated.
+        ValueError: a file is broken, or its rating was interrupted.
+    """
+    ratings = {}
+    for b, c, _ in space.cells():
+        path = files.as_path(folder) / f"{spaces.cell_name(b, c)}.json"
+        values = load(path, space, b, c, metric=metric)
+        if len(values) < space.num_paths(b, c):
+            raise ValueError(
+                f"{spaces.cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths rated: "
+                "rating was interrupted. Run tools/rate.py again on the workdir to go on."
+            )
+        ratings[b, c] = values
+    return ratings
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What the ratings of one cell say.
+
+    Args:
+        best: index of the best path, in the order of `SearchSpace.paths`.
+        worst: index of the worst.
+        mean: mean rating of all paths.
+        deviation: standard deviation of the ratings over the paths.
+        noise: median, over paths, of the standard error of a rating: its spread over the
+            rating batches over the square root of their number. `nan` if not known.
+        effects: `(layers, ops)`: mean rating of the paths with this op at this layer,
+            less the mean of all: the marginal effect; below 0 is better.
+        rank_correlations: of the rating with each cost, Kendall's tau-b; -1 says that
+            larger paths are rated better without exception.
+    """
+
+    best: int
+    worst: int
+    mean: float
+    deviation: float
+    noise: float
+    effects: np.ndarray
+    rank_correlations: dict
+
+
+def summarize(means, spreads, batches, num_ops, costs):
+    """Summarizes the ratings of one cell.
+
+    Args:
+        means: `(paths,)`, in the order of `SearchSpace.paths`.
+        spreads: `(paths,)`, their standard deviation over the rating batches.
+        batches: how many rating batches there were; 0 if not known.
+        num_ops: ops of the space.
+        costs: a dict from cost name to an array `(paths,)`.
+
+    Returns:
+        A `Summary`.
+    """
+    means = np.asarray(means, np.float64)
+    layers = round(np.log(len(means)) / np.log(num_ops)) if num_ops > 1 else 1
+    grid = means.reshape([num_ops] * layers) if num_ops > 1 else means.reshape([1])
+    effects = np.stack(
+        [
+            grid.mean(axis=tuple(a for a in range(layers) if a != layer)) - means.mean()
+            for layer in range(layers)
+        ]
+    )
+    known = batches > 1
+    return Summary(
+        best=int(np.argmin(means)),
+        worst=int(np.argmax(means)),
+        mean=float(means.mean()),
+        deviation=float(means.std()),
+        noise=float(np.median(spreads) / np.sqrt(batches)) if known else float("nan"),
+        effects=effects,
+        rank_correlations={
+            name: statistics.kendall_tau(means, of_paths) for name, of_paths in costs.items()
+        },
+    )
+
+
+def lines(name, summary, space, block, cell):
+    """The summary as lines of text."""
+    found = [
+        f"{name}: {space.num_paths(block, cell):,} paths, mean {summary.mean:.4f}, deviation "
+        f"{summary.deviation:.4f} (standard error of one rating {summary.noise:.4f})"
+    ]
+    shown = ", ".join(f"{k} {v:+.2f}" for k, v in summary.rank_correlations.items())
+    found.append(f"  rank correlation (Kendall's tau-b) of the rating with {shown}")
+    for layer, effects in enumerate(summary.effects):
+        order = np.argsort(effects, kind="stable")
+        shown = "  ".join(f"{space.ops[op].name} {effects[op]:+.4f}" for op in order)
+        found.append(f"  layer {layer + 1}, effect of each op: {shown}")
+    for word, index in (("best: ", summary.best), ("worst:", summary.worst)):
+        found.append(f"  {word} {spaces.text(space, block, cell, index)}")
+    return found

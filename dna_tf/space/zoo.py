@@ -1,0 +1,171 @@
+"""Published networks by name, as architectures.
+
+Source: the DNA authors' released models, and EfficientNet-B0 (Tan and Le, 2019),
+which the same blocks can state.
+"""
+# MERGED: 'Accuracies on ImageNet as published, for tables and figures: nothing here has measured them.'
+
+import dataclasses
+
+from dna_tf.common import checks
+from dna_tf.space import architectures, spaces
+
+_STRIDES = (2, 2, 2, 1, 2, 1)
+
+# Each block as "width: op of each layer".
+_NETWORKS = {
+    "dna_a": (
+        "24: k5e3 k3e3 k3e6",
+        "40: k3e3 k3e3 k5e3 k3e6",
+        "80: k7e6 k3e3 k5e3 k3e6",
+        "96: k5e6 k5e3 k5e3 k5e6",
+        "160: k5e6 k5e3 k5e3 k5e3 k5e6",
+        "320: k3e6",
+    ),
+    "dna_b": (
+        "24: k3e3 k5e3 k7e6",
+        "40: k7e6 k5e3 k7e6",
+        "80: k5e6 k5e3 k5e3 k3e6",
+        "96: k5e6 k5e3 k5e3 k5e6",
+        "192: k7e6 k5e3 k5e3 k5e3 k7e6",
+        "320: k3e6",
+    ),
+    "dna_c": (
+        "24: k5e6 k3e6",
+        "40: k5e6 k5e6 k3e6 k5e6",
+        "80: k5e6 k3e6 k5e6 k5e6",
+        "112: k3e6 k5e6 k5e6 k5e3",
+        "192: k5e6 k5e3 k5e6 k5e6",
+        "320: k3e6",
+    ),
+    "dna_d": (
+        "24: k7e6 k5e6 k7e6",
+        "40: k7e6 k7e6 k7e6 k7e6",
+        "80: k7e6 k5e6 k5e6 k7e6",
+        "112: k7e6 k5e6 k7e6 k5e6",
+        "192: k7e6 k5e6 k5e6 k5e6 k7e6",
+        "320: k3e6",
+    ),
+    "efficientnet_b0": (
+        "24: k3e6 k3e6",
+        "40: k5e6 k5e6",
+        "80: k3e6 k3e6 k3e6",
+        "112: k5e6 k5e6 k5e6",
+        "192: k5e6 k5e6 k5e6 k5e6",
+        "320: k3e6",
+    ),
+}
+
+NAMES = tuple(_NETWORKS)
+
+# Accuracy on ImageNet's validation set, for 1000 classes at 224x224, as published: nothing
+# here has measured it. Source: DNA Table 2.
+PUBLISHED_TOP1_PERCENT = {
+    "dna_a": 77.1,
+    "dna_b": 77.5,
+    "dna_c": 77.8,
+    "dna_d": 78.4,
+    "efficientnet_b0": 76.3,
+}
+
+
+def get_architecture(name):
+    """Returns a published network for 1000 classes at 224x224.
+
+    Args:
+        name: one of `NAMES`.
+
+    Raises:
+        ValueError: there is no such network; near names are given.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(
+            f"There is no network named {name!r}.{checks.near_names(name, NAMES)} "
+            f"Known names: {list(NAMES)}; or give the path of an architecture file."
+        )
+    blocks = []
+    for stride, text in zip(_STRIDES, _NETWORKS[name], strict=True):
+        width, ops = text.split(":")
+        ops = tuple(spaces.Op.parse(op) for op in ops.split())
+        blocks.append(architectures.BlockChoice(stride, int(width), ops))
+    origin = {"by": "published", "source": "EfficientNet" if "efficient" in name else "DNA"}
+    return architectures.Architecture(name, tuple(blocks), origin=origin)
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """One row of a published table.
+
+    Args:
+        name: as published.
+        params: parameters, rounded as published; `None` where none are given.
+        flops: likewise; how they are counted differs between papers.
+        top1: top-1 accuracy in percent, 224x224 unless the name says otherwise.
+        top5: top-5 accuracy in percent; `None` where none is given.
+    """
+
+    name: str
+    params: float | None
+    flops: float | None
+    top1: float
+    top5: float | None
+
+    @property
+    def is_ours(self):
+        """Whether the network is one of the DNA paper's."""
+        return self.name.startswith("DNA")
+
+
+SOURCE = "DNA Table 2 (Li et al., 2020), ImageNet, 224x224"
+
+TABLE_2 = (
+    Published("SPOS", None, 319e6, 74.3, None),
+    Published("ProxylessNAS", 7.1e6, 465e6, 75.1, 92.5),
+    Published("FBNet-C", None, 375e6, 74.9, None),
+    Published("MobileNetV3", 5.3e6, 219e6, 75.2, None),
+    Published("MnasNet-A3", 5.2e6, 403e6, 76.7, 93.3),
+    Published("FairNAS-A", 4.6e6, 388e6, 75.3, 92.4),
+    Published("MoGA-A", 5.1e6, 304e6, 75.9, 92.8),
+    Published("SCARLET-A", 6.7e6, 365e6, 76.9, 93.4),
+    Published("PC-NAS-S", 5.1e6, None, 76.8, None),
+    Published("MixNet-M", 5.0e6, 360e6, 77.0, 93.3),
+    Published("EfficientNet-B0", 5.3e6, 399e6, 76.3, 93.2),
+    Published("DNA-a", 4.2e6, 348e6, 77.1, 93.3),
+    Published("DNA-b", 4.9e6, 406e6, 77.5, 93.3),
+    Published("DNA-c", 5.3e6, 466e6, 77.8, 93.7),
+    Published("DNA-d", 6.4e6, 611e6, 78.4, 94.0),
+)
+
+
+def find(name, workdir=None):
+    """Finds an architecture.
+
+    Args:
+        name: the path of an architecture file (ending in `.json`), the name of one in the
+            workdir, or of a published network.
+        workdir: a `workdirs.Workdir`, or `None`.
+
+    Returns:
+        An `architectures.Architecture`.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: the file cannot be used, or nothing has that name (near names and
+            what there is are given).
+    """
+    if name.endswith(".json"):
+        return architectures.load(name)
+    there = []
+    if workdir is not None and workdir.architectures.exists():
+        there = sorted(p.stem for p in workdir.architectures.glob("*.json") if p.stem != "front")
+    if name in there:
+        return architectures.load(workdir.architecture(name))
+    if name in NAMES:
+        return get_architecture(name)
+    if workdir is None:
+        return get_architecture(name)  # raises, with near names
+    raise ValueError(
+        f"There is no architecture {name!r} in {workdir.architectures}."
+        f"{checks.near_names(name, [*there, *NAMES])} There are: {there}; search finds more: "
+        f"python -m tools.search --workdir={workdir}"
+    )

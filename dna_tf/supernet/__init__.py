@@ -1,0 +1,1 @@
+"""The cells, their training, and the rating of their paths."""

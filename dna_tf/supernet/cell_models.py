@@ -1,0 +1,183 @@
+"""Cells of the supernet: chains of layers in which every layer holds all ops.
+
+The weights of all ops of a layer lie in one packed variable, a row per op. A
+step takes the rows of the drawn path, so the other rows cannot move.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dna_tf.space import layer_specs, spaces
+from dna_tf.supernet import output_start, packed_ops
+
+
+class Cell(keras.layers.Layer):
+    """One cell of one block: `cell(x, path)` runs a path with batch statistics.
+
+    The first layer reads the teacher's previous feature map (the image in block 1,
+    through the cell's own stem), inner layers have the cell's width, and the last
+    one has the teacher's channels, so that the maps compare without an adaptor.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        block: block index from 0.
+        cell: cell index from 0.
+        input_shape: `(height, width, channels)` of what the block reads.
+        output_channels: channels of the teacher's feature map.
+        seed: seeds the first weights, together with block, cell, layer and op.
+        start: mean and deviation of the teacher's map, each `(output_channels,)`, at which
+            the output starts; `None` is 0 and 1 for each layer's. See `output_start`.
+
+    Call arguments:
+        x: float tensor `(batch, height, width, channels)`; block 1 takes images in 0..255.
+        path: int32 tensor `(layers,)`, one op index per layer.
+
+    Returns:
+        The imitated map, `(batch, height, width, output_channels)`.
+
+    Source: DNA 3.2 and 3.3.
+    """
+
+    def __init__(self, space, block, cell, input_shape, output_channels, seed=0, start=None):
+        super().__init__(name=spaces.cell_name(block, cell))
+        self.block, self.cell = block, cell
+        self.num_ops = len(space.ops)
+        self.layers = space.blocks[block].cells[cell].layers
+        # A unit is one position of the chain: the specs that may run there.
+        self.units = cell_units(space, block, cell, input_shape[-1], output_channels)
+        self.fixed_units = len(self.units) - self.layers
+        self.rescale = block == 0
+        self.rows = []
+        adding = output_start.first_unit(self.units)  # from here outputs add up
+        for u, specs in enumerate(self.units):
+            size = packed_ops.row_size(specs)
+            first = [
+                packed_ops.initial_row(
+                    spec, size, np.random.RandomState([seed, block, cell, u, op])
+                )
+                for op, spec in enumerate(specs)
+            ]
+            if start is not None and u >= adding:
+                parts = len(self.units) - adding
+                first = [
+                    output_start.started(row, spec, start, parts)
+                    for row, spec in zip(first, specs, strict=True)
+                ]
+            first = np.stack(first)
+            self.rows.append(
+                self.add_weight(
+                    shape=first.shape,
+                    initializer=lambda shape, dtype, first=first: tf.constant(first, dtype),
+                    name=f"unit{u}",
+                )
+            )
+        self.built = True
+
+    def units_of(self, path):
+        """The op index of every unit: 0 for the stem's, then the path."""
+        return [tf.constant(0)] * self.fixed_units + list(tf.unstack(path, self.layers))
+
+    def gather_rows(self, path):
+        """The packed weights of a path: a list of `(row size,)` tensors, one per unit."""
+        return [
+            tf.gather(rows.value, op)
+            for rows, op in zip(self.rows, self.units_of(path), strict=True)
+        ]
+
+    def run_rows(self, x, path, rows, groups=1, rematerialize=False):
+        """Runs a path with given packed weights, as gradients with respect to them need.
+
+        Args:
+            x: as for a call; it is computed in the type of `x`.
+            path: as for a call.
+            rows: float32 tensors, as `gather_rows` returns them.
+            groups: into how many parts the batch is cut, each with batch statistics of
+                its own.
+            rematerialize: whether to run each op again in the backward pass, in place of
+                keeping what is inside of it. XLA would keep that of all ops, drawn or not.
+        """
+        if self.rescale:
+            x = rescale(x)
+        for specs, op, row in zip(self.units, self.units_of(path), rows, strict=True):
+            choose = _choose_and_rematerialize if rematerialize else _choose
+            x = choose(specs, op, x, row, groups)
+        return x
+
+    def call(self, x, path):
+        """Runs a path; see the class."""
+        return self.run_rows(x, path, self.gather_rows(path))
+
+
+def rescale(images):
+    """Brings images from 0..255 to -1..1, as the student's first layer does."""
+    return images * (1.0 / 127.5) - 1.0
+
+
+def cell_units(space, block, cell, in_channels, output_channels):
+    """The specs of every position of a supernet cell.
+
+    Returns:
+        A list with one list of specs per position: for block 1 first the two parts of
+        the stem, with one spec each; then the layers, with one spec per op.
+    """
+    block_spec = space.blocks[block]
+    shape = block_spec.cells[cell]
+    units = []
+    if block == 0:
+        units = [[spec] for spec in layer_specs.stem_specs(space.frame, in_channels)]
+        in_channels = space.frame.stem_output_width
+    widths = [shape.width] * (shape.layers - 1) + [output_channels]
+    columns = [
+        layer_specs.layer_specs(
+            space.frame, [op] * shape.layers, in_channels, widths, block_spec.stride
+        )
+        for op in space.ops
+    ]
+    return units + [list(layer) for layer in zip(*columns, strict=True)]
+
+
+def _choose(specs, op, x, row, groups):
+    runs = [packed_ops.compiled(spec, "train", groups) for spec in specs]
+    if len(runs) == 1:
+        return runs[0](x, row)
+    return tf.switch_case(op, [lambda run=run: run(x, row) for run in runs])
+
+
+def _choose_and_rematerialize(specs, op, x, row, groups):
+    @tf.custom_gradient
+    def chosen(x, row):
+        def backward(upstream):
+            def through(spec):
+                with tf.GradientTape() as tape:
+                    tape.watch([x, row])
+                    y = packed_ops.compiled(spec, "train", groups)(x, row)
+                return tape.gradient(y, [x, row], upstream)
+
+            if len(specs) == 1:
+                return through(specs[0])
+            return tf.switch_case(op, [lambda spec=spec: through(spec) for spec in specs])
+
+        return _choose(specs, op, x, row, groups), backward
+
+    return chosen(x, row)
+
+
+def build_cells(space, shapes, seed, names=None, starts=None):
+    """Builds cells of a space for a teacher.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        shapes: `(height, width, channels)` of the image and of each block's output.
+        seed: an int.
+        names: which cells, such as `["block1_cell2"]`; all by default.
+        starts: what `Cell` takes as `start`, for each block; none by default.
+
+    Returns:
+        A list of `Cell`, first block first.
+    """
+    return [
+        Cell(space, b, c, shapes[b], shapes[b + 1][-1], seed, starts[b] if starts else None)
+        for b, c, _ in space.cells()
+        if names is None or spaces.cell_name(b, c) in names
+    ]

@@ -1,0 +1,1 @@
+"""Which model teaches, and where it is cut into blocks."""

@@ -1,0 +1,1 @@
+"""The loop, checkpoints, strategies, optimizers, and the trainer of classifiers."""

@@ -1,0 +1,104 @@
+"""The moving average of a model's weights, which is often better than the weights.
+
+Batch norm's moving statistics are averaged with the weights, as in EfficientNet's
+TensorFlow code: statistics belong to the weights they were taken with.
+"""
+# MERGED: 'The weights of the best epoch so far, kept beside the checkpoints of a training.'
+
+import tensorflow as tf
+
+from dna_tf.common import files
+
+
+class WeightAverage:
+    """An exponential moving average of all weights of a model, batch norm's statistics too.
+
+    Make it in the scope of the strategy that `update` runs under.
+
+    Args:
+        model: a Keras model; its seeds of dropout are no weights.
+        decay: share of the old average that stays in a step, in (0, 1). Early on it is
+            less: `min(decay, (1 + n) / (10 + n))` in update n (from 1).
+
+    Attributes:
+        variables: the averages, `tf.Variable`s in the order of `model.weights`.
+
+    Source: EfficientNet's TensorFlow code, with `tf.train.ExponentialMovingAverage(decay,
+    num_updates=global_step)`.
+    """
+
+    def __init__(self, model, decay):
+        self._model, self._decay = model, decay
+        self._strategy = tf.distribute.get_strategy()
+        self.variables = [
+            tf.Variable(weight.value, trainable=False, name=f"average_{number}")
+            for number, weight in enumerate(model.weights)
+        ]
+
+    def start(self):
+        """Begins with the weights that the model has now."""
+        for average, weight in zip(self.variables, self._model.weights, strict=True):
+            average.assign(weight.value)
+
+    def update(self, step):
+        """Takes the weights of a step into the average; in cross-replica context.
+
+        Args:
+            step: number of the update, a tensor, from 1.
+        """
+        step = tf.cast(step, tf.float32)
+        share = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        extended = self._strategy.extended
+        for average, weight in zip(self.variables, self._model.weights, strict=True):
+            extended.update(average, _move, args=(weight.value, share), group=False)
+
+
+def _move(average, weight, share):
+    average.assign_sub((average - weight) * share)
+
+
+class BestWeights:
+    """Keeps weights in `checkpoints/best.npz` of a training's folder.
+
+    Of equal epochs the first one stays, so that a run that was killed, and offers some
+    epochs again, ends with what it would have had.
+
+    Args:
+        folder: the folder of the training.
+        model: the Keras model whose weights are kept.
+    """
+
+    def __init__(self, folder, model):
+        self._path = files.as_path(folder) / "checkpoints" / "best.npz"
+        self._model = model
+
+    def offer(self, epoch, accuracy):
+        """Keeps the model's present weights if they are better than those kept.
+
+        Args:
+            epoch: epochs done.
+            accuracy: on images that neither train nor test.
+        """
+        known = self._read()
+        if known is not None and float(known["accuracy"]) >= accuracy:
+            return
+        weights = {f"weight_{n}": w.numpy() for n, w in enumerate(self._model.weights)}
+        files.write_arrays(self._path, {"epoch": epoch, "accuracy": accuracy, **weights})
+
+    def load(self):
+        """Gives the model the kept weights.
+
+        Returns:
+            `(epoch, accuracy)` of them, or `None` if none were kept.
+        """
+        known = self._read()
+        if known is None:
+            return None
+        for number, weight in enumerate(self._model.weights):
+            weight.assign(known[f"weight_{number}"])
+        return int(known["epoch"]), float(known["accuracy"])
+
+    def _read(self):
+        if not self._path.exists():
+            return None
+        return files.read_arrays(self._path, "Delete its folder to train from the start.")

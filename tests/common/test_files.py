@@ -1,0 +1,135 @@
+"""Atomic writes, checked JSON and fingerprints."""
+
+import hashlib
+import json
+import pathlib
+
+import pytest
+from etils import epath
+
+from dna_tf.common import files
+
+HINT = "Make it again with tools/make.py."
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_and_replaces_and_makes_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "note.txt"
+    files.write_text(path, "one")
+    files.write_text(str(path), "zwei ä")
+    assert path.read_bytes() == "zwei ä".encode()
+    assert _names(path.parent) == ["note.txt"]
+
+
+class _Killed(BaseException):
+    """Like KeyboardInterrupt: no subclass of Exception."""
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+def test_a_failing_write_leaves_the_old_file_and_no_temporary(tmp_path, monkeypatch, step):
+    path = tmp_path / "note.json"
+    files.write_json(path, {"kind": "old"})
+    before = path.read_bytes()
+    kind = type(epath.Path(path))
+    real = getattr(kind, step)
+
+    def fails(self, *args, **kwargs):
+        if step == "write_bytes":  # half of the file is there when the disk is full
+            real(self, b'{"kind": "ne')
+        raise _Killed
+
+    monkeypatch.setattr(kind, step, fails)
+    with pytest.raises(_Killed):
+        files.write_json(path, {"kind": "new"})
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert _names(tmp_path) == ["note.json"]
+
+
+def test_readers_never_see_a_half_written_file(tmp_path, monkeypatch):
+    path = tmp_path / "note.json"
+    files.write_json(path, {"kind": "old"})
+    kind = type(epath.Path(path))
+    real, seen = kind.write_bytes, []
+
+    def watched(self, content):
+        real(self, content[:5])
+        seen.append(json.loads(path.read_text())["kind"])
+        return real(self, content)
+
+    monkeypatch.setattr(kind, "write_bytes", watched)
+    files.write_json(path, {"kind": "new"})
+    assert seen == ["old"]
+    assert json.loads(path.read_text())["kind"] == "new"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_write_json_refuses_what_is_no_json_and_keeps_the_old_file(tmp_path, bad):
+    path = tmp_path / "note.json"
+    files.write_json(path, {"loss": 1.0})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.write_json(path, {"loss": [1.0, bad]})
+    assert json.loads(path.read_text()) == {"loss": 1.0}
+    assert _names(tmp_path) == ["note.json"]
+
+
+def test_floats_keep_all_their_bits(tmp_path):
+    path = tmp_path / "note.json"
+    values = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 2.0**53 + 2]
+    files.write_json(path, {"kind": "k", "values": values})
+    read = files.read_json(path, "k", HINT)["values"]
+    assert [v.hex() for v in read] == [v.hex() for v in values]
+
+
+def test_read_json_of_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.json.*make\.py"):
+        files.read_json(tmp_path / "none.json", "k", HINT)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 20])
+def test_read_json_of_a_truncated_file(tmp_path, keep):
+    path = tmp_path / "note.json"
+    files.write_json(path, {"kind": "k", "values": list(range(20))})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"note\.json is not complete JSON.*make\.py"):
+        files.read_json(path, "k", HINT)
+
+
+def test_read_json_of_foreign_files(tmp_path):
+    path = tmp_path / "note.json"
+    path.write_bytes(b"\x89PNG\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not complete JSON"):
+        files.read_json(path, "k", HINT)
+    path.write_text("[1, 2]")
+    with pytest.raises(ValueError, match=r"JSON object, and holds a list\. Make it"):
+        files.read_json(path, "k", HINT)
+    path.write_text('{"kind": "other"}')
+    with pytest.raises(ValueError, match=r"of kind \"k\"\. Received: kind='other'\. Make it"):
+        files.read_json(path, "k", HINT)
+    path.write_text('{"a": 1}')
+    with pytest.raises(ValueError, match="Received: kind=None"):
+        files.read_json(path, "k", HINT)
+    assert files.read_json(path, None, HINT) == {"a": 1}
+
+
+def test_fingerprint_golden():
+    # Pinned: fingerprints of old workdirs must still match after an update.
+    assert files.fingerprint({"b": [1, 2.5], "a": None}) == "6b1d84977084473f"
+    by_hand = hashlib.sha256(b'{"a": null, "b": [1, 2.5]}').hexdigest()[:16]
+    assert files.fingerprint({"a": None, "b": [1, 2.5]}) == by_hand
+    assert files.fingerprint(b"abc") == "ba7816bf8f01cfea"  # SHA-256's own test vector
+
+
+def test_fingerprint_tells_values_apart():
+    values = [{}, {"a": 1}, {"a": "1"}, {"a": 1.0000000000000002}, {"a": [1]}, b"{}x", 0, False]
+    assert len({files.fingerprint(value) for value in values}) == len(values)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.fingerprint({"a": float("nan")})
+
+
+def test_as_path_expands_the_home_folder_and_keeps_remote_paths():
+    assert files.as_path("~/x") == epath.Path(pathlib.Path.home() / "x")
+    assert str(files.as_path("gs://bucket/x")) == "gs://bucket/x"

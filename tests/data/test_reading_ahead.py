@@ -1,0 +1,30 @@
+"""Pipelines keep their order and end at once."""
+
+import numpy as np
+import tensorflow as tf
+
+from dna_tf.data import loading, pipelines
+from tests.helpers.data_files import data_config, write_folder
+
+
+def _has_no_tuning(dataset):
+    options = dataset.options()
+    return options.deterministic is True and options.autotune.enabled is False
+
+
+def test_elements_and_their_order_are_kept():
+    dataset = tf.data.Dataset.range(50).map(lambda n: n * n, tf.data.AUTOTUNE)
+    for rewrite in (True, False):
+        made = pipelines.finished(dataset, 50, rewrite)
+        np.testing.assert_array_equal(list(made.as_numpy_iterator()), np.arange(50) ** 2)
+        optimised = made.options().experimental_optimization.apply_default_optimizations
+        assert optimised is (None if rewrite else False)
+
+
+def test_no_tuning_thread_is_left_to_wait_for(tmp_path):
+    write_folder(tmp_path, ["ant", "bee"], 12)
+    config = data_config(source=f"folder:{tmp_path}", rating_per_class=3, image_size=8)
+    loaded = loading.load(config, 0)
+    assert _has_no_tuning(pipelines.finished(tf.data.Dataset.range(3)).map(lambda n: n + 1))
+    assert _has_no_tuning(loaded.images("train", 4))
+    assert _has_no_tuning(loaded.epoch(4, 0, 0, augment=True))

@@ -1,0 +1,88 @@
+"""Small data sets that tests write: folders, TFRecord files, TFDS datasets."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from dna_tf.config import run_config
+
+
+def data_config(**changes):
+    """The data section of the default config, with `changes`."""
+    config = run_config.default_config().data
+    config.update(changes)
+    return config
+
+
+def picture(number, height=6, width=5, channels=3):
+    """A uint8 image that no other number has."""
+    return np.random.RandomState(number).randint(0, 256, (height, width, channels), np.uint8)
+
+
+def png(image):
+    """The bytes of a PNG file."""
+    return tf.io.encode_png(image).numpy()
+
+
+def write_folder(root, classes, count, first=0):
+    """Writes `count` PNG images of each class; returns the images in the order of the source."""
+    written = []
+    for name in sorted(classes):
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            written.append(picture(first + len(written)))
+            (root / name / f"{index:03}.png").write_bytes(png(written[-1]))
+    return np.array(written)
+
+
+def example(**features):
+    """A serialized `tf.train.Example` of bytes and int features."""
+    kinds = {bytes: ("bytes_list", tf.train.BytesList), int: ("int64_list", tf.train.Int64List)}
+    made = {}
+    for name, value in features.items():
+        kind, make = kinds[type(value)]
+        made[name] = tf.train.Feature(**{kind: make(value=[value])})
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+
+
+def write_records(path, records):
+    """Writes serialized records to a TFRecord file."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def write_tfds(data_dir, splits, names=("ant", "bee", "cat"), image_key="image", withheld=()):
+    """Writes a real TFDS dataset `tiny/1.0.0`; `splits` maps names to images per class.
+
+    The splits in `withheld` have -1 for all labels.
+    """
+    folder = data_dir / "tiny" / "1.0.0"
+    folder.mkdir(parents=True)
+    features = tfds.features.FeaturesDict(
+        {
+            image_key: tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=list(names)),
+        }
+    )
+
+    def label(split, number):
+        return -1 if split in withheld else number % len(names)
+
+    infos = []
+    for split, count in splits.items():
+        total = count * len(names)
+        records = [
+            features.serialize_example(
+                features.encode_example({image_key: picture(i), "label": label(split, i)})
+            )
+            for i in range(total)
+        ]
+        write_records(folder / f"tiny-{split}.tfrecord-00000-of-00001", records)
+        infos.append(tfds.core.SplitInfo(name=split, shard_lengths=[total], num_bytes=total))
+    tfds.folder_dataset.write_metadata(
+        data_dir=str(folder),
+        features=features,
+        split_infos=infos,
+        filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+    )

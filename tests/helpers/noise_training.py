@@ -1,0 +1,98 @@
+"""A classifier's training on a few noisy pictures: recipe, data, small networks."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dna_tf.config import training_sections
+from dna_tf.space import architectures, spaces
+
+layers = keras.layers
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SIZE, CLASSES, BATCH, IMAGES = 8, 3, 8, 28
+
+
+def recipe(**changes):
+    """A short recipe for this data, with changes."""
+    usual = {
+        "epochs": 2,
+        "batch_size": BATCH,
+        "warmup_epochs": 0.5,
+        "weight_decay": 0.05,
+        "rating_every": 0,
+        "tensorboard": False,
+        "checkpoint_seconds": 0.0,
+    }
+    made = training_sections.default_retraining(2, 0.01)
+    made.update({**usual, **changes})
+    return made
+
+
+def tiny_architecture(num_classes=3, size=16):
+    """Two layers, the second with a residual."""
+    ops = (spaces.Op(3, 2), spaces.Op(3, 2))
+    frame = spaces.Frame(stem_width=4, stem_output_width=4, head_width=8)
+    blocks = (architectures.BlockChoice(2, 4, ops),)
+    return architectures.Architecture("tiny", blocks, frame, size, 3, num_classes)
+
+
+class Noise:
+    """Pictures in a seeded order, with noise for augmentation."""
+
+    num_classes = CLASSES
+    fingerprint = "noise"
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.labels = rng.integers(0, CLASSES, IMAGES).astype(np.int32)
+        noise = rng.uniform(0, 150, (IMAGES, SIZE, SIZE, 3))
+        self.pictures = (noise + 50 * self.labels[:, None, None, None]).astype(np.float32)
+        self.cut_at = None  # a number of an epoch and a batch at which reading fails
+
+    def steps_per_epoch(self, batch_size):
+        return IMAGES // batch_size
+
+    def images(self, split, batch_size):
+        assert split == "rating"
+        for start in range(0, IMAGES, batch_size):
+            rows = slice(start, start + batch_size)
+            yield tf.constant(self.pictures[rows] + 20.0), tf.constant(self.labels[rows])
+
+    def epoch(self, batch_size, epoch, seed, augment, skip_batches, shard, augmentation):
+        assert augment and shard == (0, 1) and augmentation is None
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(IMAGES)
+        noise = rng.normal(0, 5, (IMAGES, 1, 1, 3))
+        for number in range(self.steps_per_epoch(batch_size)):
+            rows = order[number * batch_size : (number + 1) * batch_size]
+            images = np.clip(self.pictures[rows] + noise[rows], 0, 255)
+            if (epoch, number) == self.cut_at:
+                raise OSError("cut off")
+            if number >= skip_batches:
+                yield tf.constant(images, tf.float32), tf.constant(self.labels[rows])
+
+
+def data_of_noise():
+    """Data with steps, epochs and rating images."""
+    return Noise()
+
+
+def architecture_of_two_blocks():
+    """A small architecture for this data."""
+    ops = (spaces.Op(3, 2),)
+    blocks = (architectures.BlockChoice(2, 4, ops), architectures.BlockChoice(1, 4, ops))
+    return architectures.Architecture("tiny", blocks, spaces.Frame(4, 2, 4, 8), SIZE, 3, CLASSES)
+
+
+def plain_model(seed=0, norm=False, dtype=None):
+    """A small network, without batch norm unless asked for."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Rescaling(1 / 255)(image)
+    start = keras.initializers.GlorotUniform(seed)
+    x = layers.Conv2D(4, 3, kernel_initializer=start, name="conv")(x)
+    if norm:
+        x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
+    x = layers.GlobalAveragePooling2D()(layers.Activation("tanh")(x))
+    return keras.Model(image, layers.Dense(CLASSES, kernel_initializer=start, dtype=dtype)(x))

@@ -1,0 +1,66 @@
+"""Runs as the tools leave them, written in milliseconds: made-up ratings, no training."""
+
+import pathlib
+
+import numpy as np
+
+from dna_tf import workdirs
+from dna_tf.common import files
+from dna_tf.space import presets, ratings, spaces
+from tests.helpers import tiny_config
+
+
+def rated_run(folder, config=None):
+    """Writes a run that is ready to be searched.
+
+    Args:
+        folder: where to.
+        config: its config; the tiny one by default.
+
+    Returns:
+        `(Workdir, config, ratings)`, ratings as `ratings.load_all` gives them.
+    """
+    workdir, config = workdirs.open_workdir(folder, config or tiny_config.get_config())
+    size, channels = config.data.image_size, config.data.channels
+    teacher = {
+        "kind": "dna_tf.teacher",
+        "fingerprint": "teacher",
+        "data_fingerprint": "data",
+        "image_shape": [size, size, channels],
+        "num_classes": 10,
+    }
+    files.write_json(workdir.teacher / "result.json", teacher)
+    for b, c, _ in presets.space_of(config).cells():
+        name = spaces.cell_name(b, c)
+        cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}
+        files.write_json(workdir.cell(name), {**cell, "losses": [1.0, 0.5]})
+    return workdir, config, write_ratings(workdir, config)
+
+
+def write_ratings(workdir, config, seed=0):
+    """Writes ratings of all cells, drawn from a seed; returns them."""
+    space = presets.space_of(config)
+    draws, made = np.random.RandomState(seed), {}
+    for b, c, _ in space.cells():
+        made[b, c] = draws.rand(space.num_paths(b, c))
+        name = spaces.cell_name(b, c)
+        made_from = workdir.ratings_made_from(config, name)
+        path = workdir.ratings / f"{name}.json"
+        ratings.save(path, space, b, c, rated_cell(made[b, c]), made_from)
+    return made
+
+
+def rated_cell(values):
+    """Ratings of a cell with these means of relative L1, as if of one batch."""
+    means = np.asarray(values, np.float64)
+    return ratings.RatedCell({"relative_l1": np.stack([means, 0.0 * means])}, 1)
+
+
+def snapshot(folder):
+    """Every file below a folder: a dict from relative path to its bytes and time of change."""
+    folder = pathlib.Path(folder)
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

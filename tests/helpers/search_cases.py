@@ -1,0 +1,158 @@
+"""Random search problems small enough to list all of their architectures."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from dna_tf.search import problems
+from dna_tf.space import cost_tables
+from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
+
+OPS = (Op(3, 1), Op(3, 2), Op(5, 1), Op(5, 2))
+MOST = 400  # architectures
+NAMES = (*cost_tables.COSTS, "latency_ms")
+
+
+def space(rng):
+    """A space of at most `MOST` architectures in which widths, depths and strides vary."""
+    while True:
+        ops = tuple(OPS[i] for i in rng.permutation(len(OPS))[: rng.integers(1, 4)])
+        blocks = tuple(
+            Block(
+                int(rng.integers(1, 3)),
+                tuple(
+                    Cell(int(rng.integers(1, 3)), int(rng.integers(2, 5)))
+                    for _ in range(rng.integers(1, 4))
+                ),
+            )
+            for _ in range(rng.integers(1, 4))
+        )
+        made = SearchSpace("random", ops, blocks, Frame(4, 2, 3, 5))
+        if made.num_architectures() <= MOST:
+            return made
+
+
+def problem(rng, ties):
+    """A problem with counted costs and a latency that depends on the cell before.
+
+    Args:
+        rng: a NumPy generator.
+        ties: whether ratings and latencies are small whole numbers, which tie often and
+            whose sums are exact in any order.
+    """
+    made, shape = space(rng), rng.integers(0, 3)
+    table = cost_tables.cost_table(made, 9, 3, 4)
+
+    def draw(count):
+        return rng.integers(0, 4, count).astype(float) if ties else rng.random(count)
+
+    ratings = {(b, c): draw(made.num_paths(b, c)) for b, c, _ in made.cells()}
+    if shape == 1:  # the dearer, the better, as real ratings are
+        ratings = {
+            (b, c): values + np.round(3e3 / table.paths[b, c, made.input_widths(b)[0]]["macs"], 1)
+            for (b, c), values in ratings.items()
+        }
+    latency = {
+        key: draw(len(of_paths["macs"])) * (1 if ties else rng.uniform(0.5, 2))
+        for key, of_paths in table.paths.items()
+    }
+    heads = {width: float(draw(1)[0]) for width in table.heads}
+    extra = cost_tables.PathCosts("latency_ms", latency, float(draw(1)[0]), heads)
+    weights = rng.choice([0, 0.5, 1, 1, 2], len(made.blocks)) if ties else None
+    return problems.make(made, ratings, table, [extra], weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """One architecture of the brute force."""
+
+    rating: float
+    costs: dict
+    cells: tuple
+    paths: tuple
+
+
+def all_architectures(made):
+    """Lists all architectures of a problem, first choices first, one by one."""
+    space_of = made.space
+    choices = [
+        [(c, int(p)) for c in made.cells(b) for p in made.open_paths[b, c]]
+        for b in range(len(space_of.blocks))
+    ]
+    listed = []
+    for chosen in itertools.product(*choices):
+        rating, width = 0.0, space_of.frame.stem_output_width
+        costs = made.stem.tolist()
+        for b, (c, p) in enumerate(chosen):
+            rating = rating + float(made.ratings[b, c][p])
+            of_path = made.costs[b, c, width][:, p].tolist()
+            costs = [total + value for total, value in zip(costs, of_path, strict=True)]
+            width = space_of.blocks[b].cells[c].width
+        costs = [total + value for total, value in zip(costs, made.heads[width], strict=True)]
+        cells, paths = (tuple(part) for part in zip(*chosen, strict=True))
+        listed.append(Listed(rating, dict(zip(made.names, costs, strict=True)), cells, paths))
+    return listed
+
+
+def limits(rng, listed, upper, lower=()):
+    """Limits that some, few or no architectures meet, at values that occur or just beside."""
+    found = {}
+    for side, names in (("max", upper), ("min", lower)):
+        for name in names:
+            values = sorted({one.costs[name] for one in listed})
+            found[f"{side}_{name}"] = float(values[int(rng.integers(len(values)))])
+            if rng.random() < 0.1:
+                found[f"{side}_{name}"] = values[0] - 1 if side == "max" else values[-1] + 1
+    return found
+
+
+def contradicts(asked):
+    """Whether a lower limit lies above the upper one of the same cost."""
+    return any(
+        key.startswith("min_") and value > asked.get(f"max_{key[4:]}", np.inf)
+        for key, value in asked.items()
+    )
+
+
+def allowed(listed, asked):
+    """The architectures that meet limits."""
+    kept = []
+    for one in listed:
+        upper = all(one.costs[k[4:]] <= v for k, v in asked.items() if k.startswith("max_"))
+        lower = all(one.costs[k[4:]] >= v for k, v in asked.items() if k.startswith("min_"))
+        if upper and lower:
+            kept.append(one)
+    return kept
+
+
+def value(one, penalties=None):
+    """The rating and its penalties, added as the search does."""
+    extra = 0.0
+    for name, (factor, target) in (penalties or {}).items():
+        extra = extra + factor * max(one.costs[name] - target, 0.0)
+    return one.rating + extra
+
+
+def in_order(listed, penalties=None):
+    """Sorted as the search sorts: value, costs, then choices."""
+
+    def key(one):
+        choices = [pair for pair in zip(one.cells, one.paths, strict=True)]
+        return value(one, penalties), tuple(one.costs.values()), choices
+
+    return sorted(listed, key=key)
+
+
+def drawn(seed, ties, upper, lower=()):
+    """A random case: its generator, the problem, all its architectures, and limits for them.
+
+    Args:
+        seed: int.
+        ties: as for `problem`.
+        upper, lower: names of costs, as for `limits`, in any order.
+    """
+    rng = np.random.default_rng(seed)
+    made = problem(rng, ties)
+    listed = all_architectures(made)
+    return rng, made, listed, limits(rng, listed, sorted(upper), sorted(lower))

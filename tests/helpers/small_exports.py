@@ -1,0 +1,94 @@
+"""Small students and pictures for the tests of exports."""
+
+import keras
+import numpy as np
+from ai_edge_litert import interpreter
+
+from dna_tf.common import files
+from dna_tf.models import keras_files, students
+from dna_tf.space import architectures, spaces
+
+SIZE, CLASSES = 16, 5
+_DRAWS = np.random.default_rng(0)
+# Smooth pictures that differ in colour, so that a model tells them apart.
+IMAGES = np.clip(
+    _DRAWS.uniform(0, 255, (60, 1, 1, 3)) + _DRAWS.normal(0, 20, (60, SIZE, SIZE, 3)), 0, 255
+).astype(np.float32)
+_COLOURS = _DRAWS.uniform(0, 255, (CLASSES, 3))
+_MEANS = IMAGES.mean((1, 2))
+LABELS = np.linalg.norm(_MEANS[:, None] - _COLOURS, axis=-1).argmin(-1)
+
+
+def tiny_architecture(activation="swish", se_ratio=0.25, classes=CLASSES):
+    """Two blocks of three layers."""
+    ops = (spaces.Op(3, 6), spaces.Op(5, 3))
+    blocks = (architectures.BlockChoice(2, 16, ops), architectures.BlockChoice(1, 24, ops[:1]))
+    frame = spaces.Frame(16, 2, 8, 64, activation, se_ratio)
+    return architectures.Architecture("tiny", blocks, frame, SIZE, 3, classes)
+
+
+def tiny_student(images=IMAGES, spoiled=False, **kwargs):
+    """A student that tells colours apart: random but for its statistics and its classifier.
+
+    Args:
+        images: of which the statistics are.
+        spoiled: whether one channel of a map is far larger than the others: an int8 file
+            cannot hold it, as all channels of a map share one scale.
+        kwargs: of `tiny_architecture`.
+    """
+    model = students.build_student(tiny_architecture(**kwargs), seed=2)
+    if spoiled:
+        _spoil(model)
+    for _ in range(30):
+        model(images, training=True)
+    fit_classifier(model, IMAGES, LABELS)
+    return model
+
+
+def fit_classifier(model, images, labels):
+    """Solves for a student's classifier by ridge regression."""
+    pool = keras.Model(model.input, model.get_layer("head_pool").output)
+    features = pool.predict(images, verbose=0).astype(np.float64)
+    mean, classes = features.mean(0), model.output_shape[-1]
+    inputs = features - mean
+    square = inputs.T @ inputs
+    wanted = 4.0 * np.eye(classes)[labels] - 4.0 / classes
+    # Small weights: 8 bits of a weight are then enough.
+    weights = np.linalg.solve(square + 1e-4 * np.trace(square) * np.eye(64), inputs.T @ wanted)
+    model.get_layer("classifier").kernel.assign(weights)
+    model.get_layer("classifier").bias.assign(-mean @ weights)
+
+
+def undelegated(content, **more):
+    """A LiteRT interpreter with the operators of the file, none taken by XNNPACK.
+
+    Args:
+        content: bytes of a TFLite file.
+        more: arguments of `Interpreter`.
+    """
+    kind = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return interpreter.Interpreter(
+        model_content=content, experimental_op_resolver_type=kind, **more
+    )
+
+
+def write_student(workdir, model, arch):
+    """Writes a student of seed 0 into a workdir, as if it had been trained there."""
+    place = workdir.student(arch.name, 0)
+    keras_files.save_model(model, place / "model.keras")
+    architectures.save(arch, place / "architecture.json")
+    result = {"kind": "dna_tf.student", "architecture": arch.name, "test_accuracy": 0.125}
+    files.write_json(place / "result.json", result)
+
+
+def _spoil(model, factor=300.0):
+    norm = model.get_layer("block1_layer1_dw_bn")
+    gamma, beta = norm.gamma.numpy(), norm.beta.numpy()
+    # Swish leaves large positive numbers as they are, so the channel is kept well above 0.
+    gamma[0], beta[0] = factor / 30, factor
+    norm.gamma.assign(gamma)
+    norm.beta.assign(beta)
+    project = model.get_layer("block1_layer1_project_conv")
+    kernel = project.kernel.numpy()
+    kernel[:, :, 0, :] /= factor
+    project.kernel.assign(kernel)

@@ -1,0 +1,324 @@
+"""Every file in configs/: it loads, its commands parse, teacher and space fit, a cell trains."""
+
+import functools
+import importlib
+import importlib.util
+import math
+import pathlib
+import re
+import shlex
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import dna_tf
+from dna_tf import workdirs
+from dna_tf.config import recipes, run_config
+from dna_tf.models import keras_files
+from dna_tf.phases import searching, supernet_training, teacher_training
+from dna_tf.space import architectures, cost_limits, cost_tables, fit, presets, spaces, zoo
+from dna_tf.teachers import application_names, applications, building, cutting
+from dna_tf.training import optimizers, strategies
+from tests.helpers import parsed_commands
+from tests.helpers.data_files import write_folder, write_tfds
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "__init__")
+CLASSES = ("ant", "bee", "cat")
+
+
+def load(name):
+    return importlib.import_module(f"configs.{name}").get_config()
+
+
+def story(name):
+    return importlib.import_module(f"configs.{name}").__doc__
+
+
+def commands(name):
+    """The command lines of a config's docstring, as lists of words after `python -m`.
+
+    A backslash at the end of a line joins it with the next one, in Python as in the shell.
+    """
+    return [shlex.split(words) for words in re.findall(r"python -m (tools\..*)", story(name))]
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    """What each command of each docstring parses to, by the config's name."""
+    listed = [(name, words) for name in NAMES for words in commands(name)]
+    given = [[words[0].removeprefix("tools."), *words[1:]] for _, words in listed]
+    made = {name: [] for name in NAMES}
+    for (name, words), result in zip(listed, parsed_commands.parse_all(given), strict=True):
+        made[name].append((" ".join(words), result))
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_loads_and_passes_its_check_and_survives_the_workdir(name):
+    made = load(name)
+    run_config.check_config(made)
+    assert made.is_locked
+    assert run_config.to_plain(
+        run_config.from_plain(run_config.to_plain(made))
+    ) == run_config.to_plain(made)
+    made.seed = 7
+    assert load(name).seed == 0  # a fresh one each time
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_story_has_all_parts_and_the_readme_lists_it(name):
+    for part in ("What:", "Command", "Hardware and cost", "Result"):
+        assert re.search(rf"^{part}", story(name), re.MULTILINE), part
+    row = re.search(rf"^\| `configs/{name}\.py` \|.*$", (ROOT / "README.md").read_text(), re.M)
+    assert row, f"README.md has no row for configs/{name}.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_of_its_story_parse(name, parsed):
+    assert parsed[name]
+    scaled = set()  # names that a command of the story makes
+    for command, result in parsed[name]:
+        assert not result["error"], f"{command}: {result['error']}"
+        assert result["flags"].get("strategy", "auto") in strategies.NAMES
+        if result["config"] is not None:
+            run_config.check_config(run_config.from_plain(result["config"]))
+        found = searching.all_names(load(name))
+        asked = result["flags"].get("arch", [])
+        if "tools.scale" in command:
+            made = architectures.load(ROOT / asked)
+            scaled.add(f"{made.name}_macs_{result['flags']['macs']}")
+            continue
+        assert set(asked) <= {*found, *zoo.NAMES, *scaled}, command
+    own = f"--config=configs/{name}.py"
+    assert all(f"--config={path}" == own for path in re.findall(r"--config=(\S+)", story(name)))
+    assert any(own in command for command, _ in parsed[name]) or name == "digits"
+
+
+def test_examples_of_the_tools_name_students_that_the_embedded_run_has():
+    made = set(searching.all_names(run_config.default_config()))
+    for path in sorted((ROOT / "tools").glob("*.py")):
+        story = path.read_text().split('"""')[1]
+        named = re.findall(r"--arch=(?:runs/digits/architectures/)?(max_\w+(?:\.\d\w*)?)", story)
+        assert set(named) <= made, path.name
+
+
+def test_overrides_in_the_stories_arrive(parsed):
+    changed = {}
+    for name in NAMES:
+        plain = run_config.to_plain(load(name))
+        for _, result in parsed[name]:
+            for field in run_config.differences(plain, result["config"] or plain):
+                section, _, key = field.partition(".")
+                changed.setdefault(name, {})[field] = result["config"][section][key]
+    assert changed["paper_8gpu"] == {
+        "data.source": "tfrecord:/data/imagenet/train-*",
+        "data.test_source": "tfrecord:/data/imagenet/validation-*",
+        "data.image_feature": "image/encoded",
+        "data.label_feature": "image/class/label",
+        "data.label_offset": 1,
+    }
+    assert changed["cifar10"].keys() == {"data.source", "data.test_source"}
+    assert changed["paper_tpu"] == {"data.tfds_data_dir": "gs://BUCKET/tfds"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_budgets_can_be_met_and_do_not_allow_everything(name):
+    made = run_config.with_image_size(load(name))
+    space = presets.space_of(made)
+    table = cost_tables.cost_table(space, made.data.image_size, made.data.channels, _classes(made))
+    for budget in made.search.budgets:
+        for limited, limit in cost_limits.parse_limits(budget).items():
+            kind = limited.removeprefix("max_")
+            assert _end(space, table, kind, min) < limit < _end(space, table, kind, max), budget
+
+
+def _end(space, table, kind, end):
+    """The least or largest cost of all architectures: `end` is min or max."""
+    so_far = {space.frame.stem_output_width: table.stem[kind]}
+    for b, block in enumerate(space.blocks):
+        reached = {}
+        for c, cell in enumerate(block.cells):
+            for width, total in so_far.items():
+                total += int(end(table.paths[b, c, width][kind]))
+                reached[cell.width] = end(reached.get(cell.width, total), total)
+        so_far = reached
+    return end(total + table.heads[width][kind] for width, total in so_far.items())
+
+
+def _classes(made):
+    return 1000 if "imagenet" in made.data.source else 10
+
+
+@functools.cache
+def _cut(name, size, num_classes, cuts):
+    """A teacher by name, cut as a run cuts it, without its weights."""
+    section = run_config.default_config().teacher
+    section.model, shape = name, (size, size, 3)
+    model = building.build_teacher(section, shape, num_classes)
+    return cutting.cut_teacher(model, cuts or applications.paper_cuts(name, model), shape)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "teacher_file"])
+def test_its_space_fits_its_teacher_at_the_real_size(name):
+    made = run_config.with_image_size(load(name))
+    space = presets.space_of(made)
+    size, cuts = made.data.image_size, tuple(made.teacher.cuts)
+    cut = _cut(made.teacher.model, size, _classes(made), cuts)
+    fit.check_fit(space, cut.shapes, cut.cuts)
+    assert len(cut.cuts) == len(space.blocks)
+
+
+def test_the_papers_numbers():
+    # spec: DNA 4.1, and the authors' code for batch and weight decay.
+    made = load("paper_8gpu")
+    assert (made.teacher.model, made.teacher.weights) == ("efficientnet_b7", "imagenet")
+    assert (made.space, len(list(presets.space_of(made).cells()))) == ("dna", 16)
+    section = made.supernet
+    assert (section.epochs, section.batch_size, section.weight_decay) == (20, 512, 1e-4)
+    assert section.output_start == "identity"  # the others start at the teacher's map
+    rates = [
+        supernet_training.learning_rate(section, block, epoch)
+        for block in (0, 1, 5)
+        for epoch in (0, 1)
+    ]
+    np.testing.assert_allclose(rates, [0.002, 0.0018, 0.005, 0.0045, 0.005, 0.0045])
+    assert (section.features, section.inputs, section.precision) == ("online", "teacher", "float32")
+    assert (made.data.rating_per_class, made.data.image_size) == (50, 224)
+    recipe = made.retrain
+    assert (recipe.optimizer, recipe.epochs, recipe.warmup_epochs) == ("rmsprop", 500, 5)
+    assert (recipe.batch_size, optimizers.peak_learning_rate(recipe)) == (4096, 0.256)
+    assert (recipe.decay_factor, recipe.decay_epochs, recipe.ema_decay) == (0.97, 2.4, 0.9998)
+    assert recipe.batch_size // recipe.accumulate == 8 * 64
+    # The published students lie within the budgets that stand for them.
+    names = ("dna_a", "dna_b", "dna_c", "dna_d")
+    for name, budget in zip(names, made.search.budgets, strict=True):
+        costs = dna_tf.load_architecture(name).costs()
+        for limited, limit in cost_limits.parse_limits(budget).items():
+            assert 0.99 * limit < costs[limited.removeprefix("max_")] <= limit
+
+
+def test_what_the_papers_relatives_change():
+    paper = run_config.to_plain(load("paper_8gpu"))
+
+    def changed(name):
+        return {
+            field: run_config.to_plain(load(name))[field.partition(".")[0]]
+            for field in run_config.differences(paper, run_config.to_plain(load(name)))
+        }
+
+    tpu = load("paper_tpu").supernet
+    assert changed("paper_tpu").keys() == {
+        "supernet.batch_size",
+        "supernet.learning_rate",
+        "supernet.first_block_learning_rate",
+        "supernet.precision",
+    }
+    assert tpu.batch_size % 8 == 0 and tpu.precision == "mixed_bfloat16"
+    assert tpu.learning_rate == pytest.approx(0.005 * math.sqrt(tpu.batch_size / 512))
+    assert tpu.first_block_learning_rate == pytest.approx(0.002 * math.sqrt(tpu.batch_size / 512))
+    assert changed("b0_teacher").keys() == {"teacher.model", "search.budgets", "search.chosen"}
+    ranking = load("ranking")
+    space = presets.space_of(ranking)
+    assert {len(block.cells) for block in space.blocks} == {1} and len(space.ops) == 4
+    assert len(searching.all_names(ranking)) == 16  # as many as in Figure 4
+    assert load("paper_8gpu").supernet.batch_size == recipes.SUPERNET_BATCH == 512
+
+
+@pytest.mark.parametrize("name", ["paper_tpu", "b0_teacher", "ranking"])
+def test_an_installed_config_finds_the_one_it_builds_on(name, tmp_path, monkeypatch):
+    # Installed, `configs` lies inside dna_tf, and nothing else is called so.
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.setattr(dna_tf, "__path__", [*dna_tf.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "configs", None)
+    spec = importlib.util.spec_from_file_location("loaded", ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        assert module.get_config().data.source == "tfds:imagenet2012"
+    finally:
+        for key in [key for key in sys.modules if key.startswith("dna_tf.configs")]:
+            del sys.modules[key]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with tiny data of every kind and a small teacher for the space `dna`."""
+    folder = tmp_path_factory.mktemp("made")
+    write_tfds(folder / "tfds", {"train": 6, "test": 2}, CLASSES)
+    write_folder(folder / "images", CLASSES, 8)
+    x = image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+    for number, stride in enumerate((4, 2, 2, 1, 2, 1), 1):
+        x = keras.layers.Conv2D(6 + number, 3, stride, padding="same", name=f"stage{number}")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    keras_files.save_model(keras.Model(image, keras.layers.Dense(3)(x)), folder / "small.keras")
+    return folder
+
+
+def cut_down(name, made):
+    """A config with three steps of one cell on a few images; the rest of it stays."""
+    small = load(name)
+    if small.data.source.startswith("folder:"):
+        small.data.source = f"folder:{made / 'images'}"
+    else:
+        small.data.source, small.data.tfds_data_dir = "tfds:tiny", str(made / "tfds")
+    small.data.image_size, small.data.rating_per_class = 32, 2
+    small.teacher_training.epochs, small.teacher_training.batch_size = 1, 6
+    if building.needs_training(small.teacher):  # the network itself, untrained: it is its file
+        model = building.build_teacher(small.teacher, (32, 32, 3), len(CLASSES))
+        small.teacher.model = str(made / f"{name}.keras")
+        keras_files.save_model(model, small.teacher.model)
+    else:
+        small.teacher.model, small.teacher.weights = str(made / "small.keras"), ""
+    block = len(presets.space_of(small).blocks) - 1
+    small.supernet.cells = (spaces.cell_name(block, 0),)
+    small.supernet.batch_size, small.supernet.epochs = 4, 1
+    return small
+
+
+def run(small, folder):
+    """Trains teacher and cell; returns the folder, and the cell's result."""
+    run_folder, small = workdirs.open_workdir(folder, small)
+    teacher_training.train_teacher(run_folder, small)
+    results = supernet_training.train_supernet(run_folder, small)
+    assert results.keys() == set(small.supernet.cells)
+    (result,) = results.values()
+    assert np.all(np.isfinite(result["losses"])) and len(result["losses"]) == 1
+    return run_folder, result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_cell_trains_with_everything_cut_down(name, made, tmp_path):
+    small = cut_down(name, made)
+    run_folder, result = run(small, tmp_path)
+    assert result["steps"] >= 3
+    assert run_folder.teacher_result()["num_classes"] == 3
+    assert (run_folder.features.exists()) == (small.supernet.features == "disk")
+    assert run_folder.tensorboard.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10", "digits"])
+def test_one_cell_imitates_a_teacher_that_is_trained_here(name, made, tmp_path):
+    small = cut_down(name, made)
+    small.teacher.model = load(name).teacher.model
+    run_folder, _ = run(small, tmp_path)
+    assert (run_folder.teacher / "history.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["paper_8gpu", "b0_teacher"])
+def test_one_cell_imitates_the_real_teacher(name, made, tmp_path):
+    named = load(name).teacher.model
+    weights = str(tmp_path / "made.weights.h5")
+    model = getattr(keras.applications, application_names.get(named).function)(
+        weights=None, input_shape=(32, 32, 3), classes=3, classifier_activation=None
+    )
+    model.save_weights(weights)
+    small = cut_down(name, made)
+    small.teacher.model, small.teacher.weights = named, weights
+    run_folder, _ = run(small, tmp_path / "run")
+    assert [cut["shape"][0] for cut in run_folder.teacher_result()["cuts"]] == [8, 4, 2, 2, 1, 1]

@@ -1,0 +1,205 @@
+"""Table 2 and Figure 3 of made-up runs: the numbers, and what is published told apart."""
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from dna_tf.common import files
+from dna_tf.phases import searching
+from dna_tf.report import result_tables, tradeoff_plot
+from dna_tf.space import architectures, zoo
+from tests.helpers import rated_runs, tool_runs
+
+NAME = "max_macs_15k"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A searched run with one student trained for two seeds, both evaluated."""
+    folder = tmp_path_factory.mktemp("tables") / "run"
+    workdir, config, _ = rated_runs.rated_run(folder)
+    searching.search_budgets(workdir, config)
+    arch = architectures.load(workdir.architecture(NAME))
+    for seed, (correct, five) in enumerate(((300, 340), (310, 350))):
+        where = workdir.student(NAME, seed)
+        result = {
+            **{"kind": "dna_tf.student", "architecture": NAME, "seed": seed},
+            **{"test_accuracy": correct / 359, "test_correct": correct, "test_images": 359},
+            **{"params": 1, "macs": 1, "seconds": 1.0, "data_fingerprint": "data"},
+        }
+        files.write_json(where / "result.json", result)
+        for number, count in enumerate((five, 1)):  # the second is on other images
+            evaluation = {
+                "kind": "dna_tf.evaluation",
+                "model": f"students/{NAME}/seed{seed}/model.keras",
+                "data_fingerprint": ("data", "other")[number],
+                **{"test_images": 359, "top5_correct": count, "test_correct": correct},
+            }
+            files.write_json(workdir.evaluations / f"{seed}_{number}.json", evaluation)
+    return workdir, arch
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
+    """A result of tools/evaluate.py with 1000 classes."""
+    path = tmp_path_factory.mktemp("evaluation") / "lite.json"
+    content = {
+        **{"kind": "dna_tf.evaluation", "model": "/m/lite0.keras", "data": "folder:/data"},
+        **{"settings": {"image_size": 224}, "num_classes": 1000, "params": 4_650_000},
+        **{"macs": 385_000_000, "test_correct": 875, "test_images": 1000, "top5_correct": 970},
+    }
+    files.write_json(path, content)
+    return path
+
+
+def test_a_run_gives_the_mean_over_seeds(run):
+    workdir, arch = run
+    (row,) = result_tables.of_workdir(workdir.path)
+    assert (row.name, row.seeds, row.images, row.data) == (NAME, 2, 359, "digits")
+    assert row.top1 == pytest.approx(305 / 359) and row.top5 == pytest.approx(345 / 359)
+    assert row.spread == pytest.approx(((305 - 300) ** 2 * 2) ** 0.5 / 359)
+    assert row.params == arch.costs()["params"] and row.macs == arch.costs()["macs"]
+    assert row.authors_flops == arch.costs()["authors_flops"]
+    # The ends of the interval are the shares that are just z standard errors off.
+    shares = np.linspace(0, 1, 200_001)[1:-1]
+    inside = shares[np.abs(305 / 359 - shares) <= 1.959964 * np.sqrt(shares * (1 - shares) / 359)]
+    assert row.interval == pytest.approx((inside.min(), inside.max()), abs=1e-5)
+
+
+def test_top5_is_left_out_unless_all_seeds_were_evaluated(run):
+    workdir, _ = run
+    path = workdir.evaluations / "1_0.json"
+    held = path.read_text()
+    path.unlink()
+    try:
+        assert result_tables.of_workdir(workdir.path)[0].top5 is None
+    finally:
+        path.write_text(held)
+
+
+@pytest.mark.parametrize(
+    "name", [f"students/{NAME}/seed1/result.json", f"architectures/{NAME}.json"]
+)
+def test_a_broken_file_is_told_and_not_left_out(run, tmp_path, name):
+    copy = shutil.copytree(run[0].path, tmp_path / "run")
+    (copy / name).write_text('{"kind": ')
+    with pytest.raises(ValueError, match=f"{re.escape(str(copy))} are broken.*{name}"):
+        result_tables.of_workdir(copy)
+
+
+def test_runs_and_models_are_told_apart(run, evaluation):
+    (row,) = result_tables.of_workdir(run[0].path)
+    places = ["runs/c10.1", "runs/c10.2", "/eval/lite.json"]
+    runs = [dataclasses.replace(row, place=place).run for place in places]
+    assert runs == ["c10.1", "c10.2", "lite"]
+    held, found = json.loads(evaluation.read_text()), []
+    for model in (
+        *("students/a/seed0/model.keras", "students/a/seed1/best.keras", "teacher/model.keras"),
+        *("exports/a/int8.tflite", "/model.keras", "model.keras", "/m/lite0.keras", "b/c.tflite"),
+    ):
+        path = evaluation.with_name("named.json")
+        files.write_json(path, {**held, "model": model})
+        found.append(result_tables.of_evaluation(path).name)
+    assert found == ["a/seed0", "a/seed1/best", "teacher", "a/int8", "model", "model", "lite0", "c"]
+
+
+def test_the_table_keeps_published_numbers_apart(run, evaluation):
+    rows = [*result_tables.of_workdir(run[0].path), result_tables.of_evaluation(evaluation)]
+    text = result_tables.markdown(rows)
+    digits, lite, other = re.split(r"^## ", text, flags=re.M)[1:]
+    assert digits.startswith("Measured here on digits") and f"| {NAME} | searched, " in digits
+    assert "| 84.96 ± 1.97 % | 80.89–88.28 % | 96.10 % | 359 | 2 |" in digits
+    assert lite.startswith("Measured here on folder:/data") and "| 87.50 % | 85.31–" in lite
+    assert other.startswith("Published, not measured here: DNA Table 2")
+    assert "| DNA-d | 6.4M | 611M | 78.4 % | 94.0 % |" in other
+    assert "| FBNet-C | – | 375M | 74.9 % | – |" in other
+    assert "DNA-d" not in digits + lite and other.count("\n| ") == len(zoo.TABLE_2) + 1
+    read = list(csv.DictReader(io.StringIO(result_tables.csv_text(rows))))
+    assert [row["kind"] for row in read].count("published") == len(zoo.TABLE_2)
+    measured = [row for row in read if row["kind"] == "measured"]
+    assert [row["top1_percent"] for row in measured] == ["84.9582", "87.5"]
+    assert measured[1]["macs"] == "385000000" and measured[1]["flops_published"] == ""
+
+
+def test_published_numbers_are_those_that_the_zoo_has():
+    names = {"efficientnet_b0": "EfficientNet-B0", **{f"dna_{x}": f"DNA-{x}" for x in "abcd"}}
+    found = {row.name: row for row in zoo.TABLE_2}
+    for name, shown in names.items():
+        costs, row = zoo.get_architecture(name).costs(), found[shown]
+        assert row.top1 == zoo.PUBLISHED_TOP1_PERCENT[name]
+        assert abs(costs["params"] - row.params) < 0.06e6
+        assert abs(costs["authors_flops"] - row.flops) < 0.6e6
+    assert [row.top5 for row in zoo.TABLE_2 if row.is_ours] == [93.3, 93.3, 93.7, 94.0]
+
+
+def _marks(text):
+    """Counts of points by class, and all texts, of an SVG."""
+    root = ET.fromstring(text)
+    tags = [(e.tag.rpartition("}")[2], e.get("class")) for e in root.iter()]
+    return tags, ["".join(e.itertext()) for e in root.iter() if e.tag.endswith("text")]
+
+
+def test_published_points_stand_beside_measurements_of_imagenet_only(run, evaluation):
+    digits = result_tables.of_workdir(run[0].path)
+    lite = [result_tables.of_evaluation(evaluation)]
+    flops = sum(row.flops is not None for row in zoo.TABLE_2)
+    params = sum(row.params is not None for row in zoo.TABLE_2)
+    for rows, circles, titles in (
+        (digits, 2, ["Measured here on digits", "Published on ImageNet, not measured here"]),
+        (lite, 2, ["Measured here on folder:/data, beside published"]),
+        (digits + lite, 4, ["Measured here on digits", "Measured here on folder:/data, beside"]),
+    ):
+        tags, texts = _marks(tradeoff_plot.svg(rows))
+        assert tags.count(("circle", "measured")) == circles + 1  # and the legend's
+        hollow = tags.count(("path", "published")) + tags.count(("path", "dna"))
+        assert hollow == flops + params + 2
+        for title in titles:
+            assert any(text.startswith(title) for text in texts), texts
+        assert texts.count("DNA-d") == 2
+        assert "measured here, with 95 % interval" in texts
+    assert tradeoff_plot.svg(lite) == tradeoff_plot.svg(lite)
+
+
+def test_points_lie_where_their_numbers_say(evaluation):
+    (row,) = [result_tables.of_evaluation(evaluation)]
+    root = ET.fromstring(tradeoff_plot.svg([row]))
+    circles = [e for e in root.iter() if e.tag.endswith("circle")][1:]
+    diamonds = [e for e in root.iter() if e.get("class") == "dna"][1:]
+    (x, y) = (float(circles[0].get(key)) for key in ("cx", "cy"))
+    starts = [re.match(r"M([\d.]+) ([\d.]+)", e.get("d")).groups() for e in diamonds[:4]]
+    a, d = ([float(n) for n in starts[i]] for i in (0, 3))  # dna_a, dna_d by parameters
+    per_param, per_point = (d[0] - a[0]) / (6.4e6 - 4.2e6), (d[1] - a[1]) / (78.4 - 77.1)
+    assert x == pytest.approx(a[0] + (4.65e6 - 4.2e6) * per_param, abs=0.2)
+    assert y == pytest.approx(a[1] + 5 + (87.5 - 77.1) * per_point, abs=1.5)
+    assert y < a[1] < 1e6  # higher is better
+
+
+def test_the_tool_writes_all_three_or_says_what_is_wrong(run, evaluation, tmp_path):
+    workdir, _ = run
+    (tmp_path / "empty").mkdir()
+    out = f"--output={tmp_path}/out"
+    cases = (
+        (["tables", f"--workdir={workdir}", f"--evaluation={evaluation}", out], None),
+        (["tables", out], "Say what was measured"),
+        (["tables", f"--workdir={tmp_path}/no", out], "There is no workdir"),
+        (["tables", f"--workdir={tmp_path}/empty", out], "holds no trained network"),
+        (["tables", f"--evaluation={workdir.config}", out], 'of kind "dna_tf.evaluation"'),
+        (["tables", f"--workdir={workdir}", f"--workdir={workdir}", out], None),
+    )
+    for result, (_, message) in zip(
+        tool_runs.run_all([words for words, _ in cases]), cases, strict=True
+    ):
+        assert (result["returncode"] == 0) == (message is None), result["stderr"]
+        assert message is None or message in result["stderr"]
+        assert not {"tensorflow", "keras"} & set(result["imported"])
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("figure3.svg", "table2.csv", "table2.md"),
+    ]
+    assert (tmp_path / "out" / "table2.md").read_text().count(f"| {NAME} |") == 2

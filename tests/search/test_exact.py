@@ -1,0 +1,221 @@
+"""Optima under limits against brute force over hundreds of random spaces."""
+
+import collections
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dna_tf.search import bounds, diverse, exact, listing, tightness
+from tests.helpers import search_cases
+
+COSTS = st.sets(st.sampled_from(search_cases.NAMES), max_size=3)
+QUESTIONS = {
+    "seed": st.integers(0, 2**32 - 1),
+    "ties": st.booleans(),
+    "upper": COSTS,
+    "lower": st.sets(st.sampled_from(search_cases.NAMES), max_size=2),
+    "k": st.sampled_from([1, 1, 2, 3, 7, 30]),
+    "penalized": st.sets(st.sampled_from(search_cases.NAMES), max_size=2),
+}
+RUNS = settings(max_examples=250, deadline=None, derandomize=True)
+
+
+def _penalties(rng, listed, names):
+    made = {}
+    for name in sorted(names):
+        values = [one.costs[name] for one in listed]
+        factor = float(rng.choice([0, 0.5, 3])) / max(1.0, float(np.mean(values)))
+        made[name] = (factor, float(rng.choice([0.0, *values[:3]])))
+    return made
+
+
+def test_the_k_best_equal_brute_force():
+    seen = collections.Counter()  # of what the random questions were
+
+    @RUNS
+    @given(**QUESTIONS)
+    def ask(seed, ties, upper, lower, k, penalized):
+        rng, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
+        penalties = _penalties(rng, listed, penalized)
+        if search_cases.contradicts(limits):
+            seen["contradicting"] += 1
+            with pytest.raises(ValueError, match="contradict"):
+                exact.best(problem, limits, k, penalties)
+            return
+        expected = search_cases.in_order(search_cases.allowed(listed, limits), penalties)[:k]
+        if not expected:
+            seen["infeasible"] += 1
+            _check_infeasible(problem, listed, limits, k, penalties)
+            return
+        found = exact.best(problem, limits, k, penalties)
+        assert [(f.cells, f.path_indices) for f in found] == [(e.cells, e.paths) for e in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert one.rating == other.rating and one.costs == other.costs  # to the bit
+            assert one.value == search_cases.value(other, penalties)
+        last = found[-1].value
+        allowed = search_cases.allowed(listed, limits)
+        within = [one for one in allowed if search_cases.value(one, penalties) <= last]
+        seen["ties"] += len(within) > len(found)
+        seen["decided"] += len(expected) < len(listed) and bool(limits)
+
+    ask()
+    assert min(seen[k] for k in ("contradicting", "infeasible", "ties", "decided")) > 10, seen
+
+
+def _check_infeasible(problem, listed, limits, k, penalties):
+    with pytest.raises(exact.Infeasible, match="No architecture of the space") as error:
+        exact.best(problem, limits, k, penalties)
+    for key in limits:
+        values = [one.costs[key[4:]] for one in listed]
+        most = min(values) if key.startswith("max_") else max(values)
+        text = f"{most:,.0f}" if key[4:] in problem.counted else f"{most:.6g}"
+        assert f"{key[4:]} {text} at " in str(error.value)
+
+    def excess(costs):
+        total = 0.0
+        for name in dict.fromkeys(key[4:] for key in limits):
+            ends = [limits[k] for k in (f"max_{name}", f"min_{name}") if k in limits]
+            scale = min((abs(e) for e in ends if e), default=1.0)
+            over = costs[name] - limits.get(f"max_{name}", np.inf)
+            under = limits.get(f"min_{name}", -np.inf) - costs[name]
+            total += max(over, under, 0.0) / scale
+        return total
+
+    least = min(excess(one.costs) for one in listed)
+    assert excess(error.value.nearest.costs) == pytest.approx(least, rel=1e-9)
+    assert least > 0
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    ties=st.booleans(),
+    upper=COSTS,
+    max_shared=st.integers(0, 4),
+    k=st.integers(1, 5),
+)
+def test_differing_ones_equal_brute_force(seed, ties, upper, max_shared, k):
+    _, problem, listed, limits = search_cases.drawn(seed, ties, upper)
+    left = search_cases.in_order(search_cases.allowed(listed, limits))
+    if not left:
+        with pytest.raises(exact.Infeasible):
+            diverse.best_differing(problem, max_shared, k, limits)
+        return
+    expected = []
+    while left and len(expected) < k:
+        first = left[0]
+        expected.append((first.cells, first.paths))
+        left = [one for one in left if _shared(problem.space, first, one) <= max_shared]
+    found = diverse.best_differing(problem, max_shared, k, limits)
+    assert [(f.cells, f.path_indices) for f in found] == expected
+    for i, one in enumerate(found):
+        assert one.penalty == 0
+        for other in found[:i]:
+            assert _shared(problem.space, one, other) <= max_shared
+
+
+def _path_indices(one):
+    """Of what the search found, or of what brute force did."""
+    return one.paths if isinstance(one, search_cases.Listed) else one.path_indices
+
+
+def _shared(space, one, other):
+    """Counted layer by layer, from the paths as tuples."""
+    count = 0
+    for b, _ in enumerate(space.blocks):
+        if one.cells[b] == other.cells[b]:
+            paths = space.paths(b, one.cells[b])
+            pairs = zip(*(paths[_path_indices(some)[b]] for some in (one, other)), strict=True)
+            count += sum(a == z for a, z in pairs)
+    return count
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), upper=COSTS, lower=COSTS)
+def test_bounds_hold_for_every_architecture(seed, ties, upper, lower):
+    rng, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
+    allowed = search_cases.allowed(listed, limits)
+    if search_cases.contradicts(limits) or not allowed:
+        return
+    program = bounds.Program(problem, exact.question(problem, limits))
+    bound = bounds.best_bound(program)
+    optimum = min(one.rating for one in allowed)
+    assert bound.bound <= optimum + 1e-9
+    assert bound.incumbent >= optimum  # what was met on the way is no better
+    # Any multipliers of the right signs give a bound.
+    for _ in range(3):
+        signs = np.where(np.isinf(program.lower), 1.0, np.where(np.isinf(program.upper), -1.0, 0.0))
+        some = signs * rng.random(len(signs)) * 1e-3
+        least, _ = program.solve(np.concatenate([[1.0], some]))
+        assert least - program.support(some) <= optimum + 1e-9
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), upper=COSTS, lower=COSTS)
+def test_what_loosening_brings_equals_brute_force(seed, ties, upper, lower):
+    _, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
+    if search_cases.contradicts(limits) or not search_cases.allowed(listed, limits):
+        return
+    best = exact.best(problem, limits)[0]
+    rows = tightness.tightness(problem, limits, best, shares=(0.01, 0.3))
+    assert [row.limit for row in rows] == list(limits)
+    for row in rows:
+        assert row.used == best.costs[row.limit[4:]] and row.value == limits[row.limit]
+        sign = 1 if row.limit.startswith("max_") else -1
+        assert row.room >= 0 and row.price >= 0
+        for one in row.relaxed:
+            assert one.limit == row.value + sign * one.share * abs(row.value)
+            others = search_cases.allowed(listed, {**limits, row.limit: one.limit})
+            optimum = min(other.rating for other in others)
+            assert one.found.rating == optimum
+            assert one.gain == best.rating - optimum
+
+
+@pytest.mark.parametrize("states", ["none", "some"])
+def test_dropping_dominated_states_changes_no_value(monkeypatch, states):
+    """The code that steps in where millions tie, made to step in at once."""
+    monkeypatch.setattr(listing, "_THIN", 5)
+    monkeypatch.setattr(listing, "_CHUNK", 7)
+    if states == "none":
+        monkeypatch.setattr(exact, "_MANY_PAIRS", 0)
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        problem = search_cases.problem(rng, ties=seed % 3 > 0)
+        listed = search_cases.all_architectures(problem)
+        upper = [search_cases.NAMES[i] for i in rng.permutation(4)[: seed % 3]]
+        lower = ["latency_ms"] if seed % 2 else []  # whole numbers here: many are equal
+        limits = search_cases.limits(rng, listed, upper, lower)
+        if lower and rng.random() < 0.5:
+            limits = {"min_latency_ms": float(max(one.costs["latency_ms"] for one in listed))}
+        k = int(rng.choice([1, 3, 8]))
+        expected = search_cases.in_order(search_cases.allowed(listed, limits))[:k]
+        if expected and not search_cases.contradicts(limits):
+            found = exact.best(problem, limits, k)
+            assert [one.rating for one in found] == [one.rating for one in expected]
+
+
+def test_too_many_are_refused_not_guessed(monkeypatch):
+    monkeypatch.setattr(listing, "_THIN", 10)
+    drawn = (search_cases.problem(np.random.default_rng(seed), ties=True) for seed in range(99))
+    problem = next(made for made in drawn if made.num_architectures() > 100)
+    with pytest.raises(listing.TooMany, match="states lie near the optimum"):
+        exact.best(problem, {}, k=100, max_states=20)
+    monkeypatch.setattr(exact, "_MOST_PAIRS", 20)
+    with pytest.raises(listing.TooMany, match="Ask for fewer, or widen the limits"):
+        exact.best(problem, {}, k=100)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.0, True, "2", 10**6 + 1, 10**30])
+def test_a_number_that_cannot_be_asked_for(k):
+    problem = search_cases.problem(np.random.default_rng(0), ties=True)
+    with pytest.raises(ValueError, match=r"whole number from 1 to 1,000,000\. Received: "):
+        exact.best(problem, {}, k)
+
+
+@pytest.mark.parametrize("max_shared", [-1, 1.5, None])
+def test_a_bound_on_shared_ops_that_cannot_be(max_shared):
+    problem = search_cases.problem(np.random.default_rng(0), ties=True)
+    with pytest.raises(ValueError, match="max_shared must be a whole number of at least 0"):
+        diverse.best_differing(problem, max_shared, 2)

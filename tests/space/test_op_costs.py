@@ -1,0 +1,179 @@
+"""Files of op costs: read, checked, and added up like the counted costs."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dna_tf.search import exact, problems
+from dna_tf.space import cost_tables, op_costs, presets
+
+SPACE = presets.PRESETS["digits"]
+NETWORK = (32, 3, 10)
+TABLE = cost_tables.cost_table(SPACE, *NETWORK)
+
+
+def _macs(part):
+    """MACs of a part, counted from the spec that it names: independent of how they are added."""
+    return part.spec().macs(part.size, part.size) + part.out_width * part.num_classes
+
+
+@pytest.mark.parametrize("name", ["digits", "dna", "dna_single_lite"])
+def test_costs_that_are_macs_equal_the_counted_macs(name):
+    space = presets.get_space(name)
+    network = (space.image_size, 3, 7)
+    table = cost_tables.cost_table(space, *network)
+    made = op_costs.from_function("work_macs", _macs, space, *network, fixed=5.0)
+    paths = made.path_costs(space, *network)
+    assert set(paths.paths) == set(table.paths)
+    for key, columns in table.paths.items():
+        np.testing.assert_array_equal(paths.paths[key], columns["macs"])
+    assert paths.stem == table.stem["macs"] + 5
+    assert paths.heads == {width: head["macs"] for width, head in table.heads.items()}
+    parts = op_costs.needed_parts(space, *network)
+    assert len(parts) == len(set(parts)) == len(made.entries)
+
+
+def test_a_cost_from_a_file_limits_a_search(tmp_path):
+    rng = np.random.default_rng(0)
+    made = op_costs.from_function("latency_ms", lambda part: rng.uniform(0.1, 2), SPACE, *NETWORK)
+    op_costs.save(made, tmp_path / "latency.json")
+    loaded = op_costs.load(tmp_path / "latency.json")
+    assert loaded == made and op_costs.identity(loaded) == op_costs.identity(made)
+    ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
+    extra = [loaded.path_costs(SPACE, *NETWORK)]
+    problem = problems.make(SPACE, ratings, TABLE, extra)
+    free = exact.best(problem)[0]
+    most = 0.5 * (problem.lowest("latency_ms") + free.costs["latency_ms"])
+    found = exact.best(problem, {"max_latency_ms": most})[0]
+    assert found.costs["latency_ms"] <= most < free.costs["latency_ms"]
+    assert found.rating > free.rating
+
+
+def test_what_tells_of_a_measurement_is_kept(tmp_path):
+    part = op_costs.Part("layer", 3, 6, 16, 24, 2, 112, "swish", 0.25)
+    entry = op_costs.Entry(1.31, repeats=50, spread=0.02)
+    made = op_costs.OpCosts("latency_ms", {part: entry}, 0.4, "phone", "litert", {"threads": 1})
+    op_costs.save(made, tmp_path / "latency.json")
+    assert op_costs.load(tmp_path / "latency.json") == made
+    content = json.loads((tmp_path / "latency.json").read_text())
+    assert content["entries"][0]["spread"] == 0.02 and content["device"] == "phone"
+    assert str(part) == "k3e6 16->24 stride 2 at 112 px"
+    # How it was measured does not change what a search finds.
+    other = dataclasses.replace(made, device="board")
+    assert op_costs.identity(other) == op_costs.identity(made)
+    cheaper = dataclasses.replace(made, fixed=0.3)
+    assert op_costs.identity(cheaper) != op_costs.identity(made)
+
+
+def test_missing_parts_and_other_sizes_are_listed():
+    made = op_costs.from_function("latency_ms", lambda part: 1.0, SPACE, *NETWORK)
+    with pytest.raises(
+        ValueError,
+        match=r"lacks \d+ of \d+ parts .* at 64 px .*stem 3->.* at 64 px;"
+        r".* and \d+ more\. It has \d+ parts, for images of 32 px",
+    ):
+        made.path_costs(SPACE, 64, 3, 10)
+    with pytest.raises(ValueError, match=r"lacks 1 of .* with 11 classes: head .*, 11 classes\. "):
+        made.path_costs(SPACE, 32, 3, 11)
+    with pytest.raises(ValueError, match=r"lacks .* of the space 'dna'"):
+        made.path_costs(presets.PRESETS["dna"], 32, 3, 10)
+    with pytest.raises(ValueError, match="It has 0 parts, for images of no known px"):
+        op_costs.OpCosts("latency_ms", {}).path_costs(SPACE, *NETWORK)
+
+
+MADE_BY = {"overhead": {}, "threads": 4, "cores": [0, 1], "precision": "int8"}
+FITTED_TO = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
+
+
+def _refusal(space=SPACE, network=(64, 3, 10), words="", **told):
+    entries = op_costs.from_function("pi_latency_ms", lambda part: 1.0, SPACE, *NETWORK).entries
+    with pytest.raises(ValueError) as error:
+        op_costs.OpCosts("pi_latency_ms", entries, **told).path_costs(space, *network, words)
+    return str(error.value)
+
+
+def test_the_command_has_all_that_the_table_was_made_with():
+    measure = "python -m tools.latency_table"
+    told = {"device": "a board", "about": MADE_BY}
+    flags = "--cost=pi_latency_ms --precision=int8 --threads=4 --cores=0,1 --output=FILE"
+    sizes = "--space=digits --image_size=64 --num_classes=10"
+    assert _refusal(**told).endswith(
+        f"px. Measure them on a board too, to this FILE: {measure} {sizes} {flags}"
+    )
+    # What the flags of a space cannot say takes a run.
+    own = dataclasses.replace(SPACE, ops=SPACE.ops[:2])
+    for space, network in ((own, (64, 3, 10)), (SPACE, (64, 1, 10))):
+        text = _refusal(space, network, **told)
+        assert f"{measure} --workdir=FOLDER_OF_A_RUN_WITH_IT {flags}" in text
+    own = dataclasses.replace(own, name="mine")
+    assert "--workdir=FOLDER_OF_A_RUN" in _refusal(own, **told)
+    assert f"{measure} --workdir=W {flags}" in _refusal(own, words="--workdir=W", **told)
+    any_core = {**told, "about": {**MADE_BY, "cores": "any"}}
+    assert _refusal(**any_core).endswith("--precision=int8 --threads=4 --output=FILE")
+    phone = {**told, "runtime": "benchmark_model sha256 0123456789abcdef, XNNPACK"}
+    assert "--precision=int8 --device=adb --threads=4" in _refusal(**phone)
+    fitted = {**told, "about": {**MADE_BY, "fitted_to": {**FITTED_TO, "students": 9, "seed": 0}}}
+    assert (
+        "to a new FILE, or to this one with --fit=0 (its sums are fitted to students of the "
+        "space 'digits' at 32 px with 3 channels and 10 classes, and stay so): python"
+        in _refusal(**fitted)
+    )
+    # Files of other makers, energies say, that tool cannot add to.
+    for about in ({}, {"overhead": {}}):
+        text = _refusal(about=about)
+        assert text.endswith("did not make it: add the entries where it comes from.")
+        assert measure not in text
+
+
+ENTRY = {"part": "layer", "kernel": 3, "expand": 6, "in_width": 16, "out_width": 24, "stride": 2}
+ENTRY |= {"size": 112, "activation": "swish", "se_ratio": 0.25, "value": 1.0}
+FILE = {"kind": op_costs.KIND, "version": 1, "cost": "latency_ms", "fixed": 0.4, "entries": [ENTRY]}
+
+
+def _entry(**changes):
+    return {**FILE, "entries": [{**ENTRY, **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({**FILE, "kind": "other"}, 'expected to be of kind "dna_tf.op_costs"'),
+        ({**FILE, "version": 2}, "It has version 2; this reads 1"),
+        ({k: v for k, v in FILE.items() if k != "cost"}, "The file lacks 'cost'"),
+        ({**FILE, "entrys": []}, "unknown key 'entrys'. Did you mean 'entries'"),
+        ({**FILE, "entries": {}}, "The entries must be a list"),
+        ({**FILE, "entries": [3]}, "The entry 1 must be a mapping"),
+        ({**FILE, "entries": [ENTRY, ENTRY]}, "Entry 2 repeats k3e6 16->24 stride 2 at 112 px"),
+        ({**FILE, "cost": "macs"}, "lower case and ends in its unit"),
+        ({**FILE, "cost": "authors_flops"}, "counted by dna_tf"),
+        ({**FILE, "cost": "Latency ms"}, "lower case and ends in its unit, such as 'latency_ms'"),
+        ({**FILE, "fixed": -1}, "fixed must be finite and at least 0. Received: -1"),
+        (_entry(value=-1), "finite numbers of at least 0.*k3e6 16->24 stride 2 at 112 px: -1"),
+        (_entry(value="1 ms"), "Received for k3e6 .*: '1 ms'"),
+        (_entry(value=None), "Received for k3e6 .*: None"),
+        (_entry(spread=-1), "repeats and spreads"),
+        (_entry(part="tail"), r"part of entry 1 must be one of \['stem', 'layer', 'head'\]"),
+        (_entry(size=0), "size of entry 1 must be a whole number of at least 1"),
+        (_entry(kernel=3.5), "kernel of entry 1 must be a whole number"),
+        (_entry(valu=1), "entry 1 has an unknown key 'valu'. Did you mean 'value'"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "latency.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        op_costs.load(path)
+
+
+def test_nan_truncated_and_absent_files(tmp_path):
+    path = tmp_path / "latency.json"
+    path.write_text(json.dumps(_entry(value=float("nan"))))
+    with pytest.raises(ValueError, match="Received for k3e6 .*: nan"):
+        op_costs.load(path)
+    path.write_text(json.dumps(FILE)[:50])
+    with pytest.raises(ValueError, match="truncated"):
+        op_costs.load(path)
+    with pytest.raises(FileNotFoundError, match=r"no file .*absent\.json\. A file of op costs"):
+        op_costs.load(tmp_path / "absent.json")

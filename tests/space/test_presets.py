@@ -1,0 +1,125 @@
+"""Ready-made spaces: costs counted three ways that must agree, and the teachers they fit."""
+
+import keras
+import numpy as np
+import pytest
+
+from dna_tf.models import model_costs, students
+from dna_tf.space import architectures, cost_tables, fit, presets
+from dna_tf.teachers import cutting
+from tests.helpers import keras_costs
+
+# What a user may write into a config: odd in all that costs depend on.
+OWN = {
+    "name": "own",
+    "ops": ["k5e1", "k3e4", "k7e2"],
+    "blocks": [
+        {"stride": 1, "cells": [[1, 6], [2, 10]]},
+        {"stride": 2, "cells": [[3, 10], [1, 4], [2, 7]]},
+        {"stride": 2, "cells": [[1, 12], [2, 9]]},
+    ],
+    "frame": {
+        "stem_width": 5,
+        "stem_stride": 1,
+        "stem_output_width": 6,
+        "stem_layers": 2,
+        "head_width": 20,
+        "activation": "relu6",
+        "se_ratio": 0.5,
+    },
+    "image_size": 27,
+}
+SPACES = {**presets.PRESETS, "own": presets.get_space(OWN)}
+
+
+def _architecture(space, choices, image):
+    blocks = [
+        architectures.BlockChoice(
+            block.stride,
+            block.cells[cell].width,
+            tuple(space.ops[op] for op in path),
+            cell,
+            tuple(path),
+        )
+        for block, (cell, path) in zip(space.blocks, choices, strict=True)
+    ]
+    return architectures.Architecture("drawn", tuple(blocks), space.frame, *image)
+
+
+def _draw(space, rng):
+    """Cells drawn uniformly, and ops drawn from packs, so that every op comes early."""
+    pack, choices = [], []
+    for block in space.blocks:
+        cell = int(rng.integers(len(block.cells)))
+        path = []
+        for _ in range(block.cells[cell].layers):
+            pack = pack or [int(op) for op in rng.permutation(len(space.ops))]
+            path.append(pack.pop())
+        choices.append((cell, tuple(path)))
+    return choices
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_costs_from_the_table_are_those_of_the_architecture_and_of_the_model(name):
+    space, rng = SPACES[name], np.random.default_rng(list(SPACES).index(name))
+    image = (min(space.image_size, 64), 1 if name == "own" else 3, 7)
+    table, cells = cost_tables.cost_table(space, *image), set()
+    for _ in range(40):
+        choices = _draw(space, rng)
+        cells.update((b, cell) for b, (cell, _) in enumerate(choices))
+        costs = _architecture(space, choices, image).costs()
+        assert table.costs_of(space, choices) == costs, choices
+        assert all(type(value) is int for value in costs.values())
+    assert cells == {(b, c) for b, c, _ in space.cells()}
+    made = _architecture(space, choices, image)
+    assert {op for block in made.blocks for op in block.ops} == set(space.ops)
+    model = students.build_student(made)
+    counted = keras_costs.counted(model)
+    assert counted == made.costs() == table.costs_of(space, choices)
+    assert counted["macs"] == model_costs.count_macs(model)
+
+
+def test_costs_of_takes_one_cell_and_path_of_the_space_for_each_block():
+    space = SPACES["digits"]
+    table = cost_tables.cost_table(space, 32, 3, 10)
+    good = [(0, (0, 1)), (1, (0, 1, 3)), (0, (np.int64(2), 2))]
+    made = _architecture(space, [(c, tuple(map(int, path))) for c, path in good], (32, 3, 10))
+    assert table.costs_of(space, good) == made.costs()
+    for bad, message in (
+        (good[:2], r"'digits' has 3 blocks, and each needs one \(cell, path\)\. Received: 2"),
+        ([(3, (0, 1)), *good[1:]], "Block 1 of the space 'digits' has 3 cells.*Received: cell=3"),
+        ([(-1, (0, 1)), *good[1:]], "Received: cell=-1"),
+        (
+            [(0, (0,)), *good[1:]],
+            r"cell 0 in block 1 .* has 2 op indices from 0 to 3\. Rec.*\(0,\)",
+        ),
+        ([(0, (0, 4)), *good[1:]], r"Received: \(0, 4\)"),
+        ([(0, (-1, 0)), *good[1:]], r"Received: \(-1, 0\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            table.costs_of(space, bad)
+
+
+def test_small_images_fit_a_teacher_that_enlarges_them_itself():
+    image = keras.Input((32, 32, 3), name="image")
+    x = keras.layers.Resizing(128, 128, name="enlarge")(image)
+    model = keras.applications.EfficientNetB0(weights=None, input_tensor=x, classes=10)
+    names = [layer.name for layer in model.layers]
+    cuts = [[n for n in names if n.startswith(f"block{i}")][-1] for i in range(2, 8)]
+    cut = cutting.cut_teacher(model, cuts, (32, 32, 3))
+    assert [shape[:2] for shape in cut.shapes] == [
+        *((32, 32), (32, 32), (16, 16), (8, 8), (8, 8), (4, 4), (4, 4))
+    ]
+    fit.check_fit(SPACES["small_images"], cut.shapes, cut.cuts)
+
+
+def test_dna_fits_the_teacher_of_the_paper():
+    sizes = (56, 28, 14, 14, 7, 7)
+    shapes = [(224, 224, 3)] + [(size, size, 24) for size in sizes]
+    cuts = [f"block{i}" for i in range(2, 8)]
+    for name in ("dna", "dna_four_ops_single_lite"):
+        fit.check_fit(SPACES[name], shapes, cuts)
+        for number in range(1, 7):
+            others = [*shapes[:number], (13, 13, 24), *shapes[number + 1 :]]
+            with pytest.raises(ValueError, match=f"Block {number} of .* gives 13x13x24"):
+                fit.check_fit(SPACES[name], others, cuts)

@@ -1,0 +1,179 @@
+"""The model that trains computes what the stock model does, forward and backward."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dna_tf.models import students
+from dna_tf.space import architectures, spaces
+from dna_tf.teachers import building
+from dna_tf.training import classifier, training_twin
+from tests.helpers import small_teachers
+
+pytestmark = pytest.mark.usefixtures("seeded")
+
+SHAPE = (8, 16, 16, 3)
+
+
+def _student(stem_width=8, precision="float32"):
+    ops = tuple(spaces.Op.parse(name) for name in ("k3e6", "k5e3", "k7e6"))
+    blocks = (architectures.BlockChoice(1, 12, ops), architectures.BlockChoice(2, 16, ops[:1]))
+    frame = spaces.Frame(stem_width=stem_width, stem_output_width=8, head_width=24)
+    one = architectures.Architecture("small", blocks, frame=frame, image_size=16, num_classes=5)
+    with classifier.computing_in(precision):
+        return small_teachers.shaken(students.build_student(one, 0.0, 0.0, seed=1))
+
+
+def _passed(model, images):
+    """Outputs, gradients and the moving statistics after one pass in training."""
+    weights = model.trainable_variables
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
+    gradients = tape.gradient(loss, [w.value for w in weights])
+    moving = [w.numpy() for w in model.non_trainable_variables if "moving" in w.path]
+    return outputs.numpy(), [g.numpy() for g in gradients], moving
+
+
+def test_the_twin_passes_as_the_model_does_in_training():
+    model = _student()
+    twin = training_twin.make(model)
+    kinds = [type(layer) for layer in twin.layers]
+    assert training_twin.FusedBatchNormalization in kinds
+    assert training_twin.PartedDepthwiseConv2D in kinds
+    assert training_twin.PointwiseConv2D in kinds and training_twin.GatedActivation in kinds
+    assert keras.layers.BatchNormalization not in kinds
+    assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
+    assert [w.path for w in twin.weights] == [w.path for w in model.weights]
+    images = np.random.RandomState(0).uniform(0, 255, SHAPE).astype(np.float32)
+    np.testing.assert_array_equal(
+        twin.predict_on_batch(images), model.predict_on_batch(images)
+    )  # evaluated, they are the same to the bit
+    expected, found = _passed(model, images), _passed(twin, images)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-3, atol=1e-4)
+    for one, other in zip(found[1] + found[2], expected[1] + expected[2], strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-2, atol=2e-3 * np.abs(other).max() + 1e-6)
+    before = [w.numpy() for w in _student().non_trainable_variables if "moving" in w.path]
+    moved = [np.abs(a - b).max() for a, b in zip(found[2], before, strict=True)]
+    assert min(moved) > 0
+
+
+def test_fused_batch_norm_is_numpys():
+    draws = np.random.RandomState(0)
+    inputs = draws.normal(2.0, 3.0, (4, 5, 6, 7)).astype(np.float32)
+    layer = training_twin.FusedBatchNormalization(momentum=0.8, epsilon=1e-3)
+    layer.build(inputs.shape)
+    values = [draws.uniform(0.5, 1.5, 7).astype(np.float32) for _ in range(4)]
+    layer.set_weights(values)
+    gamma, beta, mean, variance = values
+    found = layer(inputs, training=True).numpy()
+    axes = (0, 1, 2)
+    expected = (inputs - inputs.mean(axes)) / np.sqrt(inputs.var(axes) + 1e-3) * gamma + beta
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    moving = 0.8 * mean + 0.2 * inputs.mean(axes), 0.8 * variance + 0.2 * inputs.var(axes)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), moving[0], rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), moving[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings, shape",
+    [({"scale": False}, (4, 5, 5, 3)), ({"center": False}, (4, 5, 5, 3)), ({}, (4, 3)),
+     ({"axis": 1}, (4, 3, 5, 5)), ({"trainable": False}, (4, 5, 5, 3))],
+)  # fmt: skip
+def test_what_cannot_be_fused_is_stock(settings, shape):
+    inputs = np.random.RandomState(1).normal(1.0, 2.0, shape).astype(np.float32)
+    made = [
+        kind(**settings)(inputs, training=True).numpy()
+        for kind in (keras.layers.BatchNormalization, training_twin.FusedBatchNormalization)
+    ]
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"strides": 2, "padding": "same"}, {"padding": "valid"}, {"depth_multiplier": 2},
+     {"padding": "same", "dilation_rate": 2}, {"padding": "same", "activation": "relu"}],
+)  # fmt: skip
+def test_depthwise_layers_of_all_settings_are_stock(settings):
+    inputs = np.random.RandomState(2).normal(size=(2, 9, 9, 4)).astype(np.float32)
+    made = [
+        kind(5, **settings, depthwise_initializer=keras.initializers.HeNormal(seed=3))
+        for kind in (keras.layers.DepthwiseConv2D, training_twin.PartedDepthwiseConv2D)
+    ]
+    np.testing.assert_allclose(made[1](inputs), made[0](inputs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("size", "settings"),
+    [(1, {}), (1, {"use_bias": False, "padding": "same"}), (1, {"activation": "silu"}),
+     (1, {"strides": 2}), (1, {"groups": 2}), (3, {"padding": "same"}), ((1, 3), {}),
+     (1, {"dilation_rate": 2})],
+)  # fmt: skip
+def test_convolutions_of_all_settings_are_stock(size, settings, training):
+    rng = np.random.RandomState(2)
+    inputs = tf.constant(rng.normal(size=(2, 9, 8, 4)), tf.float32)
+    stock, ours = keras.layers.Conv2D, training_twin.PointwiseConv2D
+    made = [kind(6, size, **settings) for kind in (stock, ours)]
+    made[0].build(inputs.shape), made[1].build(inputs.shape)
+    values = [rng.normal(size=w.shape) for w in made[0].weights]
+    passed = []
+    for layer, kwargs in zip(made, ({}, {"training": training}), strict=True):
+        layer.set_weights(values)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, **kwargs)
+            loss = tf.reduce_sum(outputs**2)
+        passed.append([outputs, *tape.gradient(loss, [inputs, layer.kernel.value])])
+    for found, expected in zip(passed[1], passed[0], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", ["swish", "silu", "relu", "relu6", "sigmoid", "hard_silu"])
+def test_activations_are_stock(name, training):
+    inputs = np.random.RandomState(2).normal(0, 3, (4, 50)).astype(np.float32)
+    expected = keras.layers.Activation(name)(inputs)
+    found = training_twin.GatedActivation(name)(inputs, training=training)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_mixed_precision_keeps_its_types():
+    model = _student(precision="mixed_bfloat16")
+    twin = training_twin.make(model)
+    assert [layer.compute_dtype for layer in twin.layers[1:]] == [
+        layer.compute_dtype for layer in model.layers[1:]
+    ]
+    images = np.random.RandomState(0).uniform(0, 255, SHAPE).astype(np.float32)
+    expected, found = _passed(model, images), _passed(twin, images)
+    assert found[0].dtype == expected[0].dtype
+    furthest = np.abs(found[0].astype(np.float32) - expected[0].astype(np.float32)).max()
+    assert furthest < 0.1 * np.abs(expected[0].astype(np.float32)).max()
+
+
+def test_models_inside_a_model_and_frozen_layers_are_kept():
+    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.BatchNormalization(name="bn")])
+    outer = keras.Sequential([keras.Input((8, 8, 3)), inner, keras.layers.DepthwiseConv2D(3)])
+    outer.layers[-1].trainable = False
+    twin = training_twin.make(outer)
+    assert type(twin.layers[0].layers[0]) is training_twin.FusedBatchNormalization
+    assert len(twin.trainable_variables) == len(outer.trainable_variables) == 2
+    for one, other in zip(twin.weights, outer.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("name", ["residual_cnn", "efficientnet_b0"])
+def test_teachers_have_twins(name):
+    from dna_tf.config import run_config
+
+    section = run_config.default_config().teacher
+    section.model = name
+    model = building.build_teacher(section, (32, 32, 3), 4, seed=1)
+    twin = training_twin.make(model)
+    kinds = {type(layer) for layer in twin.layers}
+    assert training_twin.FusedBatchNormalization in kinds
+    assert not kinds & {keras.layers.BatchNormalization, keras.layers.DepthwiseConv2D}
+    assert (training_twin.PartedDepthwiseConv2D in kinds) == (name == "efficientnet_b0")
+    images = np.random.RandomState(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_array_equal(twin.predict_on_batch(images), model.predict_on_batch(images))
