@@ -28,7 +28,7 @@ from benchmarks import machine
 from dna_tf import cli
 from dna_tf.common import files
 from dna_tf.latency import host, measurements, sessions, tables
-from dna_tf.space import presets
+from dna_tf.space import presets, tasks
 
 flags.DEFINE_string("space", "dna", "Name of a search space.")
 flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Of all graphs.")
@@ -64,13 +64,13 @@ def measure(output):
     if files.as_path(measurements.path_beside(output)).exists():
         raise ValueError(f"There are measurements beside {output} already. Give another --output.")
     space = presets.get_space(given.space)
-    network = (given.image_size, 3, given.num_classes)
+    task = tasks.Task(given.image_size, 3, given.num_classes)
     cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
     meter = host.HostMeter(given.threads, cores)
 
     def session():
         return sessions.Session(
-            output, meter, "latency_ms", NOISE, space, network, given.seed, given.precision
+            output, meter, "latency_ms", NOISE, space, task, given.seed, given.precision
         )
 
     start = time.perf_counter()
@@ -87,16 +87,16 @@ def measure(output):
         "parts": len(held.parts),
         "table_s": round(table_s, 1),
         "fit_s": round(fit_s, 1),
-        "predict_us": round(_predict_us(whole.table, space, network, given.seed), 3),
+        "predict_us": round(_predict_us(whole.table, space, task, given.seed), 3),
         **found,
         "noisy": len(held.noisy),
         "waited_share": max(waited),
     }
 
 
-def _predict_us(table, space, network, seed):
+def _predict_us(table, space, task, seed):
     """Median microseconds of a prediction, over architectures drawn at random."""
-    predict = tables.predictor(table, space, *network)
+    predict = tables.predictor(table, space, task)
     draws, times = np.random.RandomState(seed), []
     for _ in range(1000):
         cells = [int(draws.randint(len(block.cells))) for block in space.blocks]

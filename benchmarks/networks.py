@@ -17,7 +17,7 @@ from absl import flags
 
 from benchmarks import machine
 from dna_tf import cli
-from dna_tf.space import cost_tables, presets, zoo
+from dna_tf.space import cost_tables, presets, tasks, zoo
 
 cli.define_run_flags()
 flags.DEFINE_integer("architectures", 1000, "How many are counted in a run.", lower_bound=1)
@@ -44,7 +44,7 @@ def _count(space, number, runs, rng):
     tables, counts = [], []
     for _ in range(runs):
         started = time.perf_counter()
-        table = cost_tables.cost_table(space, space.image_size, 3, 1000)
+        table = cost_tables.cost_table(space, tasks.Task(space.image_size, 3, 1000))
         made = time.perf_counter()
         for choices in drawn:
             table.costs_of(space, choices)

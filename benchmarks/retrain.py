@@ -94,7 +94,6 @@ class _Ours:
     """A student trained by `ClassifierTrainer` and the loop, with the paper's recipe or less."""
 
     def __init__(self, arch, images, folder, plain):
-        import dataclasses
 
         from dna_tf.config import recipes, run_config
         from dna_tf.models import students
@@ -107,7 +106,7 @@ class _Ours:
         recipe.update(crop_area=0.0, color_jitter=0.0, precision=cli.FLAGS.precision)
         if plain:
             recipe.update(ema_decay=0.0, label_smoothing=0.0)
-        arch = dataclasses.replace(arch, image_size=cli.FLAGS.image_size)
+        arch = arch.adapted(image_size=cli.FLAGS.image_size)
         rates = recipe.dropout, recipe.drop_connect
         with classifier.computing_in(recipe.precision):
             model = students.build_student(arch, *rates)

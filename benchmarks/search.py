@@ -34,7 +34,7 @@ from dna_tf import cli, workdirs
 from dna_tf.common import files
 from dna_tf.config import run_config
 from dna_tf.search import comparison, exact, fronts, problems
-from dna_tf.space import cost_tables, presets, ratings, spaces
+from dna_tf.space import cost_tables, presets, ratings, spaces, tasks
 
 cli.define_run_flags()
 flags.DEFINE_integer("runs", 5, "How many times each thing is done.", lower_bound=1)
@@ -42,7 +42,7 @@ flags.DEFINE_integer("seed", 0, "Seeds the ratings.")
 flags.DEFINE_bool("smooth", False, "Also search smooth ratings, whose fronts take a minute.")
 flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
-NETWORK = (224, 3, 1000)
+TASK = tasks.Task()
 THREE = ("params", "macs", "latency_ms")
 
 
@@ -69,7 +69,7 @@ def main():
 
 def make_problem(space, kind, seed):
     """A search problem with made-up ratings and latencies."""
-    table = cost_tables.cost_table(space, *NETWORK)
+    table = cost_tables.cost_table(space, TASK)
     rng = np.random.default_rng(seed)
     paths = {
         key: columns["macs"] / 2e7 * rng.uniform(1, 1.3, len(columns["macs"]))
@@ -118,13 +118,13 @@ def _checked(words):
 def write_run(folder, space, seed):
     """Writes a run that is ready to be searched."""
     made = run_config.default_config()
-    made.space, made.data.image_size = space.name, NETWORK[0]
+    made.space, made.data.image_size = space.name, TASK.image_size
     made.teacher.cuts = ()
     workdir, made = workdirs.open_workdir(folder, made)
     result = {"kind": "dna_tf.teacher", "fingerprint": "teacher", "data_fingerprint": "data"}
-    result |= {"image_shape": [NETWORK[0], NETWORK[0], NETWORK[1]], "num_classes": NETWORK[2]}
+    result |= {"image_shape": [224, 224, 3], "num_classes": TASK.num_classes}
     files.write_json(workdir.teacher / "result.json", result)
-    table = cost_tables.cost_table(space, *NETWORK)
+    table = cost_tables.cost_table(space, TASK)
     for (b, c), values in comparison.draw_ratings(space, table, "plausible", seed).items():
         name = spaces.cell_name(b, c)
         cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}

@@ -100,11 +100,12 @@ def _problem(asked):
     if not given.space:
         raise ValueError("--ratings=made needs a space: add --space=dna, say.")
     from dna_tf.search import comparison, problems
-    from dna_tf.space import presets
+    from dna_tf.space import presets, tasks
 
     space = presets.get_space(given.space)
     size = space.image_size
-    table = cost_tables.cost_table(space, size, 3, 1000 if size == 224 else 10)
+    task = tasks.Task(size, num_classes=1000 if size == 224 else 10)
+    table = cost_tables.cost_table(space, task)
     ratings = comparison.draw_ratings(space, table, given.kind, given.seed)
     problem = problems.make(space, ratings, table)
     middle = round((problem.lowest("macs") + problem.highest("macs")) / 2)

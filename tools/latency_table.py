@@ -26,6 +26,8 @@ Writes: OUTPUT.json, the table as search reads it; OUTPUT.measured.json, medians
         with --validate OUTPUT.validation.json and .svg.
 """
 
+import dataclasses
+
 from absl import flags
 
 from dna_tf import cli
@@ -64,7 +66,7 @@ def main():
     if not given.noise > 0:
         raise ValueError(f"--noise must be above 0. Received: {given.noise}")
     cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
-    workdir, space, network = _space()
+    workdir, space, task = _space()
     if space is None and not given.arch:
         raise ValueError("Give --space=NAME or --workdir=FOLDER for a table, or --arch=NAMES.")
     if cli.FLAGS["validate"].present and (space is None or given.validate < 3):
@@ -72,11 +74,11 @@ def main():
     meter = _meter(cores)  # before TensorFlow is loaded: no phone is told at once
     from dna_tf.latency import sessions
 
-    networks = sessions.find_networks(
-        given.arch, workdir, *(network or (given.image_size, None, given.num_classes))
-    )
+    sizes = {"image_size": given.image_size, "num_classes": given.num_classes}
+    sizes = dataclasses.asdict(task) if task else sizes
+    networks = sessions.find_networks(given.arch, workdir, **sizes)
     session = sessions.Session(
-        output, meter, given.cost, given.noise, space, network, given.seed, given.precision
+        output, meter, given.cost, given.noise, space, task, given.seed, given.precision
     )
     session.make_table(networks, given.fit)
     references = session.measure_networks(networks)
@@ -102,9 +104,9 @@ def _output():
 
 
 def _space():
-    """The workdir or `None`, the space or `None`, and `(image_size, channels, num_classes)`."""
+    """The workdir or `None`, and space and task of its students, or `None`."""
     from dna_tf.common import checks
-    from dna_tf.space import presets
+    from dna_tf.space import presets, tasks
 
     given = cli.FLAGS
     for name in ("image_size", "num_classes"):
@@ -116,11 +118,13 @@ def _space():
         workdir, config = cli.open_run(may_create=False)
         teacher = workdir.teacher_result()
         size, _, channels = teacher["image_shape"]
-        network = (given.image_size or size, channels, given.num_classes or teacher["num_classes"])
-        return workdir, presets.space_of(config), network
+        classes = given.num_classes or teacher["num_classes"]
+        task = tasks.Task(given.image_size or size, channels, classes)
+        return workdir, presets.space_of(config), task
     if given.space:
         space = presets.get_space(given.space)
-        return None, space, (given.image_size or space.image_size, 3, given.num_classes or 1000)
+        size, classes = given.image_size or space.image_size, given.num_classes or 1000
+        return None, space, tasks.Task(size, 3, classes)
     return None, None, None
 
 

@@ -26,13 +26,13 @@ def main():
     workdir, config = cli.open_run(may_create=False)
     from dna_tf.common import progress
     from dna_tf.phases import rating
-    from dna_tf.space import cost_tables, presets, ratings, spaces
+    from dna_tf.space import cost_tables, presets, ratings, spaces, tasks
 
     rated = rating.rate(workdir, config, (index, count))
     space = presets.space_of(config)
     result = workdir.teacher_result()
-    size, _, channels = result["image_shape"]
-    table = cost_tables.cost_table(space, size, channels, result["num_classes"])
+    task = tasks.Task.from_image_shape(result["image_shape"], result["num_classes"])
+    table = cost_tables.cost_table(space, task)
     for (b, c), of_cell in sorted(rated.items()):
         costs = {
             name: table.paths[b, c, space.input_widths(b)[0]][name] for name in cost_tables.COSTS

@@ -31,14 +31,16 @@ def table_words(table):
     return words
 
 
-def space_words(space, image_size, channels, num_classes):
+def space_words(space, task):
     """The flags that name a space with its network: by name, or where that cannot be by a run."""
     try:
         ready_made = presets.get_space(space.name) == space
     except ValueError:
         ready_made = False
-    if ready_made and channels == 3:
-        return f"--space={space.name} --image_size={image_size} --num_classes={num_classes}"
+    if ready_made and task.channels == 3:
+        return (
+            f"--space={space.name} --image_size={task.image_size} --num_classes={task.num_classes}"
+        )
     return "--workdir=FOLDER_OF_A_RUN_WITH_IT"
 
 

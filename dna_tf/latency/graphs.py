@@ -77,30 +77,26 @@ def file_graph(path):
     return path.read_bytes()
 
 
-def keras_graph(name, image_size, channels, num_classes, precision="float32"):
+def keras_graph(name, task, precision="float32"):
     """The TFLite file of one of `KERAS_NETWORKS` with fresh weights, as bytes.
 
     Raises:
         ValueError: the network cannot be built or converted so.
     """
-    return _converted(
-        lambda: _keras_model(name, image_size, channels, num_classes),
-        f"the network {name!r}",
-        precision,
-    )
+    return _converted(lambda: _keras_model(name, task), f"the network {name!r}", precision)
 
 
-def keras_macs(name, image_size, channels, num_classes):
+def keras_macs(name, task):
     """The MACs of one of `KERAS_NETWORKS`; `None` if they cannot be counted."""
-    macs = model_costs.count_macs(_keras_model(name, image_size, channels, num_classes))
+    macs = model_costs.count_macs(_keras_model(name, task))
     keras.backend.clear_session()
     return macs
 
 
-def _keras_model(name, image_size, channels, num_classes):
+def _keras_model(name, task):
     build = getattr(keras.applications, KERAS_NETWORKS[name])
-    shape = (image_size, image_size, channels)
-    return build(input_shape=shape, weights=None, classes=num_classes)
+    shape = (task.image_size, task.image_size, task.channels)
+    return build(input_shape=shape, weights=None, classes=task.num_classes)
 
 
 def _converted(build, what, precision):

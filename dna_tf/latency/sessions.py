@@ -5,7 +5,7 @@ import functools
 
 from dna_tf.common import checks, files, progress, seeding
 from dna_tf.latency import commands, graphs, measurements, tables, validation
-from dna_tf.space import architectures, op_costs, zoo
+from dna_tf.space import architectures, op_costs, tasks, zoo
 
 VALIDATION_KIND = "dna_tf.latency_validation"
 FIT = 20  # students that a new table is fitted to
@@ -19,14 +19,14 @@ class Network:
         name: how reports call it.
         key: its name in measurements.
         architecture: an `architectures.Architecture`; `None` for others.
-        sizes: `(image_size, channels, num_classes)`; `None` for a file.
+        task: its `tasks.Task`; `None` for a file.
         path: the TFLite file, of a file.
     """
 
     name: str
     key: str
     architecture: object
-    sizes: tuple | None
+    task: tasks.Task | None
     path: str = ""
 
 
@@ -51,8 +51,9 @@ def find_networks(names, workdir=None, image_size=None, channels=None, num_class
     found = []
     for name in names:
         if name in graphs.KERAS_NETWORKS:
-            sizes = (image_size or 224, channels or 3, num_classes or 1000)
-            found.append(Network(name, f"{name} {'x'.join(map(str, sizes))}", None, sizes))
+            task = tasks.Task(image_size or 224, channels or 3, num_classes or 1000)
+            sizes = "x".join(map(str, dataclasses.astuple(task)))
+            found.append(Network(name, f"{name} {sizes}", None, task))
             continue
         if name.endswith(".tflite"):
             key = f"file {files.fingerprint(graphs.file_graph(name).hex())}"
@@ -65,8 +66,7 @@ def find_networks(names, workdir=None, image_size=None, channels=None, num_class
                 f"{known}, architecture files, TFLite files, and with --workdir those of the run."
             )
         one = zoo.find(name, workdir).adapted(num_classes, image_size, channels)
-        sizes = (one.image_size, one.channels, one.num_classes)
-        found.append(Network(one.name, validation.network_key(one), one, sizes))
+        found.append(Network(one.name, validation.network_key(one), one, one.task))
     return found
 
 
@@ -79,7 +79,7 @@ class Session:
         cost: name of the cost.
         noise: largest spread over median that is not measured again.
         space: a `spaces.SearchSpace`, or `None`.
-        network: `(image_size, channels, num_classes)` of its students, or `None`.
+        task: the `tasks.Task` of its students, or `None`.
         seed: seeds the random students.
         precision: of `graphs.PRECISIONS`, of all but files.
 
@@ -89,10 +89,10 @@ class Session:
     """
 
     def __init__(
-        self, output, meter, cost, noise, space=None, network=None, seed=0, precision="float32"
+        self, output, meter, cost, noise, space=None, task=None, seed=0, precision="float32"
     ):
         self._output, self._meter, self._cost, self._noise = output, meter, cost, noise
-        self._space, self._network, self._seed = space, network, seed
+        self._space, self._task, self._seed = space, task, seed
         self._fitted, self._precision = [], precision
         beside = measurements.path_beside(output)
         conditions = {**meter.conditions(), "precision": precision}
@@ -130,7 +130,7 @@ class Session:
             ValueError: the table that is there is fitted to another space or size, and
                 would be fitted to this one.
         """
-        parts = [] if self._space is None else op_costs.needed_parts(self._space, *self._network)
+        parts = [] if self._space is None else op_costs.needed_parts(self._space, self._task)
         fit_to = self._fit_to(fit, parts)
         told = self._meter.conditions()
         progress.say(
@@ -170,7 +170,11 @@ class Session:
             {"blocks": one.describe(), "macs": m, "predicted_ms": p, "measured_ms": t}
             for one, m, p, t in zip(students, macs, predicted, measured, strict=True)
         ]
-        content = {"space": self._space.name, "network": list(self._network), **found}
+        content = {
+            "space": self._space.name,
+            "network": list(dataclasses.astuple(self._task)),
+            **found,
+        }
         told = {"kind": VALIDATION_KIND, "device": self.table.device, "cost": self._cost}
         table = op_costs.identity(self.table)
         networks = {"students": rows, "references": list(references)}
@@ -178,7 +182,7 @@ class Session:
             output.parent / f"{output.stem}.validation.json",
             {**told, "table": table, "seed": self._seed, **content, **networks},
         )
-        title = f"{self._space.name} at {self._network[0]} px, {self._cost}"
+        title = f"{self._space.name} at {self._task.image_size} px, {self._cost}"
         plot = output.parent / f"{output.stem}.validation.svg"
         lines = [(one["name"], one["measured_ms"]) for one in references]
         files.write_text(plot, validation.svg(predicted, measured, macs, title, lines))
@@ -201,7 +205,7 @@ class Session:
                 return graphs.file_graph(one.path)
             if one.architecture is not None:
                 return self._student_graph(one.architecture)
-            return graphs.keras_graph(one.name, *one.sizes, precision=self._precision)
+            return graphs.keras_graph(one.name, one.task, precision=self._precision)
 
         self._measured.measure_networks(by_key, self._meter, graph, self._noise)
         rows = []
@@ -212,10 +216,10 @@ class Session:
             if one.architecture is not None:
                 row["predicted_ms"] = tables.predict(self.table, one.architecture)
                 row["macs"] = one.architecture.costs()["macs"]
-            elif one.sizes is not None:
-                row["macs"] = graphs.keras_macs(one.name, *one.sizes)
+            elif one.task is not None:
+                row["macs"] = graphs.keras_macs(one.name, one.task)
             rows.append(row)
-            progress.say(f"  {_row_text(row, one.sizes)}")
+            progress.say(f"  {_row_text(row, one.task)}")
         return rows
 
     def _set_reference(self, networks):
@@ -240,7 +244,7 @@ class Session:
         seed = self._seed if seed is None else seed
         seed = seeding.derive_seed(seed, f"latency {purpose}")
         return validation.random_architectures(
-            self._space, self._network, count, seed, without=without
+            self._space, self._task, count, seed, without=without
         )
 
     def _measure_students(self, students):
@@ -273,9 +277,7 @@ class Session:
         return held
 
     def _fitted_here(self):
-        size, channels, classes = self._network
-        sizes = {"image_size": size, "channels": channels, "num_classes": classes}
-        return {"space": self._space.name, **sizes}
+        return {"space": self._space.name, **dataclasses.asdict(self._task)}
 
     def _is_of_space(self, fit_to):
         return all(fit_to.get(name) == value for name, value in self._fitted_here().items())
@@ -316,9 +318,10 @@ class Session:
             )
 
 
-def _row_text(row, sizes):
-    predicted = row["predicted_ms"]
-    text = row["name"] if sizes is None else f"{row['name']} at {sizes[0]} px, {sizes[2]} classes"
+def _row_text(row, task):
+    predicted, text = row["predicted_ms"], row["name"]
+    if task is not None:
+        text += f" at {task.image_size} px, {task.num_classes} classes"
     text += ": measured "
     text += f"{row['measured_ms']:.4g} ms (spread {row['spread_ms']:.2g})"
     if predicted is not None:

@@ -144,7 +144,7 @@ def predict(table, architecture):
     return table.fixed + sum(table.entries[part].value for part in parts)
 
 
-def predictor(table, space, image_size, channels, num_classes):
+def predictor(table, space, task):
     """A function from `(cells, path_indices)` to latency, made for speed.
 
     The paths' sums are added up once; a call looks up one number a block. For arrays of
@@ -153,7 +153,7 @@ def predictor(table, space, image_size, channels, num_classes):
     Raises:
         ValueError: the table lacks parts of the space.
     """
-    sums = table.path_costs(space, image_size, channels, num_classes)
+    sums = table.path_costs(space, task)
     paths = {key: values.tolist() for key, values in sums.paths.items()}
     widths = [[cell.width for cell in block.cells] for block in space.blocks]
     first = space.frame.stem_output_width

@@ -15,7 +15,7 @@ _SIZE, _LEFT, _PAD = 420, 62, 16
 _ROW, _LETTER, _LONGEST = 12, 6.0, 32  # of references' names: pixels a row and letter; letters
 
 
-def random_architectures(space, network, count, seed, without=()):
+def random_architectures(space, task, count, seed, without=()):
     """Random students, evenly spread over the space's range of MACs.
 
     Each draw picks a cell for each block and some of the ops, and draws its layers from
@@ -23,7 +23,7 @@ def random_architectures(space, network, count, seed, without=()):
 
     Args:
         space: a `spaces.SearchSpace`.
-        network: `(image_size, channels, num_classes)`.
+        task: the `tasks.Task`: size of the images and number of classes.
         count: how many; fewer come if the space has fewer.
         seed: an int; one seed gives one list.
         without: architectures that must not come out.
@@ -35,7 +35,7 @@ def random_architectures(space, network, count, seed, without=()):
     left_out = {network_key(one) for one in without}
     for _ in range(40 * count):
         ops = draws.permutation(len(space.ops))[: 1 + draws.randint(len(space.ops))]
-        one = _draw(space, network, ops, draws)
+        one = _draw(space, task, ops, draws)
         found.setdefault(network_key(one), one)
     drawn = [one for key, one in found.items() if key not in left_out]
     drawn.sort(key=lambda one: one.costs()["macs"])
@@ -54,7 +54,7 @@ def network_key(one):
     return f"{one.name} {files.fingerprint(content)}"
 
 
-def _draw(space, network, ops, draws):
+def _draw(space, task, ops, draws):
     blocks = []
     for block in space.blocks:
         c = int(draws.randint(len(block.cells)))
@@ -62,7 +62,7 @@ def _draw(space, network, ops, draws):
         path = tuple(int(ops[draws.randint(len(ops))]) for _ in range(cell.layers))
         chosen = tuple(space.ops[op] for op in path)
         blocks.append(architectures.BlockChoice(block.stride, cell.width, chosen, c, path))
-    return architectures.Architecture("random", tuple(blocks), space.frame, *network)
+    return architectures.Architecture("random", tuple(blocks), space.frame, task)
 
 
 def compare(predicted, measured, macs):

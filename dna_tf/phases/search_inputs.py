@@ -12,7 +12,7 @@ from dna_tf import workdirs
 from dna_tf.common import files, formatting, progress
 from dna_tf.config import run_config
 from dna_tf.search import control, problems
-from dna_tf.space import architectures, cost_tables, op_costs, presets, ratings, spaces
+from dna_tf.space import architectures, cost_tables, op_costs, presets, ratings, spaces, tasks
 
 FRONT_KIND = "dna_tf.front"
 
@@ -36,13 +36,12 @@ class SearchInputs:
         teacher = workdir.teacher_result()
         self.workdir, self.config = workdir, run_config
         self.space = presets.space_of(run_config)
-        size, _, channels = teacher["image_shape"]
-        self.network = (size, channels, teacher["num_classes"])
-        self.table = cost_tables.cost_table(self.space, *self.network)
+        self.task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
+        self.table = cost_tables.cost_table(self.space, self.task)
         loaded = [op_costs.load(p) for p in (*run_config.search.cost_files, *cost_files)]
         self._cost_files = {one.cost: op_costs.identity(one) for one in loaded}
         words = f"--workdir={workdir}"  # the run's own size, channels and classes
-        extra = [one.path_costs(self.space, *self.network, words) for one in loaded]
+        extra = [one.path_costs(self.space, self.task, words) for one in loaded]
         if weights is None:
             weights = tuple(run_config.search.weights) or None
         self.ratings, self.made_from = self._ratings(skip_missing)
@@ -100,9 +99,7 @@ class SearchInputs:
         left_out = problem.left_out()
         if left_out:
             origin["left_out"] = {spaces.cell_name(*key): n for key, n in left_out.items()}
-        return problems.to_architecture(
-            found, self.ratings, self.space, name, *self.network, origin
-        )
+        return problems.to_architecture(found, self.ratings, self.space, name, self.task, origin)
 
     def draw_controls(self, found, macs, count):
         """A list of `problems.Found` of about the same MACs, drawn at random, all other."""

@@ -81,7 +81,7 @@ def block_rows(architecture):
     image, channels = architecture.image_size, architecture.channels
     conv, *stem = layer_specs.stem_specs(frame, channels)
     size, width = cost_tables.stem_output_size(frame, image), frame.stem_output_width
-    costs = cost_tables.stem_costs(frame, image, channels)
+    costs = cost_tables.stem_costs(frame, architecture.task)
     layers = (_conv_layer("conv3", conv), *(_mbconv_layer(spec, size) for spec in stem))
     rows = [BlockRow(0, "stem", size, width, layers, costs["params"], costs["macs"])]
     for number, block in enumerate(architecture.blocks, 1):

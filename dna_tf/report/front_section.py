@@ -1,7 +1,5 @@
 """The report's section on the front: what is optimal, what wins, and published networks."""
 
-import dataclasses
-
 from dna_tf.common import formatting
 from dna_tf.report import choice_plot, diagram, figures, html, run_data
 from dna_tf.report.html import paragraph
@@ -82,12 +80,12 @@ def published(run):
     Those are the networks of `zoo` for images of the run's size whose cells and ops are all
     in the run's space, with the same stem and head.
     """
-    network = run_data.network(run)
-    if not run.ratings or network is None or network[0] != (224, 224, 3):
+    task = run_data.task(run)
+    if not run.ratings or task is None or (task.image_size, task.channels) != (224, 3):
         return []
     made = []
     for name in zoo.NAMES:
-        one = dataclasses.replace(zoo.get_architecture(name), num_classes=network[1])
+        one = zoo.get_architecture(name).adapted(num_classes=task.num_classes)
         rating = _rated(run, one)
         if rating is not None:
             top1 = zoo.PUBLISHED_TOP1_PERCENT[name]

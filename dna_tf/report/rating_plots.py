@@ -32,21 +32,20 @@ margin:.8rem 0}
 """
 
 
-def panels(space, cell_ratings, image_shape, num_classes, chosen=None):
+def panels(space, cell_ratings, task, chosen=None):
     """Draws the rating of every path against its MACs.
 
     Args:
         space: the `spaces.SearchSpace`.
         cell_ratings: `cell_ratings[block, cell]`, one rating per path.
-        image_shape: `(height, width, channels)` of the students' images.
-        num_classes: outputs of the classifier.
+        task: the `tasks.Task` of the students.
         chosen: an `architectures.Architecture` whose paths get a ring; `None` rings none.
 
     Returns:
         HTML: a grid of figures. MACs and parameters are those of a student whose block reads
         the narrowest cell before it.
     """
-    table = cost_tables.cost_table(space, image_shape[0], image_shape[2], num_classes)
+    table = cost_tables.cost_table(space, task)
     shapes = []
     for b, c, cell in space.cells():
         values = np.asarray(cell_ratings[b, c], np.float64)

@@ -174,8 +174,8 @@ def _ratings(run, drawn):
 
 
 def _ratings_and_costs(run, chosen):
-    network = run_data.network(run)
-    if network is None:
+    task = run_data.task(run)
+    if task is None:
         return ""
     text = (
         "Each panel is a cell: the rating of its paths against their MACs, the panels of a block "
@@ -184,7 +184,7 @@ def _ratings_and_costs(run, chosen):
         "them. τ is Kendall's tau-b: a τ near −1 says that the rating orders paths as their size "
         "does, and so says little that the size does not."
     )
-    drawn = rating_plots.panels(run.space, run.ratings, *network, chosen)
+    drawn = rating_plots.panels(run.space, run.ratings, task, chosen)
     return "<h3>Rating against cost</h3>" + paragraph(text) + drawn
 
 

@@ -5,7 +5,7 @@ import dataclasses
 
 from dna_tf import workdirs
 from dna_tf.common import files, formatting
-from dna_tf.space import architectures, cost_limits, presets, ratings, spaces
+from dna_tf.space import architectures, cost_limits, presets, ratings, spaces, tasks
 
 # Which tool makes a part.
 _TOOLS = {
@@ -95,12 +95,12 @@ class Run:
         return sorted(found, key=lambda name: (self.architectures[name].costs()["macs"], name))
 
 
-def network(run):
-    """`(image shape, classes)` of the students of a `Run`, or `None` if they are not known."""
+def task(run):
+    """The `tasks.Task` of the students of a `Run`, or `None` without a teacher's result."""
     teacher = run.teacher or {}
     if run.space is None or "image_shape" not in teacher or "num_classes" not in teacher:
         return None
-    return tuple(teacher["image_shape"]), teacher["num_classes"]
+    return tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
 
 
 def missing(part, text):

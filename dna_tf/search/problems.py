@@ -341,7 +341,7 @@ def describe(found, space):
     return " | ".join(texts)
 
 
-def to_architecture(found, ratings, space, name, image_size, channels, num_classes, origin):
+def to_architecture(found, ratings, space, name, task, origin):
     """Turns a `problems.Found` into an `Architecture`.
 
     Args:
@@ -349,9 +349,7 @@ def to_architecture(found, ratings, space, name, image_size, channels, num_class
         ratings: `ratings[block, cell]`, one per path, as they were measured (no weights).
         space: the `spaces.SearchSpace`.
         name: the architecture's name.
-        image_size: height and width of the image in pixels.
-        channels: channels of the image.
-        num_classes: outputs of the classifier.
+        task: the `tasks.Task`: size of the images and number of classes.
         origin: where it comes from, JSON-able.
 
     Returns:
@@ -365,6 +363,4 @@ def to_architecture(found, ratings, space, name, image_size, channels, num_class
         of_cell = ratings.get((b, c), ())
         rating = float(of_cell[p]) if p < len(of_cell) and np.isfinite(of_cell[p]) else None
         blocks.append(architectures.BlockChoice(block.stride, cell.width, ops, c, path, rating))
-    return architectures.Architecture(
-        name, tuple(blocks), space.frame, image_size, channels, num_classes, origin
-    )
+    return architectures.Architecture(name, tuple(blocks), space.frame, task, origin)

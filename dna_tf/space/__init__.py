@@ -1,1 +1,1 @@
-"""What can be chosen, and the tables over it: ops, cells, spaces, architectures, costs, limits, ratings."""
+"""What can be chosen, and the tables over it: spaces, architectures, costs, limits, ratings."""

@@ -5,7 +5,7 @@ and strides of each block, stem and head, input and classes, ratings, costs, the
 limits it was searched under, and where it comes from. No other file is needed to
 build the student.
 """
-# MERGED: 'Finding an architecture by what a user calls it, and writing one where no other one is.\n\nWhat a user calls it: a file, one of a run, a published one.\n'
+# MERGED: 'Finding an architecture by what a user calls it, and writin
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ import math
 import operator
 
 from dna_tf.common import checks, files
-from dna_tf.space import cost_tables, spaces
+from dna_tf.space import cost_tables, spaces, tasks
 
 KIND = "dna_tf.architecture"
 VERSION = 1
@@ -63,9 +63,7 @@ class Architecture:
         name: how files, tools and reports call it.
         blocks: a `BlockChoice` for each block.
         frame: stem, head, activation and squeeze-and-excitation.
-        image_size: height and width of the image.
-        channels: channels of the image.
-        num_classes: outputs of the classifier.
+        task: the `tasks.Task`: size of the images and number of classes.
         origin: where it comes from, JSON-able: for a searched one the space, limits,
             seed and fingerprints; for a published one its source.
     """
@@ -73,18 +71,27 @@ class Architecture:
     name: str
     blocks: tuple[BlockChoice, ...]
     frame: spaces.Frame = spaces.Frame()
-    image_size: int = 224
-    channels: int = 3
-    num_classes: int = 1000
+    task: tasks.Task = tasks.Task()
     origin: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not self.blocks:
             raise ValueError("An architecture needs at least one block. Received: blocks=()")
-        for name in ("image_size", "channels", "num_classes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number above 0. Received: {value!r}")
+
+    @property
+    def image_size(self):
+        """Height and width of the images in pixels."""
+        return self.task.image_size
+
+    @property
+    def channels(self):
+        """Channels of the images."""
+        return self.task.channels
+
+    @property
+    def num_classes(self):
+        """Outputs of the classifier."""
+        return self.task.num_classes
 
     def adapted(self, num_classes=None, image_size=None, channels=None):
         """The same network for other data; name, ratings and origin stay.
@@ -101,15 +108,13 @@ class Architecture:
         Raises:
             ValueError: a number is no whole number above 0.
         """
-        given = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
-        changes = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(self, **changes)
+        sizes = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
+        changes = {name: value for name, value in sizes.items() if value is not None}
+        return dataclasses.replace(self, task=dataclasses.replace(self.task, **changes))
 
     def costs(self):
         """Trainable `params`, `macs` and `authors_flops`, counted from shapes."""
-        return cost_tables.network_costs(
-            self.frame, self.blocks, self.image_size, self.channels, self.num_classes
-        )
+        return cost_tables.network_costs(self.frame, self.blocks, self.task)
 
     @property
     def rating(self):
@@ -172,9 +177,7 @@ class Architecture:
             name=str(data["name"]),
             blocks=tuple(_block_from_dict(block, i) for i, block in enumerate(data["blocks"], 1)),
             frame=spaces.Frame(**frame),
-            image_size=image["size"],
-            channels=image["channels"],
-            num_classes=data["num_classes"],
+            task=tasks.Task(image["size"], image["channels"], data["num_classes"]),
             origin=data["origin"],
         )
         if data["costs"] != architecture.costs():

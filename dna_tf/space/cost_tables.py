@@ -23,22 +23,20 @@ from dna_tf.space import layer_specs
 COSTS = ("params", "macs", "authors_flops")
 
 
-def network_costs(frame, blocks, image_size, channels, num_classes):
+def network_costs(frame, blocks, task):
     """Counts all costs of one network.
 
     Args:
         frame: the `spaces.Frame` of stem and head.
         blocks: for each block an object with `ops` (of `spaces.Op`), `width`
             and `stride`.
-        image_size: height and width of the image.
-        channels: channels of the image.
-        num_classes: outputs of the classifier.
+        task: the `tasks.Task`: size of the images and number of classes.
 
     Returns:
         A dict from each name of `COSTS` to an int.
     """
-    total = stem_costs(frame, image_size, channels)
-    size = stem_output_size(frame, image_size)
+    total = stem_costs(frame, task)
+    size = stem_output_size(frame, task.image_size)
     width = frame.stem_output_width
     for block in blocks:
         specs = layer_specs.layer_specs(
@@ -48,7 +46,7 @@ def network_costs(frame, blocks, image_size, channels, num_classes):
             total = _add(total, spec_costs(spec, size))
             size = layer_specs.output_size(size, size, spec.stride)[0]
         width = block.width
-    return _add(total, head_costs(frame, width, size, num_classes))
+    return _add(total, head_costs(frame, width, size, task.num_classes))
 
 
 def spec_costs(spec, size):
@@ -60,12 +58,12 @@ def spec_costs(spec, size):
     }
 
 
-def stem_costs(frame, image_size, channels):
+def stem_costs(frame, task):
     """All costs of the stem."""
-    conv, *layers = layer_specs.stem_specs(frame, channels)
-    total = spec_costs(conv, image_size)
+    conv, *layers = layer_specs.stem_specs(frame, task.channels)
+    total = spec_costs(conv, task.image_size)
     for spec in layers:
-        total = _add(total, spec_costs(spec, stem_output_size(frame, image_size)))
+        total = _add(total, spec_costs(spec, stem_output_size(frame, task.image_size)))
     return total
 
 
@@ -136,7 +134,7 @@ class CostTable:
         return _add(total, self.heads[width])
 
 
-def cost_table(space, image_size, channels, num_classes):
+def cost_table(space, task):
     """Counts the costs of all paths of a search space.
 
     The cost of a path is a sum over its layers, so a cell of n layers and m ops
@@ -144,25 +142,23 @@ def cost_table(space, image_size, channels, num_classes):
 
     Args:
         space: a `spaces.SearchSpace`.
-        image_size: height and width of the image.
-        channels: channels of the image.
-        num_classes: outputs of the classifier.
+        task: the `tasks.Task`: size of the images and number of classes.
 
     Returns:
         A `CostTable`.
     """
     tables = {}
-    size = stem_output_size(space.frame, image_size)
+    size = stem_output_size(space.frame, task.image_size)
     for b, block in enumerate(space.blocks):
         for c, cell in enumerate(block.cells):
             for in_width in space.input_widths(b):
                 tables[b, c, in_width] = _cell_costs(space, cell, in_width, block.stride, size)
         size = layer_specs.output_size(size, size, block.stride)[0]
     heads = {
-        cell.width: head_costs(space.frame, cell.width, size, num_classes)
+        cell.width: head_costs(space.frame, cell.width, size, task.num_classes)
         for cell in space.blocks[-1].cells
     }
-    return CostTable(tables, stem_costs(space.frame, image_size, channels), heads)
+    return CostTable(tables, stem_costs(space.frame, task), heads)
 
 
 def _cell_costs(space, cell, in_width, stride, size):

@@ -151,7 +151,7 @@ class OpCosts:
         sizes = sorted({part.size for part in self.entries if part.part == "stem"})
         return ", ".join(map(str, sizes)) or "no known"
 
-    def path_costs(self, space, image_size, channels, num_classes, words=""):
+    def path_costs(self, space, task, words=""):
         """The cost of every path of a space, for `problems.make`.
 
         Args:
@@ -168,9 +168,9 @@ class OpCosts:
         Raises:
             ValueError: parts of the space are not in the file; see `check_covers`.
         """
-        wanted = _parts(space, image_size, channels, num_classes)
-        words = words or commands.space_words(space, image_size, channels, num_classes)
-        what = f"the space {space.name!r} at {image_size} px with {num_classes} classes"
+        wanted = _parts(space, task)
+        words = words or commands.space_words(space, task)
+        what = f"the space {space.name!r} at {task.image_size} px with {task.num_classes} classes"
         check_covers(self, wanted.all(), what, words)
         paths = {}
         for key, layers in wanted.layers.items():
@@ -208,31 +208,29 @@ def check_covers(op_costs, parts, what, words):
         )
 
 
-def needed_parts(space, image_size, channels, num_classes):
+def needed_parts(space, task):
     """The distinct parts of all networks of a space: what a file must list.
 
     Returns:
         A list of `Part`, stem first, each once.
     """
-    return _parts(space, image_size, channels, num_classes).all()
+    return _parts(space, task).all()
 
 
-def from_function(name, function, space, image_size, channels, num_classes, fixed=0.0):
+def from_function(name, function, space, task, fixed=0.0):
     """Makes op costs from a function, for a cost of your own.
 
     Args:
         name: such as `"energy_mj"`.
         function: from a `Part` to its cost.
         space: the `spaces.SearchSpace`.
-        image_size: height and width of the image in pixels.
-        channels: channels of the image.
-        num_classes: outputs of the classifier.
+        task: the `tasks.Task`: size of the images and number of classes.
         fixed: the cost of every network beside its parts.
 
     Returns:
         An `OpCosts`.
     """
-    parts = needed_parts(space, image_size, channels, num_classes)
+    parts = needed_parts(space, task)
     return OpCosts(name, {part: Entry(float(function(part))) for part in parts}, fixed)
 
 
@@ -317,11 +315,11 @@ class _Parts:
         return [*found, *dict.fromkeys(self.heads.values())]
 
 
-def _parts(space, image_size, channels, num_classes):
+def _parts(space, task):
     frame = space.frame
-    conv, *depthwise = layer_specs.stem_specs(frame, channels)
-    size = cost_tables.stem_output_size(frame, image_size)
-    stem = [conv_part("stem", conv, image_size), *(layer_part(s, size) for s in depthwise)]
+    conv, *depthwise = layer_specs.stem_specs(frame, task.channels)
+    size = cost_tables.stem_output_size(frame, task.image_size)
+    stem = [conv_part("stem", conv, task.image_size), *(layer_part(s, size) for s in depthwise)]
     layers = {}
     for b, block in enumerate(space.blocks):
         after = layer_specs.output_size(size, size, block.stride)[0]
@@ -334,7 +332,7 @@ def _parts(space, image_size, channels, num_classes):
     heads = {}
     for cell in space.blocks[-1].cells:
         spec = layer_specs.head_spec(frame, cell.width)
-        heads[cell.width] = conv_part("head", spec, size, num_classes)
+        heads[cell.width] = conv_part("head", spec, size, task.num_classes)
     return _Parts(stem, layers, heads)
 
 

@@ -1,5 +1,5 @@
 """Rating files: the rating of every path of a cell, one JSON file per cell."""
-# MERGED: 'What the ratings of a cell say: best and worst paths, and what each op does at each layer.'
+# MERGED: 'What the ratings of a cell say: best and worst paths, and w
 
 import dataclasses
 
@@ -52,8 +52,8 @@ def save(path, space, block, cell, rated, made_from):
     for name, values in rated.metrics.items():
         if not np.isfinite(values).all():
             raise ValueError(
-                f"{spaces.cell_name(block, cell)} has ratings ({name}) that are not finite: its supernet "
-                "diverged. Train it with a lower config.supernet.learning_rate."
+                f"{spaces.cell_name(block, cell)} has ratings ({name}) that are not finite: its "
+                "supernet diverged. Train it with a lower config.supernet.learning_rate."
             )
     files.write_json(
         path,
@@ -168,8 +168,8 @@ def load_all(folder, space, metric=METRICS[0]):
         values = load(path, space, b, c, metric=metric)
         if len(values) < space.num_paths(b, c):
             raise ValueError(
-                f"{spaces.cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths rated: "
-                "rating was interrupted. Run tools/rate.py again on the workdir to go on."
+                f"{spaces.cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths "
+                "rated: rating was interrupted. Run tools/rate.py again on the workdir to go on."
             )
         ratings[b, c] = values
     return ratings

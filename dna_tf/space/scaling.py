@@ -230,8 +230,8 @@ def _scaled(architecture, width, depth, image_size, keep_widths=False):
                 block, width=wide(block.width), ops=ops, cell=None, path=None, rating=None
             )
         )
-    size = architecture.image_size if image_size is None else image_size
-    return dataclasses.replace(architecture, blocks=tuple(blocks), frame=frame, image_size=size)
+    scaled = dataclasses.replace(architecture, blocks=tuple(blocks), frame=frame)
+    return scaled.adapted(image_size=image_size)
 
 
 def _scaled_size(image_size, coefficient):

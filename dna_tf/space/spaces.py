@@ -6,7 +6,7 @@ each kind; a *path* picks one op index per layer and is always a tuple of ints.
 
 No TensorFlow is imported here: tools that only handle tables start at once.
 """
-# MERGED: 'Paths of a cell by their index, the inverse of `SearchSpace.path_index`, without listing all.'
+# MERGED: 'Paths of a cell by their index, the inverse of `SearchSpace
 
 import dataclasses
 import itertools

@@ -10,7 +10,7 @@ import tf_keras
 
 from dna_tf.compression import tf_keras_bridge
 from dna_tf.models import students
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 from dna_tf.teachers import residual_cnn
 from tests.helpers import small_images
 
@@ -29,7 +29,7 @@ def _student(activation, se_ratio, drops=0.0):
         architectures.BlockChoice(1, 8, tuple(ops[5:])),
     )
     frame = spaces.Frame(4, 2, 6, 16, activation, se_ratio, 1e-3, 0.85)
-    arch = architectures.Architecture("all_ops", blocks, frame, 16, 3, 5)
+    arch = architectures.Architecture("all_ops", blocks, frame, tasks.Task(16, 3, 5))
     return small_images.shaken(students.build_student(arch, drops, drops, seed=3))
 
 

@@ -8,7 +8,7 @@ import pytest
 from dna_tf.common import files
 from dna_tf.config import run_config
 from dna_tf.search import exact, problems
-from dna_tf.space import cost_limits, cost_tables, presets, spaces
+from dna_tf.space import cost_limits, cost_tables, presets, spaces, tasks
 
 OWN_SPACE = {
     "name": "own",
@@ -46,7 +46,7 @@ def test_defaults_pass_and_stay_as_they_are():
 def test_default_budgets_are_feasible_and_do_not_allow_everything():
     made = run_config.default_config()
     space = presets.space_of(made)
-    table = cost_tables.cost_table(space, made.data.image_size, made.data.channels, 10)
+    table = cost_tables.cost_table(space, tasks.Task(made.data.image_size, made.data.channels, 10))
     ratings = {
         (b, c): -table.paths[b, c, space.input_widths(b)[-1]]["macs"].astype(float)
         for b, c, _ in space.cells()

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.config import training_sections
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 
 layers = keras.layers
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def tiny_architecture(num_classes=3, size=16):
     ops = (spaces.Op(3, 2), spaces.Op(3, 2))
     frame = spaces.Frame(stem_width=4, stem_output_width=4, head_width=8)
     blocks = (architectures.BlockChoice(2, 4, ops),)
-    return architectures.Architecture("tiny", blocks, frame, size, 3, num_classes)
+    return architectures.Architecture("tiny", blocks, frame, tasks.Task(size, 3, num_classes))
 
 
 class Noise:
@@ -83,7 +83,9 @@ def architecture_of_two_blocks():
     """A small architecture for this data."""
     ops = (spaces.Op(3, 2),)
     blocks = (architectures.BlockChoice(2, 4, ops), architectures.BlockChoice(1, 4, ops))
-    return architectures.Architecture("tiny", blocks, spaces.Frame(4, 2, 4, 8), SIZE, 3, CLASSES)
+    return architectures.Architecture(
+        "tiny", blocks, spaces.Frame(4, 2, 4, 8), tasks.Task(SIZE, 3, CLASSES)
+    )
 
 
 def plain_model(seed=0, norm=False, dtype=None):

@@ -7,7 +7,7 @@ import numpy as np
 
 from dna_tf.common import files
 from dna_tf.search import control, fronts, problems
-from dna_tf.space import architectures, cost_limits, cost_tables, presets, ratings, spaces
+from dna_tf.space import architectures, cost_limits, cost_tables, presets, ratings, spaces, tasks
 from tests.helpers import rated_runs
 
 ROOT = pathlib.Path(__file__).absolute().parents[2]
@@ -74,7 +74,7 @@ def write_teacher(folder, draws):
 
 
 def write_architectures(folder, rated, control_name):
-    table = cost_tables.cost_table(SPACE, 32, 3, 10)
+    table = cost_tables.cost_table(SPACE, tasks.Task(32, 3, 10))
     problem = problems.make(SPACE, rated, table)
     front = fronts.front(problem)
     entries = []
@@ -103,7 +103,7 @@ def write_architectures(folder, rated, control_name):
 
 
 def to_architecture(found, rated, name, origin):
-    return problems.to_architecture(found, rated, SPACE, name, 32, 3, 10, origin)
+    return problems.to_architecture(found, rated, SPACE, name, tasks.Task(32, 3, 10), origin)
 
 
 def write_student(folder, name, right, draws):

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from dna_tf.search import problems
-from dna_tf.space import cost_tables
+from dna_tf.space import cost_tables, tasks
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
 OPS = (Op(3, 1), Op(3, 2), Op(5, 1), Op(5, 2))
@@ -42,7 +42,7 @@ def problem(rng, ties):
             whose sums are exact in any order.
     """
     made, shape = space(rng), rng.integers(0, 3)
-    table = cost_tables.cost_table(made, 9, 3, 4)
+    table = cost_tables.cost_table(made, tasks.Task(9, 3, 4))
 
     def draw(count):
         return rng.integers(0, 4, count).astype(float) if ties else rng.random(count)

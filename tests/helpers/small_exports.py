@@ -6,7 +6,7 @@ from ai_edge_litert import interpreter
 
 from dna_tf.common import files
 from dna_tf.models import keras_files, students
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 
 SIZE, CLASSES = 16, 5
 _DRAWS = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def tiny_architecture(activation="swish", se_ratio=0.25, classes=CLASSES):
     ops = (spaces.Op(3, 6), spaces.Op(5, 3))
     blocks = (architectures.BlockChoice(2, 16, ops), architectures.BlockChoice(1, 24, ops[:1]))
     frame = spaces.Frame(16, 2, 8, 64, activation, se_ratio)
-    return architectures.Architecture("tiny", blocks, frame, SIZE, 3, classes)
+    return architectures.Architecture("tiny", blocks, frame, tasks.Task(SIZE, 3, classes))
 
 
 def tiny_student(images=IMAGES, spoiled=False, **kwargs):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.models import students
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 
 SIZE, CLASSES = 16, 4
 
@@ -50,7 +50,7 @@ def architecture_of(activation="swish", se_ratio=0.25, name="small"):
         architectures.BlockChoice(1, 16, ops[2:]),
     )
     frame = spaces.Frame(8, 1, 8, 32, activation, se_ratio)
-    return architectures.Architecture(name, blocks, frame, SIZE, 3, CLASSES)
+    return architectures.Architecture(name, blocks, frame, tasks.Task(SIZE, 3, CLASSES))
 
 
 def trained(activation="swish", se_ratio=0.25, epochs=5):

@@ -2,7 +2,7 @@
 
 from dna_tf import workdirs
 from dna_tf.phases import retraining
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 from tests.helpers import tiny_config
 
 
@@ -34,4 +34,4 @@ def tiny_architecture():
     ops = (spaces.Op(3, 3), spaces.Op(5, 3))
     blocks = (architectures.BlockChoice(2, 8, ops), architectures.BlockChoice(2, 12, ops[:1]))
     frame = spaces.Frame(8, 1, 8, 32)
-    return architectures.Architecture("tiny", blocks, frame, 16, 3, 10)
+    return architectures.Architecture("tiny", blocks, frame, tasks.Task(16, 3, 10))

@@ -11,10 +11,10 @@ from ai_edge_litert import interpreter
 from dna_tf.export import conversion
 from dna_tf.latency import graphs, host, tables, validation
 from dna_tf.models import students
-from dna_tf.space import op_costs, presets
+from dna_tf.space import op_costs, presets, tasks
 
 SPACE = presets.PRESETS["digits"]
-NETWORK = (32, 3, 10)
+TASK = tasks.Task(32, 3, 10)
 
 
 def _ops(content):
@@ -30,7 +30,7 @@ def _ops(content):
 def test_parts_one_after_another_are_the_student(name):
     """The ops of the parts' graphs, together, are those of the whole student's graph."""
     space = presets.get_space(name)
-    one = validation.random_architectures(space, NETWORK, 3, seed=0)[1]
+    one = validation.random_architectures(space, TASK, 3, seed=0)[1]
     parts = tables.architecture_parts(one)
     assert any(p.stride == 1 and p.in_width == p.out_width for p in parts)  # a residual
     together = sorted(op for p in parts for op in _ops(graphs.part_graph(p)))
@@ -38,7 +38,7 @@ def test_parts_one_after_another_are_the_student(name):
 
 
 def test_int8_graphs_compute_in_int8():
-    one = validation.random_architectures(SPACE, NETWORK, 3, seed=0)[1]
+    one = validation.random_architectures(SPACE, TASK, 3, seed=0)[1]
     layer = next(p for p in tables.architecture_parts(one) if p.part == "layer")
     for content in (
         graphs.part_graph(layer, "int8"),
@@ -53,7 +53,7 @@ def test_int8_graphs_compute_in_int8():
 
 
 def test_parts_with_the_weights_of_a_student_compute_what_it_computes():
-    one = validation.random_architectures(SPACE, NETWORK, 3, seed=0)[2]
+    one = validation.random_architectures(SPACE, TASK, 3, seed=0)[2]
     whole, models = students.build_student(one), []
     for part in tables.architecture_parts(one):
         models.append(graphs.part_model(part))
@@ -167,7 +167,7 @@ def test_a_failing_converter_names_the_part(monkeypatch):
     message = r"converter failed on the part k3e6 16->24 stride 2 at 8 px: op not supported Nothing"
     with pytest.raises(ValueError, match=message):
         graphs.part_graph(part)
-    one = validation.random_architectures(SPACE, NETWORK, 1, seed=0)[0]
+    one = validation.random_architectures(SPACE, TASK, 1, seed=0)[0]
     with pytest.raises(ValueError, match="failed on the network 'random' .*k"):
         graphs.student_graph(one)
 
@@ -178,9 +178,9 @@ def test_a_graph_that_is_none_is_named():
 
 
 def test_networks_of_keras():
-    macs = graphs.keras_macs("mobilenet_v2", 224, 3, 1000)
+    macs = graphs.keras_macs("mobilenet_v2", tasks.Task(224, 3, 1000))
     assert 299e6 < macs < 302e6  # 300 M by its paper's Table 4
-    content = graphs.keras_graph("mobilenet_v2", 224, 3, 1000)
+    content = graphs.keras_graph("mobilenet_v2", tasks.Task(224, 3, 1000))
     assert _run(content, np.zeros((1, 224, 224, 3), np.float32)).shape == (1, 1000)
-    content = graphs.keras_graph("mobilenet_v3_small", 64, 3, 10)
+    content = graphs.keras_graph("mobilenet_v3_small", tasks.Task(64, 3, 10))
     assert _run(content, np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 10)

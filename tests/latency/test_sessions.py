@@ -1,16 +1,17 @@
 """From a meter to a table, its validation and whole networks; and the tool's own words."""
 
+import dataclasses
 import hashlib
 import json
 
 import pytest
 
 from dna_tf.latency import graphs, measurements, sessions, tables, validation
-from dna_tf.space import op_costs, presets
+from dna_tf.space import op_costs, presets, tasks
 from tests.helpers import fake_adb, tool_runs
 
 SPACE = presets.PRESETS["digits"]
-NETWORK = (32, 3, 10)
+TASK = tasks.Task(32, 3, 10)
 
 
 def _part_ms(part):
@@ -49,8 +50,8 @@ def made_graphs(monkeypatch):
     monkeypatch.setattr(graphs, "keras_macs", lambda name, *sizes: 3e8)
 
 
-def _session(path, meter, space=SPACE, network=NETWORK, cost="latency_ms"):
-    return sessions.Session(path, meter, cost, 0.05, space, network)
+def _session(path, meter, space=SPACE, task=TASK, cost="latency_ms"):
+    return sessions.Session(path, meter, cost, 0.05, space, task)
 
 
 def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
@@ -60,7 +61,7 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
     assert "not fitted" not in capsys.readouterr().err
     table = op_costs.load(path)
     assert table == session.table and table.device == "made up"
-    assert list(table.entries) == op_costs.needed_parts(SPACE, *NETWORK)
+    assert list(table.entries) == op_costs.needed_parts(SPACE, TASK)
     assert table.about["overhead"]["networks"] == 15
     found = session.validate(20)
     assert found["networks"] == 20 and found["median_error"] < 0.005
@@ -78,9 +79,9 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
     repeated.make_table(fit=15)
     assert repeated.validate(20) == found and again.asked == []  # all of it was there
 
-    one = validation.random_architectures(SPACE, NETWORK, 1, seed=9)[0]
+    one = validation.random_architectures(SPACE, TASK, 1, seed=9)[0]
     networks = sessions.find_networks(["mobilenet_v2"], None, 96, 3, 10)
-    networks.append(sessions.Network("mine", validation.network_key(one), one, NETWORK))
+    networks.append(sessions.Network("mine", validation.network_key(one), one, TASK))
     later = MadeMeter()
     alone = _session(path, later, None, None)  # without a space the fit that is there stays
     alone.make_table(networks)
@@ -153,7 +154,7 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
     # The space again: as many students as before, of the same seed.
     capsys.readouterr()
     again = MadeMeter()
-    repeated = sessions.Session(path, again, "latency_ms", 0.05, SPACE, NETWORK, seed=5)
+    repeated = sessions.Session(path, again, "latency_ms", 0.05, SPACE, TASK, seed=5)
     repeated.make_table()
     assert again.asked == [] and op_costs.load(path) == grown
     students = "fitted to 8 students of the space 'digits' at 32 px with 3 channels and 10 classes"
@@ -164,32 +165,33 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
     assert again.asked == [] and op_costs.load(path) == grown
     # Another size: its parts are added, and nothing else changes.
     more = MadeMeter()
-    _session(path, more, network=(64, 3, 10)).make_table(fit=0)
+    _session(path, more, task=tasks.Task(64, 3, 10)).make_table(fit=0)
     assert set(op_costs.load(path).entries) - set(grown.entries) == set(more.asked)
-    assert set(op_costs.needed_parts(SPACE, 64, 3, 10)) <= set(op_costs.load(path).entries)
+    assert set(op_costs.needed_parts(SPACE, tasks.Task(64, 3, 10))) <= set(
+        op_costs.load(path).entries
+    )
     assert _values(path, first.entries) == before and path.read_bytes() != held
 
 
 @pytest.mark.parametrize(
-    ("space", "network", "fit"),
+    ("space", "task", "fit"),
     [
-        (SPACE, (64, 3, 10), None),
-        (SPACE, (64, 3, 10), 3),
-        (SPACE, (32, 1, 10), None),
-        (SPACE, (32, 3, 11), None),
-        (presets.variant(SPACE, lite=True), NETWORK, None),
-        (presets.variant(SPACE, single=True), NETWORK, 3),
+        (SPACE, tasks.Task(64, 3, 10), None),
+        (SPACE, tasks.Task(64, 3, 10), 3),
+        (SPACE, tasks.Task(32, 1, 10), None),
+        (SPACE, tasks.Task(32, 3, 11), None),
+        (presets.variant(SPACE, lite=True), TASK, None),
+        (presets.variant(SPACE, single=True), TASK, 3),
     ],
 )
-def test_a_fit_to_other_students_is_refused(tmp_path, made_graphs, space, network, fit):
+def test_a_fit_to_other_students_is_refused(tmp_path, made_graphs, space, task, fit):
     path = tmp_path / "latency.json"
     _session(path, MadeMeter()).make_table(fit=3)
     before, meter = path.read_bytes(), MadeMeter()
-    size, channels, classes = network
     there = "is fitted to students of the space 'digits' at 32 px with 3 channels and 10 classes"
-    here = f"'{space.name}' at {size} px with {channels} channels and {classes} classes its sums"
+    here = f"'{space.name}' at {task} its sums"
     with pytest.raises(ValueError, match=f"{there}. Fitted to .* {here} .* another --output, or"):
-        _session(path, meter, space, network).make_table(fit=fit)
+        _session(path, meter, space, task).make_table(fit=fit)
     assert (path.read_bytes(), meter.asked) == (before, [])
 
 
@@ -230,7 +232,7 @@ def test_noise_is_told_with_both_files(tmp_path, made_graphs, capsys):
 def test_measured_networks_are_references_of_the_validation(tmp_path, made_graphs):
     path = tmp_path / "latency.json"
     session = _session(path, MadeMeter())
-    networks = sessions.find_networks(["mobilenet_v2", "dna_a"], None, *NETWORK)
+    networks = sessions.find_networks(["mobilenet_v2", "dna_a"], None, **dataclasses.asdict(TASK))
     session.make_table(networks, fit=3)
     rows = session.measure_networks(networks)
     session.validate(5, rows)

@@ -11,13 +11,13 @@ import pytest
 
 from dna_tf.latency import measurements, tables, validation
 from dna_tf.search import exact, problems
-from dna_tf.space import cost_tables, op_costs, presets, zoo
+from dna_tf.space import cost_tables, op_costs, presets, tasks, zoo
 
 SPACE = presets.PRESETS["digits"]
-NETWORK = (32, 3, 10)
-PARTS = op_costs.needed_parts(SPACE, *NETWORK)
+TASK = tasks.Task(32, 3, 10)
+PARTS = op_costs.needed_parts(SPACE, TASK)
 CONDITIONS = {"device": "made up", "runtime": "none 1.0", "threads": 1, "cores": [0]}
-MACS = op_costs.from_function("work_macs", lambda part: part.out_width * part.size, SPACE, *NETWORK)
+MACS = op_costs.from_function("work_macs", lambda part: part.out_width * part.size, SPACE, TASK)
 
 
 class MadeMeter:
@@ -102,10 +102,10 @@ def test_summary_is_median_and_half_the_quartile_distance():
 
 
 def test_parts_of_an_architecture_are_those_of_its_space():
-    students = validation.random_architectures(SPACE, NETWORK, 12, seed=3)
+    students = validation.random_architectures(SPACE, TASK, 12, seed=3)
     assert {p for one in students for p in tables.architecture_parts(one)} <= set(PARTS)
-    paths = MACS.path_costs(SPACE, *NETWORK)
-    fast = tables.predictor(MACS, SPACE, *NETWORK)
+    paths = MACS.path_costs(SPACE, TASK)
+    fast = tables.predictor(MACS, SPACE, TASK)
     for one in students:
         by_parts = tables.predict(MACS, one)
         total, width = paths.stem + paths.heads[one.blocks[-1].width], SPACE.input_widths(0)[0]
@@ -114,7 +114,7 @@ def test_parts_of_an_architecture_are_those_of_its_space():
             total += paths.paths[b, cell, width][path]
             width = one.blocks[b].width
         assert by_parts == pytest.approx(total) == pytest.approx(fast(*zip(*choice, strict=True)))
-    wanted = op_costs.needed_parts(presets.PRESETS["dna"], 224, 3, 1000)
+    wanted = op_costs.needed_parts(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
     for name in zoo.NAMES:  # all can be found in the space
         parts = tables.architecture_parts(zoo.get_architecture(name))
         assert set(parts) <= set(wanted), name
@@ -130,7 +130,7 @@ def test_what_sums_leave_out_is_found(tmp_path, count):
         parts = tables.architecture_parts(one)
         return 0.3 + sum(0.9 * _alone(part) - 0.002 for part in parts)
 
-    students = validation.random_architectures(SPACE, NETWORK, count, seed=1)
+    students = validation.random_architectures(SPACE, TASK, count, seed=1)
     names = [validation.network_key(one) for one in students]
     by_name = dict(zip(names, students, strict=True))
     measured = _measured(tmp_path / "a.json", MadeMeter(_alone))
@@ -139,7 +139,7 @@ def test_what_sums_leave_out_is_found(tmp_path, count):
     assert overhead.networks == count
     assert overhead.scale == pytest.approx(truth.scale, abs=0.1)
     table = tables.make(measured, overhead)
-    others = validation.random_architectures(SPACE, NETWORK, 15, seed=2, without=students)
+    others = validation.random_architectures(SPACE, TASK, 15, seed=2, without=students)
     for one in others:
         assert tables.predict(table, one) == pytest.approx(whole(one), rel=0.02)
     plain = tables.make(measured, tables.Overhead())
@@ -147,7 +147,7 @@ def test_what_sums_leave_out_is_found(tmp_path, count):
 
 
 def test_a_fixed_cost_is_never_negative(tmp_path):
-    students = validation.random_architectures(SPACE, NETWORK, 8, seed=1)
+    students = validation.random_architectures(SPACE, TASK, 8, seed=1)
     names = [validation.network_key(one) for one in students]
     by_name = dict(zip(names, students, strict=True))
     measured = _measured(tmp_path / "a.json", MadeMeter(_alone))
@@ -184,8 +184,8 @@ def test_the_table_is_a_file_of_op_costs_for_searches_on_two_devices(tmp_path):
     assert one.about["threads"] == 1 and one.about["cores"] == [0]
     rng = np.random.default_rng(0)
     ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
-    extra = [table.path_costs(SPACE, *NETWORK) for table in loaded]
-    problem = problems.make(SPACE, ratings, cost_tables.cost_table(SPACE, *NETWORK), extra)
+    extra = [table.path_costs(SPACE, TASK) for table in loaded]
+    problem = problems.make(SPACE, ratings, cost_tables.cost_table(SPACE, TASK), extra)
     free = exact.best(problem)[0]
     names = ("a_latency_ms", "b_latency_ms")
     most = {f"max_{n}": 0.3 * problem.lowest(n) + 0.7 * problem.highest(n) for n in names}
@@ -195,18 +195,18 @@ def test_the_table_is_a_file_of_op_costs_for_searches_on_two_devices(tmp_path):
 
 
 def test_students_spread_over_the_range():
-    students = validation.random_architectures(SPACE, NETWORK, 20, seed=0)
+    students = validation.random_architectures(SPACE, TASK, 20, seed=0)
     macs = [one.costs()["macs"] for one in students]
     assert len({validation.network_key(one) for one in students}) == 20
     assert macs == sorted(macs)
-    assert students == validation.random_architectures(SPACE, NETWORK, 20, seed=0)
-    uniform = cost_tables.cost_table(SPACE, *NETWORK)
+    assert students == validation.random_architectures(SPACE, TASK, 20, seed=0)
+    uniform = cost_tables.cost_table(SPACE, TASK)
     problem = problems.make(
         SPACE, {(b, c): np.zeros(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}, uniform
     )
     low, high = problem.lowest("macs"), problem.highest("macs")
     assert macs[0] < low + 0.15 * (high - low) and macs[-1] > high - 0.15 * (high - low)
-    others = validation.random_architectures(SPACE, NETWORK, 20, seed=0, without=students)
+    others = validation.random_architectures(SPACE, TASK, 20, seed=0, without=students)
     assert not {validation.network_key(o) for o in others} & {
         validation.network_key(s) for s in students
     }
@@ -269,8 +269,8 @@ def test_missing_parts_are_listed_with_the_command(tmp_path):
         r"this FILE: .* --space=digits --image_size=64 --num_classes=10 --cost=latency_ms "
         r"--threads=1 --cores=0 --output=FILE$",
     ):
-        tables.predictor(table, SPACE, 64, 3, 10)
-    one = validation.random_architectures(SPACE, NETWORK, 1, seed=0)[0]
+        tables.predictor(table, SPACE, tasks.Task(64, 3, 10))
+    one = validation.random_architectures(SPACE, TASK, 1, seed=0)[0]
     last = tables.architecture_parts(one)[-1]
     rest = {part: entry for part, entry in table.entries.items() if part != last}
     message = r"lacks 1 of \d+ parts of the architecture 'random': head .* --arch=NAME --cost="

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dna_tf.models import foreign_weights, students, weight_files
-from dna_tf.space import architectures, spaces, zoo
+from dna_tf.space import architectures, spaces, tasks, zoo
 from tests.helpers import tool_runs
 
 OPS = ("k5e3", "k3e6")
@@ -19,7 +19,7 @@ def _tiny(num_classes=4):
     frame = spaces.Frame(stem_width=8, stem_output_width=4, head_width=12)
     ops = tuple(spaces.Op.parse(op) for op in OPS)
     blocks = (architectures.BlockChoice(1, 6, ops[:1]), architectures.BlockChoice(2, 8, ops))
-    return architectures.Architecture("tiny", blocks, frame, 16, 3, num_classes)
+    return architectures.Architecture("tiny", blocks, frame, tasks.Task(16, 3, num_classes))
 
 
 def _state(arch, seed=0):

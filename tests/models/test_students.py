@@ -8,7 +8,7 @@ import pytest
 
 import dna_tf
 from dna_tf.models import keras_files, students
-from dna_tf.space import architectures, layer_specs, presets, spaces, zoo
+from dna_tf.space import architectures, layer_specs, presets, spaces, tasks, zoo
 from dna_tf.supernet import packed_ops
 from tests.helpers import keras_costs
 
@@ -25,7 +25,7 @@ def _random_architecture(seed, name="random", image_size=32, channels=3, num_cla
         ops = tuple(space.ops[op] for op in path)
         blocks.append(architectures.BlockChoice(block.stride, cell.width, ops))
     return architectures.Architecture(
-        name, tuple(blocks), space.frame, image_size, channels, num_classes
+        name, tuple(blocks), space.frame, tasks.Task(image_size, channels, num_classes)
     )
 
 
@@ -42,7 +42,7 @@ def test_costs_of_random_architectures_are_those_of_the_model(seed):
 def test_costs_of_relu6_without_squeeze_are_those_of_the_model():
     blocks = _random_architecture(1).blocks
     frame = spaces.Frame(8, 1, 6, 20, "relu6", 0)
-    arch = architectures.Architecture("lite", blocks, frame, 16, 3, 4)
+    arch = architectures.Architecture("lite", blocks, frame, tasks.Task(16, 3, 4))
     model = students.build_student(arch)
     assert keras_costs.counted(model) == arch.costs()
     assert not [layer for layer in model.layers if isinstance(layer, layers.Multiply)]
@@ -77,7 +77,7 @@ def test_layer_names_say_block_layer_and_part():
         architectures.BlockChoice(1, 8, (spaces.Op(7, 1),)),
     )
     frame = spaces.Frame(4, 2, 8, 16)
-    arch = architectures.Architecture("max_macs=1.5M über", blocks, frame, 16, 3, 3)
+    arch = architectures.Architecture("max_macs=1.5M über", blocks, frame, tasks.Task(16, 3, 3))
     model = students.build_student(arch, dropout=0.1)
     tail = ["dw_conv", "dw_bn", "dw_swish", "se_pool", "se_reduce", "se_expand", "se_scale"]
     tail += ["project_conv", "project_bn"]
@@ -191,7 +191,7 @@ def test_one_seed_gives_one_student():
 def test_drops_are_there_when_asked_and_rise_with_depth():
     ops = (spaces.Op(3, 1),) * 4
     blocks = tuple(architectures.BlockChoice(stride, 8, ops) for stride in (2, 1))
-    arch = architectures.Architecture("a", blocks, spaces.Frame(4, 2, 8, 8), 16, 3, 3)
+    arch = architectures.Architecture("a", blocks, spaces.Frame(4, 2, 8, 8), tasks.Task(16, 3, 3))
     model = students.build_student(arch, dropout=0.25, drop_connect=0.4)
     drops = {layer.name: layer for layer in model.layers if isinstance(layer, layers.Dropout)}
     head = drops.pop("head_dropout")

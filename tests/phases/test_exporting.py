@@ -10,7 +10,7 @@ from dna_tf.evaluation import model_checks
 from dna_tf.export import agreement
 from dna_tf.models import inference, students
 from dna_tf.phases import exporting
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 
 SIZE, CLASSES = 16, 5
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -27,7 +27,7 @@ def _student(activation="swish", se_ratio=0.25):
     ops = (spaces.Op(3, 6), spaces.Op(5, 3))
     blocks = (architectures.BlockChoice(2, 16, ops), architectures.BlockChoice(1, 24, ops[:1]))
     frame = spaces.Frame(16, 2, 8, 64, activation, se_ratio)
-    arch = architectures.Architecture("tiny", blocks, frame, SIZE, 3, CLASSES)
+    arch = architectures.Architecture("tiny", blocks, frame, tasks.Task(SIZE, 3, CLASSES))
     model = students.build_student(arch, dropout=0.1, drop_connect=0.1, seed=2)
     for _ in range(30):  # moving statistics of real batches, as after a training
         model(np.concatenate([CALIBRATION, IMAGES]), training=True)
@@ -125,9 +125,7 @@ def test_the_comparison_sees_a_file_of_another_model(content):
             "other",
             (architectures.BlockChoice(2, 8, (spaces.Op(3, 1),)),),
             spaces.Frame(8, 2, 8, 16),
-            SIZE,
-            3,
-            CLASSES,
+            tasks.Task(SIZE, 3, CLASSES),
         ),
         seed=5,
     )

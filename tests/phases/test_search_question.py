@@ -9,7 +9,7 @@ import pytest
 from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.phases import search_inputs, searching
-from dna_tf.space import architectures, op_costs
+from dna_tf.space import architectures, op_costs, tasks
 from tests.helpers import rated_runs, search_cases, tool_runs
 
 
@@ -18,11 +18,11 @@ def made(tmp_path_factory):
     """The folder of a rated run and latency files, and what all questions printed."""
     folder = tmp_path_factory.mktemp("questions")
     workdir, config, _ = rated_runs.rated_run(folder / "run")
-    space, network = search_inputs.SearchInputs(workdir, config).space, (16, 3, 10)
+    space, task = search_inputs.SearchInputs(workdir, config).space, tasks.Task(16, 3, 10)
     rng = np.random.default_rng(0)
-    latency = op_costs.from_function("latency_ms", lambda p: rng.uniform(1, 3), space, *network)
+    latency = op_costs.from_function("latency_ms", lambda p: rng.uniform(1, 3), space, task)
     op_costs.save(latency, folder / "latency.json")
-    other = op_costs.from_function("latency_ms", lambda p: 1.0, space, 32, 3, 10)
+    other = op_costs.from_function("latency_ms", lambda p: 1.0, space, tasks.Task(32, 3, 10))
     op_costs.save(other, folder / "other.json")
     about = {"overhead": {}, "threads": 2, "cores": [1]}  # as tools.latency_table writes
     op_costs.save(dataclasses.replace(other, about=about), folder / "made.json")

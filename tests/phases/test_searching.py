@@ -9,7 +9,7 @@ import pytest
 from dna_tf.common import files
 from dna_tf.phases import search_inputs, searching
 from dna_tf.search import exact, fronts, problems
-from dna_tf.space import architectures, cost_tables, op_costs, presets
+from dna_tf.space import architectures, cost_tables, op_costs, presets, tasks
 from tests.helpers import rated_runs, tiny_config, tool_runs
 
 NAMES = ["max_macs_15k", "max_macs_17k_max_params_1300", "max_macs_15k_control"]
@@ -29,7 +29,7 @@ def _everything(config, ratings):
         counts = [range(space.num_paths(b, c)) for b, c in enumerate(cells)]
         for paths in itertools.product(*counts):
             found = problems.Found(cells, paths, 0.0, {})
-            made = problems.to_architecture(found, ratings, space, "any", 16, 3, 10, {})
+            made = problems.to_architecture(found, ratings, space, "any", tasks.Task(16, 3, 10), {})
             rating = sum(
                 ratings[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True))
             )
@@ -207,11 +207,11 @@ def test_the_front_file_holds_the_front_of_rating_and_macs(run):
     found = [entry["rating"] for entry in front["entries"]]
     assert found == pytest.approx([rating for rating, _ in expected], rel=1e-12)
     space = presets.space_of(config)
-    table = cost_tables.cost_table(space, 16, 3, 10)
+    table = cost_tables.cost_table(space, tasks.Task(16, 3, 10))
     searched = fronts.front(problems.make(space, ratings, table))
     assert [s.rating for s in searched] == found
     for entry, one in zip(front["entries"], searched, strict=True):
-        made = problems.to_architecture(one, ratings, space, "front", 16, 3, 10, {})
+        made = problems.to_architecture(one, ratings, space, "front", tasks.Task(16, 3, 10), {})
         assert entry["blocks"] == made.describe()
 
 
@@ -255,7 +255,9 @@ def test_budgets_that_cannot_be_met_or_read_write_nothing(run, budget, message):
 )
 def test_costs_are_checked_before_a_long_run(tmp_path, changes, message):
     config = tiny_config.get_config()
-    costs = op_costs.from_function("latency_ms", lambda _: 1.0, presets.space_of(config), 16, 3, 10)
+    costs = op_costs.from_function(
+        "latency_ms", lambda _: 1.0, presets.space_of(config), tasks.Task(16, 3, 10)
+    )
     op_costs.save(costs, tmp_path / "latency.json")
     for field, values in changes.items():
         values = tuple(text.replace("{there}", str(tmp_path / "latency.json")) for text in values)

@@ -18,7 +18,7 @@ from dna_tf import workdirs
 from dna_tf.config import recipes, run_config
 from dna_tf.models import keras_files
 from dna_tf.phases import searching, supernet_training, teacher_training
-from dna_tf.space import architectures, cost_limits, cost_tables, fit, presets, spaces, zoo
+from dna_tf.space import architectures, cost_limits, cost_tables, fit, presets, spaces, tasks, zoo
 from dna_tf.teachers import application_names, applications, building, cutting
 from dna_tf.training import optimizers, strategies
 from tests.helpers import parsed_commands
@@ -128,7 +128,9 @@ def test_overrides_in_the_stories_arrive(parsed):
 def test_its_budgets_can_be_met_and_do_not_allow_everything(name):
     made = run_config.with_image_size(load(name))
     space = presets.space_of(made)
-    table = cost_tables.cost_table(space, made.data.image_size, made.data.channels, _classes(made))
+    table = cost_tables.cost_table(
+        space, tasks.Task(made.data.image_size, made.data.channels, _classes(made))
+    )
     for budget in made.search.budgets:
         for limited, limit in cost_limits.parse_limits(budget).items():
             kind = limited.removeprefix("max_")

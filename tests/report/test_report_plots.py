@@ -11,12 +11,12 @@ from dna_tf.common import files, formatting, statistics
 from dna_tf.phases import search_inputs
 from dna_tf.report import choice_plot, front_section, rating_plots, report_page, run_data
 from dna_tf.search import comparison, fronts, problems
-from dna_tf.space import cost_tables, presets, ratings, spaces, zoo
+from dna_tf.space import cost_tables, presets, ratings, spaces, tasks, zoo
 from tests.helpers import rated_runs
 from tests.helpers.report_runs import CHOSEN, SPACE, Page, make_workdir
 
 DNA = presets.get_space("dna")
-DNA_TABLE = cost_tables.cost_table(DNA, 224, 3, 1000)
+DNA_TABLE = cost_tables.cost_table(DNA, tasks.Task(224, 3, 1000))
 DNA_RATINGS = comparison.draw_ratings(DNA, DNA_TABLE, "plausible", 3)
 
 
@@ -54,8 +54,8 @@ def rating_scale(svg):
 def test_every_path_is_a_point_at_its_rating_and_macs(digits):
     run = run_data.read_run(digits)
     chosen = run.architectures[CHOSEN]
-    panels = figures_of(rating_plots.panels(SPACE, run.ratings, (32, 32, 3), 10, chosen))
-    table = cost_tables.cost_table(SPACE, 32, 3, 10)
+    panels = figures_of(rating_plots.panels(SPACE, run.ratings, tasks.Task(32, 3, 10), chosen))
+    table = cost_tables.cost_table(SPACE, tasks.Task(32, 3, 10))
     assert len(panels) == len(list(SPACE.cells()))
     ringed = 0
     for (b, c, cell), (svg, caption) in zip(SPACE.cells(), panels, strict=True):
@@ -94,7 +94,7 @@ def test_every_path_is_a_point_at_its_rating_and_macs(digits):
 
 
 def test_many_paths_are_counted_in_bins_where_they_lie():
-    html = rating_plots.panels(DNA, DNA_RATINGS, (224, 224, 3), 1000)
+    html = rating_plots.panels(DNA, DNA_RATINGS, tasks.Task())
     assert len(html) < 1_200_000
     for (b, c, _), (svg, _) in zip(DNA.cells(), figures_of(html), strict=True):
         values = DNA_RATINGS[b, c]
@@ -118,7 +118,7 @@ def test_many_paths_are_counted_in_bins_where_they_lie():
 
 def test_constant_ratings_and_one_path_are_drawn():
     space = spaces.SearchSpace("one", (spaces.Op(3, 1),), (spaces.Block(1, (spaces.Cell(1, 8),)),))
-    html = rating_plots.panels(space, {(0, 0): np.array([0.5])}, (32, 32, 3), 10)
+    html = rating_plots.panels(space, {(0, 0): np.array([0.5])}, tasks.Task(32, 3, 10))
     assert "τ with MACs –, with parameters –" in html and "nan" not in html
 
 

@@ -7,25 +7,26 @@ import pytest
 
 from dna_tf.common import formatting
 from dna_tf.search import control, problems
-from dna_tf.space import cost_tables, presets
+from dna_tf.space import cost_tables, presets, tasks
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
 TINY = SearchSpace("tiny", (Op(3, 1), Op(5, 1)), (Block(1, (Cell(1, 2),)),), Frame(2, 1, 2, 2))
+TINY_TASK = tasks.Task(8, 3, 2)
 
 
-def _problem(space, *network):
+def _problem(space, task):
     ratings = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
-    return problems.make(space, ratings, cost_tables.cost_table(space, *network))
+    return problems.make(space, ratings, cost_tables.cost_table(space, task))
 
 
 DIGITS = presets.PRESETS["digits"]
-PROBLEM = _problem(DIGITS, 32, 3, 10)
+PROBLEM = _problem(DIGITS, tasks.Task(32, 3, 10))
 
 
-def _macs(space, cells, paths, *network):
+def _macs(space, cells, paths, task):
     ratings = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
     found = problems.Found(cells, paths, 0.0, {})
-    made = problems.to_architecture(found, ratings, space, "control", *network, {})
+    made = problems.to_architecture(found, ratings, space, "control", task, {})
     return made.costs()["macs"]
 
 
@@ -35,7 +36,7 @@ def test_controls_lie_within_the_tolerance(macs, tolerance):
     drawn = [control.random_within(PROBLEM, macs, tolerance, seed) for seed in range(20)]
     for cells, paths in drawn:
         # Counted from the architecture, not from the table that the draw used.
-        assert abs(_macs(DIGITS, cells, paths, 32, 3, 10) - macs) <= tolerance * macs
+        assert abs(_macs(DIGITS, cells, paths, tasks.Task(32, 3, 10)) - macs) <= tolerance * macs
         assert all(type(index) is int for index in (*cells, *paths))
     assert len(set(drawn)) > 10  # they are drawn, not one and the same
 
@@ -55,8 +56,8 @@ def test_every_cell_and_most_ops_come_out():
 
 
 def test_a_forbidden_architecture_does_not_come_out():
-    problem = _problem(TINY, 8, 3, 2)
-    prices = [_macs(TINY, (0,), (path,), 8, 3, 2) for path in (0, 1)]
+    problem = _problem(TINY, TINY_TASK)
+    prices = [_macs(TINY, (0,), (path,), TINY_TASK) for path in (0, 1)]
     assert prices[0] < prices[1]
     for seed in range(20):
         drawn = control.random_within(problem, prices[1], 1.0, seed, forbidden={((0,), (1,))})
@@ -73,8 +74,8 @@ def test_a_price_that_nothing_has_is_answered_with_the_nearest():
     assert "came out of 50 draws; the nearest had" in str(error.value)
     nearest = str(error.value).split("the nearest had ")[1].split(". Allow")[0]
     assert formatting.parse_count(nearest) >= cheapest * 0.999
-    tiny = _problem(TINY, 8, 3, 2)
-    price = _macs(TINY, (0,), (0,), 8, 3, 2)
+    tiny = _problem(TINY, TINY_TASK)
+    price = _macs(TINY, (0,), (0,), TINY_TASK)
     nearest = re.escape(f"; the nearest had {formatting.format_count(price)}. Allow")
     with pytest.raises(ValueError, match=f"No architecture within 0 .*{nearest}"):
         control.random_within(tiny, price - 1, 0.0, 0, tries=20)

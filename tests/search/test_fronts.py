@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dna_tf.search import exact, fronts, pareto, problems
-from dna_tf.space import cost_tables, presets, spaces
+from dna_tf.space import cost_tables, presets, spaces, tasks
 from tests.helpers import search_cases
 
 COSTS = st.sets(st.sampled_from(search_cases.NAMES), max_size=3)
@@ -113,7 +113,7 @@ def test_rounding_that_cannot_be(rounding):
 def _paper_problem(noise, weights=None):
     """The paper's space with made-up ratings: the dearer, the better, with noise."""
     space = presets.PRESETS["dna"]
-    table = cost_tables.cost_table(space, 224, 3, 1000)
+    table = cost_tables.cost_table(space, tasks.Task(224, 3, 1000))
     rng, ratings = np.random.default_rng(5), {}
     for b, c, _ in space.cells():
         macs = table.paths[b, c, space.input_widths(b)[0]]["macs"]
@@ -251,7 +251,7 @@ def test_fronts_of_three_costs_and_small_chunks(monkeypatch):
     """Chunks, piles and grids do not change what is found."""
     space = presets.PRESETS["dna_four_ops"]
     few = spaces.SearchSpace("few", space.ops, space.blocks[:2], space.frame)
-    table = cost_tables.cost_table(few, 32, 3, 10)
+    table = cost_tables.cost_table(few, tasks.Task(32, 3, 10))
     rng = np.random.default_rng(0)
     ratings = {(b, c): rng.random(few.num_paths(b, c)) for b, c, _ in few.cells()}
     for key, columns in table.paths.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dna_tf.search import authors_traversal, beam, evolution, exact, problems, trial_search
-from dna_tf.space import cost_tables, presets, spaces
+from dna_tf.space import cost_tables, presets, spaces, tasks
 from tests.helpers import search_cases
 
 SEEDED = {"random": trial_search.random_search, "evolution": evolution.evolve}
@@ -254,7 +254,7 @@ def test_a_traversal_stops_at_its_budget_and_refuses_what_costs_exactly_the_limi
 
 def _digits_problem():
     space = presets.get_space("digits")
-    table, rng = cost_tables.cost_table(space, 32, 3, 10), np.random.default_rng(0)
+    table, rng = cost_tables.cost_table(space, tasks.Task(32, 3, 10)), np.random.default_rng(0)
     rated = {}
     for b, c, _ in space.cells():
         macs = table.paths[b, c, space.input_widths(b)[0]]["macs"]
@@ -275,7 +275,7 @@ def _problem(blocks):
         ratings[b, 0][: len(pairs)] = [pair[0] for pair in pairs]
         latency[b, 0, 4][: len(pairs)] = [pair[1] for pair in pairs]
     extra = cost_tables.PathCosts("latency_ms", latency, 0.0, {4: 0.0})
-    table = cost_tables.cost_table(space, 9, 3, 4)
+    table = cost_tables.cost_table(space, tasks.Task(9, 3, 4))
     return problems.make(space, ratings, table, [extra], skip_missing=True)
 
 

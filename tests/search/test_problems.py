@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dna_tf.search import exact, fronts, problems
-from dna_tf.space import cost_tables, presets, spaces
+from dna_tf.space import cost_tables, presets, spaces, tasks
 from tests.helpers import search_cases
 
 SPACE = presets.PRESETS["digits"]
-TABLE = cost_tables.cost_table(SPACE, 32, 3, 10)
+TABLE = cost_tables.cost_table(SPACE, tasks.Task(32, 3, 10))
 
 
 def _ratings(seed=0):
@@ -75,7 +75,7 @@ def test_the_rest_is_searched_if_asked():
     assert whole.left_out() == {} and problem.num_architectures() < whole.num_architectures()
     # Brute force over the rest of a small space, through all searches.
     small = spaces.SearchSpace("small", SPACE.ops[:2], SPACE.blocks[:2], SPACE.frame)
-    table = cost_tables.cost_table(small, 32, 3, 10)
+    table = cost_tables.cost_table(small, tasks.Task(32, 3, 10))
     rng = np.random.default_rng(2)
     ratings = {(b, c): rng.random(small.num_paths(b, c)) for b, c, _ in small.cells()}
     ratings[0, 0][rng.random(len(ratings[0, 0])) < 0.5] = np.nan
@@ -178,7 +178,7 @@ def test_bad_costs_are_named(extra, message):
 
 
 def test_a_table_of_another_space_is_refused():
-    other = cost_tables.cost_table(presets.PRESETS["dna"], 224, 3, 1000)
+    other = cost_tables.cost_table(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
     with pytest.raises(ValueError, match="They belong to another space"):
         problems.make(SPACE, _ratings(), other)
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dna_tf.space import architectures, presets, zoo
+from dna_tf.space import architectures, presets, tasks, zoo
 from dna_tf.space.architectures import Architecture, BlockChoice
 from dna_tf.space.spaces import Frame, Op
 
@@ -18,9 +18,7 @@ SEARCHED = Architecture(
         BlockChoice(2, 12, (Op(7, 1),), 0, (2,), 1 / 3),
     ),
     Frame(8, 1, 4, 32, "relu6", 0.0),
-    image_size=20,
-    channels=1,
-    num_classes=7,
+    task=tasks.Task(image_size=20, channels=1, num_classes=7),
     origin={"by": "search", "limits": {"macs": 450_000}, "note": "ä", "seed": [1, None, 0.1]},
 )
 
@@ -180,7 +178,7 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="at least one block"):
         Architecture("none", ())
     with pytest.raises(ValueError, match="channels must be a whole number above 0"):
-        dataclasses.replace(SEARCHED, channels=0)
+        SEARCHED.adapted(channels=0)
 
 
 def test_adapted_changes_the_data_and_nothing_else():

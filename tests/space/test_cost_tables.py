@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dna_tf.space import architectures, cost_tables, layer_specs, presets, zoo
+from dna_tf.space import architectures, cost_tables, layer_specs, presets, tasks, zoo
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
 # Parameters, MACs, authors' FLOPs: measured on the authors' definitions.
@@ -24,8 +24,8 @@ OPS_PARAMS = (6_004, 7_540, 9_844, 3_028, 3_796, 4_948)
 
 # Spaces that differ in all that costs depend on; in each some block reads several widths.
 SPACES = {
-    "digits": (presets.PRESETS["digits"], 32, 3, 10),
-    "dna": (presets.PRESETS["dna"], 224, 3, 1000),
+    "digits": (presets.PRESETS["digits"], tasks.Task(32, 3, 10)),
+    "dna": (presets.PRESETS["dna"], tasks.Task()),
     "odd sizes, no SE": (
         SearchSpace(
             "a",
@@ -37,9 +37,7 @@ SPACES = {
             ),
             Frame(5, 1, 6, 20, "relu6", 0),
         ),
-        27,
-        1,
-        3,
+        tasks.Task(27, 1, 3),
     ),
     "one op, wide SE": (
         SearchSpace(
@@ -48,9 +46,7 @@ SPACES = {
             (Block(1, (Cell(1, 8), Cell(2, 9))), Block(2, (Cell(2, 8), Cell(2, 9)))),
             Frame(8, 2, 8, 16, "swish", 1),
         ),
-        33,
-        3,
-        7,
+        tasks.Task(33, 3, 7),
     ),
 }
 
@@ -61,15 +57,13 @@ def _random_choice(space, rng):
     return cells, paths
 
 
-def _architecture(space, cells, paths, image_size, channels, num_classes):
+def _architecture(space, cells, paths, task):
     blocks = []
     for b, (c, p) in enumerate(zip(cells, paths, strict=True)):
         cell = space.blocks[b].cells[c]
         ops = tuple(space.ops[i] for i in space.paths(b, c)[p])
         blocks.append(architectures.BlockChoice(space.blocks[b].stride, cell.width, ops))
-    return architectures.Architecture(
-        "random", tuple(blocks), space.frame, image_size, channels, num_classes
-    )
+    return architectures.Architecture("random", tuple(blocks), space.frame, task)
 
 
 def _count_by_hand(network):
@@ -128,7 +122,7 @@ def test_every_op_of_block_1_costs_what_the_authors_table_says():
     assert tuple(spec.macs(112, 112) for spec in specs) == OPS_MACS
     assert tuple(spec.authors_flops(112, 112) for spec in specs) == OPS_FLOPS
     assert tuple(spec.params for spec in specs) == OPS_PARAMS
-    table = cost_tables.cost_table(presets.PRESETS["dna"], 224, 3, 1000)
+    table = cost_tables.cost_table(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
     # The cell of block 1 with 2 layers: paths 0, 6, 12, ... differ from each other by
     # their first op alone.
     macs = table.paths[0, 0, 16]["macs"].reshape(6, 6)
@@ -137,17 +131,17 @@ def test_every_op_of_block_1_costs_what_the_authors_table_says():
 
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_network_costs_against_a_count_by_hand(name):
-    space, *network = SPACES[name]
+    space, task = SPACES[name]
     rng = np.random.default_rng(1)
     for _ in range(30):
-        made = _architecture(space, *_random_choice(space, rng), *network)
+        made = _architecture(space, *_random_choice(space, rng), task)
         assert made.costs() == _count_by_hand(made), made.describe()
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_table_entries_add_up_to_the_costs_of_networks(name):
-    space, *network = SPACES[name]
-    table = cost_tables.cost_table(space, *network)
+    space, task = SPACES[name]
+    table = cost_tables.cost_table(space, task)
     rng = np.random.default_rng(0)
     for _ in range(60):
         cells, paths = _random_choice(space, rng)
@@ -159,14 +153,14 @@ def test_table_entries_add_up_to_the_costs_of_networks(name):
             width = space.blocks[b].cells[c].width
         for cost_name in cost_tables.COSTS:
             total[cost_name] += table.heads[width][cost_name]
-        made = _architecture(space, cells, paths, *network)
+        made = _architecture(space, cells, paths, task)
         assert total == made.costs(), (cells, paths)
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_the_table_has_every_cell_for_every_width_it_may_read(name):
-    space, *network = SPACES[name]
-    table = cost_tables.cost_table(space, *network)
+    space, task = SPACES[name]
+    table = cost_tables.cost_table(space, task)
     expected = {(b, c, w) for b, c, _ in space.cells() for w in space.input_widths(b)}
     assert set(table.paths) == expected
     assert set(table.heads) == {cell.width for cell in space.blocks[-1].cells}
@@ -178,7 +172,7 @@ def test_the_table_has_every_cell_for_every_width_it_may_read(name):
 
 
 def test_the_first_layer_of_a_block_costs_by_the_width_it_reads():
-    table = cost_tables.cost_table(presets.PRESETS["dna"], 224, 3, 1000)
+    table = cost_tables.cost_table(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
     narrow, wide = (table.paths[1, 0, width]["params"] for width in (24, 32))
     assert (wide > narrow).all()
     # k3e6 reading w: expand 6w*w + 2*6w, depthwise 9*6w + 2*6w, SE (w/4 wide), project 6w*40 + 80.

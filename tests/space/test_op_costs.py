@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from dna_tf.search import exact, problems
-from dna_tf.space import cost_tables, op_costs, presets
+from dna_tf.space import cost_tables, op_costs, presets, tasks
 
 SPACE = presets.PRESETS["digits"]
-NETWORK = (32, 3, 10)
-TABLE = cost_tables.cost_table(SPACE, *NETWORK)
+TASK = tasks.Task(32, 3, 10)
+LARGER_TASK = tasks.Task(64, 3, 10)
+TABLE = cost_tables.cost_table(SPACE, TASK)
 
 
 def _macs(part):
@@ -22,27 +23,27 @@ def _macs(part):
 @pytest.mark.parametrize("name", ["digits", "dna", "dna_single_lite"])
 def test_costs_that_are_macs_equal_the_counted_macs(name):
     space = presets.get_space(name)
-    network = (space.image_size, 3, 7)
-    table = cost_tables.cost_table(space, *network)
-    made = op_costs.from_function("work_macs", _macs, space, *network, fixed=5.0)
-    paths = made.path_costs(space, *network)
+    task = tasks.Task(space.image_size, 3, 7)
+    table = cost_tables.cost_table(space, task)
+    made = op_costs.from_function("work_macs", _macs, space, task, fixed=5.0)
+    paths = made.path_costs(space, task)
     assert set(paths.paths) == set(table.paths)
     for key, columns in table.paths.items():
         np.testing.assert_array_equal(paths.paths[key], columns["macs"])
     assert paths.stem == table.stem["macs"] + 5
     assert paths.heads == {width: head["macs"] for width, head in table.heads.items()}
-    parts = op_costs.needed_parts(space, *network)
+    parts = op_costs.needed_parts(space, task)
     assert len(parts) == len(set(parts)) == len(made.entries)
 
 
 def test_a_cost_from_a_file_limits_a_search(tmp_path):
     rng = np.random.default_rng(0)
-    made = op_costs.from_function("latency_ms", lambda part: rng.uniform(0.1, 2), SPACE, *NETWORK)
+    made = op_costs.from_function("latency_ms", lambda part: rng.uniform(0.1, 2), SPACE, TASK)
     op_costs.save(made, tmp_path / "latency.json")
     loaded = op_costs.load(tmp_path / "latency.json")
     assert loaded == made and op_costs.identity(loaded) == op_costs.identity(made)
     ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
-    extra = [loaded.path_costs(SPACE, *NETWORK)]
+    extra = [loaded.path_costs(SPACE, TASK)]
     problem = problems.make(SPACE, ratings, TABLE, extra)
     free = exact.best(problem)[0]
     most = 0.5 * (problem.lowest("latency_ms") + free.costs["latency_ms"])
@@ -68,29 +69,29 @@ def test_what_tells_of_a_measurement_is_kept(tmp_path):
 
 
 def test_missing_parts_and_other_sizes_are_listed():
-    made = op_costs.from_function("latency_ms", lambda part: 1.0, SPACE, *NETWORK)
+    made = op_costs.from_function("latency_ms", lambda part: 1.0, SPACE, TASK)
     with pytest.raises(
         ValueError,
         match=r"lacks \d+ of \d+ parts .* at 64 px .*stem 3->.* at 64 px;"
         r".* and \d+ more\. It has \d+ parts, for images of 32 px",
     ):
-        made.path_costs(SPACE, 64, 3, 10)
+        made.path_costs(SPACE, tasks.Task(64, 3, 10))
     with pytest.raises(ValueError, match=r"lacks 1 of .* with 11 classes: head .*, 11 classes\. "):
-        made.path_costs(SPACE, 32, 3, 11)
+        made.path_costs(SPACE, tasks.Task(32, 3, 11))
     with pytest.raises(ValueError, match=r"lacks .* of the space 'dna'"):
-        made.path_costs(presets.PRESETS["dna"], 32, 3, 10)
+        made.path_costs(presets.PRESETS["dna"], tasks.Task(32, 3, 10))
     with pytest.raises(ValueError, match="It has 0 parts, for images of no known px"):
-        op_costs.OpCosts("latency_ms", {}).path_costs(SPACE, *NETWORK)
+        op_costs.OpCosts("latency_ms", {}).path_costs(SPACE, TASK)
 
 
 MADE_BY = {"overhead": {}, "threads": 4, "cores": [0, 1], "precision": "int8"}
 FITTED_TO = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
 
 
-def _refusal(space=SPACE, network=(64, 3, 10), words="", **told):
-    entries = op_costs.from_function("pi_latency_ms", lambda part: 1.0, SPACE, *NETWORK).entries
+def _refusal(space=SPACE, task=LARGER_TASK, words="", **told):
+    entries = op_costs.from_function("pi_latency_ms", lambda part: 1.0, SPACE, TASK).entries
     with pytest.raises(ValueError) as error:
-        op_costs.OpCosts("pi_latency_ms", entries, **told).path_costs(space, *network, words)
+        op_costs.OpCosts("pi_latency_ms", entries, **told).path_costs(space, task, words)
     return str(error.value)
 
 
@@ -104,8 +105,8 @@ def test_the_command_has_all_that_the_table_was_made_with():
     )
     # What the flags of a space cannot say takes a run.
     own = dataclasses.replace(SPACE, ops=SPACE.ops[:2])
-    for space, network in ((own, (64, 3, 10)), (SPACE, (64, 1, 10))):
-        text = _refusal(space, network, **told)
+    for space, task in ((own, LARGER_TASK), (SPACE, tasks.Task(64, 1, 10))):
+        text = _refusal(space, task, **told)
         assert f"{measure} --workdir=FOLDER_OF_A_RUN_WITH_IT {flags}" in text
     own = dataclasses.replace(own, name="mine")
     assert "--workdir=FOLDER_OF_A_RUN" in _refusal(own, **told)

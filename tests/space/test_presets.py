@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dna_tf.models import model_costs, students
-from dna_tf.space import architectures, cost_tables, fit, presets
+from dna_tf.space import architectures, cost_tables, fit, presets, tasks
 from dna_tf.teachers import cutting
 from tests.helpers import keras_costs
 
@@ -32,7 +32,7 @@ OWN = {
 SPACES = {**presets.PRESETS, "own": presets.get_space(OWN)}
 
 
-def _architecture(space, choices, image):
+def _architecture(space, choices, task):
     blocks = [
         architectures.BlockChoice(
             block.stride,
@@ -43,7 +43,7 @@ def _architecture(space, choices, image):
         )
         for block, (cell, path) in zip(space.blocks, choices, strict=True)
     ]
-    return architectures.Architecture("drawn", tuple(blocks), space.frame, *image)
+    return architectures.Architecture("drawn", tuple(blocks), space.frame, task)
 
 
 def _draw(space, rng):
@@ -62,16 +62,16 @@ def _draw(space, rng):
 @pytest.mark.parametrize("name", list(SPACES))
 def test_costs_from_the_table_are_those_of_the_architecture_and_of_the_model(name):
     space, rng = SPACES[name], np.random.default_rng(list(SPACES).index(name))
-    image = (min(space.image_size, 64), 1 if name == "own" else 3, 7)
-    table, cells = cost_tables.cost_table(space, *image), set()
+    task = tasks.Task(min(space.image_size, 64), 1 if name == "own" else 3, 7)
+    table, cells = cost_tables.cost_table(space, task), set()
     for _ in range(40):
         choices = _draw(space, rng)
         cells.update((b, cell) for b, (cell, _) in enumerate(choices))
-        costs = _architecture(space, choices, image).costs()
+        costs = _architecture(space, choices, task).costs()
         assert table.costs_of(space, choices) == costs, choices
         assert all(type(value) is int for value in costs.values())
     assert cells == {(b, c) for b, c, _ in space.cells()}
-    made = _architecture(space, choices, image)
+    made = _architecture(space, choices, task)
     assert {op for block in made.blocks for op in block.ops} == set(space.ops)
     model = students.build_student(made)
     counted = keras_costs.counted(model)
@@ -81,9 +81,10 @@ def test_costs_from_the_table_are_those_of_the_architecture_and_of_the_model(nam
 
 def test_costs_of_takes_one_cell_and_path_of_the_space_for_each_block():
     space = SPACES["digits"]
-    table = cost_tables.cost_table(space, 32, 3, 10)
+    task = tasks.Task(32, 3, 10)
+    table = cost_tables.cost_table(space, task)
     good = [(0, (0, 1)), (1, (0, 1, 3)), (0, (np.int64(2), 2))]
-    made = _architecture(space, [(c, tuple(map(int, path))) for c, path in good], (32, 3, 10))
+    made = _architecture(space, [(c, tuple(map(int, path))) for c, path in good], task)
     assert table.costs_of(space, good) == made.costs()
     for bad, message in (
         (good[:2], r"'digits' has 3 blocks, and each needs one \(cell, path\)\. Received: 2"),

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from dna_tf.models import model_costs, students
-from dna_tf.space import architectures, scaling, zoo
+from dna_tf.space import architectures, scaling, tasks, zoo
 from dna_tf.space.architectures import Architecture, BlockChoice
 from dna_tf.space.spaces import Frame, Op
 
@@ -32,9 +32,7 @@ SMALL = Architecture(
         BlockChoice(2, 24, (Op(7, 1),), 0, (2,), 0.125),
     ),
     Frame(8, 1, 4, 36, "relu6", 0.25, 1e-3, 0.99),
-    image_size=20,
-    channels=1,
-    num_classes=7,
+    task=tasks.Task(image_size=20, channels=1, num_classes=7),
     origin={"by": "search", "limits": {"macs": 450_000}},
 )
 

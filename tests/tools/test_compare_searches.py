@@ -8,7 +8,7 @@ import pytest
 
 from dna_tf.phases import search_inputs, searching
 from dna_tf.search import comparison, exact, trial_search
-from dna_tf.space import cost_tables, presets
+from dna_tf.space import cost_tables, presets, tasks
 from tests.helpers import rated_runs, search_cases, tool_runs
 
 NAMES = ["exact", "random, 1,000", "random, 10,000", "evolution, 1,000", "evolution, 10,000"]
@@ -90,7 +90,7 @@ def test_made_up_ratings_need_no_workdir(tmp_path):
     assert (content["ratings"], content["seed"]) == ("made up, plausible", 3)
     assert not {"tensorflow", "keras"} & set(result["imported"])
     space = presets.get_space("digits")
-    table = cost_tables.cost_table(space, 32, 3, 10)
+    table = cost_tables.cost_table(space, tasks.Task(32, 3, 10))
     rated = comparison.draw_ratings(space, table, "plausible", 3)
     rows = content["comparisons"][0]["searches"]
     lowest = sum(
@@ -133,7 +133,7 @@ def test_the_names_of_the_usual_searches():
 
 def test_made_up_ratings_fall_with_cost_or_do_not():
     space = presets.get_space("digits")
-    table = cost_tables.cost_table(space, 32, 3, 10)
+    table = cost_tables.cost_table(space, tasks.Task(32, 3, 10))
     for kind, low, high in (("plausible", -1, -0.8), ("smooth", -1, -0.97), ("noise", -0.4, 0.4)):
         made = comparison.draw_ratings(space, table, kind, 0)
         macs = np.log(table.paths[0, 1, 8]["macs"])

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dna_tf.models import students
-from dna_tf.space import architectures, spaces
+from dna_tf.space import architectures, spaces, tasks
 from dna_tf.teachers import building
 from dna_tf.training import classifier, training_twin
 from tests.helpers import small_teachers
@@ -20,7 +20,9 @@ def _student(stem_width=8, precision="float32"):
     ops = tuple(spaces.Op.parse(name) for name in ("k3e6", "k5e3", "k7e6"))
     blocks = (architectures.BlockChoice(1, 12, ops), architectures.BlockChoice(2, 16, ops[:1]))
     frame = spaces.Frame(stem_width=stem_width, stem_output_width=8, head_width=24)
-    one = architectures.Architecture("small", blocks, frame=frame, image_size=16, num_classes=5)
+    one = architectures.Architecture(
+        "small", blocks, frame=frame, task=tasks.Task(image_size=16, num_classes=5)
+    )
     with classifier.computing_in(precision):
         return small_teachers.shaken(students.build_student(one, 0.0, 0.0, seed=1))
 
