@@ -98,7 +98,7 @@ def define_limit_flags():
 
 
 def asked_limits():
-    """The limits that the flags give, as `cost_limits.parse_limits` reads them; `""` without any."""
+    """The limits that the flags give, as `parse_limits` reads them; `""` without any."""
     names = [name for name in FLAGS if name[:4] in ("max_", "min_") and name != "max_shared_ops"]
     return ",".join(f"{name}={FLAGS[name].value}" for name in names if FLAGS[name].value)
 

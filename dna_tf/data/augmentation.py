@@ -3,7 +3,7 @@
 All of it is drawn from a seed of its own for each image, so that an image looks the same
 in a resumed run, in any part of a batch and on any number of workers.
 """
-# MERGED: 'MixUp and CutMix: each two neighbours of a batch are mixed with one another.\n\nBatches come in a random order, so that neighbours are chance pairs. Pairs, and not one\npermutation of the batch, so that a part of a batch is mixed as it is within the whole.\n'
+# MERGED: 'MixUp and CutMix: each two neighbours of a batch are mixed
 
 import dataclasses
 import functools

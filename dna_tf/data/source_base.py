@@ -1,5 +1,5 @@
 """What every source of labelled images can do, and how broken images get their names."""
-# MERGED: 'Images that cannot be decoded: found before any work, counted, listed, and left out.\n\nThey are looked for once, by decoding every image, so that splits and batches are the\nsame in all runs, and a long training does not meet them in its middle.\n'
+# MERGED: 'Images that cannot be decoded: found before any work, count
 
 import abc
 import contextlib

@@ -1,1 +1,1 @@
-"""The phases of a run: each reads the workdir and the config, calls the rooms with values, and writes results."""
+"""The phases of a run: each reads workdir and config, calls the rooms, and writes results."""

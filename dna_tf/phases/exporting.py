@@ -1,5 +1,5 @@
 """Export to TFLite, checked: every file is run on real images and compared with Keras."""
-# MERGED: "The report of what each layer costs under int8, made of a model file and a config's data."
+# MERGED: "The report of what each layer costs under int8, made of a m
 
 import dataclasses
 

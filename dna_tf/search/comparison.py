@@ -3,7 +3,7 @@
 The optimum is that of `exact.best`, so a gap is known, not estimated. One run each
 is timed of what draws nothing; of what is seeded, one for each seed.
 """
-# MERGED: "Made-up ratings, for comparing and timing searches where nothing is trained. Not results.\n\n`plausible` ratings fall with the logarithm of a path's MACs and have noise for each path, as\nreal ones do; `smooth` ones have a third of the noise; `noise` has no relation to any cost.\n\nSource: our choice.\n"
+# MERGED: "Made-up ratings, for comparing and timing searches where no
 
 import functools
 import statistics

@@ -45,13 +45,15 @@ def random_within(problem, macs, tolerance, seed, forbidden=(), tries=1000):
                 return tuple(cells), tuple(paths)
     if abs(nearest - macs) <= tolerance * macs:
         raise ValueError(
-            f"All architectures within {tolerance:.3g} (relative) of {formatting.format_count(macs)} "
-            f"MACs that came out of {tries} draws were forbidden, such as the searched one itself. "
+            f"All architectures within {tolerance:.3g} (relative) of "
+            f"{formatting.format_count(macs)} MACs that came out of {tries} draws were "
+            "forbidden, such as the searched one itself. "
             "Allow a larger config.search.control_tolerance."
         )
     raise ValueError(
-        f"No architecture within {tolerance:.3g} (relative) of {formatting.format_count(macs)} MACs "
-        f"came out of {tries} draws; the nearest had {formatting.format_count(nearest)}. Allow a "
+        f"No architecture within {tolerance:.3g} (relative) of "
+        f"{formatting.format_count(macs)} MACs came out of {tries} draws; the nearest had "
+        f"{formatting.format_count(nearest)}. Allow a "
         "larger config.search.control_tolerance, or choose a budget nearer the middle of the space."
     )
 

@@ -111,8 +111,8 @@ def check_order(lower, upper):
     for name, value in lower.items():
         if value > upper.get(name, math.inf):
             raise ValueError(
-                f"The limits contradict each other: min_{name}={formatting.format_count(value)} lies above "
-                f"max_{name}={formatting.format_count(upper[name])}. Change one of them."
+                f"The limits contradict each other: min_{name}={formatting.format_count(value)} "
+                f"lies above max_{name}={formatting.format_count(upper[name])}. Change one of them."
             )
 
 

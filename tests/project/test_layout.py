@@ -69,7 +69,8 @@ def test_a_plain_room_loads_with_tensorflow_blocked(room):
     names = [name for name in MODULES if f"{name}.".startswith(f"dna_tf.{room}.")]
     program = (
         "import importlib, sys\n"
-        "for name in 'tensorflow keras sklearn tensorflow_datasets ai_edge_litert tf_keras'.split():\n"
+        "for name in 'tensorflow keras sklearn tensorflow_datasets ai_edge_litert tf_keras'"
+        ".split():\n"
         "    sys.modules[name] = None\n"  # any import of it raises
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"

@@ -294,6 +294,9 @@ def test_a_click_on_the_front_shows_its_architecture(workdir, tmp_path):
 
 
 def test_the_report_starts_without_tensorflow():
-    program = "import sys, dna_tf.report.report_page; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    program = (
+        "import sys, dna_tf.report.report_page; "
+        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert run.stdout == "[]\n", run.stderr
