@@ -28,6 +28,7 @@ from benchmarks import machine
 from dna_tf import cli
 from dna_tf.common import files
 from dna_tf.latency import host, measurements, sessions, tables
+from dna_tf.phases import latency_tables
 from dna_tf.space import presets, tasks
 
 flags.DEFINE_string("space", "dna", "Name of a search space.")
@@ -68,28 +69,24 @@ def measure(output):
     cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
     meter = host.HostMeter(given.threads, cores)
 
-    def session():
-        return sessions.Session(
-            output, meter, "latency_ms", NOISE, space, task, given.seed, given.precision
-        )
-
+    students = sessions.RandomStudents(space, task, given.seed)
+    file = latency_tables.TableFile(output, meter, "latency_ms", NOISE, students, given.precision)
     start = time.perf_counter()
-    session().make_table(fit=0)
+    file.make_table(fit=0)
     table_s = time.perf_counter() - start
-    whole = session()  # goes on from the parts that are there
-    whole.make_table(fit=given.fit)
+    file.make_table(fit=given.fit)  # the parts are measured already
     fit_s = time.perf_counter() - start - table_s
-    found = whole.validate(given.validate)
-    held = measurements.Measured(measurements.path_beside(output))
-    waited = [state["waited_share"] for state in held.states]
+    errors = file.validate(given.validate)
+    measured = measurements.Measurements(measurements.path_beside(output))
+    waited = [state["waited_share"] for state in measured.states]
     return {
         "space": space.name,
-        "parts": len(held.parts),
+        "parts": len(measured.parts),
         "table_s": round(table_s, 1),
         "fit_s": round(fit_s, 1),
-        "predict_us": round(_predict_us(whole.table, space, task, given.seed), 3),
-        **found,
-        "noisy": len(held.noisy),
+        "predict_us": round(_predict_us(file.table, space, task, given.seed), 3),
+        **errors,
+        "noisy": len(measured.noisy),
         "waited_share": max(waited),
     }
 

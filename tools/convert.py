@@ -45,7 +45,7 @@ def main():
     if output.exists():
         raise ValueError(f"There is a file {output} already. Delete it, or give another --output.")
     run_folder = workdirs.Workdir(given.workdir) if given.workdir else None
-    arch = zoo.find(given.arch, run_folder)
+    arch = zoo.find(given.arch, run_folder and run_folder.architectures)
     arch = arch.adapted(given.num_classes, given.image_size)
     from dna_tf.models import foreign_weights, keras_files, weight_files
 

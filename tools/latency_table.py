@@ -73,17 +73,19 @@ def main():
         raise ValueError("--validate takes at least 3 random students of a space: give --space.")
     meter = _meter(cores)  # before TensorFlow is loaded: no phone is told at once
     from dna_tf.latency import sessions
+    from dna_tf.phases import latency_tables
 
     sizes = {"image_size": given.image_size, "num_classes": given.num_classes}
     sizes = dataclasses.asdict(task) if task else sizes
-    networks = sessions.find_networks(given.arch, workdir, **sizes)
-    session = sessions.Session(
-        output, meter, given.cost, given.noise, space, task, given.seed, given.precision
+    networks = latency_tables.find_networks(given.arch, workdir, **sizes)
+    students = None if space is None else sessions.RandomStudents(space, task, given.seed)
+    file = latency_tables.TableFile(
+        output, meter, given.cost, given.noise, students, given.precision
     )
-    session.make_table(networks, given.fit)
-    references = session.measure_networks(networks)
+    file.make_table(networks, given.fit)
+    references = file.measure_networks(networks)
     if given.validate:
-        session.validate(given.validate, references)
+        file.validate(given.validate, references)
     if workdir is not None:
         cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{given.cost}=MS")
 

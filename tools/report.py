@@ -34,7 +34,7 @@ def main():
     if cli.FLAGS.maps == "auto" and workdir.architecture(name).exists():
         from dna_tf.space import zoo
 
-        found = zoo.find(name, workdir)
+        found = zoo.find(name, workdir.architectures)
         if _has_networks(workdir, found):
             from dna_tf.phases import reporting
 

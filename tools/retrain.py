@@ -33,13 +33,15 @@ def main():
 
     seeds = [cli.whole_number("seeds", text) for text in cli.FLAGS.seeds] or None
     # Found before a run is started, so that a wrong name leaves nothing behind.
-    found = [zoo.find(name, workdirs.Workdir(cli.FLAGS.workdir)) for name in cli.FLAGS.arch]
+    found = [
+        zoo.find(name, workdirs.Workdir(cli.FLAGS.workdir).architectures) for name in cli.FLAGS.arch
+    ]
     workdir, config = cli.open_run(may_create=bool(found))
     strategy = cli.make_strategy()
     from dna_tf.phases import retraining
 
     for name in searching.all_names(config) if not found else ():
-        found.append(zoo.find(name, workdir))
+        found.append(zoo.find(name, workdir.architectures))
     for arch in found:
         retraining.retrain(workdir, config, arch, seeds, strategy)
     cli.next_command("export_tflite", workdir, f"--arch={found[0].name}")

@@ -46,7 +46,7 @@ def main():
     workdir, config = None, None
     if cli.FLAGS.workdir:
         workdir, config = cli.open_run(may_create=False)
-    arch = zoo.find(cli.FLAGS.arch, workdir)
+    arch = zoo.find(cli.FLAGS.arch, workdir and workdir.architectures)
     made = _scaled(arch, target, image_size)
     _show(arch, made)
     path = cli.FLAGS.output or (workdir and workdir.architecture(_file_name(made.name)))

@@ -61,8 +61,7 @@ def main():
     question = _question()
     weights = [_number("weights", text) for text in cli.FLAGS.weights] or None
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf.latency import commands
-    from dna_tf.phases import search_inputs, searching
+    from dna_tf.phases import latency_commands, search_inputs, searching
     from dna_tf.space import op_costs
 
     files, skip = cli.FLAGS.cost_file, cli.FLAGS.skip_missing
@@ -74,7 +73,7 @@ def main():
         names = searching.answer(inputs, question)
         words = [f"--arch={names[0]}"]
     for path in dict.fromkeys([*config.search.cost_files, *files]):
-        measuring = commands.network_words(op_costs.load(path), path, names)
+        measuring = latency_commands.network_flags(op_costs.load(path), path, names)
         if measuring:
             cli.next_command("latency_table", workdir, *measuring)
     cli.next_command("retrain", workdir, *words)

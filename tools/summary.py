@@ -44,7 +44,7 @@ def main():
         _print_published()
         return
     run_folder = workdirs.Workdir(cli.FLAGS.workdir) if cli.FLAGS.workdir else None
-    arch = _adapted(zoo.find(cli.FLAGS.arch, run_folder))
+    arch = _adapted(zoo.find(cli.FLAGS.arch, run_folder and run_folder.architectures))
     if cli.FLAGS.json:
         print(json.dumps({**arch.to_dict(), "rating": arch.rating}))
         return

@@ -89,7 +89,7 @@ class HostMeter:
             graphs: a dict from any key to the bytes of a TFLite file.
 
         Returns:
-            A dict from each key to an `op_costs.Entry` in milliseconds: the median over
+            A dict from each key to an `op_costs.CostEntry` in milliseconds: the median over
             the rounds of each round's median, half the distance of the rounds' quartiles
             as spread, and all timed runs as repeats.
 

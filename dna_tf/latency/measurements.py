@@ -1,12 +1,11 @@
-"""Measured latencies as a file that grows: measuring may stop and go on at any time.
+"""The measurements behind a latency table, saved as they are made, so that measuring can resume.
 
-It lies beside the table that is made from it (`latency.json`: `latency.measured.json`) and
-holds medians as they were measured, of parts and of whole networks, with the conditions
-under which all of them were.
+The file lies beside the table (`latency.json`: `latency.measured.json`). It holds the medians as
+they were measured, of parts and of whole networks, with the conditions of all of them.
 
-Machines and phones drift: by heat, by what else runs. So one network, the reference, is timed
-in turns with every group of graphs, and a group's latencies are multiplied by what the
-reference took in the first group over what it takes now. Our choice.
+Machines and phones drift: they get hot, and other programs run. So one network, the reference,
+is timed in turns with every group of graphs. The latencies of a group are multiplied by the
+latency of the reference in the first group over its latency in this one.
 """
 
 import dataclasses
@@ -18,33 +17,39 @@ from dna_tf.space import op_costs
 
 KIND = "dna_tf.latency_measurements"
 VERSION = 1
-GROUP = 16  # graphs that are loaded and timed in turns; after each group the file is written
+GROUP = 16  # graphs that are loaded and timed in turns; the file is written after each group
 REFERENCE = "reference"
-_TRIES = 2  # how often what is noisy is measured again
+_TRIES = 2  # how often a noisy measurement is repeated
 _FIELDS = ("kind", "version", "conditions", "states", "parts", "networks", "noisy")
 _FIELDS += ("reference", "drift")
 
 
 def path_beside(table_path):
-    """Where the measurements of a table lie."""
+    """The path of the measurements of a table."""
     table_path = files.as_path(table_path)
     return table_path.parent / f"{table_path.stem}.measured.json"
 
 
-class Measured:
+class Measurements:
     """Latencies measured so far under one set of conditions, in milliseconds.
 
     Args:
-        path: the file; it is read if it is there.
-        conditions: as a meter's `conditions()` gives them; `None` takes those of the file.
+        path: the file; it is read if it exists.
+        conditions: as `conditions()` of a meter returns them; `None` takes those of the file.
+
+    Attributes:
+        parts: a dict from `op_costs.LayerKey` to `op_costs.CostEntry`.
+        networks: a dict from the name of a network to its `op_costs.CostEntry`.
+        noisy: a dict from the text of a part or the name of a network to its relative spread,
+            for those that stayed noisy.
+        states: for each group, what `state()` of the meter returned.
+        reference: `{"architecture": ..., "value": ...}`: the dict of an
+            `architectures.Architecture` and its latency in the first group; or empty.
+        drift: for each group, the latency of the reference over that of the first group.
 
     Raises:
-        FileNotFoundError: there is no file, and no conditions either.
+        FileNotFoundError: neither a file nor conditions exist.
         ValueError: the file is broken, or was measured under other conditions.
-
-    `reference` is `{"architecture": ..., "value": ...}`: the dict of an
-    `architectures.Architecture` and what it took in the first group, or empty; `drift` has
-    for each group what it took over that.
     """
 
     def __init__(self, path, conditions=None):
@@ -56,66 +61,76 @@ class Measured:
             self._read(conditions)
 
     def set_reference(self, architecture, make_graph):
-        """Sets the reference of all that is measured from now on.
+        """Sets the reference of everything that is measured from now on.
 
         Args:
-            architecture: the dict of an `architectures.Architecture`; where the file has a
-                reference already it must be that one.
-            make_graph: a function that returns its TFLite file; called when it is needed.
+            architecture: the dict of an `architectures.Architecture`; if the file has a
+                reference already, it must be that one.
+            make_graph: a function that returns its TFLite file; called when first needed.
         """
         self.reference.setdefault("architecture", architecture)
         self._make_reference = make_graph
 
-    def measure_parts(self, parts, meter, graph_of, bound):
-        """Measures the parts that are not there yet; see `_measure`."""
-        todo = [part for part in dict.fromkeys(parts) if part not in self.parts]
-        self._measure("op", todo, meter, graph_of, bound, self.parts)
+    def measure_parts(self, keys, meter, make_graph, noise):
+        """Measures the parts that are not measured yet.
 
-    def measure_networks(self, names, meter, graph_of, bound):
-        """Measures networks, by any names, that are not there yet."""
+        Args:
+            keys: `op_costs.LayerKey`s.
+            meter: a `host.HostMeter` or `phones.AdbMeter`.
+            make_graph: a function from a key to a TFLite file, as bytes.
+            noise: largest spread over median that is not measured again.
+        """
+        todo = [key for key in dict.fromkeys(keys) if key not in self.parts]
+        self._measure("op", todo, meter, make_graph, noise, self.parts)
+
+    def measure_networks(self, names, meter, make_graph, noise):
+        """Measures the networks, under any names, that are not measured yet.
+
+        The arguments are those of `measure_parts`, with names in place of keys.
+        """
         todo = [name for name in dict.fromkeys(names) if name not in self.networks]
-        self._measure("network", todo, meter, graph_of, bound, self.networks)
+        self._measure("network", todo, meter, make_graph, noise, self.networks)
 
-    def _measure(self, unit, todo, meter, graph_of, bound, into):
+    def _measure(self, unit, todo, meter, make_graph, noise, entries):
         """Measures in groups and writes the file after each.
 
-        What spreads by more than `bound` of its median is measured again, up to `_TRIES`
-        times; the steadiest measurement stays, and is noted as noisy if it still does.
+        A measurement with more noise is repeated up to `_TRIES` times; the steadiest one is
+        kept, and listed in `noisy` if it has still more.
         """
         if not todo:
             return
-        with progress.bar("latency", len(todo), unit) as shown:
+        with progress.bar("latency", len(todo), unit) as bar:
             for start in range(0, len(todo), GROUP):
-                graphs = {key: graph_of(key) for key in todo[start : start + GROUP]}
-                found = self._in_turns(meter, graphs)
+                graphs = {key: make_graph(key) for key in todo[start : start + GROUP]}
+                group = self._in_turns(meter, graphs)
                 for _ in range(_TRIES):
-                    again = [key for key in found if relative_spread(found[key]) > bound]
-                    if not again:
+                    noisy = [key for key in group if relative_spread(group[key]) > noise]
+                    if not noisy:
                         break
-                    repeated = self._in_turns(meter, {key: graphs[key] for key in again})
+                    repeated = self._in_turns(meter, {key: graphs[key] for key in noisy})
                     for key, entry in repeated.items():
-                        found[key] = min(found[key], entry, key=relative_spread)
-                for key, entry in found.items():
-                    into[key] = entry
-                    if relative_spread(entry) > bound:
+                        group[key] = min(group[key], entry, key=relative_spread)
+                for key, entry in group.items():
+                    entries[key] = entry
+                    if relative_spread(entry) > noise:
                         self.noisy[str(key)] = round(relative_spread(entry), 4)
                 self.states.append(meter.state())
                 self.save()
-                shown.update(len(graphs))
+                bar.update(len(graphs))
 
     def _in_turns(self, meter, graphs):
-        """Times graphs beside the reference, and takes out by how much that has drifted."""
+        """Times graphs together with the reference, and divides by its drift."""
         if self._make_reference is None:
             return meter.measure(graphs)
         if self._reference_graph is None:
             self._reference_graph = self._make_reference()
-        found = meter.measure({REFERENCE: self._reference_graph, **graphs})
-        now = found.pop(REFERENCE).value
+        entries = meter.measure({REFERENCE: self._reference_graph, **graphs})
+        now = entries.pop(REFERENCE).value
         drift = now / self.reference.setdefault("value", now)
         self.drift.append(round(drift, 4))
         return {
-            key: op_costs.Entry(entry.value / drift, entry.repeats, entry.spread / drift)
-            for key, entry in found.items()
+            key: op_costs.CostEntry(entry.value / drift, entry.repeats, entry.spread / drift)
+            for key, entry in entries.items()
         }
 
     def save(self):
@@ -129,25 +144,25 @@ class Measured:
             "reference": self.reference,
             "drift": self.drift[-1000:],
             "parts": [
-                {**dataclasses.asdict(part), **dataclasses.asdict(entry)}
-                for part, entry in self.parts.items()
+                {**dataclasses.asdict(key), **dataclasses.asdict(entry)}
+                for key, entry in self.parts.items()
             ],
             "networks": {name: dataclasses.asdict(e) for name, e in self.networks.items()},
         }
         files.write_json(self.path, content)
 
     def _read(self, conditions):
-        hint = "Delete it and measure again, or give another --output."
+        hint = "Delete it and measure again, or measure into another file."
         data = files.read_json(self.path, KIND, hint)
         try:
             if data.get("version") != VERSION:
                 raise ValueError(f"It has version {data.get('version')!r}; this reads {VERSION}.")
             data = checks.check_keys("file", data, _FIELDS)
-            for given in data["parts"]:
-                entry = {name: given.pop(name) for name in ("value", "repeats", "spread")}
-                self.parts[op_costs.Part(**given)] = op_costs.Entry(**entry)
-            self.networks = {k: op_costs.Entry(**e) for k, e in data["networks"].items()}
-            # The checks of op costs hold for these entries as well.
+            for item in data["parts"]:
+                entry = {name: item.pop(name) for name in ("value", "repeats", "spread")}
+                self.parts[op_costs.LayerKey(**item)] = op_costs.CostEntry(**entry)
+            self.networks = {k: op_costs.CostEntry(**e) for k, e in data["networks"].items()}
+            # The checks of a table apply to these entries too.
             op_costs.OpCosts("latency_ms", {**self.parts, **self.networks})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"The measurements {self.path} cannot be used: {error} {hint}") from (
@@ -160,22 +175,28 @@ class Measured:
 
 
 def summarize(values_ms, repeats):
-    """An `op_costs.Entry` of the rounds' values: median, half quartile distance, repeats."""
+    """Summarises the values of several rounds.
+
+    Returns:
+        An `op_costs.CostEntry` with the median, the repeats, and half the interquartile range.
+    """
     low, middle, high = np.percentile(values_ms, (25, 50, 75))
-    return op_costs.Entry(float(middle), repeats, float(high - low) / 2)
+    return op_costs.CostEntry(float(middle), repeats, float(high - low) / 2)
 
 
 def relative_spread(entry):
-    """The spread of an entry over its median."""
+    """The spread of an `op_costs.CostEntry` over its median."""
     return entry.spread / entry.value if entry.value else 0.0
 
 
-def _check_same(path, held, asked, hint):
-    names = sorted({*held, *asked})
-    other = [f"{n}: {held.get(n)!r} there, {asked.get(n)!r} now" for n in names]
-    other = [t for t, n in zip(other, names, strict=True) if held.get(n) != asked.get(n)]
-    if other:
+def _check_same(path, old, new, hint):
+    differences = [
+        f"{name}: {old.get(name)!r} there, {new.get(name)!r} now"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    if differences:
         raise ValueError(
-            f"The measurements {path} were made under other conditions ({'; '.join(other)}): "
-            f"their latencies cannot be added up with new ones. {hint}"
+            f"The measurements {path} were made under other conditions "
+            f"({'; '.join(differences)}): their latencies cannot be added to new ones. {hint}"
         )

@@ -124,7 +124,7 @@ def parse_benchmark(text):
         text: its output, as it is or as logcat lines.
 
     Returns:
-        `(entry, delegated)`: an `op_costs.Entry` in milliseconds (the median, or the mean
+        `(entry, delegated)`: an `op_costs.CostEntry` in milliseconds (the median, or the mean
         of older binaries, which print none; the runs; the spread) and whether XNNPACK ran
         the whole graph (`None` if it was not said).
 
@@ -139,7 +139,7 @@ def parse_benchmark(text):
     runs, rest = counts[-1]
     fields = {name: float(value) for name, value in _FIELD.findall(rest)}
     middle = fields.get("median", fields.get("avg", fields.get("curr")))
-    entry = op_costs.Entry(middle / 1e3, int(runs), fields.get("std", 0.0) / 1e3)
+    entry = op_costs.CostEntry(middle / 1e3, int(runs), fields.get("std", 0.0) / 1e3)
     delegated = None
     if "XNNPACK delegate" in text and "xecuted by the delegate" in text:
         delegated = "completely executed by the delegate" in text

@@ -1,330 +1,256 @@
-"""From a meter to a table: what to measure, in which order, and what is told of it."""
+"""One measuring session: which parts and networks to time, in which order, for one table."""
 
 import dataclasses
 import functools
 
-from dna_tf.common import checks, files, progress, seeding
-from dna_tf.latency import commands, graphs, measurements, tables, validation
-from dna_tf.space import architectures, op_costs, tasks, zoo
+from dna_tf.common import seeding
+from dna_tf.latency import graphs, tables, validation
+from dna_tf.space import architectures, op_costs, spaces, tasks
 
-VALIDATION_KIND = "dna_tf.latency_validation"
 FIT = 20  # students that a new table is fitted to
 
 
+class FittedToOthers(ValueError):
+    """A table is fitted to students of another space or task."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """A network to measure whole.
+class TimedNetwork:
+    """A whole network to time.
 
     Args:
-        name: how reports call it.
+        name: its name in reports.
         key: its name in measurements.
         architecture: an `architectures.Architecture`; `None` for others.
         task: its `tasks.Task`; `None` for a file.
-        path: the TFLite file, of a file.
+        path: the TFLite file; `""` for others.
     """
 
     name: str
     key: str
-    architecture: object
-    task: tasks.Task | None
+    architecture: architectures.Architecture | None = None
+    task: tasks.Task | None = None
     path: str = ""
 
+    @classmethod
+    def of_architecture(cls, architecture):
+        """The network of an `architectures.Architecture`."""
+        key = validation.network_key(architecture)
+        return cls(architecture.name, key, architecture, architecture.task)
 
-def find_networks(names, workdir=None, image_size=None, channels=None, num_classes=None):
-    """Finds networks by what a user calls them, for an input size and classes.
+
+@dataclasses.dataclass(frozen=True)
+class RandomStudents:
+    """The students that a table is fitted to and validated on.
 
     Args:
-        names: published names, those of `graphs.KERAS_NETWORKS`, architecture
-            files, architectures of the workdir, or TFLite files of any network.
-        workdir: a `workdirs.Workdir`, or `None`.
-        image_size: `None` keeps that of each network.
-        channels: likewise.
-        num_classes: likewise.
-
-    Returns:
-        A list of `Network`.
-
-    Raises:
-        FileNotFoundError: a file is not there.
-        ValueError: nothing has that name.
+        space: a `spaces.SearchSpace`.
+        task: their `tasks.Task`.
+        seed: seeds the draws.
     """
-    found = []
-    for name in names:
-        if name in graphs.KERAS_NETWORKS:
-            task = tasks.Task(image_size or 224, channels or 3, num_classes or 1000)
-            sizes = "x".join(map(str, dataclasses.astuple(task)))
-            found.append(Network(name, f"{name} {sizes}", None, task))
-            continue
-        if name.endswith(".tflite"):
-            key = f"file {files.fingerprint(graphs.file_graph(name).hex())}"
-            found.append(Network(name, key, None, None, name))
-            continue
-        if workdir is None and not name.endswith(".json") and name not in zoo.NAMES:
-            known = [*zoo.NAMES, *graphs.KERAS_NETWORKS]
-            raise ValueError(
-                f"There is no network named {name!r}.{checks.near_names(name, known)} Known: "
-                f"{known}, architecture files, TFLite files, and with --workdir those of the run."
-            )
-        one = zoo.find(name, workdir).adapted(num_classes, image_size, channels)
-        found.append(Network(one.name, validation.network_key(one), one, one.task))
-    return found
+
+    space: spaces.SearchSpace
+    task: tasks.Task
+    seed: int = 0
+
+    def draw(self, purpose, count, without=(), seed=None):
+        """Draws students; another purpose, such as `"fit"`, gives others.
+
+        Returns:
+            A list of `architectures.Architecture`, by ascending MACs.
+        """
+        seed = seeding.derive_seed(self.seed if seed is None else seed, f"latency {purpose}")
+        return validation.random_architectures(self.space, self.task, count, seed, without)
+
+    def description(self):
+        """Space and task as a dict; the same keys as in `fitted_to` of a table."""
+        return {"space": self.space.name, **dataclasses.asdict(self.task)}
 
 
 class Session:
-    """One table and its meter.
+    """Measures what one table needs.
 
     Args:
-        output: path of the table.
+        measured: the `measurements.Measurements` so far; its conditions have the `precision`.
         meter: a `host.HostMeter` or `phones.AdbMeter`.
-        cost: name of the cost.
+        cost: name of the table's cost.
         noise: largest spread over median that is not measured again.
-        space: a `spaces.SearchSpace`, or `None`.
-        task: the `tasks.Task` of its students, or `None`.
-        seed: seeds the random students.
-        precision: of `graphs.PRECISIONS`, of all but files.
+        students: the `RandomStudents` to fit to; `None` for networks alone.
+        table: the table to extend, an `op_costs.OpCosts`; `None` for a new one.
 
-    Raises:
-        ValueError: what is there was measured under other conditions, or is broken, or its
-            measurements are not beside it.
+    Attributes:
+        table: the table so far.
     """
 
-    def __init__(
-        self, output, meter, cost, noise, space=None, task=None, seed=0, precision="float32"
-    ):
-        self._output, self._meter, self._cost, self._noise = output, meter, cost, noise
-        self._space, self._task, self._seed = space, task, seed
-        self._fitted, self._precision = [], precision
-        beside = measurements.path_beside(output)
-        conditions = {**meter.conditions(), "precision": precision}
-        self._measured = measurements.Measured(beside, conditions)
-        self._held, self._held_fit = None, {}
-        if files.as_path(output).exists():
-            self._held = op_costs.load(output)
-            if self._held.cost != cost:
-                raise ValueError(
-                    f"The table {output} is of {self._held.cost!r}, asked for is {cost!r}. Give "
-                    "another --output."
-                )
-            lost = self._held.entries.keys() - self._measured.parts.keys()
-            if lost:
-                raise ValueError(
-                    f"The table {output} of {self._held.device or 'an unknown device'} would lose "
-                    f"{len(lost)} of its {len(self._held.entries)} parts: they are not in "
-                    f"{beside}, from which tables are made. Put that file beside it again, or "
-                    "give another --output."
-                )
-            self._held_fit = commands.fitted_to(self._held)
-        self.table = None
+    def __init__(self, measured, meter, cost, noise, students=None, table=None):
+        self.measured, self.students, self.table = measured, students, table
+        self._meter, self._cost, self._noise = meter, cost, noise
+        self._fitted = []
 
-    def make_table(self, networks=(), fit=None):
-        """Measures what is missing, fits what sums leave out, and writes the table.
+    def needed_keys(self, networks=()):
+        """The keys of the parts that a table needs.
 
         Args:
-            networks: `Network`s whose parts are measured too.
-            fit: how many random students of the space to fit to; `None` takes as many as
-                the table that is there was fitted to, or else 20; 0 fits none anew.
-                Without a space the fit of the table that is there stays, and with
-                `None` where it is of another space and has all parts of this one.
+            networks: `TimedNetwork`s whose parts are needed too.
+
+        Returns:
+            A list of `op_costs.LayerKey`, each once.
+        """
+        keys = []
+        if self.students is not None:
+            keys += op_costs.space_keys(self.students.space, self.students.task)
+        for network in networks:
+            if network.architecture is not None:
+                keys += op_costs.network_keys(network.architecture)
+        return list(dict.fromkeys(keys))
+
+    def make_table(self, networks=(), fit=None):
+        """Measures the missing parts, fits the overhead, and makes the table.
+
+        Args:
+            networks: `TimedNetwork`s whose parts are measured too.
+            fit: the number of random students to fit to. `None`: as many as the existing table
+                was fitted to, or 20 without one. 0: no new fit. The existing fit stays if there
+                are no students, and with `None` also if it is to other students but the table
+                has all parts of these.
+
+        Returns:
+            An `op_costs.OpCosts`, also kept as `table`.
 
         Raises:
-            ValueError: the table that is there is fitted to another space or size, and
-                would be fitted to this one.
+            FittedToOthers: the existing table is fitted to other students, and would be fitted
+                to these.
         """
-        parts = [] if self._space is None else op_costs.needed_parts(self._space, self._task)
-        fit_to = self._fit_to(fit, parts)
-        told = self._meter.conditions()
-        progress.say(
-            f"Measuring on {told['device']}, {told['runtime']}, threads {told['threads']}, "
-            f"cores {told['cores']}"
-        )
-        for one in networks:
-            if one.architecture is not None:
-                parts.extend(tables.architecture_parts(one.architecture))
+        students_to_fit = self._students_to_fit(fit)
         self._set_reference(networks)
-        known = sum(part in self._measured.parts for part in dict.fromkeys(parts))
-        graph = functools.partial(graphs.part_graph, precision=self._precision)
-        self._measured.measure_parts(parts, self._meter, graph, self._noise)
-        overhead = self._overhead(fit_to)
-        fit_to = fit_to if overhead.networks else {}
-        self.table = tables.make(self._measured, overhead, self._cost, fit_to)
-        op_costs.save(self.table, self._output)
-        self._tell(overhead, len(dict.fromkeys(parts)), known)
+        keys = self.needed_keys(networks)
+        make_graph = functools.partial(graphs.part_graph, precision=self._precision)
+        self.measured.measure_parts(keys, self._meter, make_graph, self._noise)
+        overhead = self._overhead(students_to_fit)
+        students_to_fit = students_to_fit if overhead.networks else {}
+        self.table = tables.make_table(self.measured, overhead, self._cost, students_to_fit)
+        return self.table
 
-    def validate(self, count, references=()):
-        """Measures random students that the fit has not seen; writes and says the errors.
+    def measure_networks(self, networks):
+        """Times whole networks.
+
+        Args:
+            networks: `TimedNetwork`s; the table has the parts of those with an architecture.
+
+        Returns:
+            A list of dicts: `name`, `measured_ms`, `spread_ms`, `predicted_ms` (`None` without
+            an architecture) and `macs` (`None` for files, and if they cannot be counted).
+        """
+        by_key = {network.key: network for network in networks}
+
+        def make_graph(key):
+            network = by_key[key]
+            if network.path:
+                return graphs.file_graph(network.path)
+            if network.architecture is not None:
+                return graphs.student_graph(network.architecture, self._precision)
+            return graphs.keras_graph(network.name, network.task, self._precision)
+
+        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
+        rows = []
+        for network in networks:
+            entry, predicted, macs = self.measured.networks[network.key], None, None
+            if network.architecture is not None:
+                predicted = self.table.network_cost(network.architecture)
+                macs = network.architecture.costs()["macs"]
+            elif network.task is not None:
+                macs = graphs.keras_macs(network.name, network.task)
+            rows.append(
+                {
+                    "name": network.name,
+                    "measured_ms": entry.value,
+                    "spread_ms": entry.spread,
+                    "predicted_ms": predicted,
+                    "macs": macs,
+                }
+            )
+        return rows
+
+    def validate(self, count):
+        """Times random students that the fit has not seen.
 
         Args:
             count: how many.
-            references: what `measure_networks` returned; they are lines in the plot.
 
         Returns:
-            What `validation.compare` finds.
+            A list of dicts, by ascending MACs: `blocks`, `macs`, `predicted_ms` and
+            `measured_ms`.
         """
-        students = self._random("validate", count, without=self._fitted)
-        measured = [entry.value for entry in self._measure_students(students)]
-        predicted = [tables.predict(self.table, one) for one in students]
-        macs = [one.costs()["macs"] for one in students]
-        found = validation.compare(predicted, measured, macs)
-        output = files.as_path(self._output)
-        rows = [
-            {"blocks": one.describe(), "macs": m, "predicted_ms": p, "measured_ms": t}
-            for one, m, p, t in zip(students, macs, predicted, measured, strict=True)
+        students = self.students.draw("validate", count, without=self._fitted)
+        entries = self._measure_students(students)
+        return [
+            {
+                "blocks": student.describe(),
+                "macs": student.costs()["macs"],
+                "predicted_ms": self.table.network_cost(student),
+                "measured_ms": entry.value,
+            }
+            for student, entry in zip(students, entries, strict=True)
         ]
-        content = {
-            "space": self._space.name,
-            "network": list(dataclasses.astuple(self._task)),
-            **found,
-        }
-        told = {"kind": VALIDATION_KIND, "device": self.table.device, "cost": self._cost}
-        table = op_costs.identity(self.table)
-        networks = {"students": rows, "references": list(references)}
-        files.write_json(
-            output.parent / f"{output.stem}.validation.json",
-            {**told, "table": table, "seed": self._seed, **content, **networks},
-        )
-        title = f"{self._space.name} at {self._task.image_size} px, {self._cost}"
-        plot = output.parent / f"{output.stem}.validation.svg"
-        lines = [(one["name"], one["measured_ms"]) for one in references]
-        files.write_text(plot, validation.svg(predicted, measured, macs, title, lines))
-        progress.say("\n".join([*validation.lines(found), f"  plot: {plot}"]))
-        return found
 
-    def measure_networks(self, networks):
-        """Measures networks whole and says predicted beside measured.
-
-        Returns:
-            A list of dicts: `name`, `measured_ms`, `spread_ms`, `predicted_ms` (`None` for
-            networks of Keras and files) and `macs` (`None` of files, and where they cannot
-            be counted).
-        """
-        by_key = {one.key: one for one in networks}
-
-        def graph(key):
-            one = by_key[key]
-            if one.path:
-                return graphs.file_graph(one.path)
-            if one.architecture is not None:
-                return self._student_graph(one.architecture)
-            return graphs.keras_graph(one.name, one.task, precision=self._precision)
-
-        self._measured.measure_networks(by_key, self._meter, graph, self._noise)
-        rows = []
-        for one in networks:
-            entry = self._measured.networks[one.key]
-            row = {"name": one.name, "measured_ms": entry.value, "spread_ms": entry.spread}
-            row |= {"predicted_ms": None, "macs": None}
-            if one.architecture is not None:
-                row["predicted_ms"] = tables.predict(self.table, one.architecture)
-                row["macs"] = one.architecture.costs()["macs"]
-            elif one.task is not None:
-                row["macs"] = graphs.keras_macs(one.name, one.task)
-            rows.append(row)
-            progress.say(f"  {_row_text(row, one.task)}")
-        return rows
+    @property
+    def _precision(self):
+        return self.measured.conditions["precision"]
 
     def _set_reference(self, networks):
-        """The reference that the measurements have, or a student of middle size."""
-        held = self._measured.reference.get("architecture")
-        if held is not None:
-            one = architectures.Architecture.from_dict(held)
-        elif self._space is not None:
-            one = self._random("reference", 3)[1:2] or self._random("reference", 1)
-            one = one[0]
+        """Takes the reference of the measurements, or a student of middle size."""
+        saved = self.measured.reference.get("architecture")
+        if saved is not None:
+            reference = architectures.Architecture.from_dict(saved)
+        elif self.students is not None:
+            drawn = self.students.draw("reference", 3)[1:2] or self.students.draw("reference", 1)
+            reference = drawn[0]
         else:
-            there = [n.architecture for n in networks if n.architecture is not None]
-            if not there:
-                return  # nothing but networks of Keras
-            one = there[0]
-        self._measured.set_reference(one.to_dict(), lambda: self._student_graph(one))
-
-    def _student_graph(self, architecture):
-        return graphs.student_graph(architecture, self._precision)
-
-    def _random(self, purpose, count, without=(), seed=None):
-        seed = self._seed if seed is None else seed
-        seed = seeding.derive_seed(seed, f"latency {purpose}")
-        return validation.random_architectures(
-            self._space, self._task, count, seed, without=without
+            candidates = [n.architecture for n in networks if n.architecture is not None]
+            if not candidates:
+                return
+            reference = candidates[0]
+        self.measured.set_reference(
+            reference.to_dict(), lambda: graphs.student_graph(reference, self._precision)
         )
 
     def _measure_students(self, students):
-        by_key = {validation.network_key(one): one for one in students}
-        self._measured.measure_networks(
-            by_key,
-            self._meter,
-            lambda key: self._student_graph(by_key[key]),
-            self._noise,
-        )
-        return [self._measured.networks[key] for key in by_key]
+        by_key = {validation.network_key(student): student for student in students}
 
-    def _fit_to(self, fit, parts):
-        """What to fit to, as `tables.make` has it; what is there where that stays."""
-        held = self._held_fit
-        if self._space is None:
-            return held
-        here = self._fitted_here()
-        if not held:
-            return {**here, "students": FIT if fit is None else fit, "seed": self._seed}
-        if self._is_of_space(held):
-            return {**here, "students": fit, "seed": self._seed} if fit else held
-        missing = [part for part in parts if part not in self._held.entries]
+        def make_graph(key):
+            return graphs.student_graph(by_key[key], self._precision)
+
+        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
+        return [self.measured.networks[key] for key in by_key]
+
+    def _students_to_fit(self, fit):
+        """The students to fit to, as `fitted_to` of a table; the present ones if these stay."""
+        present = {} if self.table is None else tables.fitted_to(self.table)
+        if self.students is None:
+            return present
+        new = self.students.description()
+        if not present:
+            return {**new, "students": FIT if fit is None else fit, "seed": self.students.seed}
+        if self._are_described_by(present):
+            return {**new, "students": fit, "seed": self.students.seed} if fit else present
+        missing = [key for key in self.needed_keys() if key not in self.table.entries]
         if fit or (fit is None and missing):
-            raise ValueError(
-                f"The table {self._output} is fitted to {commands.fit_text(held)}. "
-                f"Fitted to {commands.fit_text(here)} its sums for the others would be "
-                "wrong. Give another --output, or --fit=0: the fit that is there stays."
+            raise FittedToOthers(
+                f"The table is fitted to {tables.students_text(present)}. Fitted to "
+                f"{tables.students_text(new)} its sums for the others would be wrong."
             )
-        return held
+        return present
 
-    def _fitted_here(self):
-        return {"space": self._space.name, **dataclasses.asdict(self._task)}
+    def _are_described_by(self, fitted_to):
+        new = self.students.description()
+        return all(fitted_to.get(name) == value for name, value in new.items())
 
-    def _is_of_space(self, fit_to):
-        return all(fit_to.get(name) == value for name, value in self._fitted_here().items())
-
-    def _overhead(self, fit_to):
-        if self._space is None or not self._is_of_space(fit_to):
-            held = None if self._held is None else self._held.about.get("overhead")
-            return tables.Overhead(**held) if held else tables.Overhead()
-        count = fit_to["students"]
-        self._fitted = self._random("fit", count, seed=fit_to["seed"]) if count else []
+    def _overhead(self, students_to_fit):
+        if self.students is None or not self._are_described_by(students_to_fit):
+            present = None if self.table is None else self.table.about.get("overhead")
+            return tables.Overhead(**present) if present else tables.Overhead()
+        count, seed = students_to_fit["students"], students_to_fit["seed"]
+        self._fitted = self.students.draw("fit", count, seed=seed) if count else []
         self._measure_students(self._fitted)
-        keys = [validation.network_key(one) for one in self._fitted]
-        return tables.fit(self._measured, self._fitted, keys)
-
-    def _tell(self, overhead, parts, known):
-        held = commands.fitted_to(self.table)
-        fitted = commands.fit_text(held) if held else "students"
-        fitted = f"{overhead.networks} {fitted}"
-        progress.say(
-            f"{self._output}: {len(self.table.entries)} parts ({parts - known} new), "
-            f"{overhead.fixed_ms:.4g} ms + sum of (median x {overhead.scale:.3f} "
-            f"{1000 * overhead.per_part_ms:+.3g} us), fitted to {fitted}"
-        )
-        if not overhead.networks and self.table.entries:
-            progress.warn(
-                "the table is not fitted to whole networks: sums of parts alone usually lie 10 to "
-                "25 % off. Make it with --space or --workdir, and --fit above 0."
-            )
-        noisy = self._measured.noisy
-        if noisy:
-            worst = sorted(noisy.items(), key=lambda item: -item[1])[:5]
-            shown = "; ".join(f"{name} {100 * spread:.0f} %" for name, spread in worst)
-            progress.warn(
-                f"{len(noisy)} measurements spread by more than {100 * self._noise:.3g} % of their "
-                f"median, also when measured again: {shown}. Something else is running, or the "
-                "clock changes: measure on an idle machine, with --cores, and delete "
-                f"both {self._output} and {self._measured.path} first."
-            )
-
-
-def _row_text(row, task):
-    predicted, text = row["predicted_ms"], row["name"]
-    if task is not None:
-        text += f" at {task.image_size} px, {task.num_classes} classes"
-    text += ": measured "
-    text += f"{row['measured_ms']:.4g} ms (spread {row['spread_ms']:.2g})"
-    if predicted is not None:
-        error = predicted / row["measured_ms"] - 1
-        text += f", predicted {predicted:.4g} ms ({100 * error:+.1f} %)"
-    return text + (f", {row['macs'] / 1e6:.4g}M MACs" if row["macs"] is not None else "")
+        keys = [validation.network_key(student) for student in self._fitted]
+        return tables.fit(self.measured, self._fitted, keys)

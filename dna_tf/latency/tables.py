@@ -1,33 +1,34 @@
-"""Latency tables: what adding up the parts of a network leaves out, and tables made so.
+"""Latency tables: made from measured parts, with a correction fitted to whole networks.
 
-A part timed alone pays for being called, and finds its weights in the caches; in a network
-it does not. So whole networks are timed too, and three numbers are fitted to them:
+A part timed alone pays for being called, and finds its weights in the caches; inside a network it
+does neither. So whole networks are timed too, and three coefficients are fitted to them:
 
-    latency = fixed + sum over parts of max(0, scale * median + per_part)
+    latency = fixed + sum over parts of max(0, scale * median + per_part_ms)
 
-The table holds the terms of that sum as its entries, so that searches just add.
+The table holds the terms of that sum as its entries, so that a search only adds.
 """
 
 import dataclasses
 
 import numpy as np
 
-from dna_tf.space import cost_tables, layer_specs, op_costs
+from dna_tf.space import op_costs
 
-# How strongly the fit holds on to adding medians up, in relative errors. Our choice: with
-# twenty networks it decides nothing, with two it keeps the three numbers in bounds.
-_HOLD = 0.1
+# Weight of the prior "sum of the medians" in the fit, in relative errors. With twenty networks
+# it has no effect; with two it keeps the three coefficients in bounds.
+_PRIOR_WEIGHT = 0.1
+_FITTED_TO = ("space", "image_size", "channels", "num_classes", "students", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
 class Overhead:
-    """What sums of parts leave out.
+    """What a sum of parts leaves out.
 
     Args:
         scale: factor of every part's median.
         per_part_ms: added for every part; below 0 where a call costs more than a layer.
-        fixed_ms: of every network, at least 0.
-        networks: to how many networks it was fitted.
+        fixed_ms: added once for every network, at least 0.
+        networks: the number of networks that it was fitted to.
     """
 
     scale: float = 1.0
@@ -36,130 +37,122 @@ class Overhead:
     networks: int = 0
 
 
-def architecture_parts(architecture):
-    """The parts of an `architectures.Architecture` in order, stem first.
-
-    Returns:
-        A list of `op_costs.Part`; equal parts are in it as often as they occur.
-    """
-    frame, classes = architecture.frame, architecture.num_classes
-    size = architecture.image_size
-    conv, *layers = layer_specs.stem_specs(frame, architecture.channels)
-    parts = [op_costs.conv_part("stem", conv, size)]
-    size = cost_tables.stem_output_size(frame, size)
-    parts.extend(op_costs.layer_part(spec, size) for spec in layers)
-    width = frame.stem_output_width
-    for block in architecture.blocks:
-        widths = [block.width] * len(block.ops)
-        for spec in layer_specs.layer_specs(frame, block.ops, width, widths, block.stride):
-            parts.append(op_costs.layer_part(spec, size))
-            size = layer_specs.output_size(size, size, spec.stride)[0]
-        width = block.width
-    head = layer_specs.head_spec(frame, width)
-    return [*parts, op_costs.conv_part("head", head, size, classes)]
-
-
 def fit(measured, architectures, names):
-    """Fits what sums leave out to whole networks.
+    """Fits the overhead to whole networks.
 
     Args:
-        measured: a `measurements.Measured` with the parts of all these.
+        measured: a `measurements.Measurements` with the parts of all these networks.
         architectures: a list of `architectures.Architecture`.
         names: their names in `measured.networks`.
 
     Returns:
-        An `Overhead`; relative errors are as small as possible (least squares).
+        An `Overhead` with the least squares of the relative errors.
     """
     if not architectures:
         return Overhead()
     rows = []
-    for one in architectures:
-        values = [measured.parts[part].value for part in architecture_parts(one)]
+    for architecture in architectures:
+        values = [measured.parts[key].value for key in op_costs.network_keys(architecture)]
         rows.append((sum(values), len(values), 1.0))
     rows = np.array(rows, np.float64)
-    whole = np.array([measured.networks[name].value for name in names], np.float64)
-    first = _least_squares(rows, whole)
-    if first[2] < 0:
-        first = [*_least_squares(rows[:, :2], whole), 0.0]
-    return Overhead(*map(float, first), len(architectures))
+    latencies = np.array([measured.networks[name].value for name in names], np.float64)
+    coefficients = _least_squares(rows, latencies)
+    if coefficients[2] < 0:
+        coefficients = [*_least_squares(rows[:, :2], latencies), 0.0]
+    return Overhead(*map(float, coefficients), len(architectures))
 
 
-def _least_squares(rows, whole):
-    # What each number changes in the middle network, relative to its latency: held near
-    # scale 1 and the others 0.
-    hold = _HOLD * np.diag(np.median(rows / whole[:, None], axis=0))
+def _least_squares(rows, latencies):
+    # The prior draws scale to 1 and the others to 0. Its rows are in units of what each
+    # coefficient changes in the median network, relative to that network's latency.
+    relative = rows / latencies[:, None]
+    prior = _PRIOR_WEIGHT * np.diag(np.median(relative, axis=0))
     start = np.zeros(rows.shape[1])
     start[0] = 1.0
-    left = np.concatenate([rows / whole[:, None], hold])
-    return np.linalg.lstsq(left, np.concatenate([np.ones(len(whole)), hold @ start]), rcond=None)[0]
+    left = np.concatenate([relative, prior])
+    right = np.concatenate([np.ones(len(latencies)), prior @ start])
+    return np.linalg.lstsq(left, right, rcond=None)[0]
 
 
-def make(measured, overhead, name="latency_ms", fitted_to=None):
+def make_table(measured, overhead, name="latency_ms", fitted_to=None):
     """Makes the table of all measured parts.
 
     Args:
-        measured: a `measurements.Measured`.
+        measured: a `measurements.Measurements`.
         overhead: an `Overhead`.
         name: the cost's name with its unit; tables of several devices that one search
             reads have different ones, such as `"pixel_latency_ms"`.
-        fitted_to: of which students the overhead is: a dict with `space`, `image_size`,
-            `channels`, `num_classes`, `students` (how many were asked for) and `seed`;
-            `None` if it is fitted to none.
+        fitted_to: which students the overhead was fitted to: a dict with `space`,
+            `image_size`, `channels`, `num_classes`, `students` (how many were asked for) and
+            `seed`; `None` for none.
 
     Returns:
-        An `op_costs.OpCosts`; `about` has conditions, state, the overhead, `fitted_to`, what
-        was noisy, and the least and largest drift of the reference (1 is none).
+        An `op_costs.OpCosts`. Its `about` has conditions, state, the overhead, `fitted_to`,
+        which measurements were noisy, and the least and largest drift of the reference (1 is
+        no drift).
     """
     entries = {
-        part: op_costs.Entry(
+        key: op_costs.CostEntry(
             max(0.0, overhead.scale * entry.value + overhead.per_part_ms),
             entry.repeats,
             max(0.0, overhead.scale) * entry.spread,
         )
-        for part, entry in measured.parts.items()
+        for key, entry in measured.parts.items()
     }
+    conditions = measured.conditions
     about = {
-        **{k: v for k, v in measured.conditions.items() if k not in ("device", "runtime")},
+        **{k: v for k, v in conditions.items() if k not in ("device", "runtime")},
         "overhead": dataclasses.asdict(overhead),
         "fitted_to": fitted_to or {},
         "state": measured.states[-1] if measured.states else {},
         "noisy": measured.noisy,
         "drift": [min(measured.drift), max(measured.drift)] if measured.drift else [],
     }
-    conditions = measured.conditions
     return op_costs.OpCosts(
         name, entries, overhead.fixed_ms, conditions["device"], conditions["runtime"], about
     )
 
 
-def predict(table, architecture):
-    """The latency of an architecture from a table.
+def is_measured(table):
+    """Whether an `op_costs.OpCosts` was made by `make_table`."""
+    return isinstance(table.about, dict) and {"overhead", "threads", "cores"} <= set(table.about)
 
-    Raises:
-        ValueError: parts of it are not in the table; they are listed.
-    """
-    parts = architecture_parts(architecture)
-    what = f"the architecture {architecture.name!r}"
-    op_costs.check_covers(table, parts, what, "--arch=NAME")
-    return table.fixed + sum(table.entries[part].value for part in parts)
+
+def fitted_to(table):
+    """What a table was fitted to, as `make_table` takes it; `{}` for nothing."""
+    content = table.about.get("fitted_to") if isinstance(table.about, dict) else None
+    return content if isinstance(content, dict) and set(_FITTED_TO) <= set(content) else {}
+
+
+def students_text(students):
+    """Describes the students that a table was fitted to; takes what `fitted_to` returns."""
+    return (
+        f"students of the space {students['space']!r} at {students['image_size']} px with "
+        f"{students['channels']} channels and {students['num_classes']} classes"
+    )
 
 
 def predictor(table, space, task):
-    """A function from `(cells, path_indices)` to latency, made for speed.
+    """Makes a fast function from `(cells, path_indices)` to latency.
 
-    The paths' sums are added up once; a call looks up one number a block. For arrays of
-    architectures `problems.SearchProblem.evaluate_many` is faster still.
+    The sums of all paths are computed once; a call looks up one number per block. For arrays
+    of architectures `problems.SearchProblem.evaluate_many` is faster still.
+
+    Args:
+        table: an `op_costs.OpCosts`.
+        space: a `spaces.SearchSpace`.
+        task: a `tasks.Task`.
 
     Raises:
-        ValueError: the table lacks parts of the space.
+        MissingParts: parts of the space are not in the table.
     """
     sums = table.path_costs(space, task)
     paths = {key: values.tolist() for key, values in sums.paths.items()}
     widths = [[cell.width for cell in block.cells] for block in space.blocks]
-    first = space.frame.stem_output_width
+    first_width = space.frame.stem_output_width
 
     def latency(cells, path_indices):
-        total, width = sums.stem, first
+        total, width = sums.stem, first_width
         for b, cell in enumerate(cells):
             total += paths[b, cell, width][path_indices[b]]
             width = widths[b][cell]

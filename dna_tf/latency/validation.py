@@ -1,6 +1,6 @@
-"""Holds a latency table against whole students: random ones over the range of a space.
+"""Validates a latency table on whole networks: random students over the range of a space.
 
-Beside the table stands what MACs would have said after their best linear fit to the very
+For comparison it also computes what MACs would have predicted after their best linear fit to the
 same measurements, which is in favour of MACs.
 """
 
@@ -11,35 +11,36 @@ import numpy as np
 from dna_tf.common import files, statistics
 from dna_tf.space import architectures
 
-_SIZE, _LEFT, _PAD = 420, 62, 16
-_ROW, _LETTER, _LONGEST = 12, 6.0, 32  # of references' names: pixels a row and letter; letters
+_SIZE, _LEFT, _PAD = 420, 62, 16  # of the plot in pixels
+# Names of references: pixels per row and per letter, and the most letters.
+_ROW, _LETTER, _LONGEST = 12, 6.0, 32
 
 
 def random_architectures(space, task, count, seed, without=()):
-    """Random students, evenly spread over the space's range of MACs.
+    """Draws random students, evenly spread over the space's range of MACs.
 
-    Each draw picks a cell for each block and some of the ops, and draws its layers from
-    those: drawn from all ops, almost all students would lie in the middle.
+    Each draw picks a cell for each block and a subset of the ops, and draws the layers from
+    that subset: if they were drawn from all ops, almost all students would lie in the middle.
 
     Args:
         space: a `spaces.SearchSpace`.
         task: the `tasks.Task`: size of the images and number of classes.
-        count: how many; fewer come if the space has fewer.
+        count: how many; a small space may have fewer.
         seed: an int; one seed gives one list.
-        without: architectures that must not come out.
+        without: architectures to leave out.
 
     Returns:
         A list of `architectures.Architecture`, by ascending MACs.
     """
-    draws, found = np.random.RandomState(seed), {}
-    left_out = {network_key(one) for one in without}
+    draws, by_key = np.random.RandomState(seed), {}
+    excluded = {network_key(architecture) for architecture in without}
     for _ in range(40 * count):
         ops = draws.permutation(len(space.ops))[: 1 + draws.randint(len(space.ops))]
-        one = _draw(space, task, ops, draws)
-        found.setdefault(network_key(one), one)
-    drawn = [one for key, one in found.items() if key not in left_out]
-    drawn.sort(key=lambda one: one.costs()["macs"])
-    macs = np.array([one.costs()["macs"] for one in drawn], np.float64)
+        architecture = _draw(space, task, ops, draws)
+        by_key.setdefault(network_key(architecture), architecture)
+    drawn = [architecture for key, architecture in by_key.items() if key not in excluded]
+    drawn.sort(key=lambda architecture: architecture.costs()["macs"])
+    macs = np.array([architecture.costs()["macs"] for architecture in drawn], np.float64)
     chosen = set()
     for target in np.linspace(macs[0], macs[-1], count) if len(macs) else ():
         free = [i for i in np.argsort(np.abs(macs - target), kind="stable") if i not in chosen]
@@ -47,11 +48,13 @@ def random_architectures(space, task, count, seed, without=()):
     return [drawn[i] for i in sorted(chosen)]
 
 
-def network_key(one):
-    """A name that tells an architecture from all others with other ops, sizes or frame."""
-    content = {k: v for k, v in one.to_dict().items() if k not in ("name", "origin")}
-    content["blocks"] = [[b.stride, b.width, [op.name for op in b.ops]] for b in one.blocks]
-    return f"{one.name} {files.fingerprint(content)}"
+def network_key(architecture):
+    """A name that differs for architectures with other ops, sizes or frame."""
+    content = {k: v for k, v in architecture.to_dict().items() if k not in ("name", "origin")}
+    content["blocks"] = [
+        [block.stride, block.width, [op.name for op in block.ops]] for block in architecture.blocks
+    ]
+    return f"{architecture.name} {files.fingerprint(content)}"
 
 
 def _draw(space, task, ops, draws):
@@ -66,69 +69,71 @@ def _draw(space, task, ops, draws):
 
 
 def compare(predicted, measured, macs):
-    """Errors and rank correlations of a table's predictions and of MACs.
+    """Computes errors and rank correlations of a table's predictions and of MACs.
 
     Args:
-        predicted: latencies that the table says, in ms.
-        measured: latencies of the same networks, in ms.
+        predicted: latencies by the table, in ms.
+        measured: measured latencies of the same networks, in ms.
         macs: their MACs.
 
     Returns:
-        A dict: `networks`; `median_error` and `worst_error`, absolute over measured;
-        `bias`, the median of predicted over measured, less 1; `rank_correlation`
-        (Kendall's tau-b); the same of MACs as `macs_...`; and `error_over_macs_error`, the
-        quotient of the two median errors (`None` where MACs err by nothing).
+        A dict: `networks`, their number; `median_error` and `worst_error`, absolute over
+        measured; `bias`, the median of predicted over measured, minus 1; `rank_correlation`
+        (Kendall's tau-b); the same for MACs with the prefix `macs_`; and
+        `error_over_macs_error`, the quotient of the two median errors (`None` if the error of
+        MACs is 0).
     """
     predicted, measured = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
-    from_macs = fit_macs(macs, measured)
-    found = {"networks": len(measured)}
-    for prefix, values in (("", predicted), ("macs_", from_macs)):
+    result = {"networks": len(measured)}
+    for prefix, values in (("", predicted), ("macs_", fit_macs(macs, measured))):
         errors = values / measured - 1.0
-        found[f"{prefix}median_error"] = float(np.median(np.abs(errors)))
-        found[f"{prefix}worst_error"] = float(np.max(np.abs(errors)))
-        found[f"{prefix}bias"] = float(np.median(errors))
+        result[f"{prefix}median_error"] = float(np.median(np.abs(errors)))
+        result[f"{prefix}worst_error"] = float(np.max(np.abs(errors)))
+        result[f"{prefix}bias"] = float(np.median(errors))
         rank = statistics.kendall_tau(values, measured)
-        found[f"{prefix}rank_correlation"] = None if np.isnan(rank) else float(rank)
-    other = found["macs_median_error"]
-    found["error_over_macs_error"] = found["median_error"] / other if other else None
-    return found
+        result[f"{prefix}rank_correlation"] = None if np.isnan(rank) else float(rank)
+    macs_error = result["macs_median_error"]
+    result["error_over_macs_error"] = result["median_error"] / macs_error if macs_error else None
+    return result
 
 
 def fit_macs(macs, measured):
-    """Latencies that MACs say after their best linear fit: least squares of relative errors."""
+    """Latencies by MACs after their best linear fit: least squares of relative errors."""
     rows = np.stack([np.asarray(macs, np.float64) / 1e6, np.ones(len(macs))], axis=1)
     left = rows / np.asarray(measured, np.float64)[:, None]
     return rows @ np.linalg.lstsq(left, np.ones(len(macs)), rcond=None)[0]
 
 
-def lines(found):
-    """What `compare` found, as lines of text."""
-    told = []
+def lines(result):
+    """The result of `compare` as lines of text."""
+    parts = []
     for title, prefix in (("table", ""), ("MACs, fitted", "macs_")):
-        rank = found[f"{prefix}rank_correlation"]
+        rank = result[f"{prefix}rank_correlation"]
         rank = "not known" if rank is None else f"{rank:.3f}"
-        told.append(
-            f"  {title}: median error {100 * found[f'{prefix}median_error']:.1f} %, worst "
-            f"{100 * found[f'{prefix}worst_error']:.1f} %, bias "
-            f"{100 * found[f'{prefix}bias']:+.1f} %, rank correlation (Kendall's tau-b) {rank}"
+        parts.append(
+            f"  {title}: median error {100 * result[f'{prefix}median_error']:.1f} %, worst "
+            f"{100 * result[f'{prefix}worst_error']:.1f} %, bias "
+            f"{100 * result[f'{prefix}bias']:+.1f} %, rank correlation (Kendall's tau-b) {rank}"
         )
-    ratio = found["error_over_macs_error"]
+    ratio = result["error_over_macs_error"]
     ratio = "not known" if ratio is None else f"{ratio:.2f}"
-    return [f"{found['networks']} students, predicted against measured:", *told] + [
-        f"  error of the table over that of MACs: {ratio}"
+    return [
+        f"{result['networks']} students, predicted against measured:",
+        *parts,
+        f"  error of the table over that of MACs: {ratio}",
     ]
 
 
 def svg(predicted, measured, macs, title, references=()):
-    """The plot: predicted against measured, dots for the table and rings for MACs, as SVG.
+    """Plots predicted against measured as SVG: dots for the table, rings for MACs.
 
     Args:
-        predicted: as `compare` takes it.
-        measured: likewise.
-        macs: likewise.
-        title: text above it.
-        references: `(name, measured_ms)` of other networks: dashed lines at what they were
-            measured, with their names above the plot.
+        predicted: as for `compare`.
+        measured: as for `compare`.
+        macs: as for `compare`.
+        title: text above the plot.
+        references: `(name, measured_ms)` of other networks: dashed lines at their measured
+            latency, with their names above the plot.
     """
     from_macs = fit_macs(macs, measured)
     values = [*predicted, *measured, *from_macs, *(ms for _, ms in references)]
@@ -163,7 +168,7 @@ def svg(predicted, measured, macs, title, references=()):
             f'<line x1="{at:.1f}" y1="{_PAD - 3 - _ROW * row}" x2="{at:.1f}" y2="{_SIZE - _LEFT}" '
             'stroke="#777" stroke-width="0.8" stroke-dasharray="3 3"/>'
         )
-    for text, _, middle, row in labels:  # the white rim lets them stand on others' lines
+    for text, _, middle, row in labels:  # a white rim keeps them readable on other lines
         parts.append(
             f'<text x="{middle:.1f}" y="{12 - _ROW * row}" text-anchor="middle" font-size="10" '
             f'fill="#444" stroke="#fff" stroke-width="3" paint-order="stroke">{text}</text>'
@@ -184,20 +189,20 @@ def svg(predicted, measured, macs, title, references=()):
 
 
 def _label_rows(references):
-    """Places names above their lines, in rows where they would lie on one another.
+    """Places names above their lines, in several rows where they would overlap.
 
     Args:
-        references: `(name, ms, x of the line)` each.
+        references: a list of `(name, ms, x of the line)`.
 
     Returns:
-        `(escaped text, x of the line, x of the text's middle, row)` each; row 0 is lowest.
+        A list of `(escaped text, x of the line, x of the text's middle, row)`; row 0 is lowest.
     """
     ends, placed = [], []  # where the last text of each row ends
-    for name, ms, at in sorted(references, key=lambda one: one[2]):
+    for name, ms, at in sorted(references, key=lambda reference: reference[2]):
         name = name if len(name) <= _LONGEST else f"...{name[3 - _LONGEST :]}"
         text = f"{name} {ms:.4g} ms"
         half = _LETTER * len(text) / 2
-        middle = min(max(at, _LEFT + half), _SIZE - half)  # not over the axis beside it
+        middle = min(max(at, _LEFT + half), _SIZE - half)  # not over the axis
         row = next((r for r, end in enumerate(ends) if end < middle - half), len(ends))
         ends[row : row + 1] = [middle + half + _LETTER]
         placed.append((html.escape(text), at, middle, row))

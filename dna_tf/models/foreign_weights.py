@@ -14,7 +14,7 @@ import numpy as np
 
 from dna_tf.common import checks, progress
 from dna_tf.models import model_costs, preprocessing, students
-from dna_tf.space import layer_specs
+from dna_tf.space import network_layers
 
 # How a weight lies there -> the axes that make it ours.
 LAYOUTS = {
@@ -48,6 +48,9 @@ class Scheme:
     norm_epsilon: float
 
 
+_TIMM_CONVS = {"stem": ("conv_stem", "bn1"), "head": ("conv_head", "bn2")}
+
+
 def timm_weights(arch):
     """The names of timm's EfficientNets for an architecture; see `Scheme`.
 
@@ -55,23 +58,17 @@ def timm_weights(arch):
 
     Source: names of the authors' state dicts (GenEfficientNet of pytorch-image-models).
     """
-    found = {"stem_conv/kernel": ("conv_stem.weight", "conv"), **_norm("stem_bn", "bn1")}
-    frame = arch.frame
-    _, *stem = layer_specs.stem_specs(frame, arch.channels)
-    for n, spec in enumerate(stem):
-        ours = f"stem_mbconv{n + 1 if n else ''}"
-        found |= _mbconv(spec, ours, f"blocks.0.{n}")
-    width = frame.stem_output_width
-    for b, block in enumerate(arch.blocks, 1):
-        widths = [block.width] * len(block.ops)
-        specs = layer_specs.layer_specs(frame, block.ops, width, widths, block.stride)
-        for n, spec in enumerate(specs):
-            found |= _mbconv(spec, f"block{b}_layer{n + 1}", f"blocks.{b}.{n}")
-        width = block.width
-    found |= {"head_conv/kernel": ("conv_head.weight", "conv"), **_norm("head_bn", "bn2")}
-    found["classifier/kernel"] = ("classifier.weight", "dense")
-    found["classifier/bias"] = ("classifier.bias", "vector")
-    return found
+    names = {}
+    for layer in network_layers.layers(arch):
+        if layer.name in _TIMM_CONVS:
+            conv, norm = _TIMM_CONVS[layer.name]
+            names[f"{layer.name}_conv/kernel"] = (f"{conv}.weight", "conv")
+            names |= _norm(f"{layer.name}_bn", norm)
+        else:
+            names |= _mbconv(layer.spec, layer.name, f"blocks.{layer.block}.{layer.index}")
+    names["classifier/kernel"] = ("classifier.weight", "dense")
+    names["classifier/bias"] = ("classifier.bias", "vector")
+    return names
 
 
 def _mbconv(spec, ours, theirs):

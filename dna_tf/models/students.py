@@ -5,7 +5,7 @@ import math
 import keras
 
 from dna_tf.common import seeding
-from dna_tf.space import layer_specs
+from dna_tf.space import layer_specs, network_layers
 
 
 def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
@@ -31,30 +31,22 @@ def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
     for name, rate in (("dropout", dropout), ("drop_connect", drop_connect)):
         if not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(f"{name} must be a rate in [0, 1). Received: {rate!r}")
-    frame = architecture.frame
-    size = architecture.image_size
-    image = keras.Input((size, size, architecture.channels), name="image")
+    task = architecture.task
+    image = keras.Input((task.image_size, task.image_size, task.channels), name="image")
     x = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, name="rescale")(image)
-    conv, *layers = layer_specs.stem_specs(frame, architecture.channels)
-    x = apply_conv_layers(x, conv, "stem", seed)
-    for n, spec in enumerate(layers, 1):
-        x = apply_layers(x, spec, f"stem_mbconv{n if n > 1 else ''}", 0.0, seed)
     num_layers = sum(len(block.ops) for block in architecture.blocks)
-    width, depth = frame.stem_output_width, 0
-    for b, block in enumerate(architecture.blocks, 1):
-        widths = [block.width] * len(block.ops)
-        specs = layer_specs.layer_specs(frame, block.ops, width, widths, block.stride)
-        for n, spec in enumerate(specs, 1):
-            rate = drop_connect * depth / num_layers
-            x = apply_layers(x, spec, f"block{b}_layer{n}", rate, seed)
-            depth += 1
-        width = block.width
-    x = apply_conv_layers(x, layer_specs.head_spec(frame, width), "head", seed)
+    depth = 0  # layers of blocks so far; those of the stem are never dropped
+    for layer in network_layers.layers(architecture):
+        if isinstance(layer.spec, layer_specs.ConvSpec):
+            x = apply_conv(x, layer.spec, layer.name, seed)
+        else:
+            x = apply_mbconv(x, layer.spec, layer.name, drop_connect * depth / num_layers, seed)
+            depth += layer.block > 0
     x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, seed=seed, name="head_dropout")(x)
     start = keras.initializers.GlorotUniform(seed=seed)
-    x = keras.layers.Dense(architecture.num_classes, kernel_initializer=start, name="classifier")(x)
+    x = keras.layers.Dense(task.num_classes, kernel_initializer=start, name="classifier")(x)
     return keras.Model(image, x, name=_model_name(architecture.name))
 
 
@@ -62,7 +54,7 @@ def _model_name(name):
     return "".join(c if c.isalnum() or c in "_-." else "_" for c in name)
 
 
-def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
+def apply_mbconv(x, spec, name, drop_connect=0.0, seed=0):
     """Applies an MBConv as Keras layers to a symbolic tensor.
 
     Args:
@@ -111,7 +103,7 @@ def apply_layers(x, spec, name, drop_connect=0.0, seed=0):
     return x
 
 
-def apply_conv_layers(x, spec, name, seed=0):
+def apply_conv(x, spec, name, seed=0):
     """Applies a `layer_specs.ConvSpec` as Keras layers: convolution, batch norm, activation."""
     size = (spec.kernel, spec.stride)
     return _conv(x, spec, spec.out_width, name, seed, spec.activation, *size)

@@ -21,7 +21,7 @@ def search(workdir, config):
 def retrain_all(workdir, config):
     """Trains the students of all budgets and the control, for all seeds."""
     for name in searching.all_names(config):
-        retraining.retrain(workdir, config, zoo.find(name, workdir))
+        retraining.retrain(workdir, config, zoo.find(name, workdir.architectures))
 
 
 def export_all(workdir, config):
@@ -32,7 +32,7 @@ def export_all(workdir, config):
 
 def write_report(workdir, config):
     """Writes the report, with the feature maps of the chosen student."""
-    chosen = zoo.find(searching.chosen_name(config), workdir)
+    chosen = zoo.find(searching.chosen_name(config), workdir.architectures)
     report_page.write_report(workdir.path, reporting.imitated_maps(workdir, config, chosen))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dna_tf import workdirs
 from dna_tf.common import files, formatting, progress
 from dna_tf.config import run_config
+from dna_tf.phases import latency_commands
 from dna_tf.search import control, problems
 from dna_tf.space import architectures, cost_tables, op_costs, presets, ratings, spaces, tasks
 
@@ -38,10 +39,13 @@ class SearchInputs:
         self.space = presets.space_of(run_config)
         self.task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
         self.table = cost_tables.cost_table(self.space, self.task)
-        loaded = [op_costs.load(p) for p in (*run_config.search.cost_files, *cost_files)]
-        self._cost_files = {one.cost: op_costs.identity(one) for one in loaded}
-        words = f"--workdir={workdir}"  # the run's own size, channels and classes
-        extra = [one.path_costs(self.space, self.task, words) for one in loaded]
+        op_tables = [op_costs.load(p) for p in (*run_config.search.cost_files, *cost_files)]
+        self._cost_files = {table.cost: op_costs.identity(table) for table in op_tables}
+        try:
+            extra = [table.path_costs(self.space, self.task) for table in op_tables]
+        except op_costs.MissingParts as error:
+            # The workdir stands for the run's own size, channels and classes.
+            raise latency_commands.missing_error(error, f"--workdir={workdir}") from error
         if weights is None:
             weights = tuple(run_config.search.weights) or None
         self.ratings, self.made_from = self._ratings(skip_missing)

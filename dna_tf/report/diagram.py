@@ -1,15 +1,16 @@
-"""A student as an SVG diagram: stem, blocks with their layers, head.
+"""Draws a student as an SVG diagram: stem, blocks with their layers, head.
 
-Reading code: a layer's box is as wide as its kernel and as high as its expansion;
-a box that narrows to the right has stride 2 and halves the resolution; an arc over
-a box is a residual connection.
+How to read it: the wider a layer's box, the larger its kernel; the higher, the larger its
+expansion. A box that narrows to the right has stride 2 and halves the resolution; an arc over a
+box is a residual connection.
 """
 
 import dataclasses
 import html
+import itertools
 
 from dna_tf.common import formatting
-from dna_tf.space import cost_tables, layer_specs
+from dna_tf.space import cost_tables, layer_specs, network_layers
 
 _LEFT, _RIGHT, _GAP = 26, 26, 22
 _LABEL, _ARC, _BELOW = 22, 12, 14  # heights above and below the boxes of a row
@@ -31,32 +32,32 @@ _STYLE = """
 
 @dataclasses.dataclass(frozen=True)
 class BlockRow:
-    """What one block of a student is and costs.
+    """A row of the diagram: one block of a student with its costs.
 
     Args:
         number: from 1; the stem is 0 and the head comes after the last block.
-        name: how people call it.
+        name: its title, such as `"block 2"`.
         size: height and width of its output in pixels.
         width: output channels.
-        layers: a `Layer` for each box.
+        boxes: a `LayerBox` for each layer.
         params: trainable parameters.
         macs: multiply-accumulates for one image.
-        rating: rating of the block's path; `None` where there is none.
+        rating: rating of the block's path; `None` without one.
     """
 
     number: int
     name: str
     size: int
     width: int
-    layers: tuple
+    boxes: tuple
     params: int
     macs: int
     rating: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
-    """One box: its text, its kernel, its expansion, and what a hover says."""
+class LayerBox:
+    """The box of a layer: its text, its shape, and the text shown when hovering over it."""
 
     text: str
     kernel: int
@@ -77,32 +78,27 @@ def block_rows(architecture):
     Returns:
         A list of `BlockRow`.
     """
-    frame = architecture.frame
-    image, channels = architecture.image_size, architecture.channels
-    conv, *stem = layer_specs.stem_specs(frame, channels)
-    size, width = cost_tables.stem_output_size(frame, image), frame.stem_output_width
-    costs = cost_tables.stem_costs(frame, architecture.task)
-    layers = (_conv_layer("conv3", conv), *(_mbconv_layer(spec, size) for spec in stem))
-    rows = [BlockRow(0, "stem", size, width, layers, costs["params"], costs["macs"])]
-    for number, block in enumerate(architecture.blocks, 1):
-        widths = [block.width] * len(block.ops)
-        specs = layer_specs.layer_specs(frame, block.ops, width, widths, block.stride)
-        layers, params, macs = [], 0, 0
-        for spec in specs:
-            layers.append(_mbconv_layer(spec, size))
-            params, macs = params + spec.params, macs + spec.macs(size, size)
-            size = layer_specs.output_size(size, size, spec.stride)[0]
-        width, name = block.width, f"block {number}"
-        rows.append(BlockRow(number, name, size, width, tuple(layers), params, macs, block.rating))
-    costs = cost_tables.head_costs(frame, width, size, architecture.num_classes)
-    classes = architecture.num_classes
-    layers = (
-        _conv_layer("conv1", layer_specs.head_spec(frame, width)),
-        Layer("mean", 1, 1, 1, False, f"mean over {size}×{size} pixels, then dropout"),
-        Layer("dense", 1, 1, 1, False, f"dense: {frame.head_width} → {classes} classes"),
-    )
-    number = len(rows)
-    rows.append(BlockRow(number, "head", 1, classes, layers, costs["params"], costs["macs"]))
+    ratings, rows = [block.rating for block in architecture.blocks], []
+    blocks = itertools.groupby(network_layers.layers(architecture), lambda layer: layer.block)
+    for number, layers in blocks:
+        layers = list(layers)
+        costs = [cost_tables.layer_costs(layer) for layer in layers]
+        params, macs = (sum(cost[name] for cost in costs) for name in ("params", "macs"))
+        boxes = [_box_of(layer) for layer in layers]
+        name, rating = f"block {number}", None
+        size, width = layers[-1].output_size, layers[-1].spec.out_width
+        if number == 0:
+            name = "stem"
+        elif number <= len(ratings):
+            rating = ratings[number - 1]
+        else:
+            classes = architecture.num_classes
+            about = f"dense: {width} → {classes} classes"
+            mean = f"mean over {size}×{size} pixels, then dropout"
+            boxes.append(LayerBox("mean", 1, 1, 1, False, mean))
+            boxes.append(LayerBox("dense", 1, 1, 1, False, about))
+            name, size, width = "head", 1, classes
+        rows.append(BlockRow(number, name, size, width, tuple(boxes), params, macs, rating))
     return rows
 
 
@@ -116,9 +112,9 @@ def student_svg(architecture):
         The text of an `<svg>` element that needs nothing else.
     """
     rows = block_rows(architecture)
-    widths = [sum(_box_width(layer) + _GAP for layer in row.layers) - _GAP for row in rows]
+    widths = [sum(_box_width(box) + _GAP for box in row.boxes) - _GAP for row in rows]
     total = max(400, _LEFT + max(widths) + _RIGHT)
-    heights = [max(_box_height(layer) for layer in row.layers) for row in rows]
+    heights = [max(_box_height(box) for box in row.boxes) for row in rows]
     parts, top, turn = [], 0, ""
     for index, row in enumerate(rows):
         middle = top + _LABEL + _ARC + heights[index] / 2
@@ -152,32 +148,32 @@ def _row(row, top, middle, architecture):
         f'<tspan class="dg-soft" dx="8">{" · ".join(soft)}</tspan></text>'
     ]
     x = _LEFT
-    for index, layer in enumerate(row.layers):
-        width = _box_width(layer)
+    for index, box in enumerate(row.boxes):
+        width = _box_width(box)
         if index:
             parts.append(_wire(f"M{x - _GAP} {middle}H{x}"))
-        if layer.residual:
-            lift = middle - _box_height(layer) / 2 - _ARC + 4
+        if box.residual:
+            lift = middle - _box_height(box) / 2 - _ARC + 4
             # Arcs of neighbours start and end a little apart, so that they stay two.
             start, end = x - _GAP / 2 + 3, x + width + _GAP / 2 - 3
             parts.append(
                 _wire(f"M{start} {middle}V{lift + 5}q0 -5 5 -5H{end - 5}q5 0 5 5V{middle}")
             )
-        parts.append(_box(layer, x, middle, width))
+        parts.append(_box(box, x, middle, width))
         x += width + _GAP
     return parts
 
 
-def _box(layer, x, middle, width):
-    half = _box_height(layer) / 2
-    right = half * 0.62 if layer.stride == 2 else half
+def _box(box, x, middle, width):
+    half = _box_height(box) / 2
+    right = half * 0.62 if box.stride == 2 else half
     points = f"{x},{middle - half} {x + width},{middle - right} {x + width},{middle + right} "
     points += f"{x},{middle + half}"
-    look = f"dg-k{layer.kernel}" if layer.kernel > 1 else ""
+    look = f"dg-k{box.kernel}" if box.kernel > 1 else ""
     return (
-        f'<g><title>{html.escape(layer.about)}</title><polygon class="dg-box {look}" '
+        f'<g><title>{html.escape(box.about)}</title><polygon class="dg-box {look}" '
         f'stroke-linejoin="round" points="{points}"/>'
-        f'<text class="dg-op" x="{x + width / 2}" y="{middle + 4.5}">{html.escape(layer.text)}'
+        f'<text class="dg-op" x="{x + width / 2}" y="{middle + 4.5}">{html.escape(box.text)}'
         "</text></g>"
     )
 
@@ -194,23 +190,24 @@ def _wire(path):
     return f'<path class="dg-wire" d="{path}"/>'
 
 
-def _box_width(layer):
-    return max(34 + 6 * min(layer.kernel, 9), 14 + 8 * len(layer.text))
+def _box_width(box):
+    return max(34 + 6 * min(box.kernel, 9), 14 + 8 * len(box.text))
 
 
-def _box_height(layer):
-    return 22 + 4.5 * (min(layer.expand, 8) - 1)
+def _box_height(box):
+    return 22 + 4.5 * (min(box.expand, 8) - 1)
 
 
-def _conv_layer(text, spec):
-    about = (
-        f"convolution {spec.kernel}×{spec.kernel}, {spec.in_width} → {spec.out_width} channels, "
-        f"stride {spec.stride}, batch norm, {spec.activation}; {spec.params:,} parameters"
-    )
-    return Layer(text, spec.kernel, 1, spec.stride, False, about)
-
-
-def _mbconv_layer(spec, size):
+def _box_of(layer):
+    """The `LayerBox` of a `network_layers.NetworkLayer`."""
+    spec, size = layer.spec, layer.size
+    if isinstance(spec, layer_specs.ConvSpec):
+        about = (
+            f"convolution {spec.kernel}×{spec.kernel}, {spec.in_width} → {spec.out_width} "
+            f"channels, stride {spec.stride}, batch norm, {spec.activation}; {spec.params:,} "
+            "parameters"
+        )
+        return LayerBox(f"conv{spec.kernel}", spec.kernel, 1, spec.stride, False, about)
     squeeze = f", SE width {spec.se_width}" if spec.se_width else ""
     about = (
         f"MBConv kernel {spec.kernel}, expansion {spec.expand}, {spec.in_width} → "
@@ -218,4 +215,4 @@ def _mbconv_layer(spec, size):
         f"{spec.macs(size, size):,} MACs"
     )
     text = f"k{spec.kernel}e{spec.expand}"
-    return Layer(text, spec.kernel, spec.expand, spec.stride, spec.has_residual, about)
+    return LayerBox(text, spec.kernel, spec.expand, spec.stride, spec.has_residual, about)

@@ -114,7 +114,7 @@ class Architecture:
 
     def costs(self):
         """Trainable `params`, `macs` and `authors_flops`, counted from shapes."""
-        return cost_tables.network_costs(self.frame, self.blocks, self.task)
+        return cost_tables.network_costs(self)
 
     @property
     def rating(self):

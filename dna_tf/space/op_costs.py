@@ -1,10 +1,10 @@
-"""Costs measured or made up for each op: a file such as `latency.json`.
+"""Costs of single layers, measured or made up: files such as `latency.json`.
 
-A network is taken apart into *parts*: the stem's convolution, each layer (an MBConv), and
-the head (1x1 convolution, pooling and classifier). A part is known by what it computes and
-for which input size. A file has one entry for each distinct part and a `fixed` cost of
-every network (what calling it costs, say); the cost of a network is their sum. A file holds
-for every space, network and resolution whose parts it lists.
+A network is taken apart into *parts*: the convolution of the stem, each MBConv, and the head
+(1x1 convolution, pooling and classifier). A part is identified by what it computes and by the
+size of its input. A file has one entry for each distinct part and a `fixed` cost of every
+network (what calling it costs, say); the cost of a network is their sum. A file is valid for
+every space, network and resolution whose parts it contains.
 
     {"kind": "dna_tf.op_costs", "version": 1,
      "cost": "latency_ms", "device": "...", "runtime": "...", "about": {...},
@@ -14,9 +14,9 @@ for every space, network and resolution whose parts it lists.
        "stride": 2, "size": 112, "activation": "swish", "se_ratio": 0.25,
        "value": 1.31, "repeats": 50, "spread": 0.02}, ...]}
 
-`size` is height and width of the part's input in pixels; `repeats` and `spread` (in the
-cost's own unit) are optional and tell how an entry was measured. `device`, `runtime` and
-`about` tell where; nothing is computed from them.
+`size` is height and width of the part's input in pixels. `repeats` and `spread` (in the unit of
+the cost) are optional and say how an entry was measured. `device`, `runtime` and `about` say
+where; nothing is computed from them.
 """
 
 import dataclasses
@@ -25,21 +25,20 @@ import math
 import numpy as np
 
 from dna_tf.common import checks, files
-from dna_tf.latency import commands
-from dna_tf.space import cost_limits, cost_tables, layer_specs
+from dna_tf.space import cost_limits, cost_tables, layer_specs, network_layers
 
 KIND = "dna_tf.op_costs"
 VERSION = 1
 PARTS = ("stem", "layer", "head")
-_SPEC = ("part", "kernel", "expand", "in_width", "out_width", "stride", "size")
-_SPEC += ("activation", "se_ratio", "num_classes")
+_KEY_FIELDS = ("part", "kernel", "expand", "in_width", "out_width", "stride", "size", "activation")
+_OPTIONAL_FIELDS = ("se_ratio", "num_classes", "repeats", "spread")
 _FIELDS = ("kind", "version", "cost", "device", "runtime", "about", "fixed", "entries")
-_HINT = "A file of op costs is JSON of the form that dna_tf/op_costs.py describes."
+_HINT = "A file of op costs is JSON; the documentation of dna_tf.space.op_costs shows its form."
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """What a cost is known for: one part of a network with its input size.
+class LayerKey:
+    """Identifies a part of a network: what it computes, for which size of input.
 
     Args:
         part: `"stem"`, `"layer"` or `"head"`.
@@ -66,42 +65,95 @@ class Part:
     num_classes: int = 0
 
     def spec(self):
-        """What it computes: an `layer_specs.MBConvSpec`, or the `ConvSpec` of stem and head."""
-        ends = (self.in_width, self.out_width, self.stride, self.activation)
+        """What it computes: a `layer_specs.MBConvSpec`, or the `ConvSpec` of stem and head."""
+        rest = (self.in_width, self.out_width, self.stride, self.activation)
         if self.part == "layer":
-            return layer_specs.MBConvSpec(self.kernel, self.expand, *ends, self.se_ratio)
-        return layer_specs.ConvSpec(self.kernel, *ends)
+            return layer_specs.MBConvSpec(self.kernel, self.expand, *rest, self.se_ratio)
+        return layer_specs.ConvSpec(self.kernel, *rest)
 
     def __str__(self):
-        ends = f"{self.in_width}->{self.out_width} stride {self.stride} at {self.size} px"
+        rest = f"{self.in_width}->{self.out_width} stride {self.stride} at {self.size} px"
         if self.part == "layer":
-            return f"k{self.kernel}e{self.expand} {ends}"
+            return f"k{self.kernel}e{self.expand} {rest}"
         classes = f", {self.num_classes} classes" if self.num_classes else ""
-        return f"{self.part} {ends}{classes}"
+        return f"{self.part} {rest}{classes}"
 
 
-def layer_part(spec, size):
-    """The part that an `layer_specs.MBConvSpec` is for an input of `size` pixels."""
-    widths = (spec.in_width, spec.out_width)
-    kind = (spec.activation, float(spec.se_ratio))
-    return Part("layer", spec.kernel, spec.expand, *widths, spec.stride, size, *kind)
+def layer_key(layer):
+    """The `LayerKey` of a `network_layers.NetworkLayer`."""
+    spec = layer.spec
+    if isinstance(spec, layer_specs.MBConvSpec):
+        part, expand, se_ratio = "layer", spec.expand, float(spec.se_ratio)
+    else:
+        part, expand, se_ratio = ("head" if layer.num_classes else "stem"), 1, 0.0
+    return LayerKey(
+        part=part,
+        kernel=spec.kernel,
+        expand=expand,
+        in_width=spec.in_width,
+        out_width=spec.out_width,
+        stride=spec.stride,
+        size=layer.size,
+        activation=spec.activation,
+        se_ratio=se_ratio,
+        num_classes=layer.num_classes,
+    )
 
 
-def conv_part(part, spec, size, num_classes=0):
-    """The `"stem"` or `"head"` that an `layer_specs.ConvSpec` is for an input of `size` pixels."""
-    widths = (spec.in_width, spec.out_width)
-    kind = (spec.activation, 0.0, num_classes)
-    return Part(part, spec.kernel, 1, *widths, spec.stride, size, *kind)
+def space_keys(space, task):
+    """The keys of all parts that networks of a space have: what a table must contain.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        task: the `tasks.Task`: size of the images and number of classes.
+
+    Returns:
+        A list of `LayerKey`, stem first, each once.
+    """
+    return list(dict.fromkeys(map(layer_key, network_layers.space_layers(space, task).all())))
+
+
+def network_keys(architecture):
+    """The keys of the parts of an `architectures.Architecture` in order, stem first.
+
+    Returns:
+        A list of `LayerKey`; equal ones are in it as often as they occur.
+    """
+    return [layer_key(layer) for layer in network_layers.layers(architecture)]
+
+
+class MissingParts(ValueError):
+    """A table of op costs does not contain parts of a network or a space.
+
+    Args:
+        table: the `OpCosts`.
+        parts: the `LayerKey`s of all parts that are needed.
+        owner: what they belong to, such as `"the space 'dna' at 224 px"`.
+
+    Attributes:
+        table: the `OpCosts`.
+        parts: a list of the `LayerKey`s that it does not contain.
+    """
+
+    def __init__(self, table, parts, owner):
+        needed = dict.fromkeys(parts)
+        self.table = table
+        self.parts = [key for key in needed if key not in table.entries]
+        super().__init__(
+            f"The file of {table.cost!r} is missing {len(self.parts)} of {len(needed)} parts of "
+            f"{owner}: {checks.some([str(key) for key in self.parts], separator='; ')}. It has "
+            f"{len(table.entries)} parts, for images of {table.sizes_text()} px."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """The cost of a part.
+class CostEntry:
+    """The cost of a part or of a whole network.
 
     Args:
         value: the cost, at least 0.
         repeats: how often it was measured; `None` if that is not known.
-        spread: how far the measurements lie apart, in the cost's unit; `None` likewise.
+        spread: spread of the measurements, in the unit of the cost; `None` if not known.
     """
 
     value: float
@@ -115,11 +167,11 @@ class OpCosts:
 
     Args:
         cost: the cost's name with its unit, such as `"latency_ms"`.
-        entries: `Entry` by `Part`.
-        fixed: the cost of every network beside its parts.
+        entries: a dict from `LayerKey` to `CostEntry`.
+        fixed: the cost of every network besides its parts.
         device: where it was measured.
         runtime: what ran it.
-        about: more of how it was made, JSON-able.
+        about: more about how it was made, JSON-able.
     """
 
     cost: str
@@ -139,7 +191,7 @@ class OpCosts:
             raise ValueError(f"{self.cost!r} is counted by dna_tf. Give the cost another name.")
         if not _is_cost(self.fixed):
             raise ValueError(f"fixed must be finite and at least 0. Received: {self.fixed!r}")
-        bad = [f"{part}: {entry.value!r}" for part, entry in self.entries.items() if not _ok(entry)]
+        bad = [f"{key}: {entry.value!r}" for key, entry in self.entries.items() if not _ok(entry)]
         if bad:
             raise ValueError(
                 f"Costs {self.cost!r} must be finite numbers of at least 0, repeats and spreads "
@@ -147,116 +199,93 @@ class OpCosts:
             )
 
     def sizes_text(self):
-        """The sizes in pixels of the images that there are parts for, as text."""
-        sizes = sorted({part.size for part in self.entries if part.part == "stem"})
+        """The sizes in pixels of the images that it has parts for, as text."""
+        sizes = sorted({key.size for key in self.entries if key.part == "stem"})
         return ", ".join(map(str, sizes)) or "no known"
 
-    def path_costs(self, space, task, words=""):
-        """The cost of every path of a space, for `problems.make`.
+    def path_costs(self, space, task):
+        """The cost of every path of a space, for a search problem.
 
         Args:
             space: a `spaces.SearchSpace`.
-            image_size: height and width of the image in pixels.
-            channels: channels of the image.
-            num_classes: outputs of the classifier.
-            words: flags that tell `tools.latency_table` of this space, such as
-                `"--workdir=W"`; by default its name and sizes.
+            task: the `tasks.Task`: size of the images and number of classes.
 
         Returns:
             A `cost_tables.PathCosts`.
 
         Raises:
-            ValueError: parts of the space are not in the file; see `check_covers`.
+            MissingParts: parts of the space are not in the table.
         """
-        wanted = _parts(space, task)
-        words = words or commands.space_words(space, task)
-        what = f"the space {space.name!r} at {task.image_size} px with {task.num_classes} classes"
-        check_covers(self, wanted.all(), what, words)
+        layers = network_layers.space_layers(space, task)
+        owner = f"the space {space.name!r} at {task.image_size} px with {task.num_classes} classes"
+        self.check_contains(map(layer_key, layers.all()), owner)
         paths = {}
-        for key, layers in wanted.layers.items():
-            total = np.zeros(1)
-            for ops in layers:
-                of_ops = np.array([self.entries[part].value for part in ops], np.float64)
-                total = (total[:, None] + of_ops).reshape(-1)
-            paths[key] = total
+        for key, cell in layers.cells.items():
+            costs = [[self._cost(layer) for layer in candidates] for candidates in cell]
+            paths[key] = cost_tables.path_sums(costs, np.float64)
         stem = self.fixed
-        for part in wanted.stem:
-            stem = stem + self.entries[part].value
-        heads = {width: self.entries[part].value for width, part in wanted.heads.items()}
+        for layer in layers.stem:
+            stem = stem + self._cost(layer)
+        heads = {width: self._cost(head) for width, head in layers.heads.items()}
         return cost_tables.PathCosts(self.cost, paths, float(stem), heads)
 
+    def network_cost(self, architecture):
+        """The cost of one network.
 
-def check_covers(op_costs, parts, what, words):
-    """Checks that op costs have parts.
+        Args:
+            architecture: an `architectures.Architecture`.
 
-    Args:
-        op_costs: an `OpCosts`.
-        parts: the parts that are needed.
-        what: whose they are.
-        words: flags that tell `tools.latency_table` of them.
+        Raises:
+            MissingParts: parts of it are not in the table.
+        """
+        keys = network_keys(architecture)
+        self.check_contains(keys, f"the architecture {architecture.name!r}")
+        return self.fixed + sum(self.entries[key].value for key in keys)
 
-    Raises:
-        ValueError: some are missing; they are listed, with the command that measures them.
-    """
-    parts = dict.fromkeys(parts)
-    missing = [str(part) for part in parts if part not in op_costs.entries]
-    if missing:
-        raise ValueError(
-            f"The file of {op_costs.cost!r} lacks {len(missing)} of {len(parts)} parts of {what}: "
-            f"{checks.some(missing, separator='; ')}. It has {len(op_costs.entries)} parts, for "
-            f"images of {op_costs.sizes_text()} px. {commands.advice(op_costs, words)}"
-        )
+    def check_contains(self, keys, owner):
+        """Checks that the table has an entry for each key.
 
+        Args:
+            keys: `LayerKey`s.
+            owner: what they belong to, for the message.
 
-def needed_parts(space, task):
-    """The distinct parts of all networks of a space: what a file must list.
+        Raises:
+            MissingParts: it has not.
+        """
+        keys = list(keys)
+        if not self.entries.keys() >= set(keys):
+            raise MissingParts(self, keys, owner)
 
-    Returns:
-        A list of `Part`, stem first, each once.
-    """
-    return _parts(space, task).all()
-
-
-def from_function(name, function, space, task, fixed=0.0):
-    """Makes op costs from a function, for a cost of your own.
-
-    Args:
-        name: such as `"energy_mj"`.
-        function: from a `Part` to its cost.
-        space: the `spaces.SearchSpace`.
-        task: the `tasks.Task`: size of the images and number of classes.
-        fixed: the cost of every network beside its parts.
-
-    Returns:
-        An `OpCosts`.
-    """
-    parts = needed_parts(space, task)
-    return OpCosts(name, {part: Entry(float(function(part))) for part in parts}, fixed)
+    def _cost(self, layer):
+        return self.entries[layer_key(layer)].value
 
 
-def identity(op_costs):
-    """A fingerprint of all that a search takes from op costs."""
-    entries = [[*dataclasses.astuple(part), e.value] for part, e in op_costs.entries.items()]
-    return files.fingerprint([op_costs.cost, op_costs.fixed, sorted(entries)])
+def identity(table):
+    """A fingerprint of everything that a search reads from an `OpCosts`."""
+    entries = [[*dataclasses.astuple(key), e.value] for key, e in table.entries.items()]
+    return files.fingerprint([table.cost, table.fixed, sorted(entries)])
 
 
-def save(op_costs, path):
-    """Writes op costs to a file, atomically."""
+def save(table, path):
+    """Writes an `OpCosts` to a file, atomically."""
     entries = []
-    for part, entry in op_costs.entries.items():
-        about = {k: v for k, v in dataclasses.asdict(entry).items() if v is not None}
-        entries.append({**dataclasses.asdict(part), **about})
-    head = {k: getattr(op_costs, k) for k in ("cost", "device", "runtime", "about", "fixed")}
+    for key, entry in table.entries.items():
+        values = {k: v for k, v in dataclasses.asdict(entry).items() if v is not None}
+        entries.append({**dataclasses.asdict(key), **values})
+    head = {k: getattr(table, k) for k in ("cost", "device", "runtime", "about", "fixed")}
     files.write_json(path, {"kind": KIND, "version": VERSION, **head, "entries": entries})
 
 
 def load(path):
     """Reads a file of op costs.
 
+    Returns:
+        An `OpCosts`.
+
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is truncated, foreign, of another version, or has an entry that is
-            unknown, twice there, negative or no number.
+        ValueError: the file is truncated, foreign or of another version; an entry is unknown,
+            repeated, negative or not a number.
     """
     data = files.read_json(path, KIND, _HINT)
     try:
@@ -264,30 +293,29 @@ def load(path):
             raise ValueError(f"It has version {data.get('version')!r}; this reads {VERSION}.")
         data = checks.check_keys("file", data, ("kind", "version", "cost", "entries"), _FIELDS)
         entries = {}
-        for number, given in enumerate(checks.check_sequence("entries", data["entries"]), 1):
-            part, entry = _read_entry(number, given)
-            if part in entries:
-                raise ValueError(f"Entry {number} repeats {part}.")
-            entries[part] = entry
+        for number, item in enumerate(checks.check_sequence("entries", data["entries"]), 1):
+            key, entry = _read_entry(number, item)
+            if key in entries:
+                raise ValueError(f"Entry {number} repeats {key}.")
+            entries[key] = entry
         rest = {k: data[k] for k in ("fixed", "device", "runtime", "about") if k in data}
         return OpCosts(data["cost"], entries, **rest)
     except ValueError as error:
         raise ValueError(f"The file of op costs {path} cannot be used. {error}") from error
 
 
-def _read_entry(number, given):
+def _read_entry(number, item):
     what = f"entry {number}"
-    given = checks.check_keys(
-        what, given, (*_SPEC[:8], "value"), ("se_ratio", "num_classes", "repeats", "spread")
-    )
-    if given["part"] not in PARTS:
+    item = checks.check_keys(what, item, (*_KEY_FIELDS, "value"), _OPTIONAL_FIELDS)
+    if item["part"] not in PARTS:
         raise ValueError(
-            f"The part of {what} must be one of {list(PARTS)}. Received: {given['part']!r}"
+            f"The part of {what} must be one of {list(PARTS)}. Received: {item['part']!r}"
         )
     for name in ("kernel", "expand", "in_width", "out_width", "stride", "size"):
-        checks.check_whole(f"{name} of {what}", given[name], 1)
-    part = Part(**{name: given[name] for name in _SPEC if name in given})
-    return part, Entry(given["value"], given.get("repeats"), given.get("spread"))
+        checks.check_whole(f"{name} of {what}", item[name], 1)
+    names = [field.name for field in dataclasses.fields(LayerKey)]
+    key = LayerKey(**{name: item[name] for name in names if name in item})
+    return key, CostEntry(item["value"], item.get("repeats"), item.get("spread"))
 
 
 def _is_cost(value):
@@ -298,51 +326,3 @@ def _is_cost(value):
 def _ok(entry):
     rest = [v for v in (entry.repeats, entry.spread) if v is not None]
     return all(_is_cost(value) for value in (entry.value, *rest))
-
-
-@dataclasses.dataclass
-class _Parts:
-    """The parts of a space: of the stem, of each layer of each cell, of the heads."""
-
-    stem: list
-    layers: dict  # [block, cell, in_width]: for each layer a list with a part for each op
-    heads: dict  # by width
-
-    def all(self):
-        found = dict.fromkeys(self.stem)
-        for layers in self.layers.values():
-            found.update(dict.fromkeys(part for ops in layers for part in ops))
-        return [*found, *dict.fromkeys(self.heads.values())]
-
-
-def _parts(space, task):
-    frame = space.frame
-    conv, *depthwise = layer_specs.stem_specs(frame, task.channels)
-    size = cost_tables.stem_output_size(frame, task.image_size)
-    stem = [conv_part("stem", conv, task.image_size), *(layer_part(s, size) for s in depthwise)]
-    layers = {}
-    for b, block in enumerate(space.blocks):
-        after = layer_specs.output_size(size, size, block.stride)[0]
-        for c, cell in enumerate(block.cells):
-            for in_width in space.input_widths(b):
-                layers[b, c, in_width] = _cell_parts(
-                    space, cell, in_width, block.stride, (size, after)
-                )
-        size = after
-    heads = {}
-    for cell in space.blocks[-1].cells:
-        spec = layer_specs.head_spec(frame, cell.width)
-        heads[cell.width] = conv_part("head", spec, size, task.num_classes)
-    return _Parts(stem, layers, heads)
-
-
-def _cell_parts(space, cell, in_width, stride, sizes):
-    widths = [cell.width] * cell.layers
-    by_op = [
-        layer_specs.layer_specs(space.frame, [op] * cell.layers, in_width, widths, stride)
-        for op in space.ops
-    ]
-    return [
-        [layer_part(specs[layer], sizes[0] if layer == 0 else sizes[1]) for specs in by_op]
-        for layer in range(cell.layers)
-    ]

@@ -7,7 +7,7 @@ which the same blocks can state.
 
 import dataclasses
 
-from dna_tf.common import checks
+from dna_tf.common import checks, files
 from dna_tf.space import architectures, spaces
 
 _STRIDES = (2, 2, 2, 1, 2, 1)
@@ -137,35 +137,33 @@ TABLE_2 = (
 )
 
 
-def find(name, workdir=None):
-    """Finds an architecture.
+def find(name, folder=None):
+    """Finds an architecture by file or by name.
 
     Args:
-        name: the path of an architecture file (ending in `.json`), the name of one in the
-            workdir, or of a published network.
-        workdir: a `workdirs.Workdir`, or `None`.
+        name: the path of an architecture file (ending in `.json`), the name of an
+            architecture in the folder, or of a published network.
+        folder: a folder of architecture files, such as a run's; `None` for none.
 
     Returns:
         An `architectures.Architecture`.
 
     Raises:
-        FileNotFoundError: a file is not there.
-        ValueError: the file cannot be used, or nothing has that name (near names and
-            what there is are given).
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be used, or there is no architecture of that name; near
+            names and all present ones are given.
     """
     if name.endswith(".json"):
         return architectures.load(name)
-    there = []
-    if workdir is not None and workdir.architectures.exists():
-        there = sorted(p.stem for p in workdir.architectures.glob("*.json") if p.stem != "front")
-    if name in there:
-        return architectures.load(workdir.architecture(name))
+    if folder is None:
+        return get_architecture(name)
+    folder = files.as_path(folder)
+    present = sorted(path.stem for path in folder.glob("*.json") if path.stem != "front")
+    if name in present:
+        return architectures.load(folder / f"{name}.json")
     if name in NAMES:
         return get_architecture(name)
-    if workdir is None:
-        return get_architecture(name)  # raises, with near names
     raise ValueError(
-        f"There is no architecture {name!r} in {workdir.architectures}."
-        f"{checks.near_names(name, [*there, *NAMES])} There are: {there}; search finds more: "
-        f"python -m tools.search --workdir={workdir}"
+        f"There is no architecture {name!r} in {folder}."
+        f"{checks.near_names(name, [*present, *NAMES])} Present: {present}. A search adds more."
     )

@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert import interpreter
 
 from dna_tf.export import conversion
-from dna_tf.latency import graphs, host, tables, validation
+from dna_tf.latency import graphs, host, validation
 from dna_tf.models import students
 from dna_tf.space import op_costs, presets, tasks
 
@@ -31,7 +31,7 @@ def test_parts_one_after_another_are_the_student(name):
     """The ops of the parts' graphs, together, are those of the whole student's graph."""
     space = presets.get_space(name)
     one = validation.random_architectures(space, TASK, 3, seed=0)[1]
-    parts = tables.architecture_parts(one)
+    parts = op_costs.network_keys(one)
     assert any(p.stride == 1 and p.in_width == p.out_width for p in parts)  # a residual
     together = sorted(op for p in parts for op in _ops(graphs.part_graph(p)))
     assert together == _ops(graphs.student_graph(one))
@@ -39,7 +39,7 @@ def test_parts_one_after_another_are_the_student(name):
 
 def test_int8_graphs_compute_in_int8():
     one = validation.random_architectures(SPACE, TASK, 3, seed=0)[1]
-    layer = next(p for p in tables.architecture_parts(one) if p.part == "layer")
+    layer = next(p for p in op_costs.network_keys(one) if p.part == "layer")
     for content in (
         graphs.part_graph(layer, "int8"),
         graphs.student_graph(one, "int8"),
@@ -55,7 +55,7 @@ def test_int8_graphs_compute_in_int8():
 def test_parts_with_the_weights_of_a_student_compute_what_it_computes():
     one = validation.random_architectures(SPACE, TASK, 3, seed=0)[2]
     whole, models = students.build_student(one), []
-    for part in tables.architecture_parts(one):
+    for part in op_costs.network_keys(one):
         models.append(graphs.part_model(part))
     rng = np.random.default_rng(0)
     for weight in whole.weights:
@@ -82,8 +82,8 @@ def _run(content, values):
 
 
 def test_this_host_times_graphs():
-    small = op_costs.Part("layer", 3, 3, 8, 8, 1, 4, "swish", 0.25)
-    large = op_costs.Part("layer", 7, 6, 64, 64, 1, 32, "swish", 0.25)
+    small = op_costs.LayerKey("layer", 3, 3, 8, 8, 1, 4, "swish", 0.25)
+    large = op_costs.LayerKey("layer", 7, 6, 64, 64, 1, 32, "swish", 0.25)
     core = min(os.sched_getaffinity(0))
     meter = host.HostMeter(cores=(core,), rounds=5, burst_s=0.002, warmup_s=0.005)
     before = os.sched_getaffinity(0)
@@ -163,7 +163,7 @@ def test_a_failing_converter_names_the_part(monkeypatch):
         raise RuntimeError("op not supported\nlong trace")
 
     monkeypatch.setattr(conversion, "convert", convert)
-    part = op_costs.Part("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
+    part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
     message = r"converter failed on the part k3e6 16->24 stride 2 at 8 px: op not supported Nothing"
     with pytest.raises(ValueError, match=message):
         graphs.part_graph(part)

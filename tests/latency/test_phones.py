@@ -72,9 +72,9 @@ def test_the_binary_is_pushed_once(tmp_path, binary):
 
 def test_recorded_outputs():
     entry, delegated = phones.parse_benchmark(_new(1150))
-    assert entry == op_costs.Entry(1.15, 862, 0.019) and delegated is True
+    assert entry == op_costs.CostEntry(1.15, 862, 0.019) and delegated is True
     entry, delegated = phones.parse_benchmark(fake_adb.RECORDED_OLD)
-    assert entry == op_costs.Entry(2950.34, 50, 109.798) and delegated is None
+    assert entry == op_costs.CostEntry(2950.34, 50, 109.798) and delegated is None
     logged = "\n".join(f"I tflite  : {line}" for line in _new(900).splitlines())
     assert phones.parse_benchmark(logged.replace("INFO: ", ""))[0].value == 0.9
     partly = _new(900).replace("completely executed", "partially executed")
@@ -85,7 +85,7 @@ def test_no_timings_are_told_with_the_graph(tmp_path, binary):
     text = "INFO: STARTING!\nERROR: Could not open 'graph_0.tflite'.\nBenchmarking failed.\n"
     adb, calls = fake_adb.make(tmp_path, benchmark=text)
     meter = phones.AdbMeter(phones.connect(adb), str(binary))
-    part = op_costs.Part("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
+    part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
     with pytest.raises(
         ValueError, match=r"k3e6 16->24 .* on 8A1X0000: .*no timings.*Could not open.*failed\."
     ):

@@ -10,7 +10,7 @@ from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.phases import search_inputs, searching
 from dna_tf.space import architectures, op_costs, tasks
-from tests.helpers import rated_runs, search_cases, tool_runs
+from tests.helpers import op_cost_tables, rated_runs, search_cases, tool_runs
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def made(tmp_path_factory):
     workdir, config, _ = rated_runs.rated_run(folder / "run")
     space, task = search_inputs.SearchInputs(workdir, config).space, tasks.Task(16, 3, 10)
     rng = np.random.default_rng(0)
-    latency = op_costs.from_function("latency_ms", lambda p: rng.uniform(1, 3), space, task)
+    latency = op_cost_tables.from_function("latency_ms", lambda p: rng.uniform(1, 3), space, task)
     op_costs.save(latency, folder / "latency.json")
-    other = op_costs.from_function("latency_ms", lambda p: 1.0, space, tasks.Task(32, 3, 10))
+    other = op_cost_tables.from_function("latency_ms", lambda p: 1.0, space, tasks.Task(32, 3, 10))
     op_costs.save(other, folder / "other.json")
     about = {"overhead": {}, "threads": 2, "cores": [1]}  # as tools.latency_table writes
     op_costs.save(dataclasses.replace(other, about=about), folder / "made.json")
@@ -89,10 +89,10 @@ REFUSED = {
     "name front": ("--name=front", "is that of the front's file"),
     "file": ("--cost_file={folder}/no.json", r"no file .*no\.json"),
     "file foreign": ("--cost_file={folder}/run/config.json", "dna_tf.op_costs"),
-    "file size": ("--cost_file={folder}/other.json", r"lacks .* at 16 px .* images of 32 px"),
+    "file size": ("--cost_file={folder}/other.json", r"is missing .* at 16 px .* images of 32 px"),
     "file made": (
         "--cost_file={folder}/made.json",
-        r"lacks .* at 16 px .* tools\.latency_table --workdir=\S+/run --cost=latency_ms "
+        r"is missing .* at 16 px .* tools\.latency_table --workdir=\S+/run --cost=latency_ms "
         r"--threads=2 --cores=1 --output=FILE$",
     ),
     "file twice": (f"{LATENCY} {LATENCY}", "two costs of the name 'latency_ms'"),

@@ -10,7 +10,7 @@ from dna_tf.common import files
 from dna_tf.phases import search_inputs, searching
 from dna_tf.search import exact, fronts, problems
 from dna_tf.space import architectures, cost_tables, op_costs, presets, tasks
-from tests.helpers import rated_runs, tiny_config, tool_runs
+from tests.helpers import op_cost_tables, rated_runs, tiny_config, tool_runs
 
 NAMES = ["max_macs_15k", "max_macs_17k_max_params_1300", "max_macs_15k_control"]
 
@@ -255,7 +255,7 @@ def test_budgets_that_cannot_be_met_or_read_write_nothing(run, budget, message):
 )
 def test_costs_are_checked_before_a_long_run(tmp_path, changes, message):
     config = tiny_config.get_config()
-    costs = op_costs.from_function(
+    costs = op_cost_tables.from_function(
         "latency_ms", lambda _: 1.0, presets.space_of(config), tasks.Task(16, 3, 10)
     )
     op_costs.save(costs, tmp_path / "latency.json")

@@ -123,7 +123,7 @@ def test_devices_and_machines_that_share_the_cells_rate_the_same_bits(run, tmp_p
 
 def test_maps_need_the_cells_of_the_student_only(run, tmp_path, monkeypatch):
     workdir, config = run
-    chosen = zoo.find(NAMES[0], workdir)
+    chosen = zoo.find(NAMES[0], workdir.architectures)
     copy = workdirs.Workdir(shutil.copytree(workdir.path, tmp_path / "run"))
     space = presets.space_of(config)
     own = {spaces.cell_name(b, one.cell) for b, one in enumerate(chosen.blocks)}
@@ -142,22 +142,22 @@ def test_searched_architectures_keep_their_limits(run):
     limits = ({"max_macs": 15_000}, {"max_macs": 17_000, "max_params": 1300})
     rated = ratings.load_all(workdir.ratings, presets.space_of(config))
     for name, most in zip(NAMES, limits, strict=False):
-        made = zoo.find(name, workdir)
+        made = zoo.find(name, workdir.architectures)
         assert made.origin["limits"] == most
         assert all(made.costs()[key[4:]] <= limit for key, limit in most.items())
         for b, block in enumerate(made.blocks):
             index = int(np.ravel_multi_index(block.path, [2] * len(block.path)))
             assert block.rating == rated[b, block.cell][index]
-    chosen, control = (zoo.find(NAMES[i], workdir).costs() for i in (0, 2))
+    chosen, control = (zoo.find(NAMES[i], workdir.architectures).costs() for i in (0, 2))
     assert abs(control["macs"] / chosen["macs"] - 1) <= config.search.control_tolerance
     front = _json(workdir.front, "dna_tf.front")["entries"]
     best = min(e["rating"] for e in front if e["costs"]["macs"] <= 15_000)
-    assert best == zoo.find(NAMES[0], workdir).rating
+    assert best == zoo.find(NAMES[0], workdir.architectures).rating
 
 
 def test_the_maps_of_the_report_are_those_that_were_rated(run):
     workdir, config = run
-    made = zoo.find(NAMES[0], workdir)
+    made = zoo.find(NAMES[0], workdir.architectures)
     rows = reporting.imitated_maps(workdir, config, made, num_images=40)  # all of them
     model = keras.saving.load_model(workdir.teacher / "model.keras", compile=False)
     assert len(rows) == len(made.blocks)
@@ -176,7 +176,7 @@ def test_students_are_what_their_architectures_say(run):
     x, labels = loading.load(config.data, config.seed, workdir.path).arrays("test")
     for name in NAMES:
         folder = workdir.student(name, 0)
-        made = zoo.find(name, workdir)
+        made = zoo.find(name, workdir.architectures)
         assert architectures.load(folder / "architecture.json") == made
         model = keras.saving.load_model(folder / "model.keras", compile=False)
         trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
@@ -226,7 +226,7 @@ def test_the_report_shows_the_run(run):
     assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
     for name in NAMES:
         assert name in page
-    rating = zoo.find(NAMES[0], workdir).rating
+    rating = zoo.find(NAMES[0], workdir.architectures).rating
     assert "data:image/png;base64" in page and f"{rating:.4f}"[:5] in page
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from dna_tf.search import exact, problems
 from dna_tf.space import cost_tables, op_costs, presets, tasks
+from tests.helpers import op_cost_tables
 
 SPACE = presets.PRESETS["digits"]
 TASK = tasks.Task(32, 3, 10)
-LARGER_TASK = tasks.Task(64, 3, 10)
 TABLE = cost_tables.cost_table(SPACE, TASK)
 
 
@@ -25,20 +25,20 @@ def test_costs_that_are_macs_equal_the_counted_macs(name):
     space = presets.get_space(name)
     task = tasks.Task(space.image_size, 3, 7)
     table = cost_tables.cost_table(space, task)
-    made = op_costs.from_function("work_macs", _macs, space, task, fixed=5.0)
+    made = op_cost_tables.from_function("work_macs", _macs, space, task, fixed=5.0)
     paths = made.path_costs(space, task)
     assert set(paths.paths) == set(table.paths)
     for key, columns in table.paths.items():
         np.testing.assert_array_equal(paths.paths[key], columns["macs"])
     assert paths.stem == table.stem["macs"] + 5
     assert paths.heads == {width: head["macs"] for width, head in table.heads.items()}
-    parts = op_costs.needed_parts(space, task)
+    parts = op_costs.space_keys(space, task)
     assert len(parts) == len(set(parts)) == len(made.entries)
 
 
 def test_a_cost_from_a_file_limits_a_search(tmp_path):
     rng = np.random.default_rng(0)
-    made = op_costs.from_function("latency_ms", lambda part: rng.uniform(0.1, 2), SPACE, TASK)
+    made = op_cost_tables.from_function("latency_ms", lambda part: rng.uniform(0.1, 2), SPACE, TASK)
     op_costs.save(made, tmp_path / "latency.json")
     loaded = op_costs.load(tmp_path / "latency.json")
     assert loaded == made and op_costs.identity(loaded) == op_costs.identity(made)
@@ -53,8 +53,8 @@ def test_a_cost_from_a_file_limits_a_search(tmp_path):
 
 
 def test_what_tells_of_a_measurement_is_kept(tmp_path):
-    part = op_costs.Part("layer", 3, 6, 16, 24, 2, 112, "swish", 0.25)
-    entry = op_costs.Entry(1.31, repeats=50, spread=0.02)
+    part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 112, "swish", 0.25)
+    entry = op_costs.CostEntry(1.31, repeats=50, spread=0.02)
     made = op_costs.OpCosts("latency_ms", {part: entry}, 0.4, "phone", "litert", {"threads": 1})
     op_costs.save(made, tmp_path / "latency.json")
     assert op_costs.load(tmp_path / "latency.json") == made
@@ -69,63 +69,25 @@ def test_what_tells_of_a_measurement_is_kept(tmp_path):
 
 
 def test_missing_parts_and_other_sizes_are_listed():
-    made = op_costs.from_function("latency_ms", lambda part: 1.0, SPACE, TASK)
+    made = op_cost_tables.from_function("latency_ms", lambda part: 1.0, SPACE, TASK)
     with pytest.raises(
         ValueError,
-        match=r"lacks \d+ of \d+ parts .* at 64 px .*stem 3->.* at 64 px;"
+        match=r"is missing \d+ of \d+ parts .* at 64 px .*stem 3->.* at 64 px;"
         r".* and \d+ more\. It has \d+ parts, for images of 32 px",
     ):
         made.path_costs(SPACE, tasks.Task(64, 3, 10))
-    with pytest.raises(ValueError, match=r"lacks 1 of .* with 11 classes: head .*, 11 classes\. "):
+    with pytest.raises(
+        ValueError, match=r"is missing 1 of .* with 11 classes: head .*, 11 classes\. "
+    ):
         made.path_costs(SPACE, tasks.Task(32, 3, 11))
-    with pytest.raises(ValueError, match=r"lacks .* of the space 'dna'"):
+    with pytest.raises(ValueError, match=r"is missing .* of the space 'dna'"):
         made.path_costs(presets.PRESETS["dna"], tasks.Task(32, 3, 10))
     with pytest.raises(ValueError, match="It has 0 parts, for images of no known px"):
         op_costs.OpCosts("latency_ms", {}).path_costs(SPACE, TASK)
-
-
-MADE_BY = {"overhead": {}, "threads": 4, "cores": [0, 1], "precision": "int8"}
-FITTED_TO = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
-
-
-def _refusal(space=SPACE, task=LARGER_TASK, words="", **told):
-    entries = op_costs.from_function("pi_latency_ms", lambda part: 1.0, SPACE, TASK).entries
-    with pytest.raises(ValueError) as error:
-        op_costs.OpCosts("pi_latency_ms", entries, **told).path_costs(space, task, words)
-    return str(error.value)
-
-
-def test_the_command_has_all_that_the_table_was_made_with():
-    measure = "python -m tools.latency_table"
-    told = {"device": "a board", "about": MADE_BY}
-    flags = "--cost=pi_latency_ms --precision=int8 --threads=4 --cores=0,1 --output=FILE"
-    sizes = "--space=digits --image_size=64 --num_classes=10"
-    assert _refusal(**told).endswith(
-        f"px. Measure them on a board too, to this FILE: {measure} {sizes} {flags}"
-    )
-    # What the flags of a space cannot say takes a run.
-    own = dataclasses.replace(SPACE, ops=SPACE.ops[:2])
-    for space, task in ((own, LARGER_TASK), (SPACE, tasks.Task(64, 1, 10))):
-        text = _refusal(space, task, **told)
-        assert f"{measure} --workdir=FOLDER_OF_A_RUN_WITH_IT {flags}" in text
-    own = dataclasses.replace(own, name="mine")
-    assert "--workdir=FOLDER_OF_A_RUN" in _refusal(own, **told)
-    assert f"{measure} --workdir=W {flags}" in _refusal(own, words="--workdir=W", **told)
-    any_core = {**told, "about": {**MADE_BY, "cores": "any"}}
-    assert _refusal(**any_core).endswith("--precision=int8 --threads=4 --output=FILE")
-    phone = {**told, "runtime": "benchmark_model sha256 0123456789abcdef, XNNPACK"}
-    assert "--precision=int8 --device=adb --threads=4" in _refusal(**phone)
-    fitted = {**told, "about": {**MADE_BY, "fitted_to": {**FITTED_TO, "students": 9, "seed": 0}}}
-    assert (
-        "to a new FILE, or to this one with --fit=0 (its sums are fitted to students of the "
-        "space 'digits' at 32 px with 3 channels and 10 classes, and stay so): python"
-        in _refusal(**fitted)
-    )
-    # Files of other makers, energies say, that tool cannot add to.
-    for about in ({}, {"overhead": {}}):
-        text = _refusal(about=about)
-        assert text.endswith("did not make it: add the entries where it comes from.")
-        assert measure not in text
+    with pytest.raises(op_costs.MissingParts) as caught:
+        made.path_costs(SPACE, tasks.Task(32, 3, 11))
+    assert caught.value.table is made
+    assert [(key.part, key.num_classes) for key in caught.value.parts] == [("head", 11)]
 
 
 ENTRY = {"part": "layer", "kernel": 3, "expand": 6, "in_width": 16, "out_width": 24, "stride": 2}

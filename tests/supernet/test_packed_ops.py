@@ -60,7 +60,7 @@ def _row(spec, seed=0, extra=7):
 
 def _model(spec, **kwargs):
     image = keras.Input((*SIZE, spec.in_width))
-    apply = students.apply_layers if isinstance(spec, MBConvSpec) else students.apply_conv_layers
+    apply = students.apply_mbconv if isinstance(spec, MBConvSpec) else students.apply_conv
     return keras.Model(image, apply(image, spec, "op", **kwargs))
 
 
@@ -322,7 +322,7 @@ def test_the_seed_and_the_name_determine_the_first_weights():
         np.testing.assert_array_equal(a, b)
     assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     image = keras.Input((*SIZE, 8))
-    renamed = keras.Model(image, students.apply_layers(image, spec, "another")).get_weights()
+    renamed = keras.Model(image, students.apply_mbconv(image, spec, "another")).get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(one, renamed, strict=True))
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from dna_tf.latency import graphs, measurements, sessions, tables, validation
+from dna_tf.latency import graphs, measurements, sessions, validation
+from dna_tf.phases import latency_tables
 from dna_tf.space import op_costs, presets, tasks
 from tests.helpers import fake_adb, tool_runs
 
@@ -34,7 +35,7 @@ class MadeMeter:
     def measure(self, graphs):
         self.asked.extend(key for key in graphs if key != measurements.REFERENCE)
         self.slower += self.drift
-        return {key: op_costs.Entry(ms * self.slower, 9, 0.0) for key, ms in graphs.items()}
+        return {key: op_costs.CostEntry(ms * self.slower, 9, 0.0) for key, ms in graphs.items()}
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def made_graphs(monkeypatch):
     """In place of TFLite files their latencies: networks 0.1 ms and 90 % of their parts'."""
 
     def whole(one, precision):
-        return 0.1 + 0.9 * sum(map(_part_ms, tables.architecture_parts(one)))
+        return 0.1 + 0.9 * sum(map(_part_ms, op_costs.network_keys(one)))
 
     monkeypatch.setattr(graphs, "part_graph", lambda part, precision: _part_ms(part))
     monkeypatch.setattr(graphs, "student_graph", whole)
@@ -50,8 +51,9 @@ def made_graphs(monkeypatch):
     monkeypatch.setattr(graphs, "keras_macs", lambda name, *sizes: 3e8)
 
 
-def _session(path, meter, space=SPACE, task=TASK, cost="latency_ms"):
-    return sessions.Session(path, meter, cost, 0.05, space, task)
+def _session(path, meter, space=SPACE, task=TASK, cost="latency_ms", seed=0):
+    students = None if space is None else sessions.RandomStudents(space, task, seed)
+    return latency_tables.TableFile(path, meter, cost, 0.05, students)
 
 
 def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
@@ -61,7 +63,7 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
     assert "not fitted" not in capsys.readouterr().err
     table = op_costs.load(path)
     assert table == session.table and table.device == "made up"
-    assert list(table.entries) == op_costs.needed_parts(SPACE, TASK)
+    assert list(table.entries) == op_costs.space_keys(SPACE, TASK)
     assert table.about["overhead"]["networks"] == 15
     found = session.validate(20)
     assert found["networks"] == 20 and found["median_error"] < 0.005
@@ -80,8 +82,8 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
     assert repeated.validate(20) == found and again.asked == []  # all of it was there
 
     one = validation.random_architectures(SPACE, TASK, 1, seed=9)[0]
-    networks = sessions.find_networks(["mobilenet_v2"], None, 96, 3, 10)
-    networks.append(sessions.Network("mine", validation.network_key(one), one, TASK))
+    networks = latency_tables.find_networks(["mobilenet_v2"], None, 96, 3, 10)
+    networks.append(dataclasses.replace(sessions.TimedNetwork.of_architecture(one), name="mine"))
     later = MadeMeter()
     alone = _session(path, later, None, None)  # without a space the fit that is there stays
     alone.make_table(networks)
@@ -108,15 +110,15 @@ def test_tables_are_of_one_precision(tmp_path, made_graphs):
     _session(path, MadeMeter()).make_table(fit=3)
     message = "precision: 'float32' there, 'int8' now"
     with pytest.raises(ValueError, match=message):
-        sessions.Session(path, MadeMeter(), "latency_ms", 0.05, precision="int8")
+        latency_tables.TableFile(path, MadeMeter(), "latency_ms", 0.05, precision="int8")
 
 
 def test_files_are_measured_as_they_are(tmp_path, made_graphs, monkeypatch, capsys):
     file = tmp_path / "mine.tflite"
     with pytest.raises(FileNotFoundError, match="no TFLite file .*mine.tflite"):
-        sessions.find_networks([str(file)])
+        latency_tables.find_networks([str(file)])
     file.write_bytes(b"two")
-    networks = sessions.find_networks([str(file)])
+    networks = latency_tables.find_networks([str(file)])
     meter = MadeMeter()
     monkeypatch.setattr(graphs, "file_graph", lambda path: float(len(file.read_bytes())))
     session = _session(tmp_path / "latency.json", meter, None, None)
@@ -128,7 +130,7 @@ def test_files_are_measured_as_they_are(tmp_path, made_graphs, monkeypatch, caps
     session.measure_networks(networks)
     assert len(meter.asked) == 1
     monkeypatch.undo()
-    assert sessions.find_networks([str(file)])[0].key != networks[0].key
+    assert latency_tables.find_networks([str(file)])[0].key != networks[0].key
 
 
 def _values(path, parts):
@@ -144,9 +146,9 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
     told = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
     assert first.about["fitted_to"] == {**told, "students": 8, "seed": 0}
     # Networks of any size.
-    dna_a = sessions.find_networks(["dna_a"])
+    dna_a = latency_tables.find_networks(["dna_a"])
     _session(path, MadeMeter(), None, None).make_table(dna_a)
-    needed = tables.architecture_parts(dna_a[0].architecture)
+    needed = op_costs.network_keys(dna_a[0].architecture)
     grown = op_costs.load(path)
     assert set(grown.entries) == set(first.entries) | set(needed)
     assert _values(path, first.entries) == before
@@ -154,7 +156,7 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
     # The space again: as many students as before, of the same seed.
     capsys.readouterr()
     again = MadeMeter()
-    repeated = sessions.Session(path, again, "latency_ms", 0.05, SPACE, TASK, seed=5)
+    repeated = _session(path, again, seed=5)
     repeated.make_table()
     assert again.asked == [] and op_costs.load(path) == grown
     students = "fitted to 8 students of the space 'digits' at 32 px with 3 channels and 10 classes"
@@ -167,7 +169,7 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
     more = MadeMeter()
     _session(path, more, task=tasks.Task(64, 3, 10)).make_table(fit=0)
     assert set(op_costs.load(path).entries) - set(grown.entries) == set(more.asked)
-    assert set(op_costs.needed_parts(SPACE, tasks.Task(64, 3, 10))) <= set(
+    assert set(op_costs.space_keys(SPACE, tasks.Task(64, 3, 10))) <= set(
         op_costs.load(path).entries
     )
     assert _values(path, first.entries) == before and path.read_bytes() != held
@@ -221,7 +223,7 @@ def test_noise_is_told_with_both_files(tmp_path, made_graphs, capsys):
     class Noisy(MadeMeter):
         def measure(self, graphs):
             found = super().measure(graphs)
-            return {key: op_costs.Entry(e.value, 9, 0.2 * e.value) for key, e in found.items()}
+            return {key: op_costs.CostEntry(e.value, 9, 0.2 * e.value) for key, e in found.items()}
 
     path = tmp_path / "latency.json"
     _session(path, Noisy()).make_table(fit=0)
@@ -232,7 +234,9 @@ def test_noise_is_told_with_both_files(tmp_path, made_graphs, capsys):
 def test_measured_networks_are_references_of_the_validation(tmp_path, made_graphs):
     path = tmp_path / "latency.json"
     session = _session(path, MadeMeter())
-    networks = sessions.find_networks(["mobilenet_v2", "dna_a"], None, **dataclasses.asdict(TASK))
+    networks = latency_tables.find_networks(
+        ["mobilenet_v2", "dna_a"], None, **dataclasses.asdict(TASK)
+    )
     session.make_table(networks, fit=3)
     rows = session.measure_networks(networks)
     session.validate(5, rows)
@@ -256,7 +260,7 @@ def test_a_machine_that_gets_slower(tmp_path, made_graphs):
     resumed = _session(tmp_path / "latency.json", MadeMeter(drift=2.0))
     resumed.make_table(fit=15)
     assert resumed.validate(20)["median_error"] < 0.005
-    held = measurements.Measured(measurements.path_beside(tmp_path / "latency.json"))
+    held = measurements.Measurements(measurements.path_beside(tmp_path / "latency.json"))
     assert held.drift[:3] == [1.0, 1.1667, 1.3333] and held.drift[-1] > 2
     assert session.table.about["drift"] == [1.0, held.drift[4]]
 
@@ -269,9 +273,9 @@ def test_other_cost_names_and_unknown_networks(tmp_path, made_graphs, capsys):
     with pytest.raises(ValueError, match="is of 'latency_ms', asked for is 'b_latency_ms'"):
         _session(path, MadeMeter(), cost="b_latency_ms")
     with pytest.raises(ValueError, match="no network named 'dna_e'. Did you mean 'dna_"):
-        sessions.find_networks(["dna_e"])
+        latency_tables.find_networks(["dna_e"])
     with pytest.raises(FileNotFoundError):
-        sessions.find_networks([str(tmp_path / "absent.json")])
+        latency_tables.find_networks([str(tmp_path / "absent.json")])
 
 
 @pytest.mark.parametrize(
@@ -312,8 +316,8 @@ def test_the_tool_measures_a_network_on_a_phone(tmp_path):
     )
     assert "mobilenet_v3_small at 32 px, 10 classes: measured 1.15 ms (spread 0)" in done.stdout
     assert sum("taskset 80 " in call[-1] for call in calls()) == 2
-    held = measurements.Measured(measurements.path_beside(path))
-    assert held.networks == {"mobilenet_v3_small 32x3x10": op_costs.Entry(1.15, 1724, 0.0)}
+    held = measurements.Measurements(measurements.path_beside(path))
+    assert held.networks == {"mobilenet_v3_small 32x3x10": op_costs.CostEntry(1.15, 1724, 0.0)}
     assert held.states[0]["powered_by"] == "USB" and held.conditions["cores"] == [7]
     # The same file with other threads would mix what cannot be added up.
     done = tool_runs.run("latency_table", f"--output={path}", *words, "--threads=4")
