@@ -47,8 +47,8 @@ def made_graphs(monkeypatch):
 
     monkeypatch.setattr(graphs, "part_graph", lambda part, precision: _part_ms(part))
     monkeypatch.setattr(graphs, "student_graph", whole)
-    monkeypatch.setattr(graphs, "keras_graph", lambda name, *sizes, precision: 3.5)
-    monkeypatch.setattr(graphs, "keras_macs", lambda name, *sizes: 3e8)
+    monkeypatch.setattr(graphs, "keras_graph", lambda name, task, precision: 3.5)
+    monkeypatch.setattr(graphs, "keras_macs", lambda name, task: 3e8)
 
 
 def _session(path, meter, space=SPACE, task=TASK, cost="latency_ms", seed=0):
