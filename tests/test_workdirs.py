@@ -89,7 +89,7 @@ def test_a_new_workdir_keeps_its_config_and_gives_it_back(tmp_path):
     assert held.is_locked and run_config.to_plain(held) == run_config.to_plain(given)
     # A space that was written as a dict comes back as the same space.
     expected = spaces.SearchSpace.from_dict(tiny_config.SPACE)
-    assert presets.space_of(held) == presets.space_of(given) == expected
+    assert presets.get_space(held.space) == presets.get_space(given.space) == expected
     before = rated_runs.snapshot(tmp_path)
     workdirs.open_workdir(folder, _config(seed=5))
     assert rated_runs.snapshot(tmp_path) == before  # an equal config is not written again

@@ -122,7 +122,7 @@ def _space():
         size, _, channels = teacher["image_shape"]
         classes = given.num_classes or teacher["num_classes"]
         task = tasks.Task(given.image_size or size, channels, classes)
-        return workdir, presets.space_of(config), task
+        return workdir, presets.get_space(config.space), task
     if given.space:
         space = presets.get_space(given.space)
         size, classes = given.image_size or space.image_size, given.num_classes or 1000

@@ -29,7 +29,7 @@ def main():
     from dna_tf.space import cost_tables, presets, ratings, spaces, tasks
 
     rated = rating.rate(workdir, config, (index, count))
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     result = workdir.teacher_result()
     task = tasks.Task.from_image_shape(result["image_shape"], result["num_classes"])
     table = cost_tables.cost_table(space, task)

@@ -87,7 +87,7 @@ def _chosen():
     config = run_config.with_image_size(config)
     shapes, cuts = _trained_teacher(run_folder) if run_folder else (None, None)
     size = _size(config.data.image_size)
-    return presets.space_of(config), size, config.data.channels, shapes, cuts
+    return presets.get_space(config.space), size, config.data.channels, shapes, cuts
 
 
 def _size(usual):

@@ -86,7 +86,7 @@ def _show_trained(workdir, config, space):
         trained.shapes[0],
         cli.FLAGS.cuts or (() if space else trained.cuts),
         space,
-        presets.space_of(config),
+        presets.get_space(config.space),
         cli.FLAGS["all"].value,
     )
     print("\n".join(view.lines))
@@ -119,7 +119,7 @@ def _show_model(config, space):
     model = building.build_teacher(section, (size, size, channels), classes)
     shape = description.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
     section.weights = config.teacher.weights if own else ""
-    usual = presets.space_of(config) if own else None
+    usual = presets.get_space(config.space) if own else None
     every = cli.FLAGS["all"].value
     view = description.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
     print("\n".join(view.lines))

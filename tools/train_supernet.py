@@ -48,7 +48,7 @@ def main():
             f"{name}: loss {result['losses'][-1]:.5f} (mean squared error, last epoch), relative "
             f"L1 {(result['relative_l1'] or [math.nan])[-1]:.4f} (held-out images)"
         )
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     trained = cell_files.trained_cells(workdir, space)
     missing = [name for name in cell_files.cell_names(space) if name not in trained]
     if missing:

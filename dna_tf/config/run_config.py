@@ -217,7 +217,7 @@ def with_image_size(config):
     if config.data.image_size:
         return config
     made = config.copy_and_resolve_references()
-    made.data.image_size = presets.space_of(config).image_size
+    made.data.image_size = presets.get_space(config.space).image_size
     return made
 
 

@@ -103,8 +103,8 @@ class TableFile:
             table = self._session.make_table(networks, fit)
         except sessions.FittedToOthers as error:
             raise ValueError(
-                f"{error} Give another --output than {self._output}, or --fit=0: the present fit "
-                "stays."
+                f"{self._output}: {error} Give another --output, or --fit=0, which keeps the "
+                "present fit."
             ) from error
         op_costs.save(table, self._output)
         self._report(num_new)

@@ -34,7 +34,7 @@ def rate(workdir, config, share=(0, 1), devices=None):
         A dict from `(block, cell)` to a `ratings.RatedCell`, of the cells of the share
         that are trained.
     """
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     names = cell_files.trained_cells(workdir, space)
     missing = [name for name in cell_files.cell_names(space) if name not in names]
     if not names:

@@ -29,7 +29,7 @@ def imitated_maps(workdir, config, arch, num_images=2):
     images = loading.load(config.data, config.seed, workdir.path)
     cells = {
         (cell.block, cell.cell): cell
-        for cell in cell_files.load(workdir, presets.space_of(config), teacher.shapes, names)
+        for cell in cell_files.load(workdir, presets.get_space(config.space), teacher.shapes, names)
     }
     predict = feature_batches.feature_function(teacher)
     calibration = cell_rater.calibration_maps(predict, images, config)

@@ -36,7 +36,7 @@ class SearchInputs:
     def __init__(self, workdir, run_config, weights=None, cost_files=(), skip_missing=False):
         teacher = workdir.teacher_result()
         self.workdir, self.config = workdir, run_config
-        self.space = presets.space_of(run_config)
+        self.space = presets.get_space(run_config.space)
         self.task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
         self.table = cost_tables.cost_table(self.space, self.task)
         op_tables = [op_costs.load(p) for p in (*run_config.search.cost_files, *cost_files)]

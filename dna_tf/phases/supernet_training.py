@@ -50,7 +50,7 @@ def train_supernet(workdir, config, strategy=None, retry_factor=0.0):
         ValueError: config, teacher, data and space do not fit together; or all cells
             diverged.
     """
-    section, space = config.supernet, presets.space_of(config)
+    section, space = config.supernet, presets.get_space(config.space)
     wanted = wanted_cells(section, space)
     todo = [name for name in wanted if not workdir.cell(name).exists()]
     failed = [name for name in todo if workdir.failed_cell(name).exists()]
@@ -137,7 +137,7 @@ class _Run:
     def __init__(self, workdir, config, strategy, rate_factor):
         self.workdir, self.config, self.strategy = workdir, config, strategy
         self.rate_factor = rate_factor
-        self.section, self.space = config.supernet, presets.space_of(config)
+        self.section, self.space = config.supernet, presets.get_space(config.space)
         self.teacher_result = workdir.teacher_result()
         self.teacher = teacher_training.load_teacher(workdir, config)
         self.images = loading.load(config.data, config.seed, workdir.path)

@@ -39,7 +39,7 @@ def train_teacher(workdir, config, strategy=None):
     model = building.build_teacher(
         section, images.image_shape, images.num_classes, recipe.dropout, config.seed
     )
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     cuts = section.cuts or building.own_cuts(section.model, model, images.image_shape, space)
     cut = cutting.cut_teacher(model, cuts, images.image_shape)
     fit.check_fit(space, cut.shapes, cut.cuts)

@@ -1,9 +1,8 @@
-"""What an MBConv is, as plain data: its weights, shapes and costs.
+"""The MBConv and the convolution as data: their weights, shapes and costs.
 
-This is the one description of the op. The Keras layers of students and the
-packed weights of supernets (`mbconv.py`) are made from it, and the costs of
-search (`cost.py`) are read off it, so that they cannot drift apart; tests hold
-them against what Keras counts.
+This is the only description of these ops. The Keras layers of students, the packed weights of
+supernets and the costs of a search are all made from it, so that they cannot disagree; tests
+compare them with what Keras counts.
 """
 
 import dataclasses
@@ -14,7 +13,7 @@ from dna_tf.space import spaces
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpec:
-    """A convolution without bias, batch norm and activation: stem and head.
+    """A convolution of stem or head: no bias, then batch norm and activation.
 
     Args:
         kernel: side of the kernel.
@@ -22,8 +21,8 @@ class ConvSpec:
         out_width: output channels.
         stride: stride in both directions.
         activation: `"swish"` or `"relu6"`.
-        norm_epsilon: as `spaces.Frame` has it.
-        norm_momentum: likewise.
+        norm_epsilon: as in `spaces.Frame`.
+        norm_momentum: as in `spaces.Frame`.
     """
 
     kernel: int
@@ -48,7 +47,7 @@ class ConvSpec:
         return _num_params(self.weights())
 
     def macs(self, height, width):
-        """Multiply-accumulates for an input of `height` x `width`."""
+        """Multiply-accumulates for an input of `height` x `width` pixels."""
         height, width = output_size(height, width, self.stride)
         return height * width * self.kernel**2 * self.in_width * self.out_width
 
@@ -64,8 +63,8 @@ class MBConvSpec:
 
     1x1 convolution to `in_width * expand`, batch norm, activation; depthwise
     convolution with the stride, batch norm, activation; SE; 1x1 convolution to
-    `out_width`, batch norm; the input is added when the shapes are equal. With
-    `expand == 1` the first convolution is left out. No biases but in SE.
+    `out_width`, batch norm; the input is added if the shapes are equal. With
+    `expand == 1` the first convolution is left out. Only SE has biases.
 
     Args:
         kernel: side of the depthwise kernel.
@@ -74,9 +73,9 @@ class MBConvSpec:
         out_width: output channels.
         stride: stride of the depthwise convolution.
         activation: `"swish"` or `"relu6"`.
-        se_ratio: width of SE over `in_width` (not over the expanded width); 0 for no SE.
-        norm_epsilon: as `spaces.Frame` has it.
-        norm_momentum: likewise.
+        se_ratio: width of SE over `in_width` (not over the expanded width); 0 without SE.
+        norm_epsilon: as in `spaces.Frame`.
+        norm_momentum: as in `spaces.Frame`.
 
     Source: DNA 4.1 and the authors' code.
     """
@@ -132,12 +131,7 @@ class MBConvSpec:
         return _num_params(self.weights())
 
     def macs(self, height, width):
-        """Multiply-accumulates of the convolutions, SE included.
-
-        Args:
-            height: height of the input.
-            width: width of the input.
-        """
+        """Multiply-accumulates of the convolutions, SE included, for an input of these pixels."""
         mid = self.expanded_width
         out = math.prod(output_size(height, width, self.stride))
         total = height * width * self.in_width * mid if self.expand > 1 else 0
@@ -169,7 +163,7 @@ def _num_params(shapes):
 
 
 def stem_specs(frame, channels):
-    """The parts of a stem: its convolution and its MBConvs without expansion.
+    """The layers of a stem: its convolution and its MBConvs without expansion.
 
     Args:
         frame: a `spaces.Frame`.

@@ -1,8 +1,8 @@
-"""The ready-made search spaces, as data in the form that a config or a JSON file holds.
+"""The ready-made search spaces by name, and their variants.
 
-`presets.PRESETS` is made from them; `SearchSpace.from_dict` explains the entries.
-Here, too, is what the endings of names stand for: `dna_four_ops_single_lite` is `dna`
-with four ops, one cell in each block, and ReLU6 without squeeze-and-excitation.
+The bases are data in the form that a config or a JSON file holds; `SearchSpace.from_dict` explains
+the entries. The endings of a name ask for a variant: `dna_four_ops_single_lite` is `dna` with
+four ops, one cell in each block, and ReLU6 without squeeze-and-excitation.
 """
 
 import dataclasses
@@ -30,19 +30,19 @@ DNA = {
     ),
 }
 
-# Our choice, for 32x32 images such as CIFAR's. Without the stride of stem and block 1 the
-# blocks give 32, 16, 8, 8, 4 and 4 pixels a side: the paper's sizes at 128x128, so that the
-# last blocks keep 4x4. The depths are those of the paper, the widths those of MobileNetV2 (the
-# paper's last blocks are wide for few classes), and there is no kernel of 7 for maps of 4x4.
-# Teachers that fit: any network with maps of 1/4, 1/8, 1/16 and 1/32 that reads the images
-# enlarged to 128x128 by a layer of its own (keras.layers.Resizing(128, 128) before an
-# EfficientNet, cut as the paper cuts it, or before a ResNet50), and CIFAR versions with a stem
-# of stride 1: ResNet-18 to -50 (maps of 32, 16, 8, 4; the last two stages cut twice) and
-# MobileNetV2. Keras' EfficientNets at their native strides end in 1x1, and ResNet-20 to -110
-# and wide ResNets in 8x8: those do not fit.
+# For 32x32 images such as CIFAR's. Stem and block 1 have stride 1, so the blocks' outputs have
+# sides of 32, 16, 8, 8, 4 and 4 pixels: the paper's sizes at 128x128. The depths are those of the
+# paper, the widths those of MobileNetV2 (the paper's last blocks are wide for few classes), and
+# no op has a kernel of 7, because the last maps are 4x4.
+# Teachers that fit: networks with maps of 1/4, 1/8, 1/16 and 1/32 of the image that enlarge the
+# images to 128x128 in a first layer (keras.layers.Resizing(128, 128) before an EfficientNet, cut
+# as the paper cuts it, or before a ResNet50), and CIFAR versions with a stem of stride 1:
+# ResNet-18 to -50 (maps of 32, 16, 8, 4; the last two stages cut twice) and MobileNetV2. Keras'
+# EfficientNets at their native strides end in 1x1, ResNet-20 to -110 and wide ResNets in 8x8:
+# they do not fit.
 SMALL_IMAGES = {
     "name": "small_images",
-    "description": "for 32x32 images such as CIFAR's: maps from 32x32 to 4x4 (our choice)",
+    "description": "for 32x32 images such as CIFAR's: maps from 32x32 to 4x4",
     "ops": FOUR_OPS,
     "blocks": (
         {"stride": 1, "cells": ((2, 24), (3, 24), (2, 32))},
@@ -56,11 +56,11 @@ SMALL_IMAGES = {
     "image_size": 32,
 }
 
-# Our choice: what 32x32 images and a laptop allow, with every feature of the
-# paper's space in small: cells that differ in width and in depth, strides 1 and 2.
+# For 32x32 images on a laptop, with every feature of the paper's space on a small scale: cells
+# that differ in width and in depth, strides 1 and 2.
 DIGITS = {
     "name": "digits",
-    "description": "three small blocks for digits on a laptop (our choice)",
+    "description": "three small blocks for digits on a laptop",
     "ops": FOUR_OPS,
     "blocks": (
         {"stride": 2, "cells": ((2, 16), (3, 16), (2, 24))},
@@ -73,8 +73,8 @@ DIGITS = {
 
 BASES = (DNA, SMALL_IMAGES, DIGITS)
 
-# The endings of a name, in the order in which they are written: what each one gives to
-# `presets.variant`. Only spaces with six ops have `_four_ops`.
+# The endings of a name, in the order in which they are written, with the arguments of `variant`
+# that they stand for. Only spaces with six ops have `_four_ops`.
 ENDINGS = {
     "_four_ops": {"ops": FOUR_OPS},
     "_single": {"single": True},
@@ -82,11 +82,11 @@ ENDINGS = {
 }
 ENDINGS_TEXT = (
     f"The names {', '.join(base['name'] for base in BASES)} take the endings "
-    f"{', '.join(ENDINGS)} in this order, such as small_images_single_lite (no _four_ops where a "
-    "space has those four already)."
+    f"{', '.join(ENDINGS)} in this order, such as small_images_single_lite (without _four_ops if a "
+    "space has only those four)."
 )
 
-# Shown in this order. The other variants are there by name all the same.
+# The spaces that tools list, in this order. `get_space` knows the other variants too.
 NAMES = (
     "dna",
     "dna_single",
@@ -109,32 +109,33 @@ def variant(space, ops=None, single=False, lite=False):
         single: whether to keep one cell of each block: cell B, or the only one. In DNA's
             space these have EfficientNet-B0's widths and at least its depths.
         lite: whether to take ReLU6 and no squeeze-and-excitation, which suits int8
-            hardware. Widths stay, those of stem and head too.
+            hardware. All widths stay.
 
     Returns:
-        A `SearchSpace`; what it has already is not changed and not named again.
+        A `SearchSpace`. Changes that the space already has do not change its name.
 
-    Source: DNA 4.1 (four ops), EfficientNet-Lite (lite); which cell stays is our choice.
+    Source: DNA 4.1 (four ops), EfficientNet-Lite (lite).
     """
     space = get_space(space)
-    name, told, blocks, frame = space.name, [space.description], space.blocks, space.frame
+    name, blocks, frame = space.name, space.blocks, space.frame
+    descriptions = [space.description]
     ops = space.ops if ops is None else checks.check_sequence("ops", ops)
     ops = tuple(op if isinstance(op, spaces.Op) else spaces.Op.parse(op) for op in ops)
     if ops != space.ops:
         names = tuple(op.name for op in ops)
         four = names == FOUR_OPS
         name += "_four_ops" if four else f"_{'_'.join(names)}"
-        told.append("four ops (no kernel of 7)" if four else f"ops {' '.join(names)}")
+        descriptions.append("four ops (no kernel of 7)" if four else f"ops {' '.join(names)}")
     if single and any(len(block.cells) > 1 for block in blocks):
         blocks = tuple(spaces.Block(block.stride, block.cells[:2][-1:]) for block in blocks)
         name += "_single"
-        told.append("one cell in each block")
+        descriptions.append("one cell in each block")
     if lite and (frame.activation, frame.se_ratio) != ("relu6", 0.0):
         frame = dataclasses.replace(frame, activation="relu6", se_ratio=0.0)
         name += "_lite"
-        told.append("ReLU6, no squeeze-and-excitation")
-    told = ", ".join(text for text in told if text)
-    return spaces.SearchSpace(name, ops, blocks, frame, space.image_size, told)
+        descriptions.append("ReLU6, no squeeze-and-excitation")
+    description = ", ".join(text for text in descriptions if text)
+    return spaces.SearchSpace(name, ops, blocks, frame, space.image_size, description)
 
 
 _BASES = {data["name"]: spaces.SearchSpace.from_dict(data) for data in BASES}
@@ -142,46 +143,55 @@ _ENDINGS = "".join(f"({ending})?" for ending in ENDINGS)
 _NAME = re.compile(f"({'|'.join(_BASES)}){_ENDINGS}")
 
 
-def _ready_made(name):
+def get_space(name_or_dict: str | dict | spaces.SearchSpace) -> spaces.SearchSpace:
+    """Returns a ready-made space by name, or a space from data.
+
+    Args:
+        name_or_dict: a name of `PRESETS`, a name made of `BASES` and `ENDINGS`, a dict as
+            `SearchSpace.from_dict` takes it, the section of a config that holds one, or a
+            `SearchSpace`, which is returned as it is.
+
+    Returns:
+        A `SearchSpace`.
+
+    Raises:
+        ValueError: there is no space of that name (near names are given), or a part of the
+            dict is missing, unknown or out of range.
+
+    Example:
+
+        >>> import dna_tf
+        >>> space = dna_tf.get_space("dna_single_lite")
+        >>> [block.cells[0].width for block in space.blocks]
+        [24, 40, 80, 112, 192, 320]
+        >>> space.num_architectures()
+        609359740010496
+    """
+    if isinstance(name_or_dict, spaces.SearchSpace):
+        return name_or_dict
+    if hasattr(name_or_dict, "to_dict"):  # a ConfigDict
+        name_or_dict = name_or_dict.to_dict()
+    if not isinstance(name_or_dict, str):
+        return spaces.SearchSpace.from_dict(name_or_dict)
+    space = PRESETS.get(name_or_dict) or _variant_of_name(name_or_dict)
+    if space is None:
+        raise ValueError(
+            f"There is no search space {name_or_dict!r}."
+            f"{checks.near_names(name_or_dict, PRESETS)} Known spaces: {list(PRESETS)}. "
+            f"{ENDINGS_TEXT} A space of your own is a dict."
+        )
+    return space
+
+
+def _variant_of_name(name):
     """The base or variant of this name, or `None`."""
     match, changes = _NAME.fullmatch(name), {}
     if not match:
         return None
     for ending in match.groups()[1:]:
         changes |= ENDINGS.get(ending, {})
-    made = variant(_BASES[match[1]], **changes)
-    return made if made.name == name else None  # digits has four ops: no digits_four_ops
+    space = variant(_BASES[match[1]], **changes)
+    return space if space.name == name else None  # digits has four ops: no digits_four_ops
 
 
-def get_space(name_or_dict):
-    """Returns a ready-made space by name, or one from data as `from_dict` takes it.
-
-    Args:
-        name_or_dict: a name of `PRESETS` or one made by the same scheme (a base of
-            `presets.BASES` with `presets.ENDINGS`), a dict, or a `SearchSpace`,
-            which is returned as it is.
-
-    Raises:
-        ValueError: there is no such space; near names are given.
-    """
-    if isinstance(name_or_dict, spaces.SearchSpace):
-        return name_or_dict
-    if not isinstance(name_or_dict, str):
-        return spaces.SearchSpace.from_dict(name_or_dict)
-    space = PRESETS.get(name_or_dict) or _ready_made(name_or_dict)
-    if space is None:
-        raise ValueError(
-            f"There is no search space {name_or_dict!r}."
-            f"{checks.near_names(name_or_dict, PRESETS)} Known spaces: {list(PRESETS)}. "
-            f"{ENDINGS_TEXT} A space of your own is a dict in the config file."
-        )
-    return space
-
-
-PRESETS = {name: _ready_made(name) for name in NAMES}
-
-
-def space_of(config):
-    """The search space that a config names or holds."""
-    space = config.space
-    return get_space(space.to_dict() if hasattr(space, "to_dict") else space)
+PRESETS = {name: _variant_of_name(name) for name in NAMES}

@@ -1,12 +1,9 @@
-"""Search spaces as plain data: ops, cells, blocks, stem, head, and ready-made spaces.
+"""Search spaces as data: ops, cells, blocks, stem and head; paths of a cell and their indices.
 
-A search space is a chain of blocks. Each block offers one or more *cells*, and
-a cell is a chain of layers of one width. Every layer of a cell holds one op of
-each kind; a *path* picks one op index per layer and is always a tuple of ints.
-
-No TensorFlow is imported here: tools that only handle tables start at once.
+A search space is a chain of blocks. Each block offers one or more *cells*; a cell is a chain of
+layers of one width. Every layer of a cell can have any op of the space. A *path* picks one op
+per layer: a tuple of op indices. Paths are numbered in the order of `SearchSpace.paths`.
 """
-# MERGED: 'Paths of a cell by their index, the inverse of `SearchSpace
 
 import dataclasses
 import itertools
@@ -23,7 +20,7 @@ _OP_NAME = re.compile(r"k(\d+)e(\d+)")
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Op:
-    """One choice for a layer: an MBConv with a kernel and an expansion rate.
+    """A candidate for a layer: an MBConv with a kernel and an expansion rate.
 
     Args:
         kernel: side of the depthwise kernel, odd.
@@ -46,7 +43,7 @@ class Op:
 
     @classmethod
     def parse(cls, name):
-        """Makes an op from its name, such as `"k3e6"`."""
+        """Returns the op of a name such as `"k3e6"`."""
         match = _OP_NAME.fullmatch(name) if isinstance(name, str) else None
         if not match:
             raise ValueError(
@@ -57,7 +54,12 @@ class Op:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A chain of `layers` layers of one `width` (output channels in the student)."""
+    """A chain of layers.
+
+    Args:
+        layers: how many.
+        width: output channels of every layer in a student.
+    """
 
     layers: int
     width: int
@@ -69,7 +71,12 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """The cells that compete for one block, and the stride of their first layer."""
+    """The cells that compete for one place in the network.
+
+    Args:
+        stride: stride of their first layer, 1 or 2.
+        cells: the `Cell`s.
+    """
 
     stride: int
     cells: tuple[Cell, ...]
@@ -84,7 +91,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What all students of a space share around and inside their blocks.
+    """What all students of a space have in common: stem, head, activation, norm.
 
     The stem is a 3x3 convolution with `stem_stride` to `stem_width`, batch norm
     and activation, then `stem_layers` MBConvs without expansion (3x3, stride 1) to
@@ -97,11 +104,11 @@ class Frame:
         stem_output_width: channels that block 1 reads.
         head_width: channels before the classifier.
         activation: `"swish"` or `"relu6"`.
-        se_ratio: squeeze-and-excitation width over the layer's input width; 0 for none.
+        se_ratio: width of squeeze-and-excitation over the layer's input width; 0 for none.
         norm_epsilon: added to the variance by every batch norm.
-        norm_momentum: how much of its old moving statistics a batch norm keeps in a
-            training step. PyTorch's momentum 0.1, the authors', is 0.9 here.
-        stem_layers: MBConvs of the stem; 1 but in scaled networks.
+        norm_momentum: the share of its moving statistics that a batch norm keeps in a
+            training step. The authors' 0.1 in PyTorch is 0.9 here.
+        stem_layers: MBConvs of the stem; 1 except in scaled networks.
 
     Source: DNA Table 1 and the authors' code.
     """
@@ -144,8 +151,22 @@ class SearchSpace:
         frame: stem, head, activation, norm and squeeze-and-excitation.
         image_size: height and width in pixels of the images that the space is made for;
             a config may ask for another size.
-        description: one line for people; it is no part of what the space is, so neither
-            comparing nor `to_dict`, which identifies the space in files, looks at it.
+        description: one line for people. Ignored by `==` and by `to_dict`.
+
+    Example:
+
+        >>> import dna_tf
+        >>> space = dna_tf.SearchSpace.from_dict({
+        ...     "name": "mine",
+        ...     "ops": ["k3e6", "k5e6"],
+        ...     "blocks": [
+        ...         {"stride": 2, "cells": [(2, 16)]},
+        ...         {"stride": 2, "cells": [(1, 32), (2, 32)]},
+        ...     ],
+        ...     "image_size": 32,
+        ... })
+        >>> space.num_architectures()
+        24
     """
 
     name: str
@@ -165,16 +186,16 @@ class SearchSpace:
             raise ValueError("A search space needs at least one block. Received: blocks=()")
         checks.check_whole("image_size", self.image_size, 1)
 
-    def num_paths(self, block, cell):
+    def num_paths(self, block: int, cell: int) -> int:
         """The number of paths of one cell (both indices start at 0)."""
         return len(self.ops) ** self.blocks[block].cells[cell].layers
 
-    def paths(self, block, cell):
-        """All paths of one cell in the order of rating files: the last layer turns fastest."""
+    def paths(self, block: int, cell: int) -> list[tuple[int, ...]]:
+        """All paths of one cell in the order of rating files: the last layer changes fastest."""
         layers = self.blocks[block].cells[cell].layers
         return list(itertools.product(range(len(self.ops)), repeat=layers))
 
-    def path_index(self, block, cell, path):
+    def path_index(self, block: int, cell: int, path: tuple[int, ...]) -> int:
         """The index of a path in `paths(block, cell)`, an int.
 
         Raises:
@@ -195,7 +216,7 @@ class SearchSpace:
             index = index * num_ops + int(op)
         return index
 
-    def num_architectures(self):
+    def num_architectures(self) -> int:
         """The number of architectures in the space, an exact int."""
         return math.prod(
             sum(self.num_paths(b, c) for c in range(len(block.cells)))
@@ -208,17 +229,17 @@ class SearchSpace:
             for c, cell in enumerate(block.cells):
                 yield b, c, cell
 
-    def input_widths(self, block):
-        """The widths that a student's block may read, ascending, each once.
+    def input_widths(self, block: int) -> tuple[int, ...]:
+        """The widths that a block of a student may read, ascending, each once.
 
-        They are those of the cells of the block before; the first block reads the stem's output.
+        They are the widths of the cells of the block before; the first block reads the stem.
         """
         if block == 0:
             return (self.frame.stem_output_width,)
         return tuple(sorted({cell.width for cell in self.blocks[block - 1].cells}))
 
-    def to_dict(self):
-        """The space as JSON-able data; `from_dict` reads it."""
+    def to_dict(self) -> dict:
+        """The space as JSON-able data, for `from_dict`."""
         return {
             "name": self.name,
             "ops": [op.name for op in self.ops],
@@ -231,8 +252,8 @@ class SearchSpace:
         }
 
     @classmethod
-    def from_dict(cls, data):
-        """Makes a space from data such as a config or a JSON file holds.
+    def from_dict(cls, data: dict) -> "SearchSpace":
+        """Makes a space from data such as a config or a JSON file contains.
 
         Args:
             data: a dict with `name`, `ops` (such as `["k3e6", "k5e6"]`), `blocks`
@@ -258,21 +279,23 @@ class SearchSpace:
                 blocks.append(Block(block["stride"], tuple(Cell(*cell) for cell in cells)))
             except ValueError as error:
                 raise ValueError(f"Block {number} of the search space: {error}") from None
-        known = [field.name for field in dataclasses.fields(Frame)]
-        frame = Frame(**checks.check_keys("frame", data.get("frame", {}), (), known))
+        fields = [field.name for field in dataclasses.fields(Frame)]
+        frame = Frame(**checks.check_keys("frame", data.get("frame", {}), (), fields))
         ops = tuple(Op.parse(name) for name in checks.check_sequence("ops", data["ops"]))
         size, description = data.get("image_size", 224), str(data.get("description", ""))
         return cls(str(data["name"]), ops, tuple(blocks), frame, size, description)
 
 
 def path(space, block, cell, index):
-    """The path of an index, as `space.paths(block, cell)[index]` is.
+    """Returns the path of an index, the inverse of `SearchSpace.path_index`.
+
+    Unlike `space.paths(block, cell)[index]` it does not list all paths.
 
     Args:
-        space: a `spaces.SearchSpace`.
+        space: a `SearchSpace`.
         block: block index from 0.
         cell: cell index from 0.
-        index: of the path.
+        index: index of the path.
 
     Returns:
         A tuple of ints, the op index of each layer.
@@ -285,10 +308,10 @@ def path(space, block, cell, index):
 
 
 def text(space, block, cell, index):
-    """The ops of the path of an index: `"k3e6 k5e3"`; arguments as of `path`."""
+    """The ops of a path as text, such as `"k3e6 k5e3"`; the arguments are those of `path`."""
     return " ".join(space.ops[op].name for op in path(space, block, cell, index))
 
 
 def cell_name(block, cell):
-    """The name of a cell in files and logs: `block1_cell1` for the indices 0, 0."""
+    """The name of a cell in files and logs; `block1_cell1` for the indices 0 and 0."""
     return f"block{block + 1}_cell{cell + 1}"

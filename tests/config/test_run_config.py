@@ -45,7 +45,7 @@ def test_defaults_pass_and_stay_as_they_are():
 
 def test_default_budgets_are_feasible_and_do_not_allow_everything():
     made = run_config.default_config()
-    space = presets.space_of(made)
+    space = presets.get_space(made.space)
     table = cost_tables.cost_table(space, tasks.Task(made.data.image_size, made.data.channels, 10))
     ratings = {
         (b, c): -table.paths[b, c, space.input_widths(b)[-1]]["macs"].astype(float)
@@ -94,16 +94,16 @@ def test_plain_form_survives_json_and_gives_an_equal_config(made, tmp_path):
     assert run_config.differences(plain, run_config.to_plain(back)) == []
     assert back.is_locked
     assert type(back.teacher.cuts) is tuple
-    assert presets.space_of(back) == presets.space_of(made)
+    assert presets.get_space(back.space) == presets.get_space(made.space)
 
 
 def test_a_config_file_may_hold_a_space_as_a_dict():
     made = run_config.default_config()
     made.space = OWN_SPACE
     run_config.check_config(made)
-    assert presets.space_of(made) == spaces.SearchSpace.from_dict(OWN_SPACE)
+    assert presets.get_space(made.space) == spaces.SearchSpace.from_dict(OWN_SPACE)
     made.space = "digits"
-    assert presets.space_of(made) is presets.PRESETS["digits"]
+    assert presets.get_space(made.space) is presets.PRESETS["digits"]
 
 
 def test_fingerprints_tell_sections_apart():

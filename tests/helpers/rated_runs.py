@@ -30,7 +30,7 @@ def rated_run(folder, config=None):
         "num_classes": 10,
     }
     files.write_json(workdir.teacher / "result.json", teacher)
-    for b, c, _ in presets.space_of(config).cells():
+    for b, c, _ in presets.get_space(config.space).cells():
         name = spaces.cell_name(b, c)
         cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}
         files.write_json(workdir.cell(name), {**cell, "losses": [1.0, 0.5]})
@@ -39,7 +39,7 @@ def rated_run(folder, config=None):
 
 def write_ratings(workdir, config, seed=0):
     """Writes ratings of all cells, drawn from a seed; returns them."""
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     draws, made = np.random.RandomState(seed), {}
     for b, c, _ in space.cells():
         made[b, c] = draws.rand(space.num_paths(b, c))

@@ -23,7 +23,7 @@ def run(tmp_path):
 
 def _everything(config, ratings):
     """All architectures of the space: (rating, costs, cells, paths), by brute force."""
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     rows = []
     for cells in itertools.product(*(range(len(block.cells)) for block in space.blocks)):
         counts = [range(space.num_paths(b, c)) for b, c in enumerate(cells)]
@@ -206,7 +206,7 @@ def test_the_front_file_holds_the_front_of_rating_and_macs(run):
     assert [entry["costs"] for entry in front["entries"]] == [costs for _, costs in expected]
     found = [entry["rating"] for entry in front["entries"]]
     assert found == pytest.approx([rating for rating, _ in expected], rel=1e-12)
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     table = cost_tables.cost_table(space, tasks.Task(16, 3, 10))
     searched = fronts.front(problems.make(space, ratings, table))
     assert [s.rating for s in searched] == found
@@ -256,7 +256,7 @@ def test_budgets_that_cannot_be_met_or_read_write_nothing(run, budget, message):
 def test_costs_are_checked_before_a_long_run(tmp_path, changes, message):
     config = tiny_config.get_config()
     costs = op_cost_tables.from_function(
-        "latency_ms", lambda _: 1.0, presets.space_of(config), tasks.Task(16, 3, 10)
+        "latency_ms", lambda _: 1.0, presets.get_space(config.space), tasks.Task(16, 3, 10)
     )
     op_costs.save(costs, tmp_path / "latency.json")
     for field, values in changes.items():

@@ -127,7 +127,7 @@ def test_overrides_in_the_stories_arrive(parsed):
 @pytest.mark.parametrize("name", NAMES)
 def test_its_budgets_can_be_met_and_do_not_allow_everything(name):
     made = run_config.with_image_size(load(name))
-    space = presets.space_of(made)
+    space = presets.get_space(made.space)
     table = cost_tables.cost_table(
         space, tasks.Task(made.data.image_size, made.data.channels, _classes(made))
     )
@@ -166,7 +166,7 @@ def _cut(name, size, num_classes, cuts):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "teacher_file"])
 def test_its_space_fits_its_teacher_at_the_real_size(name):
     made = run_config.with_image_size(load(name))
-    space = presets.space_of(made)
+    space = presets.get_space(made.space)
     size, cuts = made.data.image_size, tuple(made.teacher.cuts)
     cut = _cut(made.teacher.model, size, _classes(made), cuts)
     fit.check_fit(space, cut.shapes, cut.cuts)
@@ -177,7 +177,7 @@ def test_the_papers_numbers():
     # spec: DNA 4.1, and the authors' code for batch and weight decay.
     made = load("paper_8gpu")
     assert (made.teacher.model, made.teacher.weights) == ("efficientnet_b7", "imagenet")
-    assert (made.space, len(list(presets.space_of(made).cells()))) == ("dna", 16)
+    assert (made.space, len(list(presets.get_space(made.space).cells()))) == ("dna", 16)
     section = made.supernet
     assert (section.epochs, section.batch_size, section.weight_decay) == (20, 512, 1e-4)
     assert section.output_start == "identity"  # the others start at the teacher's map
@@ -223,7 +223,7 @@ def test_what_the_papers_relatives_change():
     assert tpu.first_block_learning_rate == pytest.approx(0.002 * math.sqrt(tpu.batch_size / 512))
     assert changed("b0_teacher").keys() == {"teacher.model", "search.budgets", "search.chosen"}
     ranking = load("ranking")
-    space = presets.space_of(ranking)
+    space = presets.get_space(ranking.space)
     assert {len(block.cells) for block in space.blocks} == {1} and len(space.ops) == 4
     assert len(searching.all_names(ranking)) == 16  # as many as in Figure 4
     assert load("paper_8gpu").supernet.batch_size == recipes.SUPERNET_BATCH == 512
@@ -275,7 +275,7 @@ def cut_down(name, made):
         keras_files.save_model(model, small.teacher.model)
     else:
         small.teacher.model, small.teacher.weights = str(made / "small.keras"), ""
-    block = len(presets.space_of(small).blocks) - 1
+    block = len(presets.get_space(small.space).blocks) - 1
     small.supernet.cells = (spaces.cell_name(block, 0),)
     small.supernet.batch_size, small.supernet.epochs = 4, 1
     return small

@@ -84,7 +84,7 @@ def test_the_teacher_fits_the_data_and_its_cut(run):
 
 def test_the_supernet_and_its_ratings_cover_the_space(run):
     workdir, config = run
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     for b, c, cell in space.cells():
         result = workdir.cell_result(spaces.cell_name(b, c))
         assert len(result["losses"]) == len(result["relative_l1"]) == config.supernet.epochs
@@ -125,7 +125,7 @@ def test_maps_need_the_cells_of_the_student_only(run, tmp_path, monkeypatch):
     workdir, config = run
     chosen = zoo.find(NAMES[0], workdir.architectures)
     copy = workdirs.Workdir(shutil.copytree(workdir.path, tmp_path / "run"))
-    space = presets.space_of(config)
+    space = presets.get_space(config.space)
     own = {spaces.cell_name(b, one.cell) for b, one in enumerate(chosen.blocks)}
     others = {spaces.cell_name(b, c) for b, c, _ in space.cells()} - own
     assert others
@@ -140,7 +140,7 @@ def test_maps_need_the_cells_of_the_student_only(run, tmp_path, monkeypatch):
 def test_searched_architectures_keep_their_limits(run):
     workdir, config = run
     limits = ({"max_macs": 15_000}, {"max_macs": 17_000, "max_params": 1300})
-    rated = ratings.load_all(workdir.ratings, presets.space_of(config))
+    rated = ratings.load_all(workdir.ratings, presets.get_space(config.space))
     for name, most in zip(NAMES, limits, strict=False):
         made = zoo.find(name, workdir.architectures)
         assert made.origin["limits"] == most

@@ -117,7 +117,7 @@ def test_cells_in_any_order_of_calls_are_those_of_one_call(start, whole):
     config = _config(cells=("block2_cell1", "block1_cell1"))
     opened = start("run", config)
     assert list(_train(opened)) == ["block1_cell1", "block2_cell1"]
-    assert cell_files.trained_cells(opened[0], presets.space_of(config)) == SINGLE
+    assert cell_files.trained_cells(opened[0], presets.get_space(config.space)) == SINGLE
     written = _bits(opened[0], SINGLE)
     config.supernet.cells = ("block1_cell2",)
     opened = start("run", config)  # another choice of cells is no other run
@@ -232,7 +232,7 @@ def test_chains_keep_or_train_the_cells_before(chains, whole):
     assert "trained_on_with" not in two.cell_result(first)
     losses = [run.cell_result(last)["losses"] for run in (whole, one, two)]
     assert len({loss[0] for loss in losses}) == 3
-    space = presets.space_of(_config(single=True))
+    space = presets.get_space(_config(single=True).space)
     for run in (one, two):
         assert cell_files.trained_cells(run, space) == SINGLE
         assert run.cell_result(first)["fingerprint"] != run.cell_result(last)["fingerprint"]
@@ -321,7 +321,7 @@ def test_two_workers_share_a_workdir(teacher, tmp_path, whole, mode):
         result, alone = workdir.cell_result(name), whole.cell_result(name)
         assert result["steps"] == alone["steps"]
         assert result["losses"][0] == pytest.approx(alone["losses"][0], rel=0.3)
-    assert len(cell_files.load(workdir, presets.space_of(config), _shapes(workdir))) == 3
+    assert len(cell_files.load(workdir, presets.get_space(config.space), _shapes(workdir))) == 3
     done = tool_runs.run("train_supernet", f"--workdir={workdir}")
     assert "The cells are there already" in done.stdout, done.stderr
     done = tool_runs.run("rate", f"--workdir={workdir}")

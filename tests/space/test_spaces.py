@@ -93,10 +93,10 @@ def test_get_space_takes_names_dicts_and_spaces():
 @pytest.mark.parametrize("form", [dict, ml_collections.ConfigDict])
 def test_space_of_a_config(form):
     named = ml_collections.ConfigDict({"space": "digits"})
-    assert presets.space_of(named) is presets.PRESETS["digits"]
+    assert presets.get_space(named.space) is presets.PRESETS["digits"]
     holding = ml_collections.ConfigDict()
     holding.space = ml_collections.FieldReference(form(SMALL.to_dict()), field_type=object)
-    assert presets.space_of(holding) == SMALL
+    assert presets.get_space(holding.space) == SMALL
 
 
 def test_op_names():

@@ -116,7 +116,7 @@ def test_names_and_spaces_of_ones_own_stand_in_the_file(tmp_path):
     assert config.teacher.model == section.model
     assert (config.teacher.preprocessing, config.teacher.modules) == ("zero_one", section.modules)
     assert (config.data.image_size, config.data.channels) == (48, 1)
-    assert presets.space_of(config) == own
+    assert presets.get_space(config.space) == own
 
 
 def test_a_cut_that_no_space_fits_says_what_space_it_needs():

@@ -19,7 +19,7 @@ HEAVY = {"tensorflow", "keras", "tensorflow_datasets", "sklearn", "plotly"}
 # is not there.
 WRONG = {
     "unknown space": (["--space=dnaa"], r"no search space 'dnaa'\. Did you mean 'dna'.*endings"),
-    "space with wrong endings": (["--space=digits_four_ops"], r"no _four_ops where a space has"),
+    "space with wrong endings": (["--space=digits_four_ops"], r"without _four_ops if a space has"),
     "image of no pixels": (["--space=dna", "--image_size=0"], r"--image_size .* Received: 0"),
     "image size that is no number": (["--space=dna", "--image_size=x"], r"--image_size=x"),
     "teacher without a space": (
