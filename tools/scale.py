@@ -192,7 +192,7 @@ def _save_unless_there(made, path):
     from dna_tf.space import architectures
 
     hint = "Move it away, or give another --output or --name."
-    if architectures.is_there(made, path, hint):
+    if architectures.is_saved(made, path, hint):
         print(f"{path} (is there already)")
     else:
         architectures.save(made, path)

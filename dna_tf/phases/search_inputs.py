@@ -174,7 +174,7 @@ def save_all(made, workdir):
     absent = [
         name
         for name, one in made.items()
-        if not architectures.is_there(one, workdir.architecture(name), hint)
+        if not architectures.is_saved(one, workdir.architecture(name), hint)
     ]
     for name in absent:
         architectures.save(made[name], workdir.architecture(name))

@@ -1,11 +1,9 @@
-"""Architectures and their file: what search writes and every later tool reads.
+"""Architectures: networks as data, and the files that searches write and later tools read.
 
-The file is JSON, versioned and self-contained: it holds the chosen ops, widths
-and strides of each block, stem and head, input and classes, ratings, costs, the
-limits it was searched under, and where it comes from. No other file is needed to
-build the student.
+A file is JSON, versioned and self-contained: it contains the chosen ops, widths and strides of
+each block, stem and head, the task, ratings, costs, the limits of the search, and where the
+architecture comes from. No other file is needed to build the student.
 """
-# MERGED: 'Finding an architecture by what a user calls it, and writin
 
 import dataclasses
 import functools
@@ -22,16 +20,16 @@ _FIELDS = ("kind", "version", "name", "image", "num_classes", "frame", "blocks",
 
 @dataclasses.dataclass(frozen=True)
 class BlockChoice:
-    """What was chosen for one block.
+    """One block of an architecture.
 
     Args:
         stride: stride of the first layer.
         width: output channels of every layer.
         ops: the op of each layer, as `spaces.Op`.
-        cell: index of the cell in its search space, from 0; `None` when the
-            architecture comes from no search.
-        path: op index of each layer in its search space; `None` likewise.
-        rating: rating of the path (lower is better); `None` when it was not rated.
+        cell: index of the cell in its search space, from 0; `None` if the architecture
+            was not searched.
+        path: op index of each layer in its search space; `None` if it was not searched.
+        rating: rating of the path (lower is better); `None` if it was not rated.
     """
 
     stride: int
@@ -42,7 +40,7 @@ class BlockChoice:
     rating: float | None = None
 
     def __post_init__(self):
-        # The same rules as for a block of a space, so that a broken file is refused.
+        # A broken file is refused by the same rules as a block of a space.
         spaces.Block(self.stride, (spaces.Cell(len(self.ops), self.width),))
         if self.path is not None and len(self.path) != len(self.ops):
             raise ValueError(
@@ -60,12 +58,21 @@ class Architecture:
     """One network: stem, blocks and head, for an input size and a number of classes.
 
     Args:
-        name: how files, tools and reports call it.
+        name: its name in files and reports.
         blocks: a `BlockChoice` for each block.
-        frame: stem, head, activation and squeeze-and-excitation.
+        frame: stem, head, activation, norm and squeeze-and-excitation.
         task: the `tasks.Task`: size of the images and number of classes.
-        origin: where it comes from, JSON-able: for a searched one the space, limits,
-            seed and fingerprints; for a published one its source.
+        origin: where it comes from, JSON-able: of a searched architecture space, limits,
+            seed and fingerprints; of a published one its source.
+
+    Example:
+
+        >>> import dna_tf
+        >>> architecture = dna_tf.load_architecture("dna_a").adapted(num_classes=10)
+        >>> architecture.costs()["params"]
+        2975128
+        >>> architecture.describe().split(" | ")[0]
+        '24: k5e3 k3e3 k3e6'
     """
 
     name: str
@@ -79,22 +86,27 @@ class Architecture:
             raise ValueError("An architecture needs at least one block. Received: blocks=()")
 
     @property
-    def image_size(self):
+    def image_size(self) -> int:
         """Height and width of the images in pixels."""
         return self.task.image_size
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """Channels of the images."""
         return self.task.channels
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Outputs of the classifier."""
         return self.task.num_classes
 
-    def adapted(self, num_classes=None, image_size=None, channels=None):
-        """The same network for other data; name, ratings and origin stay.
+    def adapted(
+        self,
+        num_classes: int | None = None,
+        image_size: int | None = None,
+        channels: int | None = None,
+    ) -> "Architecture":
+        """Returns the same network for other data; name, ratings and origin stay.
 
         Args:
             num_classes: outputs of the classifier; `None` keeps the number.
@@ -102,35 +114,35 @@ class Architecture:
             channels: channels of the image; `None` keeps them.
 
         Returns:
-            An `Architecture`. Its costs are counted for the new sizes, so limits that its
-            origin tells of may not hold.
+            An `Architecture`. Its costs are those of the new sizes, so it may exceed the
+            limits in its origin.
 
         Raises:
-            ValueError: a number is no whole number above 0.
+            ValueError: a number is not a whole number above 0.
         """
         sizes = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
         changes = {name: value for name, value in sizes.items() if value is not None}
         return dataclasses.replace(self, task=dataclasses.replace(self.task, **changes))
 
-    def costs(self):
+    def costs(self) -> dict[str, int]:
         """Trainable `params`, `macs` and `authors_flops`, counted from shapes."""
         return cost_tables.network_costs(self)
 
     @property
-    def rating(self):
-        """The sum of the blocks' ratings, or `None` if a block was not rated."""
+    def rating(self) -> float | None:
+        """The sum of the ratings of its blocks; `None` if a block was not rated."""
         ratings = [block.rating for block in self.blocks]
-        # Added left to right, as search adds: sum() rounds otherwise from Python 3.12 on.
+        # Added left to right, as a search adds: sum() rounds differently from Python 3.12 on.
         return None if None in ratings else functools.reduce(operator.add, ratings)
 
-    def describe(self):
-        """One line a block, such as `"24: k3e6 k5e3"`, joined by `" | "`."""
+    def describe(self) -> str:
+        """The blocks as text, each as `"24: k3e6 k5e3"` (width and ops), joined by `" | "`."""
         return " | ".join(
             f"{block.width}: {' '.join(op.name for op in block.ops)}" for block in self.blocks
         )
 
-    def to_dict(self):
-        """The architecture as the JSON-able content of its file."""
+    def to_dict(self) -> dict:
+        """The JSON-able content of its file."""
         return {
             "kind": KIND,
             "version": VERSION,
@@ -154,14 +166,14 @@ class Architecture:
         }
 
     @classmethod
-    def from_dict(cls, data):
+    def from_dict(cls, data: dict) -> "Architecture":
         """Makes an architecture from the content of its file.
 
         Raises:
             ValueError: an entry is missing, unknown or out of range, or the costs in
-                the file are not those of the blocks in it.
+                the file are not the costs of its blocks.
         """
-        # The version first: another one may well have other keys.
+        # The version is checked first: other versions may have other keys.
         if isinstance(data, dict) and data.get("version", VERSION) != VERSION:
             raise ValueError(
                 f"The architecture has version {data['version']!r}, and this dna_tf reads "
@@ -202,18 +214,21 @@ def _block_from_dict(data, number):
 
 
 def save(architecture, path):
-    """Writes an architecture file, atomically."""
+    """Writes an `Architecture` to a file, atomically."""
     files.write_json(path, architecture.to_dict())
 
 
 def load(path):
     """Reads an architecture file.
 
+    Returns:
+        An `Architecture`.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, foreign, of another version or inconsistent.
     """
-    hint = "Architecture files are written by tools/search.py, as architectures/NAME.json."
+    hint = "Architecture files are written by a search, as architectures/NAME.json."
     data = files.read_json(path, KIND, hint)
     try:
         return Architecture.from_dict(data)
@@ -221,29 +236,29 @@ def load(path):
         raise ValueError(f"The architecture file {path} cannot be used. {error}") from error
 
 
-def is_there(made, path, hint):
-    """Whether a file holds an architecture already.
+def is_saved(architecture, path, hint):
+    """Whether a file contains an architecture already.
 
     Args:
-        made: an `architectures.Architecture`.
+        architecture: an `Architecture`.
         path: the file.
-        hint: what to do about a file that holds something else, for the error.
+        hint: what to do if the file contains something else, for the error.
 
     Returns:
-        `True` if an equal one is there, `False` if there is no such file.
+        `True` if the file contains an equal architecture, `False` if there is no such file.
 
     Raises:
-        ValueError: the file holds something else; it is not to be overwritten.
+        ValueError: the file contains something else, and should not be overwritten.
     """
     path = files.as_path(path)
     if not path.exists():
         return False
     try:
-        same, reason = load(path) == made, ""
-    except ValueError as error:  # no architecture
+        same, reason = load(path) == architecture, ""
+    except ValueError as error:  # not an architecture
         same, reason = False, f" {error}"
     if not same:
         raise ValueError(
-            f"The file {path} holds something else, and is not overwritten.{reason} {hint}"
+            f"The file {path} contains something else, and is not overwritten.{reason} {hint}"
         )
     return True

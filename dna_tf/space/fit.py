@@ -1,4 +1,4 @@
-"""Which cuts of a teacher fit the blocks of a search space; imports no Keras."""
+"""Whether a cut teacher fits the blocks of a space, and where to cut it so that it does."""
 
 import math
 
@@ -6,7 +6,7 @@ from dna_tf.space import layer_specs, presets
 
 
 def block_sizes(space, image_shape):
-    """Height and width of the map that each block of a space must give.
+    """Height and width of the output of each block of a space.
 
     Args:
         space: a `spaces.SearchSpace`.
@@ -23,11 +23,10 @@ def block_sizes(space, image_shape):
 
 
 def choose(points, ends, image_shape, space):
-    """Chooses a point to cut at for each block of a space.
+    """Chooses a point to cut a teacher at for each block of a space.
 
-    The choice has as many stage ends as can be; where these do not suffice, maps of the
-    shapes of stage ends, then any. Among equals it is the latest. Every block gets at
-    least one layer that reads neighbouring pixels: it would be no block else.
+    Ends of stages are preferred, then maps of the shape of such an end, then any other map;
+    among equals the latest. Every block gets at least one layer with a kernel larger than 1x1.
 
     Args:
         points: `cut_points.CutPoint`s of a teacher, in order.
@@ -37,8 +36,6 @@ def choose(points, ends, image_shape, space):
 
     Returns:
         A list with one point per block; `None` if the blocks do not fit.
-
-    Source: our choice.
     """
     tables = _tables(points, ends, block_sizes(space, image_shape))
     if not tables[-1]:
@@ -52,16 +49,16 @@ def choose(points, ends, image_shape, space):
 
 
 def _tables(points, ends, sizes):
-    """Where each block can end.
+    """The places where each block can end.
 
     Returns:
-        A list with one dict per block, up to the first one that cannot be placed: from a
-        place in `points` to the best worth of all blocks so far, and the place of the
-        block before.
+        A list with one dict per block, up to the first block that cannot be placed. It maps
+        an index in `points` to the best total worth of the blocks so far, and to the index at
+        which the block before ends.
     """
     shapes = {end.shape for end in ends}
     worth = [2 if p in ends else 1 if p.shape in shapes else 0 for p in points]
-    spatial = [0]  # layers up to each point
+    spatial = [0]  # layers with a kernel larger than 1x1, up to each point
     for point in points:
         spatial.append(spatial[-1] + point.spatial)
     tables = [{-1: (0, None)}]
@@ -83,12 +80,12 @@ def _tables(points, ends, sizes):
 
 
 def fitting_presets(points, ends, image_shape):
-    """Names of the ready-made spaces for images of about this size that a teacher fits.
+    """Names of the ready-made spaces for images of about this size that fit a teacher.
 
     Args:
         points: as for `choose`.
-        ends: likewise.
-        image_shape: likewise.
+        ends: as for `choose`.
+        image_shape: as for `choose`.
     """
     return [
         name
@@ -99,14 +96,14 @@ def fitting_presets(points, ends, image_shape):
 
 
 def misfit_text(name, points, ends, image_shape, space):
-    """Says why the blocks of a space do not fit a teacher, for an error message.
+    """Explains why the blocks of a space do not fit a teacher, for an error message.
 
     Args:
-        name: of the teacher.
-        points: as for `choose`, with which nothing fits.
-        ends: likewise.
-        image_shape: likewise.
-        space: likewise.
+        name: name of the teacher.
+        points: as for `choose`, which returned `None` for these arguments.
+        ends: as for `choose`.
+        image_shape: as for `choose`.
+        space: as for `choose`.
     """
     sizes = block_sizes(space, image_shape)
     block = len(_tables(points, ends, sizes))
@@ -127,7 +124,7 @@ def misfit_text(name, points, ends, image_shape, space):
 def _fix_text(points, ends, offered, image_shape, needed):
     names = fitting_presets(points, ends, image_shape)
     if names:
-        return f"a space that fits, of the ready-made ones: config.space={names[0]!r}"
+        return f"a space that fits, such as the ready-made {names[0]!r}"
     if needed in offered:
         return "a space with fewer blocks of this size"
     if any(abs(h - needed[0]) <= 2 and abs(w - needed[1]) <= 2 for h, w in offered):
@@ -136,14 +133,14 @@ def _fix_text(points, ends, offered, image_shape, needed):
             return "another teacher: layers of this one cut off the borders of maps (no padding)"
         if image_shape[0] % 32 or image_shape[1] % 32:
             return (
-                "an image size that is a multiple of 32 (config.data.image_size), so that teacher "
-                "and students halve all maps evenly"
+                "an image size that is a multiple of 32, so that teacher and students halve all "
+                "maps evenly"
             )
     return "a space with other strides (stem_stride, and stride of each block)"
 
 
 def check_fit(space, shapes, cut_names):
-    """Checks that the blocks of a space reproduce the sizes of the teacher's cut.
+    """Checks that the blocks of a space have the sizes of a cut teacher's blocks.
 
     Args:
         space: a `spaces.SearchSpace`.
@@ -151,66 +148,62 @@ def check_fit(space, shapes, cut_names):
         cut_names: the teacher layer that ends each block.
 
     Raises:
-        ValueError: numbers of blocks or sizes differ; the message has both shapes, the
-            block and the likely fix.
+        ValueError: the numbers of blocks or the sizes differ; the message has the block,
+            both shapes, and the likely fix.
     """
     if len(cut_names) != len(space.blocks):
         raise ValueError(
             f"The teacher is cut at {len(cut_names)} layers {list(cut_names)}, and the space "
-            f"{space.name!r} has {len(space.blocks)} blocks. Name one layer for the end of each "
-            "block in config.teacher.cuts (python -m tools.teacher proposes them), or choose "
-            "another config.space."
+            f"{space.name!r} has {len(space.blocks)} blocks. Name one cut for the end of each "
+            "block, or choose another space."
         )
     for b in range(len(space.blocks)):
         reads, gives = shapes[b], shapes[b + 1]
-        made = reads[:2]
+        size = reads[:2]
         for stride in _strides(space, b):
-            made = layer_specs.output_size(*made, stride)
-        if made != tuple(gives[:2]):
+            size = layer_specs.output_size(*size, stride)
+        if size != tuple(gives[:2]):
             start = f"reads {cut_names[b - 1]!r} and " if b else ""
             before = cut_names[b - 1] if b else None
             raise ValueError(
                 f"Block {b + 1} of the space {space.name!r} {start}turns {_text(reads)} into "
-                f"{_text((*made, gives[2]))}, and the teacher's layer {cut_names[b]!r} gives "
-                f"{_text(gives)}. Likely fix: {_fix(space, b, reads, made, gives, before)}."
+                f"{_text((*size, gives[2]))}, and the teacher's layer {cut_names[b]!r} gives "
+                f"{_text(gives)}. Likely fix: {_fix(space, b, reads, size, gives, before)}."
             )
 
 
 def _strides(space, b):
-    """The strides that a block runs through; the stem belongs to block 1."""
+    """The strides of a block, with that of the stem for block 1."""
     return [space.frame.stem_stride] * (b == 0) + [space.blocks[b].stride]
 
 
-def _fix(space, b, reads, made, gives, before):
-    """What to do if a block makes a map of another size than the teacher gives."""
+def _fix(space, b, reads, size, gives, before):
+    """The likely fix if the output of a block has another size than the teacher's map."""
     stride = math.prod(_strides(space, b))
     if before and stride > 1 and tuple(reads[:2]) == tuple(gives[:2]):
         return (
             f"the layers lie within one block: both have maps of {reads[0]}x{reads[1]}, and block "
-            f"{b + 1} has stride {stride}. Name a layer with a map of {made[0]}x{made[1]} for its "
+            f"{b + 1} has stride {stride}. Name a layer with a map of {size[0]}x{size[1]} for its "
             f"end, or one before {before!r} with a larger map for the end of block {b}"
         )
-    for side, mine, theirs in zip(reads, made, gives[:2], strict=False):
+    for side, mine, theirs in zip(reads, size, gives[:2], strict=False):
         received = (
-            f"the teacher makes {theirs} of {side}, and a student's stride {stride} makes {mine}: "
+            f"the teacher turns {side} into {theirs}, and a student's stride {stride} into {mine}: "
         )
         if side % stride and theirs == side // stride:
             return (
-                f"{received}the teacher rounds down where students round up. Take images that "
-                "halve evenly: a config.data.image_size that is a multiple of 32"
+                f"{received}the teacher rounds down where students round up. Take an image size "
+                "that is a multiple of 32, so that both halve all maps evenly"
             )
         if theirs == mine - 1 and mine > 4:
             return (
-                f"{received}the teacher's layers cut off borders (no padding), which no student "
-                "does. Take another teacher"
+                f"{received}the teacher's layers cut off borders (no padding), and students do "
+                "not. Take another teacher"
             )
     ratio = reads[0] / gives[0]
     if ratio in ((1, 2, 4) if b == 0 else (1, 2)) and ratio != stride:
         return f"block {b + 1} of the space needs stride {ratio:g} in all (it has {stride})"
-    return (
-        f"cut the teacher at a layer with a map of {made[0]}x{made[1]} (python -m tools.teacher "
-        "lists them)"
-    )
+    return f"cut the teacher at a layer with a map of {size[0]}x{size[1]}"
 
 
 def _text(shape):

@@ -1,5 +1,4 @@
-"""Rating files: the rating of every path of a cell, one JSON file per cell."""
-# MERGED: 'What the ratings of a cell say: best and worst paths, and w
+"""Rating files, one JSON file per cell with the rating of every path, and summaries of them."""
 
 import dataclasses
 
@@ -10,9 +9,10 @@ from dna_tf.space import spaces
 
 KIND = "dna_tf.ratings"
 VERSION = 2
-# What a path is rated by, all lower is better; the first is the default (DNA eq. 8).
+# Distances between the outputs of a path and of the teacher: lower is better. The first is the
+# default. Source: DNA eq. 8.
 METRICS = ("relative_l1", "mse", "noise_to_signal")
-_HINT = "Rating files are written by tools/rate.py; run it again on the workdir."
+_HINT = "Rate the cells again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +21,16 @@ class RatedCell:
 
     Args:
         metrics: a dict from metric to a float64 array `(2, paths)`: for each path, in the
-            order of `SearchSpace.paths`, the mean over the rating batches and their
-            standard deviation.
-        batches: how many rating batches there were; 0 if not known.
+            order of `SearchSpace.paths`, the mean over the rating batches and the standard
+            deviation between them.
+        batches: the number of rating batches; 0 if not known.
     """
 
     metrics: dict
     batches: int
 
     def __len__(self):
-        """How many paths are rated."""
+        """The number of rated paths."""
         return next(iter(self.metrics.values())).shape[1]
 
 
@@ -38,12 +38,11 @@ def save(path, space, block, cell, rated, made_from):
     """Writes the ratings of one cell, atomically.
 
     Args:
-        path: where to.
+        path: the file.
         space: the `spaces.SearchSpace`.
         block: block index from 0.
         cell: cell index from 0.
-        rated: a `RatedCell`; a part of the paths (the first ones) may be written while
-            rating goes on.
+        rated: a `RatedCell`; it may have the first paths only, while rating goes on.
         made_from: fingerprint of supernet, data and rating settings.
 
     Raises:
@@ -53,7 +52,7 @@ def save(path, space, block, cell, rated, made_from):
         if not np.isfinite(values).all():
             raise ValueError(
                 f"{spaces.cell_name(block, cell)} has ratings ({name}) that are not finite: its "
-                "supernet diverged. Train it with a lower config.supernet.learning_rate."
+                "training diverged. Train it with a lower learning rate."
             )
     files.write_json(
         path,
@@ -78,10 +77,10 @@ def load_cell(path, space, block, cell, made_from=None):
 
     Args:
         path: the file.
-        space: the space they must belong to.
+        space: the `spaces.SearchSpace` that they must belong to.
         block: block index from 0.
         cell: cell index from 0.
-        made_from: the fingerprint they must have; `None` takes any.
+        made_from: the fingerprint that they must have; `None` accepts any.
 
     Returns:
         A `RatedCell`; it has fewer paths than the cell if rating was interrupted.
@@ -101,25 +100,25 @@ def load_cell(path, space, block, cell, made_from=None):
         raise ValueError(f"The ratings in {path} belong to another search space. {_HINT}")
     if made_from is not None and data.get("made_from") != made_from:
         raise ValueError(
-            f"The ratings in {path} are stale: they were made from another supernet, data or "
+            f"The ratings in {path} are stale: they were made from another supernet, other data or "
             "rating settings. Delete the folder of ratings and rate again."
         )
-    metrics, made = data.get("metrics"), {}
+    metrics, pairs = data.get("metrics"), {}
     for metric, columns in metrics.items() if isinstance(metrics, dict) else ():
         pair = [columns.get(part) for part in ("mean", "spread")] if columns else []
         lists = all(isinstance(values, list) for values in pair)
         if not lists or not all(type(v) in (int, float) for values in pair for v in values):
             raise ValueError(f"The ratings in {path} are not lists of numbers. {_HINT}")
-        made[metric] = pair
-    lengths = {len(values) for pair in made.values() for values in pair}
+        pairs[metric] = pair
+    lengths = {len(values) for pair in pairs.values() for values in pair}
     if len(lengths) != 1:
         raise ValueError(f"The ratings in {path} are not lists of one length. {_HINT}")
     if max(lengths) > space.num_paths(block, cell):
         raise ValueError(
-            f"The ratings in {path} are {max(lengths)}, and {name} of the space has "
+            f"The file {path} has {max(lengths)} ratings, and {name} of the space has "
             f"{space.num_paths(block, cell)} paths. {_HINT}"
         )
-    arrays = {metric: np.array(pair, np.float64) for metric, pair in made.items()}
+    arrays = {metric: np.array(pair, np.float64) for metric, pair in pairs.items()}
     return RatedCell(arrays, data.get("batches", 0))
 
 
@@ -127,7 +126,7 @@ def load(path, space, block, cell, made_from=None, metric=METRICS[0]):
     """Reads the ratings of one cell in one metric.
 
     Args:
-        path, space, block, cell, made_from: as of `load_cell`.
+        path, space, block, cell, made_from: as for `load_cell`.
         metric: one of `METRICS`.
 
     Returns:
@@ -135,16 +134,15 @@ def load(path, space, block, cell, made_from=None, metric=METRICS[0]):
 
     Raises:
         FileNotFoundError: the cell was not rated.
-        ValueError: as of `load_cell`; the file has no such metric.
+        ValueError: as for `load_cell`, or the file has no such metric.
     """
-    made = load_cell(path, space, block, cell, made_from).metrics
-    if metric not in made:
+    metrics = load_cell(path, space, block, cell, made_from).metrics
+    if metric not in metrics:
         raise ValueError(
             f"The ratings in {path} have no metric {metric!r}."
-            f"{checks.near_names(metric, made)} They have {list(made)}; name one of them in "
-            "config.search.metric."
+            f"{checks.near_names(metric, metrics)} They have {list(metrics)}."
         )
-    return made[metric][0]
+    return metrics[metric][0]
 
 
 def load_all(folder, space, metric=METRICS[0]):
@@ -169,7 +167,7 @@ def load_all(folder, space, metric=METRICS[0]):
         if len(values) < space.num_paths(b, c):
             raise ValueError(
                 f"{spaces.cell_name(b, c)} has {len(values)} of {space.num_paths(b, c)} paths "
-                "rated: rating was interrupted. Run tools/rate.py again on the workdir to go on."
+                "rated: rating was interrupted. Rate again to go on."
             )
         ratings[b, c] = values
     return ratings
@@ -177,19 +175,19 @@ def load_all(folder, space, metric=METRICS[0]):
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What the ratings of one cell say.
+    """A summary of the ratings of one cell.
 
     Args:
         best: index of the best path, in the order of `SearchSpace.paths`.
-        worst: index of the worst.
+        worst: index of the worst path.
         mean: mean rating of all paths.
-        deviation: standard deviation of the ratings over the paths.
-        noise: median, over paths, of the standard error of a rating: its spread over the
+        deviation: standard deviation of the ratings between paths.
+        noise: median of the standard error of a rating: its standard deviation between the
             rating batches over the square root of their number. `nan` if not known.
-        effects: `(layers, ops)`: mean rating of the paths with this op at this layer,
-            less the mean of all: the marginal effect; below 0 is better.
-        rank_correlations: of the rating with each cost, Kendall's tau-b; -1 says that
-            larger paths are rated better without exception.
+        effects: array `(layers, ops)` of marginal effects: mean rating of the paths with this
+            op at this layer, minus the mean of all; below 0 is better.
+        rank_correlations: a dict from cost name to Kendall's tau-b of rating and cost; -1
+            if a larger path is always rated better.
     """
 
     best: int
@@ -206,9 +204,9 @@ def summarize(means, spreads, batches, num_ops, costs):
 
     Args:
         means: `(paths,)`, in the order of `SearchSpace.paths`.
-        spreads: `(paths,)`, their standard deviation over the rating batches.
-        batches: how many rating batches there were; 0 if not known.
-        num_ops: ops of the space.
+        spreads: `(paths,)`, their standard deviations between the rating batches.
+        batches: the number of rating batches; 0 if not known.
+        num_ops: number of ops of the space.
         costs: a dict from cost name to an array `(paths,)`.
 
     Returns:
@@ -223,32 +221,32 @@ def summarize(means, spreads, batches, num_ops, costs):
             for layer in range(layers)
         ]
     )
-    known = batches > 1
+    has_noise = batches > 1
     return Summary(
         best=int(np.argmin(means)),
         worst=int(np.argmax(means)),
         mean=float(means.mean()),
         deviation=float(means.std()),
-        noise=float(np.median(spreads) / np.sqrt(batches)) if known else float("nan"),
+        noise=float(np.median(spreads) / np.sqrt(batches)) if has_noise else float("nan"),
         effects=effects,
         rank_correlations={
-            name: statistics.kendall_tau(means, of_paths) for name, of_paths in costs.items()
+            name: statistics.kendall_tau(means, path_costs) for name, path_costs in costs.items()
         },
     )
 
 
 def lines(name, summary, space, block, cell):
-    """The summary as lines of text."""
-    found = [
+    """A `Summary` as lines of text."""
+    text = [
         f"{name}: {space.num_paths(block, cell):,} paths, mean {summary.mean:.4f}, deviation "
         f"{summary.deviation:.4f} (standard error of one rating {summary.noise:.4f})"
     ]
-    shown = ", ".join(f"{k} {v:+.2f}" for k, v in summary.rank_correlations.items())
-    found.append(f"  rank correlation (Kendall's tau-b) of the rating with {shown}")
+    taus = ", ".join(f"{k} {v:+.2f}" for k, v in summary.rank_correlations.items())
+    text.append(f"  rank correlation (Kendall's tau-b) of the rating with {taus}")
     for layer, effects in enumerate(summary.effects):
         order = np.argsort(effects, kind="stable")
-        shown = "  ".join(f"{space.ops[op].name} {effects[op]:+.4f}" for op in order)
-        found.append(f"  layer {layer + 1}, effect of each op: {shown}")
+        by_op = "  ".join(f"{space.ops[op].name} {effects[op]:+.4f}" for op in order)
+        text.append(f"  layer {layer + 1}, effect of each op: {by_op}")
     for word, index in (("best: ", summary.best), ("worst:", summary.worst)):
-        found.append(f"  {word} {spaces.text(space, block, cell, index)}")
-    return found
+        text.append(f"  {word} {spaces.text(space, block, cell, index)}")
+    return text

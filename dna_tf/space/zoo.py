@@ -1,18 +1,18 @@
-"""Published networks by name, as architectures.
+"""Published networks and accuracies, and finding an architecture by name or file.
 
-Source: the DNA authors' released models, and EfficientNet-B0 (Tan and Le, 2019),
-which the same blocks can state.
+Source: the DNA authors' released models, and EfficientNet-B0 (Tan and Le, 2019), which consists
+of the same blocks.
 """
-# MERGED: 'Accuracies on ImageNet as published, for tables and figures
 
 import dataclasses
+import os
 
 from dna_tf.common import checks, files
 from dna_tf.space import architectures, spaces
 
 _STRIDES = (2, 2, 2, 1, 2, 1)
 
-# Each block as "width: op of each layer".
+# Each block as text: width and the op of each layer.
 _NETWORKS = {
     "dna_a": (
         "24: k5e3 k3e3 k3e6",
@@ -58,8 +58,8 @@ _NETWORKS = {
 
 NAMES = tuple(_NETWORKS)
 
-# Accuracy on ImageNet's validation set, for 1000 classes at 224x224, as published: nothing
-# here has measured it. Source: DNA Table 2.
+# Accuracy on ImageNet's validation set, for 1000 classes at 224x224, as published, not measured
+# here. Source: DNA Table 2.
 PUBLISHED_TOP1_PERCENT = {
     "dna_a": 77.1,
     "dna_b": 77.5,
@@ -92,16 +92,71 @@ def get_architecture(name):
     return architectures.Architecture(name, tuple(blocks), origin=origin)
 
 
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """One row of a published table.
+def find(name, folder=None):
+    """Finds an architecture by file or by name.
 
     Args:
-        name: as published.
-        params: parameters, rounded as published; `None` where none are given.
-        flops: likewise; how they are counted differs between papers.
-        top1: top-1 accuracy in percent, 224x224 unless the name says otherwise.
-        top5: top-5 accuracy in percent; `None` where none is given.
+        name: the path of an architecture file (ending in `.json`), the name of an
+            architecture in the folder, or of a published network.
+        folder: a folder of architecture files, such as a run's; `None` for none.
+
+    Returns:
+        An `architectures.Architecture`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be used, or there is no architecture of that name; near
+            names and all present ones are given.
+    """
+    if name.endswith(".json"):
+        return architectures.load(name)
+    if folder is None:
+        return get_architecture(name)
+    folder = files.as_path(folder)
+    present = sorted(path.stem for path in folder.glob("*.json") if path.stem != "front")
+    if name in present:
+        return architectures.load(folder / f"{name}.json")
+    if name in NAMES:
+        return get_architecture(name)
+    raise ValueError(
+        f"There is no architecture {name!r} in {folder}."
+        f"{checks.near_names(name, [*present, *NAMES])} Present: {present}. A search adds more."
+    )
+
+
+def load_architecture(name_or_file: str | os.PathLike) -> architectures.Architecture:
+    """Loads an architecture from its file, or a published one by name.
+
+    Args:
+        name_or_file: the path of an architecture file (ending in `.json`), or one of `NAMES`.
+
+    Returns:
+        An `Architecture`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be used, or there is no network of that name.
+
+    Example:
+
+        >>> import dna_tf
+        >>> dna_tf.load_architecture("dna_a").costs()["macs"]
+        335141728
+    """
+    return find(os.fspath(name_or_file))
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A row of a published table.
+
+    Args:
+        name: name of the network, as published.
+        params: parameters, rounded as published; `None` if not published.
+        flops: FLOPs, rounded as published; `None` if not published. Papers count them in
+            different ways.
+        top1: top-1 accuracy in percent, at 224x224 unless the name says otherwise.
+        top5: top-5 accuracy in percent; `None` if not published.
     """
 
     name: str
@@ -135,35 +190,3 @@ TABLE_2 = (
     Published("DNA-c", 5.3e6, 466e6, 77.8, 93.7),
     Published("DNA-d", 6.4e6, 611e6, 78.4, 94.0),
 )
-
-
-def find(name, folder=None):
-    """Finds an architecture by file or by name.
-
-    Args:
-        name: the path of an architecture file (ending in `.json`), the name of an
-            architecture in the folder, or of a published network.
-        folder: a folder of architecture files, such as a run's; `None` for none.
-
-    Returns:
-        An `architectures.Architecture`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file cannot be used, or there is no architecture of that name; near
-            names and all present ones are given.
-    """
-    if name.endswith(".json"):
-        return architectures.load(name)
-    if folder is None:
-        return get_architecture(name)
-    folder = files.as_path(folder)
-    present = sorted(path.stem for path in folder.glob("*.json") if path.stem != "front")
-    if name in present:
-        return architectures.load(folder / f"{name}.json")
-    if name in NAMES:
-        return get_architecture(name)
-    raise ValueError(
-        f"There is no architecture {name!r} in {folder}."
-        f"{checks.near_names(name, [*present, *NAMES])} Present: {present}. A search adds more."
-    )

@@ -277,7 +277,7 @@ def test_nothing_is_written_if_one_file_is_in_the_way(tmp_path):
         path = workdir.architecture(last)
         files.write_json(path, {})
         before = rated_runs.snapshot(workdir.path)
-        with pytest.raises(ValueError, match=rf"{last}\.json holds something else.*--name"):
+        with pytest.raises(ValueError, match=rf"{last}\.json contains something else.*--name"):
             search()
         assert rated_runs.snapshot(workdir.path) == before
         path.unlink()

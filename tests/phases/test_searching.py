@@ -181,7 +181,7 @@ def test_a_different_file_of_the_same_name_is_refused(run):
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "origin": {"by": "hand"}}))
     before = rated_runs.snapshot(workdir.path)
-    with pytest.raises(ValueError, match=rf"{NAMES[0]}\.json holds something else.*Move it"):
+    with pytest.raises(ValueError, match=rf"{NAMES[0]}\.json contains something else.*Move it"):
         searching.search_budgets(workdir, config)
     assert rated_runs.snapshot(workdir.path) == before
     path.write_text("{")

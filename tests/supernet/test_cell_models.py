@@ -191,8 +191,8 @@ def test_check_fit_passes_what_fits_and_nothing_else():
         (
             [(7, 7, 3), (1, 1, 7), (1, 1, 5), (1, 1, 9)],
             CUTS,
-            r"Block 1 .* 7x7x3 into 2x2x7, .* the teacher makes 1 of 7, and a student's stride 4 "
-            r"makes 2: the teacher rounds down where students round up\. .*image_size .* of 32",
+            r"Block 1 .* 7x7x3 into 2x2x7, .* the teacher turns 7 into 1, and a student's "
+            r"stride 4 into 2: the teacher rounds down where students round up\. .*image size .* of 32",
         ),
         (
             [(16, 16, 3), (4, 4, 7), (4, 4, 5), (4, 4, 9)],
@@ -205,12 +205,12 @@ def test_check_fit_passes_what_fits_and_nothing_else():
         (
             [(60, 60, 3), (15, 15, 7), (15, 15, 5), (7, 7, 9)],
             CUTS,
-            r"the teacher makes 7 of 15, and a student's stride 2 makes 8: the teacher rounds down",
+            r"the teacher turns 15 into 7, and a student's stride 2 into 8: the teacher rounds",
         ),
         (
             [(64, 64, 3), (16, 16, 7), (16, 16, 5), (7, 7, 9)],
             CUTS,
-            r"makes 7 of 16, and a student's stride 2 makes 8: .* cut off borders \(no padding\)",
+            r"turns 16 into 7, and a student's stride 2 into 8: .* cut off borders \(no padding\)",
         ),
     ],
 )

@@ -393,7 +393,7 @@ def test_a_space_that_does_not_fit_is_refused_with_the_way_out():
     message = (
         r"Block 3 of the space 'dna' needs a map of 2x2 for images of 32x32, and the teacher "
         r"'residual_cnn' has none to cut at\. It offers maps of 16x16, 8x8, 4x4\. Likely fix: a "
-        r"space that fits, of the ready-made ones: config\.space='digits'\."
+        r"space that fits, such as the ready-made 'digits'\."
     )
     with pytest.raises(ValueError, match=message):
         cut_points.propose(model, (32, 32, 3), DNA)
@@ -429,9 +429,7 @@ def test_a_teacher_that_rounds_the_other_way_is_told_so():
         x = layers.Conv2D(4, 3, padding="same", name=f"conv{i}")(x)
         x = layers.MaxPooling2D(name=f"pool{i}")(x)
     x = layers.Conv2D(4, 3, padding="same", name="conv2")(x)  # 30 -> 15 -> 7
-    with pytest.raises(
-        ValueError, match=r"a map of 8x8 .* 15x15, 7x7\. .* multiple of 32 \(config"
-    ):
+    with pytest.raises(ValueError, match=r"a map of 8x8 .* 15x15, 7x7\. .* multiple of 32, so"):
         cut_points.propose(keras.Model(image, x), (30, 30, 3), _space(2))
 
 

@@ -69,11 +69,11 @@ WRONG = {
     "name of another file": ([ARCH, "--width=2", "--name=front"], r"not 'front'"),
     "overwriting the config": (
         [ARCH, "--width=2", "--output={run}/config.json"],
-        r"config\.json holds something else, and is not overwritten\. .*--output or --name",
+        r"config\.json contains something else, and is not overwritten\. .*--output or --name",
     ),
     "overwriting an architecture": (
         [ARCH, "--width=2", "--workdir={run}", "--name=max_macs_15k"],
-        r"max_macs_15k\.json holds something else, and is not overwritten",
+        r"max_macs_15k\.json contains something else, and is not overwritten",
     ),
 }
 

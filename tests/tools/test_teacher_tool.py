@@ -90,7 +90,7 @@ SLOWER = {
     "space that does not fit": (
         ["--model=residual_cnn", "--space=dna", "--image_size=32"],
         r"Block 3 of the space 'dna' needs a map of 2x2 .* It offers maps of 16x16, 8x8, 4x4\. .*: "
-        r"a space that fits, of the ready-made ones: config\.space='digits'",
+        r"a space that fits, such as the ready-made 'digits'",
     ),
     "teacher that rounds down": (
         ["--model={files}/floor.keras", "--cuts=pool0,pool1,pool2", "--space=digits"],
