@@ -1,6 +1,6 @@
-"""Compound scaling: any architecture made wider, deeper and larger, by EfficientNet's rule.
+"""Compound scaling: makes any architecture wider and deeper, for larger images.
 
-DNA's Table 5 scales a searched student this way to the size of its teacher.
+In DNA's Table 5 searched students are scaled this way to the size of their teacher.
 
 Source: Tan and Le, "EfficientNet" (2019), section 3.3, and its released code.
 """
@@ -23,10 +23,10 @@ COEFFICIENTS = {
     "efficientnet_b6": (1.8, 2.6, 528),
     "efficientnet_b7": (2.0, 3.1, 600),
 }
-DIVISOR = 8  # of scaled widths, and of image sizes that are scaled with phi
+DIVISOR = 8  # divides scaled widths, and image sizes that are scaled with phi
 MAX_COEFFICIENT = 100
 MAX_PHI = 20
-NEAR_ENOUGH = 0.005  # a larger difference from the target makes `scale_to` move the width alone
+NEAR_ENOUGH = 0.005  # at a larger difference from the target `scale_to` moves the width alone
 TARGETS = ("params", "macs")
 
 _ALPHA, _BETA, _GAMMA = 1.2, 1.1, 1.15  # depth, width, resolution
@@ -34,7 +34,7 @@ _STEPS = 10_000  # `scale_to` tries phi and the width coefficient in steps of 1 
 
 
 class Compound(typing.NamedTuple):
-    """The coefficients of one phi."""
+    """The coefficients of width, depth and resolution for one phi."""
 
     width: float
     depth: float
@@ -42,15 +42,15 @@ class Compound(typing.NamedTuple):
 
 
 def compound(phi):
-    """The coefficients of EfficientNet's compound rule.
+    """Returns the coefficients of EfficientNet's compound rule.
 
     Args:
-        phi: how far to scale; 0 is the network itself, below 0 it becomes smaller.
+        phi: how far to scale: 0 changes nothing, a negative phi makes the network smaller.
 
     Returns:
-        A `Compound`: width `1.1**phi`, depth `1.2**phi`, resolution `1.15**phi`. MACs
-        become about `1.92**phi` times as many; parameters, which do not see the
-        resolution, `1.45**phi`.
+        A `Compound`: width `1.1**phi`, depth `1.2**phi`, resolution `1.15**phi`. MACs are
+        multiplied by about `1.92**phi`, parameters, which do not depend on the resolution, by
+        about `1.45**phi`.
 
     Source: EfficientNet, equation 3 and section 3.3.
     """
@@ -60,14 +60,16 @@ def compound(phi):
 def round_width(width, coefficient):
     """Scales a width and rounds it to the nearest multiple of 8, halves up.
 
-    The result is at least 8, and goes one multiple up where rounding took more
-    than a tenth away. Source: `round_filters` of EfficientNet's code.
+    The result is at least 8, and the next multiple if rounding would take away more than a
+    tenth.
 
     Args:
         width: channels.
-        coefficient: what the width is multiplied by.
+        coefficient: factor of the width.
+
+    Source: `round_filters` of EfficientNet's code.
     """
-    # Float noise must not decide at a half: 360 times 0.7 is 252, and 251.99999999999997 here.
+    # Float errors must not decide at a half: 360 * 0.7 is 251.99999999999997, not 252.
     product = round(width * coefficient, 9)
     rounded = max(DIVISOR, int(product + DIVISOR / 2) // DIVISOR * DIVISOR)
     return rounded + DIVISOR if rounded < 0.9 * product else rounded
@@ -76,8 +78,8 @@ def round_width(width, coefficient):
 def round_depth(layers, coefficient):
     """Scales a number of layers and rounds up, to at least 1.
 
-    A product that float noise alone lifts above a whole number is that number: 1.1
-    times 50 is 55 here, where a bare `ceil` gives 56.
+    Float errors do not count: 1.1 * 50 is 55, although `math.ceil` gives 56.
+
     Source: `round_repeats` of EfficientNet's code.
     """
     return max(1, math.ceil(coefficient * layers - 1e-9))
@@ -86,26 +88,26 @@ def round_depth(layers, coefficient):
 def scale(architecture, width=1.0, depth=1.0, image_size=None, name=None):
     """Scales an architecture with given coefficients.
 
-    All widths are scaled (`round_width`), those of stem and head too, and the layers of
-    all blocks and of the stem (`round_depth`). A coefficient of 1 changes nothing: the
-    widths then need not be multiples of 8.
+    All widths are scaled with `round_width`, stem and head included, and the numbers of layers
+    of all blocks and of the stem with `round_depth`. A coefficient of 1 changes nothing: widths
+    then need not be multiples of 8.
 
-    EfficientNet repeats one op per block, so it does not say which op an added layer gets
-    where they differ. Our choice: of m layers made from n, layer i (from 0) has the op of
-    layer floor(i * n / m). The order stays, each op is repeated about m / n times, and the
-    first layer, which has the stride, keeps its op.
+    EfficientNet repeats one op per block, so it does not define the op of an added layer if
+    the ops differ. Here, of m layers made from n, layer i (from 0) has the op of layer
+    floor(i * n / m). So the order stays, each op is repeated about m / n times, and the first
+    layer, which has the stride, keeps its op.
 
     Args:
         architecture: an `architectures.Architecture`.
         width: coefficient of the widths, above 0 and at most 100.
         depth: coefficient of the layers, in the same range.
         image_size: height and width in pixels of the new network's image; `None` keeps it.
-        name: the new network's name; `None` makes one, such as `"dna_c_w2_d3.1"`, with
-            `"_at380"` behind it when the image size is another one.
+        name: the new network's name; `None` makes one, such as `"dna_c_w2_d3.1"`, followed by
+            `"_at380"` if the image size changes.
 
     Returns:
-        An `architectures.Architecture` without cells, paths and ratings, which belong to
-        the unscaled blocks. Its `origin` has `by` (`"scaling"`), `of`, `width`, `depth`,
+        An `architectures.Architecture` without cells, paths and ratings, because these belong
+        to the unscaled blocks. Its `origin` has `by` (`"scaling"`), `of`, `width`, `depth`,
         `resolution`, and the architecture's own origin as `original`.
 
     Raises:
@@ -113,68 +115,68 @@ def scale(architecture, width=1.0, depth=1.0, image_size=None, name=None):
     """
     for what, value in (("width", width), ("depth", depth)):
         _check_coefficient(what, value)
-    made = _scaled(architecture, width, depth, image_size, keep_widths=width == 1)
+    scaled = _scaled(architecture, width, depth, image_size, keep_widths=width == 1)
     origin = {
         "by": "scaling",
         "of": architecture.name,
         "width": width,
         "depth": depth,
-        "resolution": made.image_size / architecture.image_size,
+        "resolution": scaled.image_size / architecture.image_size,
         "original": architecture.origin,
     }
-    name = name or f"{architecture.name}_w{width:g}_d{depth:g}{_size_words(made, architecture)}"
-    return dataclasses.replace(made, name=name, origin=origin)
+    name = name or f"{architecture.name}_w{width:g}_d{depth:g}{_size_words(scaled, architecture)}"
+    return dataclasses.replace(scaled, name=name, origin=origin)
 
 
 def scale_to(architecture, params=None, macs=None, image_size=None, name=None):
-    """Scales an architecture by the compound rule until it costs as much as asked for.
+    """Scales an architecture by the compound rule to a number of parameters or MACs.
 
-    Width and depth are scaled with `compound(phi)`, phi in steps of 0.0001. Costs jump
-    where a width or a number of layers is rounded: the phi that comes nearest to the
-    target is taken. Where that is still more than 0.5 % off, the depth of a phi on either
-    side of the jump is kept and the width coefficient alone is moved, in steps of 0.0001,
-    to come nearer (our choice). Widths jump together, so some targets stay a few per cent
-    away: `origin` says how far.
+    Width and depth are scaled with `compound(phi)`, phi in steps of 0.0001. Costs jump where a
+    width or a number of layers is rounded: the phi nearest to the target is taken. If that is
+    more than 0.5 % off, the depth of a phi on either side of the jump is kept and only the
+    width coefficient is changed, in steps of 0.0001, to come nearer. Widths jump together, so
+    some targets are missed by a few per cent: `origin` says by how much.
 
     Args:
         architecture: an `architectures.Architecture`.
         params: trainable parameters to reach.
-        macs: MACs to reach; exactly one of the two is given.
-        image_size: height and width in pixels of the new network's image; `None` keeps it
-            (as DNA's Table 5, evaluated at 224), `"compound"` scales it too, to the
-            nearest multiple of 8, halves up (our choice).
+        macs: MACs to reach. Exactly one of the two must be given.
+        image_size: height and width in pixels of the new network's image. `None` keeps it
+            (as in DNA's Table 5, evaluated at 224); `"compound"` scales it too, to the
+            nearest multiple of 8, halves up.
         name: the new network's name; `None` makes one, such as `"dna_c_params_64.9M"`.
 
     Returns:
-        As `scale`. `origin` has also `target`, such as `{"params": 64900000}`, `reached`,
-        `difference` (a fraction of the target, above 0 if the network is larger), `phi`,
-        and `refined`: whether the width was moved away from `compound(phi)`.
+        An `architectures.Architecture` as `scale` returns it. Its `origin` also has
+        `target`, such as `{"params": 64900000}`, `reached`, `difference` (a fraction of the
+        target, above 0 if the network is larger), `phi`, and `refined`: whether the width
+        differs from `compound(phi)`.
 
     Raises:
-        ValueError: not exactly one target, or one that cannot be reached: below one
-            layer per block of width 8, or above phi 20. The message has what can be.
+        ValueError: not exactly one target was given, or it cannot be reached: it is below
+            one layer per block of width 8, or above phi 20. The message has the range.
     """
     cost_name, target = _check_target(params, macs)
 
-    def make(phi, width=None):
+    def coefficients(phi, width=None):
         rule = compound(phi)
         size = image_size
         if image_size == "compound":
             size = _scaled_size(architecture.image_size, rule.resolution)
         return (rule.width if width is None else width), rule.depth, size
 
-    def count(*choice):  # rises with each part of the choice
-        return _scaled(architecture, *make(*choice)).costs()[cost_name]
+    def count(*choice):  # rises with phi and with width
+        return _scaled(architecture, *coefficients(*choice)).costs()[cost_name]
 
     def reach(choice):
-        return scale(architecture, *make(*choice)).costs()[cost_name]
+        return scale(architecture, *coefficients(*choice)).costs()[cost_name]
 
-    def order(choice):  # the nearest first; then the one that is changed least
+    def order(choice):  # the nearest first, among equals the least changed
         return abs(reach(choice) - target), len(choice), [abs(part) for part in choice]
 
     low, high = _lowest_phi(architecture), MAX_PHI
     phis = _around(count, target, low, high)
-    # Unscaled, widths need not be multiples of 8, so that phi 0 is no step of the others.
+    # At phi 0 widths need not be multiples of 8, so it is not one of the other steps.
     best = min([(phi,) for phi in {*phis, 0.0}], key=order)
     smallest, largest = min(count(low), reach((0.0,))), count(high)
     if not smallest <= target <= largest:
@@ -192,18 +194,18 @@ def scale_to(architecture, params=None, macs=None, image_size=None, name=None):
             for width in _around(functools.partial(count, phi), target, 1 / _STEPS, MAX_COEFFICIENT)
         ]
         best = min([best, *refined], key=order)
-    made = scale(architecture, *make(*best))
-    reached = made.costs()[cost_name]
-    found = {
+    scaled = scale(architecture, *coefficients(*best))
+    reached = scaled.costs()[cost_name]
+    result = {
         "target": {cost_name: target},
         "reached": reached,
         "difference": reached / target - 1,
         "phi": best[0],
         "refined": len(best) == 2,
     }
-    words = f"{cost_name}_{_exact_count(target)}{_size_words(made, architecture)}"
+    words = f"{cost_name}_{_exact_count(target)}{_size_words(scaled, architecture)}"
     return dataclasses.replace(
-        made, name=name or f"{architecture.name}_{words}", origin={**made.origin, **found}
+        scaled, name=name or f"{architecture.name}_{words}", origin={**scaled.origin, **result}
     )
 
 
@@ -223,8 +225,8 @@ def _scaled(architecture, width, depth, image_size, keep_widths=False):
     )
     blocks = []
     for block in architecture.blocks:
-        layers, made = len(block.ops), round_depth(len(block.ops), depth)
-        ops = tuple(block.ops[i * layers // made] for i in range(made))
+        old_layers, layers = len(block.ops), round_depth(len(block.ops), depth)
+        ops = tuple(block.ops[i * old_layers // layers] for i in range(layers))
         blocks.append(
             dataclasses.replace(
                 block, width=wide(block.width), ops=ops, cell=None, path=None, rating=None
@@ -235,14 +237,14 @@ def _scaled(architecture, width, depth, image_size, keep_widths=False):
 
 
 def _scaled_size(image_size, coefficient):
-    """The image size that `"compound"` means; a coefficient of 1 keeps it."""
+    """The image size for `"compound"`; a coefficient of 1 keeps it."""
     if coefficient == 1:
         return image_size
     return max(DIVISOR, int(image_size * coefficient / DIVISOR + 0.5) * DIVISOR)
 
 
 def _lowest_phi(architecture):
-    """A whole phi at which nothing can become smaller."""
+    """A whole phi at which everything is as small as possible."""
     frame = architecture.frame
     widest = max(
         frame.stem_width,
@@ -260,17 +262,17 @@ def _lowest_phi(architecture):
 
 
 def _around(count, target, low, high):
-    """Where a rising count passes the target: the last step at or below it and the next.
+    """Finds where a count passes the target: the last step at or below it and the next.
 
     Args:
-        count: a function from a number to an int, which never falls.
+        count: a monotonic function from a number to an int.
         target: the count to reach.
-        low: where to begin.
-        high: where to end.
+        low: least number to try.
+        high: largest number to try.
 
     Returns:
-        Two numbers of steps of `1 / _STEPS`; `low` or `high` twice if all counts are
-        above, or none is.
+        Two numbers, multiples of `1 / _STEPS`; `low` twice if all counts are above the target,
+        `high` twice if all are at or below it.
     """
     low, high = round(low * _STEPS), round(high * _STEPS)
     if count(low / _STEPS) > target:
@@ -288,7 +290,7 @@ def _around(count, target, low, high):
 
 def _check_coefficient(what, value):
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= MAX_COEFFICIENT:  # NaN is in no range
+    if not number or not 0 < value <= MAX_COEFFICIENT:  # NaN fails this comparison too
         raise ValueError(
             f"The {what} coefficient must be a number above 0 and at most {MAX_COEFFICIENT}. "
             f"Received: {value!r}"
@@ -296,12 +298,12 @@ def _check_coefficient(what, value):
 
 
 def _check_target(params, macs):
-    given = {k: v for k, v in zip(TARGETS, (params, macs), strict=True) if v is not None}
-    if len(given) != 1:
+    targets = {k: v for k, v in zip(TARGETS, (params, macs), strict=True) if v is not None}
+    if len(targets) != 1:
         raise ValueError(
             f"Give exactly one target, params or macs. Received: params={params!r}, macs={macs!r}"
         )
-    ((cost_name, target),) = given.items()
+    ((cost_name, target),) = targets.items()
     checks.check_whole(cost_name, target, 1)
     return cost_name, target
 
@@ -311,5 +313,5 @@ def _exact_count(count):
     return text if formatting.parse_count(text) == count else str(count)
 
 
-def _size_words(made, architecture):
-    return "" if made.image_size == architecture.image_size else f"_at{made.image_size}"
+def _size_words(scaled, architecture):
+    return "" if scaled.image_size == architecture.image_size else f"_at{scaled.image_size}"

@@ -1,8 +1,7 @@
-"""The table of a search space: how its blocks, widths and paths line up.
+"""A search space as a table for people: its blocks with their sizes, widths and paths.
 
-A block's cells may be of different widths, so the first layer of the next block has
-several widths that it may read in a student; in the supernet it reads the teacher's
-channels. The table shows both. No TensorFlow is imported here.
+The cells of a block may have different widths, so in a student the first layer of the next block
+may read several widths; in the supernet it reads the teacher's channels. The table shows both.
 """
 
 from dna_tf.common import checks, formatting
@@ -16,22 +15,21 @@ def table(space, image_size=None, teacher_shapes=None, cuts=None):
 
     Args:
         space: a `spaces.SearchSpace`.
-        image_size: height and width of the image in pixels; `None` takes that of
-            `teacher_shapes`, and without a teacher the space's.
+        image_size: height and width of the image in pixels; `None` takes the size in
+            `teacher_shapes`, or without a teacher the space's.
         teacher_shapes: `(height, width, channels)` of the image and of each block's output
             in a cut teacher; `None` leaves the teacher out.
         cuts: the teacher's layer that ends each block; `None` leaves the names out.
 
     Returns:
         A dict with `name`, `description`, `image`, `ops`, `frame`, `stem`, `blocks` (a
-        list of dicts), `head`, `paths` (a list of ints, one a block) and `num_architectures`
-        (their product). Sizes are `[height, width]` in pixels. With a teacher each block has
-        `teacher`: its `layer`, `reads` and `gives` as `[height, width, channels]`, and whether
-        the block `fits`, that is, turns the one size into the other.
+        list of dicts), `head`, `paths` (a list with an int per block) and
+        `num_architectures` (their product). Sizes are `[height, width]` in pixels. With a
+        teacher each block has `teacher`: its `layer`, `reads` and `gives` as `[height, width,
+        channels]`, and `fits`: whether the block turns the one size into the other.
 
     Raises:
-        ValueError: `teacher_shapes` or `cuts` are not as many as the blocks, or of another
-            image size.
+        ValueError: `teacher_shapes` or `cuts` do not match the blocks or the image size.
     """
     _check_teacher(space, image_size, teacher_shapes, cuts)
     image = [image_size or space.image_size] * 2
@@ -48,11 +46,11 @@ def table(space, image_size=None, teacher_shapes=None, cuts=None):
     }
     blocks = []
     for b, block in enumerate(space.blocks):
-        made = list(layer_specs.output_size(*size, block.stride))
+        output_size = list(layer_specs.output_size(*size, block.stride))
         row = {
             "block": b + 1,
             "stride": block.stride,
-            "size": [size, made],
+            "size": [size, output_size],
             "input_widths": list(space.input_widths(b)),
             "cells": [{"layers": cell.layers, "width": cell.width} for cell in block.cells],
             "paths_of_cells": [space.num_paths(b, c) for c in range(len(block.cells))],
@@ -61,7 +59,7 @@ def table(space, image_size=None, teacher_shapes=None, cuts=None):
         if teacher_shapes:
             row["teacher"] = _teacher_row(space, b, teacher_shapes, cuts)
         blocks.append(row)
-        size = made
+        size = output_size
     return {
         "name": space.name,
         "description": space.description,
@@ -77,7 +75,7 @@ def table(space, image_size=None, teacher_shapes=None, cuts=None):
 
 
 def lines(space, image_size=None, teacher_shapes=None, cuts=None):
-    """The table as lines of text; see `table` for the arguments.
+    """The table as lines of text; the arguments are those of `table`.
 
     Returns:
         A list of texts without line breaks.
@@ -106,8 +104,8 @@ def lines(space, image_size=None, teacher_shapes=None, cuts=None):
     rows[-1] += [head_text, "", ""]
     if teacher_shapes:
         rows = [
-            [*row[:3], shown, *row[3:]]
-            for row, shown in zip(rows, _teacher_column(data), strict=True)
+            [*row[:3], teacher, *row[3:]]
+            for row, teacher in zip(rows, _teacher_column(data), strict=True)
         ]
     title = f"{space.name}: {space.description}" if space.description else space.name
     notes = _notes(space, data, teacher_shapes is not None)
@@ -115,7 +113,7 @@ def lines(space, image_size=None, teacher_shapes=None, cuts=None):
 
 
 def summary(space):
-    """What a list of spaces tells of one, as a JSON-able dict."""
+    """The row of a space in a list of spaces, as a JSON-able dict."""
     return {
         "name": space.name,
         "description": space.description,
@@ -127,16 +125,16 @@ def summary(space):
 
 
 def summary_lines(spaces):
-    """A table of several spaces, one a line, as a list of texts.
+    """A table of several spaces, one per line, as a list of texts.
 
     Args:
         spaces: the `spaces.SearchSpace`s.
     """
     rows = [["space", "image", "blocks", "ops", "architectures", "what it is"]]
     for space in spaces:
-        told = summary(space)
-        size, number = told["image_size"], formatting.scientific(told["num_architectures"])
-        counts = [f"{size}x{size}", str(told["blocks"]), str(len(told["ops"])), number]
+        row = summary(space)
+        size, number = row["image_size"], formatting.scientific(row["num_architectures"])
+        counts = [f"{size}x{size}", str(row["blocks"]), str(len(row["ops"])), number]
         rows.append([space.name, *counts, space.description])
     return formatting.aligned(rows)
 
@@ -174,21 +172,21 @@ def _last_widths(space):
 
 
 def _teacher_row(space, b, shapes, cuts):
-    """What the block reads and gives in the supernet, where the teacher tells both."""
+    """Input and output of a block in the supernet, both given by the teacher."""
     size = shapes[b][:2]
-    if b == 0:  # it reads the image, through a stem of its own
+    if b == 0:  # it reads the image, through the stem
         size = layer_specs.output_size(*size, space.frame.stem_stride)
-    made = layer_specs.output_size(*size, space.blocks[b].stride)
+    output_size = layer_specs.output_size(*size, space.blocks[b].stride)
     return {
         "layer": None if cuts is None else cuts[b],
         "reads": list(shapes[b]),
         "gives": list(shapes[b + 1]),
-        "fits": tuple(made) == tuple(shapes[b + 1][:2]),
+        "fits": tuple(output_size) == tuple(shapes[b + 1][:2]),
     }
 
 
 def _teacher_column(data):
-    """The teacher's cell of every row: header, stem, blocks and head."""
+    """The teacher's column: header, stem, blocks and head."""
     column = ["teacher", ""]
     for row in data["blocks"]:
         teacher = row["teacher"]
@@ -204,9 +202,9 @@ def _notes(space, data, has_teacher):
     ratio = f"{frame.se_ratio:g} of a layer's input width" if frame.se_ratio else "none"
     product = " x ".join(f"{paths:,}" for paths in data["paths"])
     number = data["num_architectures"]
-    found = f"{number:,}"
+    count = f"{number:,}"
     if number >= 100_000:
-        found += f" = {formatting.scientific(number)}"
+        count += f" = {formatting.scientific(number)}"
     notes = [
         f"ops: {' '.join(data['ops'])}",
         f"activation: {frame.activation}; squeeze-and-excitation: {ratio}; batch norm: epsilon "
@@ -218,7 +216,7 @@ def _notes(space, data, has_teacher):
             "teacher: what the first layer reads and the last one gives in the supernet"
             + _misfits(data)
         )
-    return [*notes, f"architectures: {product} = {found}"]
+    return [*notes, f"architectures: {product} = {count}"]
 
 
 def _misfits(data):
@@ -228,11 +226,11 @@ def _misfits(data):
     return f"; the sizes do not fit in {_count(len(wrong), 'block')}: {', '.join(wrong)}"
 
 
-def _sizes(size, made):
-    def shown(pair):
+def _sizes(size, output_size):
+    def text(pair):
         return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
-    return f"{shown(size)} -> {shown(made)}"
+    return f"{text(size)} -> {text(output_size)}"
 
 
 def _either(widths):

@@ -192,7 +192,7 @@ def test_check_fit_passes_what_fits_and_nothing_else():
             [(7, 7, 3), (1, 1, 7), (1, 1, 5), (1, 1, 9)],
             CUTS,
             r"Block 1 .* 7x7x3 into 2x2x7, .* the teacher turns 7 into 1, and a student's "
-            r"stride 4 into 2: the teacher rounds down where students round up\. .*image size .* of 32",
+            r"stride 4 into 2: the teacher rounds down where students round up\. .* of 32",
         ),
         (
             [(16, 16, 3), (4, 4, 7), (4, 4, 5), (4, 4, 9)],
