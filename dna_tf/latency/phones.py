@@ -1,8 +1,8 @@
-"""Times TFLite graphs on a phone: through adb, by TFLite's own `benchmark_model`.
+"""Times TFLite graphs on a phone, through adb, with TFLite's own `benchmark_model`.
 
 The binary is the stock one for the phone's processor (TensorFlow's or LiteRT's prebuilt
-`android_aarch64_benchmark_model`, or built with Bazel). It is pushed once if the phone has
-another one, graphs are pushed one group at a time, and its text output is parsed.
+`android_aarch64_benchmark_model`, or built with Bazel). It is pushed if the phone does not have
+the same one; graphs are pushed one group at a time; the text output is parsed.
 """
 
 import hashlib
@@ -36,14 +36,14 @@ class Phone:
 
     Args:
         adb: the adb command.
-        serial: as `adb devices` calls it.
+        serial: serial number, as in `adb devices`.
     """
 
     def __init__(self, adb, serial):
         self._adb, self.serial = adb, serial
 
     def call(self, *words, timeout_s=_TIMEOUT_S):
-        """Runs `adb -s SERIAL words...` and returns what it printed.
+        """Runs `adb -s SERIAL words...` and returns its output.
 
         Raises:
             OSError: adb failed or took too long.
@@ -51,11 +51,11 @@ class Phone:
         return _adb(self._adb, "-s", self.serial, *words, timeout_s=timeout_s)
 
     def shell(self, command, timeout_s=_TIMEOUT_S):
-        """Runs a command on the phone and returns what it printed."""
+        """Runs a command on the phone and returns its output."""
         return self.call("shell", command, timeout_s=timeout_s)
 
     def property(self, name):
-        """A system property, such as `"ro.product.model"`; `"not known"` if it is empty."""
+        """A system property, such as `"ro.product.model"`; `"not known"` if empty."""
         return self.shell(f"getprop {name}").strip() or "not known"
 
 
@@ -64,23 +64,23 @@ def connect(adb="", serial=""):
 
     Args:
         adb: the adb command; `""` looks for it in PATH and in the Android SDK.
-        serial: which phone; `""` takes the only one.
+        serial: serial number of the phone; `""` takes the only one.
 
     Returns:
         A `Phone`.
 
     Raises:
         FileNotFoundError: there is no adb.
-        ValueError: there is no phone, there are several, the one asked for is not there,
-            or it cannot be used (not authorised, offline); what to do is said.
+        ValueError: there is no phone, there are several, this one is not connected, or it
+            cannot be used (not authorised, offline); the message says what to do.
     """
-    found = adb or shutil.which("adb") or _of_sdk()
-    if not found or not shutil.which(found):
+    command = adb or shutil.which("adb") or _adb_of_sdk()
+    if not command or not shutil.which(command):
         where = f"There is no command {adb!r}." if adb else "adb is neither in PATH nor in the SDK."
         raise FileNotFoundError(
-            f"{where} Install the Android platform tools, or give --adb=PATH. {_HELP}"
+            f"{where} Install the Android platform tools, or give the path of adb. {_HELP}"
         )
-    states = parse_devices(_adb(found, "devices"))
+    states = parse_devices(_adb(command, "devices"))
     listed = ", ".join(f"{name} ({state})" for name, state in states.items())
     if not states:
         raise ValueError(
@@ -92,7 +92,7 @@ def connect(adb="", serial=""):
     if not serial:
         usable = [name for name, state in states.items() if state == "device"]
         if len(usable) > 1 or (not usable and len(states) > 1):
-            raise ValueError(f"adb sees several devices: {listed}. Choose one with --serial=NAME.")
+            raise ValueError(f"adb sees several devices: {listed}. Choose one by its serial.")
         serial = (usable or list(states))[0]
     state = states[serial]
     if state != "device":
@@ -101,37 +101,37 @@ def connect(adb="", serial=""):
             f"The device {serial} cannot be used: adb says {state!r}. "
             f"{_STATES.get(kind, 'Wait until `adb devices` says device.')}"
         )
-    return Phone(found, serial)
+    return Phone(command, serial)
 
 
 def parse_devices(text):
-    """Reads `adb devices`: a dict from serial to state."""
+    """Parses the output of `adb devices` into a dict from serial to state."""
     states = {}
     for line in text.splitlines():
         serial, _, rest = line.strip().partition("\t")
         if not rest and not line.startswith(("List", "*")):
             serial, _, rest = line.strip().partition(" ")  # `adb devices -l` has spaces
         if serial and rest and not line.startswith(("List", "*", "adb server")):
-            whole = rest.strip()
-            states[serial] = whole if whole.startswith("no perm") else whole.split()[0]
+            state = rest.strip()
+            states[serial] = state if state.startswith("no perm") else state.split()[0]
     return states
 
 
 def parse_benchmark(text):
-    """Reads what `benchmark_model` printed.
+    """Parses the output of `benchmark_model`.
 
     Args:
-        text: its output, as it is or as logcat lines.
+        text: the output, plain or as logcat lines.
 
     Returns:
         `(entry, delegated)`: an `op_costs.CostEntry` in milliseconds (the median, or the mean
-        of older binaries, which print none; the runs; the spread) and whether XNNPACK ran
-        the whole graph (`None` if it was not said).
+        of older binaries, which do not print the median; the runs; the spread) and whether
+        XNNPACK ran the whole graph (`None` if the output does not say).
 
     Raises:
-        ValueError: there are no timings; the last lines are in the message.
+        ValueError: the output has no timings; its last lines are in the message.
     """
-    # The first count is of the warm-up; its line may lack most fields.
+    # The first count belongs to the warm-up; most fields may be missing in its line.
     counts = _COUNT.findall(text)
     if not counts or not _SUMMARY.search(text):
         last = " / ".join(line.strip() for line in text.strip().splitlines()[-3:])
@@ -147,19 +147,19 @@ def parse_benchmark(text):
 
 
 class AdbMeter:
-    """Times graphs on a phone; it has the methods of `host.HostMeter`.
+    """Times graphs on a phone, with the methods of `host.HostMeter`.
 
     Args:
         phone: a `Phone`.
-        binary: path of `benchmark_model` for the phone on this host; `""` uses the one that
+        binary: path on this host of `benchmark_model` for the phone; `""` uses the one that
             an earlier session pushed.
         threads: threads of the interpreter.
-        cores: the phone's cores it may run on, by `taskset`; `None` leaves them to it.
+        cores: the phone's cores it may run on, by `taskset`; `None` leaves them to the phone.
         rounds: how many times each graph is benchmarked, in turns.
-        runs: runs of each, beside 1 s at least that the binary goes on.
+        runs: least runs of each; the binary goes on for at least 1 s.
 
     Raises:
-        FileNotFoundError: the binary is neither here nor on the phone.
+        FileNotFoundError: the binary is neither on this host nor on the phone.
         OSError: adb failed.
     """
 
@@ -167,19 +167,19 @@ class AdbMeter:
         self._phone, self._threads, self._rounds, self._runs = phone, threads, rounds, runs
         self._cores = None if cores is None else tuple(sorted(set(cores)))
         self._delegated = True
-        there = phone.shell(f"mkdir -p {FOLDER}; sha256sum {BINARY} 2>/dev/null || true")
-        there = re.match(r"[0-9a-f]{64}", there.strip())
-        self._binary_hash = there[0] if there else ""
+        output = phone.shell(f"mkdir -p {FOLDER}; sha256sum {BINARY} 2>/dev/null || true")
+        digest = re.match(r"[0-9a-f]{64}", output.strip())
+        self._binary_hash = digest[0] if digest else ""
         if binary:
             path = pathlib.Path(binary).expanduser()
             if not path.is_file():
                 raise FileNotFoundError(
                     f"There is no benchmark binary {binary!r}. {_binary_help()}"
                 )
-            here = hashlib.sha256(path.read_bytes()).hexdigest()
-            if here != self._binary_hash:
+            new_hash = hashlib.sha256(path.read_bytes()).hexdigest()
+            if new_hash != self._binary_hash:
                 phone.call("push", str(path), BINARY)
-                self._binary_hash = here
+                self._binary_hash = new_hash
             phone.shell(f"chmod 755 {BINARY}")
         elif not self._binary_hash:
             raise FileNotFoundError(
@@ -187,7 +187,7 @@ class AdbMeter:
             )
 
     def conditions(self):
-        """What must be equal for two measurements to belong to one table: a dict."""
+        """A dict of what must be equal for two measurements to belong to one table."""
         names = ("manufacturer", "model")
         model = " ".join(self._phone.property(f"ro.product.{name}") for name in names)
         version = self._phone.property("ro.build.version.release")
@@ -199,27 +199,28 @@ class AdbMeter:
         }
 
     def state(self):
-        """What the phone says of power and heat now: a dict."""
+        """A dict about power and heat of the phone at this moment."""
         text = self._phone.shell("dumpsys battery")
-        found = dict(re.findall(r"^\s*([\w ]+): (\S+)\s*$", text, re.MULTILINE))
-        known = {"rounds": self._rounds, "xnnpack_ran_all": self._delegated}
-        known["battery_percent"] = _int(found.get("level"))
-        known["battery_celsius"] = (
-            _int(found["temperature"]) / 10 if _int(found.get("temperature")) else None
-        )
-        plugged = [k for k, v in found.items() if k.endswith("powered") and v == "true"]
-        known["powered_by"] = plugged[0].removesuffix(" powered") if plugged else "battery"
-        return known
+        battery = dict(re.findall(r"^\s*([\w ]+): (\S+)\s*$", text, re.MULTILINE))
+        temperature = _int(battery.get("temperature"))
+        plugged = [k for k, v in battery.items() if k.endswith("powered") and v == "true"]
+        return {
+            "rounds": self._rounds,
+            "xnnpack_ran_all": self._delegated,
+            "battery_percent": _int(battery.get("level")),
+            "battery_celsius": temperature / 10 if temperature else None,
+            "powered_by": plugged[0].removesuffix(" powered") if plugged else "battery",
+        }
 
     def measure(self, graphs):
         """Times graphs in turns; see `host.HostMeter.measure`.
 
-        The spread is half the distance of the rounds' quartiles, or with one round the
+        The spread is half the interquartile range of the rounds, or with one round the
         standard deviation that the binary prints.
 
         Raises:
             OSError: adb failed.
-            ValueError: the binary gave no timings for a graph; its key is named.
+            ValueError: the binary printed no timings for a graph; its key is named.
         """
         remote = {key: f"{FOLDER}/graph_{n}.tflite" for n, key in enumerate(graphs)}
         with tempfile.TemporaryDirectory() as folder:
@@ -227,14 +228,14 @@ class AdbMeter:
                 path = pathlib.Path(folder) / "graph.tflite"
                 path.write_bytes(content)
                 self._phone.call("push", str(path), remote[key])
-        found = {key: [] for key in graphs}
+        entries = {key: [] for key in graphs}
         try:
             for _ in range(self._rounds):
                 for key in graphs:
-                    found[key].append(self._run(key, remote[key]))
+                    entries[key].append(self._run(key, remote[key]))
         finally:
             self._phone.shell(f"rm -f {FOLDER}/graph_*.tflite")
-        return {key: _joined(entries) for key, entries in found.items()}
+        return {key: _joined(rounds) for key, rounds in entries.items()}
 
     def _run(self, key, path):
         command = (
@@ -244,7 +245,7 @@ class AdbMeter:
         if self._cores is not None:
             command = f"taskset {sum(1 << core for core in self._cores):x} {command}"
         try:
-            # The binary logs to standard error; a wrong exit shows as missing timings.
+            # The binary logs to standard error; if it fails, the timings are missing.
             entry, delegated = parse_benchmark(self._phone.shell(f"{command} 2>&1 || true"))
         except ValueError as error:
             raise ValueError(f"{key} on {self._phone.serial}: {error}") from error
@@ -260,20 +261,20 @@ def _joined(entries):
 
 
 def _adb(command, *words, timeout_s=_TIMEOUT_S):
-    told = " ".join(["adb", *words])
+    text = " ".join(["adb", *words])
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [command, *words], capture_output=True, text=True, timeout=timeout_s, errors="replace"
         )
     except subprocess.TimeoutExpired as error:
-        raise OSError(f"`{told}` did not end within {timeout_s} s. Is the phone there?") from error
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["nothing"]
-        raise OSError(f"`{told}` failed: {said[-1]}")
-    return done.stdout.replace("\r\n", "\n")
+        raise OSError(f"`{text}` did not end within {timeout_s} s. Is the phone connected?") from error
+    if process.returncode:
+        output = (process.stderr.strip() or process.stdout.strip()).splitlines() or ["nothing"]
+        raise OSError(f"`{text}` failed: {output[-1]}")
+    return process.stdout.replace("\r\n", "\n")
 
 
-def _of_sdk():
+def _adb_of_sdk():
     for name in ("ANDROID_HOME", "ANDROID_SDK_ROOT"):
         path = pathlib.Path(os.environ.get(name) or "/nonexistent") / "platform-tools" / "adb"
         if path.is_file():
@@ -283,8 +284,8 @@ def _of_sdk():
 
 def _binary_help():
     return (
-        "Give --benchmark_binary=PATH, TFLite's benchmark_model for the phone's processor: a "
-        "prebuilt android_aarch64_benchmark_model of TensorFlow or LiteRT, or built by `bazel "
+        "Give the path of TFLite's benchmark_model for the phone's processor: a prebuilt "
+        "android_aarch64_benchmark_model of TensorFlow or LiteRT, or built by `bazel "
         "build -c opt --config=android_arm64 //tensorflow/lite/tools/benchmark:benchmark_model`."
     )
 
