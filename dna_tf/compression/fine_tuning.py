@@ -55,15 +55,16 @@ def fine_tune(label, folder, model, images, section, seed):
 
     with images.reading():
         return loop.run(
-            label,
-            folder,
-            _each_once([*model.variables, *optimizer.variables]),
-            section.epochs,
-            steps,
-            batches,
-            step,
-            section.checkpoint_seconds,
-            section.batch_size,
+            step=step,
+            batches=batches,
+            epochs=section.epochs,
+            steps_per_epoch=steps,
+            keep=loop.Keep(
+                folder,
+                _each_once([*model.variables, *optimizer.variables]),
+                section.checkpoint_seconds,
+            ),
+            show=loop.Show(label, section.batch_size),
         )
 
 

@@ -204,18 +204,18 @@ class _Run:
         try:
             with self.images.reading():
                 history = loop.run(
-                    label=f"supernet ({stage.shown})",
-                    folder=self._folder(stage),
-                    variables=[v for trainer in trainers for v in trainer.variables],
+                    step=step,
+                    batches=self.batches,
                     epochs=self.section.epochs,
                     steps_per_epoch=self.steps,
-                    batches=self.batches,
-                    step=step,
-                    checkpoint_seconds=self.section.checkpoint_seconds,
-                    images_per_step=self.section.batch_size,
+                    keep=loop.Keep(
+                        self._folder(stage),
+                        [v for trainer in trainers for v in trainer.variables],
+                        self.section.checkpoint_seconds,
+                    ),
+                    show=loop.Show(f"supernet ({stage.shown})", self.section.batch_size, watcher),
                     on_epoch=on_epoch,
                     failures=lambda: self._failures(trainers),
-                    watcher=watcher,
                     chief=self.chief,
                 )
         except ValueError as error:

@@ -108,19 +108,16 @@ class ClassifierTrainer:
         best = kept_weights.BestWeights(folder, self.evaluated)
         order_seed = seeding.derive_seed("classifier", seed)
         history = loop.run(
-            label=label,
-            folder=folder,
-            variables=self._variables,
+            step=self._update,
+            batches=lambda epoch, skip: self._batches(epoch, skip, order_seed),
             epochs=recipe.epochs,
             steps_per_epoch=self._steps,
-            batches=lambda epoch, skip: self._batches(epoch, skip, order_seed),
-            step=self._update,
-            checkpoint_seconds=recipe.checkpoint_seconds,
-            images_per_step=recipe.batch_size,
+            keep=loop.Keep(
+                folder, self._variables, recipe.checkpoint_seconds, self._data.fingerprint
+            ),
+            show=loop.Show(label, recipe.batch_size, watcher),
             on_epoch=lambda epoch: self._figures(epoch, best if chief else None),
-            watcher=watcher,
             chief=chief,
-            data_fingerprint=self._data.fingerprint,
         )
         # The chief may be offering its last epoch still.
         strategies.wait_for_all(self._strategy)

@@ -1,119 +1,138 @@
 """The training loop that teachers, supernets and students share.
 
-It owns time, not mathematics: epochs and steps, the sums behind the curves, the
-checkpoints, and going on after a kill to the same bits. The step is the caller's.
+It counts epochs and steps, sums the figures behind the curves, saves checkpoints, and
+resumes a killed run to the same bits. What a step computes is the caller's.
 """
 
+import dataclasses
 import math
 import re
 import time
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from dna_tf.common import files, progress
-from dna_tf.training import checkpoint
+from dna_tf.training import checkpoints
 
 HISTORY_KIND = "dna_tf.history"
 
-# Seconds from one reading of the figures to the next, at most: they lie on the device,
-# and reading them waits for it. Source: our choice.
+# Seconds from one reading of the figures to the next, at most: they are on the device,
+# and reading them waits for it.
 READ_SECONDS = 10.0
-# An epoch ends with a checkpoint if the last one is older than this. Source: our choice.
+# An epoch ends with a checkpoint if the last one is older than this.
 EPOCH_END_SECONDS = 1.0
 
 _ADVICE = (
-    "Lower the learning rate in the config, or look for broken images in the data, and "
-    "start again in a new workdir."
+    "Lower the learning rate, or look for broken images in the data, and start again in a new "
+    "folder."
 )
 
 _now = time.monotonic
 
 
+@dataclasses.dataclass(frozen=True)
+class Keep:
+    """What a training keeps on disk, so that it can resume.
+
+    Args:
+        folder: where `checkpoints/` and, at the end, `history.json` go.
+        variables: all `tf.Variable`s that the training changes.
+        seconds: time between two checkpoints: as much work as a kill may lose.
+        data_fingerprint: text that stands for the data, saved with each checkpoint; a run
+            resumes with the same data only. `None` checks nothing.
+    """
+
+    folder: object
+    variables: Sequence
+    seconds: float
+    data_fingerprint: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """What a training shows while it runs.
+
+    Args:
+        label: text of the progress line; errors and warnings start with it.
+        images_per_step: images of a batch, those of all workers together.
+        watcher: a `tensorboard.Watcher` that gets the figures for TensorBoard, or `None`. It
+            stays open.
+    """
+
+    label: str
+    images_per_step: int = 1
+    watcher: object = None
+
+
 def run(
-    label,
-    folder,
-    variables,
+    step,
+    batches,
     epochs,
     steps_per_epoch,
-    batches,
-    step,
-    checkpoint_seconds,
-    images_per_step=1,
+    keep,
+    show,
     on_epoch=None,
     failures=None,
-    watcher=None,
     chief=True,
-    data_fingerprint=None,
 ):
     """Trains, resuming where an earlier run was killed.
 
-    In the main thread, SIGTERM ends the program with status 143 after the present step
+    In the main thread, SIGTERM ends the program with status 143 after the current step
     and a checkpoint.
 
     Args:
-        label: what the progress line says.
-        folder: where `checkpoints/` and, at the end, `history.json` go.
-        variables: all `tf.Variable`s that the training changes.
-        epochs: how many epochs in all.
-        steps_per_epoch: steps of each epoch.
-        batches: `batches(epoch, skip)` returns an iterable of the batches of an
-            epoch without the first `skip`; the same ones at every call.
         step: `step(batch, number)` trains one step, counted from 0 over all epochs,
             and returns a dict from names to scalar tensors, the figures to average.
-        checkpoint_seconds: how much work a kill may lose.
-        images_per_step: images of a batch, those of all workers together.
+        batches: `batches(epoch, skip)` returns an iterable of the batches of an
+            epoch without the first `skip`; the same ones at every call.
+        epochs: how many epochs in all.
+        steps_per_epoch: steps of each epoch.
+        keep: a `Keep`.
+        show: a `Show`.
         on_epoch: `on_epoch(epoch)`, called after each epoch (from 0), returns a dict of
-            floats for the history. It must change no variable and depend on nothing but
-            them and the epoch: after a kill it may be called again. A figure of it that is
-            not finite is left out, with a warning.
-        failures: `failures()` returns a dict from names of figures that failed to what
-            happened, in sentences that name the figure. It must depend on the variables
-            alone, and a name must stay in it. Such a figure is left out of the history from
-            its epoch on, with these sentences as a warning, and may be anything.
-        watcher: a `tensorboard.Watcher` that gets the figures for TensorBoard; it stays open.
-        chief: `False` for the other workers of a run of several. They restore, and they
-            write and show nothing but warnings. They leave SIGTERM to the chief while they
-            train: the chief's present step needs them.
-        data_fingerprint: text that stands for the data, saved with each checkpoint; a run
-            goes on with the same data only. `None` checks nothing.
+            floats for the history. It must not change any variable, and must depend on
+            nothing but the variables and the epoch: after a kill it may be called again. A
+            figure of it that is not finite is left out, with a warning.
+        failures: `failures()` returns a dict from the names of figures that failed to a text
+            that names the figure and says what happened. It must depend on the variables
+            alone. Once a name is in the dict it must stay. From that epoch on the figure is
+            left out of the history and the text is logged as a warning; its value is then
+            ignored.
+        chief: `False` for the other workers of a run of several. They restore; they write no
+            files and show nothing but warnings. They leave SIGTERM to the chief while they
+            train: the chief's current step needs them.
 
     Returns:
-        The history: a dict of means for each epoch, with what `on_epoch` gave.
+        The history: for each epoch a dict of the means, with what `on_epoch` returned.
 
     Raises:
-        ValueError: the data is another than that of the checkpoints. A figure is not finite
+        ValueError: the data differs from that of the checkpoints. A figure is not finite
             and did not fail; the message has its name, epoch and step. All figures failed;
-            the message has all texts. `on_epoch` gave a name that the step has, too.
+            the message has all texts. `on_epoch` returned a name that the step has too.
     """
-    folder = files.as_path(folder)
-    saver = checkpoint.Checkpoint(folder / "checkpoints", variables)
+    folder, label, images_per_step = files.as_path(keep.folder), show.label, show.images_per_step
+    saver = checkpoints.Checkpoint(folder / "checkpoints", keep.variables)
     state = saver.restore() or {"epoch": 0, "step": 0, "sums": {}, "history": []}
-    known = {} if data_fingerprint is None else {"data_fingerprint": data_fingerprint}
-    then = {**known, **state}.get("data_fingerprint")  # older checkpoints do not say
-    if known and then != data_fingerprint:
-        raise ValueError(
-            f"{label}: the data has changed since the checkpoints in {folder} were saved: "
-            f"fingerprint {data_fingerprint} now, {then} then. Bring the data back, or start in a "
-            "new workdir."
-        )
+    data = _checked_data(keep, label, state)
     sums, history = _Sums(label, state["sums"], failures), state["history"]
     done = state["epoch"] * steps_per_epoch + state["step"]
-    watcher = watcher if chief else None
+    watcher = show.watcher if chief else None
     saved_at = _now()
 
     def save(epoch, step, totals):
         nonlocal saved_at
         if watcher is not None:
-            watcher.flush()  # what a resumed run will not write again
-        saver.save({"epoch": epoch, "step": step, "sums": totals, "history": history, **known})
+            watcher.flush()  # a resumed run does not write these events again
+        saver.save({"epoch": epoch, "step": step, "sums": totals, "history": history, **data})
         saved_at = _now()
 
     images, done_images = epochs * steps_per_epoch * images_per_step, done * images_per_step
     with (
-        checkpoint.Sigterm(says=chief) as ending,
-        progress.bar(label, images, "image", done_images, hidden=not chief) as shown,
+        checkpoints.Sigterm(prints=chief) as sigterm,
+        progress.bar(label, images, "image", done_images, hidden=not chief) as bar,
     ):
-        display = _Display(shown, watcher, images_per_step)
+        display = _Display(bar, watcher, images_per_step)
         # The figures of an epoch that was not ended come again, at the step of its end.
         display.start(done if state["step"] == steps_per_epoch else done + 1, state["sums"])
         for epoch in range(state["epoch"], epochs):
@@ -123,10 +142,10 @@ def run(
             for index, batch in enumerate(batches(epoch, first), first):
                 sums.add(step(batch, steps_before + index))
                 display.count_step()
-                stops = chief and ending.received
-                saves = chief and (stops or _now() - saved_at > checkpoint_seconds)
+                stops = chief and sigterm.received
+                saves = chief and (stops or _now() - saved_at > keep.seconds)
                 if saves or display.is_due():
-                    # Read before saving, so that a checkpoint is never one of a diverged run.
+                    # Read before saving, so that a diverged run is never saved.
                     totals = sums.read(epoch, index + 1)
                     display.line(position, _means(totals, index + 1))
                     display.measure(totals)
@@ -135,17 +154,17 @@ def run(
                     save(epoch, index + 1, totals)
                     display.start_clock()
                 if stops:
-                    return history  # to nobody: the end of the `with` ends the program
+                    return history  # never reaches the caller: leaving the `with` exits
             totals = sums.read(epoch, steps_per_epoch)
             means = _means(totals, steps_per_epoch)
             display.line(position, means)
             display.measure(totals)
-            ended = {} if on_epoch is None else sums.check_ended(epoch, on_epoch(epoch))
-            display.write(steps_before + steps_per_epoch, ended)
-            history.append({**means, **ended})
+            epoch_figures = {} if on_epoch is None else sums.check_epoch(epoch, on_epoch(epoch))
+            display.write(steps_before + steps_per_epoch, epoch_figures)
+            history.append({**means, **epoch_figures})
             sums.clear()
             display.begin_epoch()
-            stops = chief and ending.received
+            stops = chief and sigterm.received
             due = stops or epoch + 1 == epochs or _now() - saved_at > EPOCH_END_SECONDS
             if chief and due:
                 save(epoch + 1, 0, {})
@@ -155,6 +174,21 @@ def run(
         if chief:
             files.write_json(folder / "history.json", {"kind": HISTORY_KIND, "epochs": history})
     return history
+
+
+def _checked_data(keep, label, state):
+    """Returns the fingerprint of the data as a checkpoint keeps it, after comparing it."""
+    if keep.data_fingerprint is None:
+        return {}
+    # Checkpoints of older versions have no fingerprint.
+    saved = state.get("data_fingerprint", keep.data_fingerprint)
+    if saved != keep.data_fingerprint:
+        raise ValueError(
+            f"{label}: the data has changed since the checkpoints in {keep.folder} were saved: "
+            f"fingerprint {keep.data_fingerprint} now, {saved} then. Bring the data back, or start "
+            "in a new folder."
+        )
+    return {"data_fingerprint": keep.data_fingerprint}
 
 
 class _Sums:
@@ -203,13 +237,13 @@ class _Sums:
                 )
         return totals
 
-    def check_ended(self, epoch, figures):
-        """Returns what `on_epoch` gave as floats, without what is not finite."""
+    def check_epoch(self, epoch, figures):
+        """Returns the figures of `on_epoch` as floats, without those that are not finite."""
         for name in figures:
             if name in self._sums:
                 raise ValueError(
                     f"{self._label}: {name!r} is a figure of the step and of on_epoch. "
-                    "Give the one of on_epoch another name."
+                    "Rename the one of on_epoch."
                 )
         figures = {name: float(value) for name, value in figures.items()}
         for name, value in figures.items():
@@ -224,16 +258,16 @@ class _Sums:
 
 
 class _Display:
-    """What is seen of a run: the progress line, and TensorBoard through a watcher.
+    """Shows a run: on the progress line, and in TensorBoard through a watcher.
 
     Args:
-        shown: the bar.
+        bar: the progress bar.
         watcher: a `tensorboard.Watcher`, or `None`.
         images_per_step: images of a step.
     """
 
-    def __init__(self, shown, watcher, images_per_step):
-        self._shown, self._watcher = shown, watcher
+    def __init__(self, bar, watcher, images_per_step):
+        self._bar, self._watcher = bar, watcher
         self._images_per_step = images_per_step
         self._seconds = READ_SECONDS if watcher is None else min(READ_SECONDS, watcher.seconds)
         self._first = True
@@ -253,18 +287,18 @@ class _Display:
         self._totals = {}
 
     def start_clock(self):
-        """Begins to measure the rate: what came before was no training."""
+        """Starts to measure the images per second; earlier time does not count."""
         self._timed_from, self._timed_steps = _now(), 0
 
     def count_step(self):
         """Counts a step."""
         self._steps += 1
         self._timed_steps += 1
-        if self._first:  # it traced graphs: no measure of the rate
+        if self._first:  # it traced graphs, which is not training
             self._first = False
-            self._shown.unpause()
+            self._bar.unpause()
             self.start_clock()
-        self._shown.update(self._images_per_step)
+        self._bar.update(self._images_per_step)
 
     def is_due(self):
         """Whether it is time to read the figures again."""
@@ -272,7 +306,7 @@ class _Display:
 
     def line(self, position, means):
         """Puts means beside the bar."""
-        self._shown.set_postfix_str(f"{position}: {_short(means)}", refresh=False)
+        self._bar.set_postfix_str(f"{position}: {_short(means)}", refresh=False)
 
     def measure(self, totals):
         """Takes the figures since the last measure; `totals` are the sums of the epoch."""
@@ -285,11 +319,11 @@ class _Display:
         self._totals, self._steps = totals, 0
         self.start_clock()
 
-    def write(self, steps_done, ended=()):
-        """Gives the watcher what was measured, and the figures of an epoch that ended."""
+    def write(self, steps_done, epoch_figures=()):
+        """Gives the watcher the last measures, and the figures of an epoch that ended."""
         self._written_at = _now()
         if self._watcher is not None:
-            self._watcher.scalars(steps_done, {**self._measured, **dict(ended)})
+            self._watcher.scalars(steps_done, {**self._measured, **dict(epoch_figures)})
 
 
 def _means(sums, steps):
@@ -298,8 +332,8 @@ def _means(sums, steps):
 
 def _block_of(name):
     """The block's number in the name of a cell, or `None`."""
-    found = re.fullmatch(r"block(\d+)_cell\d+", name)
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"block(\d+)_cell\d+", name)
+    return int(match[1]) if match else None
 
 
 def _curve(name):
@@ -308,11 +342,13 @@ def _curve(name):
 
 
 def _short(means):
-    """Means in a few words: of cells for each block, else the first three."""
+    """Means as short text: of cells the mean for each block, otherwise the first three."""
     blocks = {}
     for name, value in means.items():
         blocks.setdefault(_block_of(name), []).append(value)
     if None not in blocks:
-        return " ".join(f"b{b} {sum(of) / len(of):.3g}" for b, of in sorted(blocks.items()))
-    shown = [f"{name} {value:.4g}" for name, value in list(means.items())[:3]]
-    return ", ".join(shown) + (", ..." if len(means) > 3 else "")
+        return " ".join(
+            f"b{block} {sum(values) / len(values):.3g}" for block, values in sorted(blocks.items())
+        )
+    first = [f"{name} {value:.4g}" for name, value in list(means.items())[:3]]
+    return ", ".join(first) + (", ..." if len(means) > 3 else "")

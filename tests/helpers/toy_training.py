@@ -41,17 +41,25 @@ class Toy:
         return b"".join(variable.numpy().tobytes() for variable in self.variables)
 
 
-def run(folder, toy, step=None, epochs=EPOCHS, seconds=0, **more):
+def run(
+    folder,
+    toy,
+    step=None,
+    epochs=EPOCHS,
+    seconds=0,
+    data_fingerprint=None,
+    images_per_step=1,
+    watcher=None,
+    **more,
+):
     """Runs the loop on a toy; `more` are further arguments of `loop.run`."""
     return loop.run(
-        label="toy",
-        folder=folder,
-        variables=toy.variables,
+        step=step or toy.step,
+        batches=toy.batches,
         epochs=epochs,
         steps_per_epoch=STEPS,
-        batches=toy.batches,
-        step=step or toy.step,
-        checkpoint_seconds=seconds,
+        keep=loop.Keep(folder, toy.variables, seconds, data_fingerprint),
+        show=loop.Show("toy", images_per_step, watcher),
         **more,
     )
 

@@ -138,7 +138,7 @@ def test_a_supernet_ended_by_sigterm_leaves_a_checkpoint_and_goes_on(trained, tm
         return before >= 2
 
     errors = tool_runs.kill_in_the_middle(words, begun, result.exists, signal.SIGTERM)
-    assert "Stopped by SIGTERM after a checkpoint; the same command goes on." in errors
+    assert "Stopped by SIGTERM after a checkpoint; run again to resume." in errors
     assert _newest(folder)[0] > before
     assert _went_on(_finish("train_supernet", run), "supernet (3 cells)") > 0
     _compare(trained, run, "supernet")

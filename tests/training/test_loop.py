@@ -19,13 +19,13 @@ from tests.helpers.toy_training import EPOCHS, STEPS
 
 def _saved(monkeypatch):
     """The list of the states that checkpoints save from now on."""
-    states, save = [], loop.checkpoint.Checkpoint.save
+    states, save = [], loop.checkpoints.Checkpoint.save
 
     def noted(self, state):
         states.append(json.loads(json.dumps(state)))
         save(self, state)
 
-    monkeypatch.setattr(loop.checkpoint.Checkpoint, "save", noted)
+    monkeypatch.setattr(loop.checkpoints.Checkpoint, "save", noted)
     return states
 
 
@@ -136,7 +136,7 @@ def test_a_figure_that_is_not_finite_stops_the_run(tmp_path, bad, seconds):
         return {**figures, "loss": tf.constant(bad)} if number == 5 else figures
 
     at = 2 if seconds == 0 else STEPS
-    message = rf"toy: loss became {bad} by epoch 2, step {at}\. Lower the learning rate .* workdir"
+    message = rf"toy: loss became {bad} by epoch 2, step {at}\. Lower the learning rate.* folder"
     with pytest.raises(ValueError, match=message):
         toy_training.run(tmp_path, toy, step, seconds=seconds)
     again = toy_training.Toy()  # no checkpoint is of the run that diverged
@@ -266,7 +266,7 @@ def test_a_figure_of_an_epoch_that_is_not_finite_is_left_out(tmp_path, capsys):
 
 
 def test_a_figure_of_an_epoch_cannot_have_a_name_of_the_step(tmp_path):
-    message = "toy: 'loss' is a figure of the step and of on_epoch. Give the one of on_epoch"
+    message = "toy: 'loss' is a figure of the step and of on_epoch. Rename the one of on_epoch"
     with pytest.raises(ValueError, match=message):
         toy_training.run(tmp_path, toy_training.Toy(), on_epoch=lambda epoch: {"loss": 0.0})
 
@@ -372,7 +372,7 @@ def _terminate():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-STOPPED = "Stopped by SIGTERM after a checkpoint; the same command goes on."
+STOPPED = "Stopped by SIGTERM after a checkpoint; run again to resume."
 
 
 def _stopped(folder, toy, step=None, **more):
@@ -422,14 +422,14 @@ def test_sigterm_at_the_end_of_an_epoch_loses_nothing_of_it(tmp_path, whole, who
 
 
 def test_sigterm_while_the_last_checkpoint_is_saved_is_not_lost(tmp_path, whole, monkeypatch):
-    save = loop.checkpoint.Checkpoint.save
+    save = loop.checkpoints.Checkpoint.save
 
     def interrupted(self, state):
         _terminate()
         save(self, state)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop.checkpoint.Checkpoint, "save", interrupted)
+        patched.setattr(loop.checkpoints.Checkpoint, "save", interrupted)
         toy_training.Clock(patched)
         _stopped(tmp_path, toy_training.Toy())
     toy = toy_training.Toy()

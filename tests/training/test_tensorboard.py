@@ -206,13 +206,13 @@ def test_the_losses_of_cells_are_one_group_and_failed_ones_are_left_out(tmp_path
 
 def test_all_is_on_the_disk_before_a_checkpoint(tmp_path, monkeypatch):
     noted = Noted()
-    save = toy_training.loop.checkpoint.Checkpoint.save
+    save = toy_training.loop.checkpoints.Checkpoint.save
 
     def noted_save(self, state):
         noted.calls.append(state["epoch"] * STEPS + state["step"])
         save(self, state)
 
-    monkeypatch.setattr(toy_training.loop.checkpoint.Checkpoint, "save", noted_save)
+    monkeypatch.setattr(toy_training.loop.checkpoints.Checkpoint, "save", noted_save)
     toy_training.run(tmp_path, toy_training.Toy(), watcher=noted)
     saves = [call for call in noted.calls if call != "flush"]
     assert noted.calls == [call for number in saves for call in ("flush", number)]
@@ -273,7 +273,7 @@ def test_a_run_that_was_cut_off_is_shown_as_one_that_was_not(
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 def test_an_end_of_an_epoch_that_comes_again_is_shown_once(tmp_path, whole, monkeypatch, epoch):
     toy_training.Clock(monkeypatch)
-    toy, save = toy_training.Toy(), toy_training.loop.checkpoint.Checkpoint.save
+    toy, save = toy_training.Toy(), toy_training.loop.checkpoints.Checkpoint.save
 
     def cut(self, state):
         if state["epoch"] == epoch + 1:
@@ -282,7 +282,7 @@ def test_an_end_of_an_epoch_that_comes_again_is_shown_once(tmp_path, whole, monk
 
     with monkeypatch.context() as patched:
         patched.setattr(toy_training.loop, "EPOCH_END_SECONDS", -1.0)
-        patched.setattr(toy_training.loop.checkpoint.Checkpoint, "save", cut)
+        patched.setattr(toy_training.loop.checkpoints.Checkpoint, "save", cut)
         with pytest.raises(toy_training.Cut):
             _train(tmp_path, toy=toy, seconds=-1)
     assert [step for step, _ in _shown(tmp_path / "watch")["quality"]][-1] == (epoch + 1) * STEPS

@@ -1,9 +1,9 @@
-"""Checkpoints of a training run: variables and position, saved as one, never half.
+"""Checkpoints of a training: its variables and position, saved together or not at all.
 
-TensorFlow's own checkpoints are used: their tensors carry checksums, a save is
-valid only once it is whole, and they work on remote paths.
+TensorFlow's own checkpoints are used: their tensors have checksums, a save is valid only
+once it is complete, and they work on remote paths. SIGTERM is caught, so that a program that
+is asked to end saves a checkpoint first.
 """
-# MERGED: 'SIGTERM in a training: caught, so that a checkpoint comes before the end.'
 
 import json
 import re
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from dna_tf.common import files, progress
 
-# Errors that say nothing about the files: an older checkpoint would not help.
+# Errors that do not come from the files: an older checkpoint would not help.
 _NOT_THE_FILES = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -31,7 +31,7 @@ class Checkpoint:
     """Saves and restores variables together with a small state.
 
     Args:
-        folder: where the checkpoints lie; made when needed.
+        folder: of the checkpoints; created by the first save.
         variables: `tf.Variable`s, always in the same order.
         keep: how many checkpoints to keep.
     """
@@ -44,47 +44,48 @@ class Checkpoint:
         self._damaged = set()
 
     def save(self, state):
-        """Saves the variables and a JSON-able `state`; deletes checkpoints that are too old.
+        """Saves the variables and a `state` for JSON; deletes the checkpoints that are too old.
 
-        Floats keep all their bits. The new checkpoint is the newest from then on, also
-        after damaged ones.
+        Floats keep all their bits. The new checkpoint becomes the newest, also if there are
+        damaged ones.
 
         Raises:
-            OSError: it cannot be written, such as on a full disk; those of before stay.
-            ValueError: the state holds NaN or infinity.
+            OSError: it cannot be written, for example on a full disk; earlier ones stay.
+            ValueError: the state has NaN or infinity.
         """
         self._state.assign(json.dumps(state, allow_nan=False))
-        # Not one more than was restored: that may be the number of a damaged one.
-        number = max(self._found(), default=0)
+        # Count on from the highest number on disk, not from the restored one: a damaged
+        # checkpoint may have a higher number.
+        number = max(self._files(), default=0)
         self._checkpoint.save_counter.assign(number)
         try:
             self._checkpoint.save(str(self._folder / "ckpt"))  # cleans up after a failure
         except (tf.errors.OpError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
-            reason = re.sub(r"\{\{.*?\}\} | \[Op:.*?\]", "", reason)  # which op it was in
+            reason = re.sub(r"\{\{.*?\}\} | \[Op:.*?\]", "", reason)  # names of TensorFlow's ops
             raise OSError(
                 f"The checkpoint {self._folder / f'ckpt-{number + 1}'} could not be written: "
-                f"{reason} If the disk is full, make room; the same command goes on from the "
+                f"{reason} If the disk is full, make room, then run again: it resumes from the "
                 "checkpoint before."
             ) from error
         self._delete_old()
 
     def restore(self):
-        """Restores the newest checkpoint that is whole, with a warning for each newer one.
+        """Restores the newest checkpoint that can be read, with a warning for each newer one.
 
         Returns:
             The saved state, or `None` if there is no checkpoint.
 
         Raises:
-            ValueError: there are checkpoints, and none can be read.
+            ValueError: there are checkpoints, but none can be read.
         """
-        # The files themselves: TensorFlow's own list of them may be damaged or missing, and
-        # training would start anew without a word.
-        found = self._found()
-        for number in sorted(found, reverse=True):
+        # The files are listed, as TensorFlow's own list of them may be damaged or missing:
+        # training would then start from the beginning without a warning.
+        paths = self._files()
+        for number in sorted(paths, reverse=True):
             path = self._folder / f"ckpt-{number}"
             try:
-                if not _has_index(found[number]):
+                if not _has_index(paths[number]):
                     raise ValueError("its index is missing: deleted, or saving was cut off")
                 self._checkpoint.restore(str(path)).assert_consumed()
                 return json.loads(self._state.numpy())
@@ -94,30 +95,30 @@ class Checkpoint:
                 self._damaged.add(number)
                 reason = str(error).splitlines()[0]
                 progress.warn(f"checkpoint {path} cannot be used: {reason}")
-        if not found or (list(found) == [1] and not _has_index(found[1])):
-            return None  # nothing, or a first save that was cut off: its index comes last
+        if not paths or (list(paths) == [1] and not _has_index(paths[1])):
+            return None  # no file, or a first save that was cut off: its index comes last
         raise ValueError(
-            f"None of the {len(found)} checkpoints in {self._folder} can be read. "
+            f"None of the {len(paths)} checkpoints in {self._folder} can be read. "
             "Delete that folder to train from the start."
         )
 
-    def _found(self):
-        """The files of each checkpoint, by its number."""
-        found = {}
+    def _files(self):
+        """Returns the paths of the files of each checkpoint, by its number."""
+        paths = {}
         for path in self._folder.glob("ckpt-*"):
             number = re.fullmatch(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)", path.name)
             if number:
-                found.setdefault(int(number[1]), []).append(path)
-        return found
+                paths.setdefault(int(number[1]), []).append(path)
+        return paths
 
     def _delete_old(self):
-        found = self._found()
-        whole = sorted(found.keys() - self._damaged)
-        for number in found.keys() - set(whole[-self._keep :]):
-            # The index first: what is left without it is no checkpoint.
-            for path in sorted(found[number], key=lambda path: path.suffix != ".index"):
+        paths = self._files()
+        readable = sorted(paths.keys() - self._damaged)
+        for number in paths.keys() - set(readable[-self._keep :]):
+            # The index first: without it the rest is not taken for a checkpoint.
+            for path in sorted(paths[number], key=lambda path: path.suffix != ".index"):
                 path.unlink()
-        for path in self._folder.glob("ckpt-*_temp"):  # of saves that were cut off
+        for path in self._folder.glob("ckpt-*_temp"):  # left by saves that were cut off
             path.rmtree()
 
 
@@ -126,18 +127,18 @@ def _has_index(paths):
 
 
 class Sigterm:
-    """Catches SIGTERM while it is entered, in the main thread; then ends the program.
+    """Context that catches SIGTERM in the main thread, and ends the program when it is left.
 
     Args:
-        says: whether it says so.
+        prints: whether it prints why the program ends.
 
     Attributes:
         received: whether there was a SIGTERM.
     """
 
-    def __init__(self, says):
+    def __init__(self, prints):
         self.received = False
-        self._says = says
+        self._prints = prints
         self._catches = threading.current_thread() is threading.main_thread()
         self._usual = signal.SIG_DFL
 
@@ -148,12 +149,12 @@ class Sigterm:
 
     def __exit__(self, kind, error, trace):
         if self._catches:
-            # It is None if it was not Python that set it.
+            # It is None if it was not set by Python.
             usual = signal.SIG_DFL if self._usual is None else self._usual
             signal.signal(signal.SIGTERM, usual)
         if self.received and error is None:
-            if self._says:
-                text = "Stopped by SIGTERM after a checkpoint; the same command goes on."
+            if self._prints:
+                text = "Stopped by SIGTERM after a checkpoint; run again to resume."
                 print(text, file=sys.stderr, flush=True)
             raise SystemExit(128 + signal.SIGTERM)
 

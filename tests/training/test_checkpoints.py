@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf.training import checkpoint
+from dna_tf.training import checkpoints
 
 DATA, INDEX = ".data-00000-of-00001", ".index"
 
@@ -20,7 +20,7 @@ class Saved:
 
     def __init__(self, folder, keep=2):
         self.variables = [tf.Variable(tf.zeros(5)), tf.Variable(0, dtype=tf.int64)]
-        self.checkpoint = checkpoint.Checkpoint(folder, self.variables, keep)
+        self.checkpoint = checkpoints.Checkpoint(folder, self.variables, keep)
 
     def save(self, value):
         self.variables[0].assign(tf.fill(5, value / 3.0))
@@ -229,19 +229,19 @@ def test_an_error_that_is_not_of_the_files_is_not_taken_for_damage(tmp_path, cap
 
 
 def test_checkpoints_of_other_variables_are_an_error(tmp_path):
-    checkpoint.Checkpoint(tmp_path, [tf.Variable(tf.zeros(3))]).save({})
+    checkpoints.Checkpoint(tmp_path, [tf.Variable(tf.zeros(3))]).save({})
     for others in (
         [tf.Variable(tf.zeros(4))],
         [],
         [tf.Variable(tf.zeros(3)), tf.Variable(tf.zeros(3))],
     ):
         with pytest.raises(ValueError, match="None of the 1 checkpoints .* can be read"):
-            checkpoint.Checkpoint(tmp_path, others).restore()
+            checkpoints.Checkpoint(tmp_path, others).restore()
 
 
 def test_a_state_and_variables_come_back_bit_by_bit(tmp_path):
     variable = tf.Variable([0.1, -0.0, 1e-42, np.float32(np.pi)])
-    saver = checkpoint.Checkpoint(tmp_path / "new", [variable])
+    saver = checkpoints.Checkpoint(tmp_path / "new", [variable])
     assert saver.restore() is None
     state = {"sum": 0.1 + 0.2, "tiny": 5e-324, "history": [{"loss": 1 / 3}], "name": "größer"}
     bits = variable.numpy().tobytes()
@@ -249,7 +249,7 @@ def test_a_state_and_variables_come_back_bit_by_bit(tmp_path):
     variable.assign(tf.ones(4))
     assert saver.restore() == state and variable.numpy().tobytes() == bits
     other = tf.Variable(tf.zeros(4))
-    assert checkpoint.Checkpoint(tmp_path / "new", [other]).restore() == state
+    assert checkpoints.Checkpoint(tmp_path / "new", [other]).restore() == state
     assert other.numpy().tobytes() == bits
 
 
@@ -264,11 +264,11 @@ def test_a_state_with_what_json_has_no_form_for_is_refused(tmp_path):
 _FULL = """
 import os, pathlib, resource, signal, sys
 import tensorflow as tf
-from dna_tf import checkpoint
+from dna_tf.training import checkpoints
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 variable = tf.Variable(tf.zeros(50_000))
-saver = checkpoint.Checkpoint(sys.argv[1], [variable])
+saver = checkpoints.Checkpoint(sys.argv[1], [variable])
 for value in (1, 2):
     variable.assign(tf.fill(50_000, float(value)))
     saver.save({"value": value})
@@ -296,7 +296,7 @@ def test_a_save_for_which_there_is_no_room_leaves_the_one_before(tmp_path):
     said, half, restored, then = run.stdout.splitlines()
     assert half == "half: []"  # what was written of it takes no room
     assert f"The checkpoint {tmp_path}/ckpt-3 could not be written: " in said
-    assert "File too large If the disk is full, make room; the same command goes on" in said
+    assert "File too large If the disk is full, make room, then run again: it resumes" in said
     assert restored.startswith("restored: {'value': 2} 2.0 ")
     assert "'ckpt-3." not in restored and "'ckpt-1.index'" in restored
     assert then.startswith("then: {'value': 4} ") and "temp" not in then
