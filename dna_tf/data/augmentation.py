@@ -1,9 +1,12 @@
-"""What a recipe does to training images: crops, colours, RandAugment, erasing, mixing.
+"""Augmentation of a recipe: crops, colours, RandAugment, erasing, and mixing of pairs of images.
 
-All of it is drawn from a seed of its own for each image, so that an image looks the same
-in a resumed run, in any part of a batch and on any number of workers.
+Everything is drawn from a seed for each image, so that an image looks the same in a resumed
+run, in any part of a batch and on any number of workers.
+
+MixUp and CutMix mix each two neighbours of a batch. Batches come in random order, so
+neighbours are random pairs. Pairs, and not a permutation of the batch, so that a part of a
+batch is mixed as it is within the whole batch.
 """
-# MERGED: 'MixUp and CutMix: each two neighbours of a batch are mixed
 
 import dataclasses
 import functools
@@ -13,24 +16,24 @@ import tensorflow as tf
 
 from dna_tf.data import rand_augment
 
-# Ratio of width to height of crops and of erased rectangles, and how often to try.
+# Range of width / height of crops and of erased rectangles, and the number of draws.
 # Source: Szegedy et al., 2015; Zhong et al., 2020 (as in the authors' code).
 _CROP_RATIOS = (3 / 4, 4 / 3)
 _ERASE_RATIOS = (0.3, 1 / 0.3)
 _ERASE_AREAS = (0.02, 1 / 3)
 _TRIES = 10
-# ImageNet's mean and standard deviation, of the noise in an erased rectangle.
+# Mean and standard deviation of the noise in an erased rectangle: those of ImageNet.
 _NOISE = (118.0, 58.0)
 
 
 def of_recipe(recipe, num_classes):
-    """The augmentation of a recipe beyond shift and flip, or `None` if it has none.
+    """Returns the augmentation of a recipe, or `None` if it has none.
 
     Args:
         recipe: a config section such as `retrain`.
         num_classes: classes of the data.
     """
-    made = Augmentation(
+    augmentation = Augmentation(
         recipe.crop_area,
         recipe.color_jitter,
         recipe.randaugment_ops,
@@ -40,21 +43,22 @@ def of_recipe(recipe, num_classes):
         recipe.cutmix,
         num_classes,
     )
-    return made if made.changes_images or made.crop_area or made.mixes else None
+    is_used = augmentation.changes_images or augmentation.crop_area or augmentation.mixes
+    return augmentation if is_used else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What happens to training images beyond shift and flip.
+    """The augmentation of training images beyond shift and flip.
 
     Args:
-        crop_area: smallest share of the image that a random-resized crop takes; 0 for none.
+        crop_area: smallest share of the image that a random-resized crop takes; 0: no crops.
         color_jitter: largest relative change of brightness, contrast and saturation.
         ops: operations of RandAugment for each image.
         magnitude: their strength, 0 to 10.
         erase: probability to erase a rectangle.
-        mixup: alpha of MixUp; 0 for none.
-        cutmix: alpha of CutMix; 0 for none. With both, each pair takes either by chance.
+        mixup: alpha of MixUp; 0: no MixUp.
+        cutmix: alpha of CutMix; 0: no CutMix. With both, each pair takes one of them at random.
         num_classes: classes of the data, for mixed labels.
     """
 
@@ -74,15 +78,15 @@ class Augmentation:
 
     @property
     def mixes(self):
-        """Whether images are mixed: then labels are distributions."""
+        """Whether images are mixed; labels are then distributions."""
         return bool(self.mixup or self.cutmix)
 
     def crop_box(self, shape, seed):
         """Draws the rectangle of a random-resized crop.
 
-        Its area is uniform in `crop_area..1` of the image, the logarithm of its ratio
-        uniform; if none of ten draws fits the image, it is the largest centred one of a
-        ratio in range.
+        The area is uniform in `crop_area..1` of the image, and the logarithm of width / height
+        is uniform. If none of ten draws fits into the image, the largest centred rectangle
+        with a ratio in range is taken.
 
         Args:
             shape: int32 tensor `(height, width, ...)` of the image.
@@ -100,7 +104,7 @@ class Augmentation:
 
         Args:
             image: uint8 tensor `(height, width, channels)`.
-            seed: int64 tensor `(2,)`; it alone decides what happens.
+            seed: int64 tensor `(2,)`; it alone decides the changes.
 
         Returns:
             A float32 tensor of the same shape in 0..255.
@@ -118,7 +122,7 @@ class Augmentation:
         return image
 
     def draws(self, seed):
-        """What one image decides for the mixing of its pair; see `augmentation.draws`."""
+        """Returns the draws of one image for the mixing of its pair; see `augmentation.draws`."""
         return draws(fold_in(seed, 4), self.mixup, self.cutmix)
 
     def batch(self, images, labels, draws):
@@ -128,17 +132,17 @@ class Augmentation:
 
 @functools.cache
 def _traced_once(augmentation):
-    """`Augmentation.image` as one function for the datasets of all epochs."""
+    """Returns `Augmentation.image` as one compiled function for the datasets of all epochs."""
     return tf.function(augmentation._image)
 
 
 def fold_in(seed, number):
-    """Another seed for each number: int64 `(2,)`."""
+    """Returns another seed for each number: int64 `(2,)`."""
     return seed + tf.constant([number * 0x9E3779B97F4A7C1 % 2**62, 0], tf.int64)
 
 
 def uniform(count, seed):
-    """Numbers in [0, 1): float32 `(count,)`."""
+    """Returns random numbers in [0, 1): float32 `(count,)`."""
     return tf.random.stateless_uniform([count], seed, alg="philox")
 
 
@@ -194,29 +198,29 @@ def _rectangle(shape, seed, areas, ratios):
     heights, widths = tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))
     fits = (heights >= 1) & (widths >= 1) & (heights <= size[0]) & (widths <= size[1])
     first = tf.argmax(tf.cast(fits, tf.int32))
-    # Where none fits: the whole image, cut to the nearest ratio.
+    # If none fits: the whole image, cut to the nearest ratio.
     whole_ratio = tf.clip_by_value(size[1] / size[0], *ratios)
     whole = tf.minimum(size, tf.round(tf.stack([size[1] / whole_ratio, size[0] * whole_ratio])))
-    found = fits[first]
+    one_fits = fits[first]
     drawn = tf.stack([heights[first], widths[first]])
-    chosen = tf.where(found, drawn, whole)
+    chosen = tf.where(one_fits, drawn, whole)
     free = size - chosen
-    place = tf.where(found, tf.floor((free + 1.0) * draws[2:, first]), tf.floor(free / 2.0))
+    place = tf.where(one_fits, tf.floor((free + 1.0) * draws[2:, first]), tf.floor(free / 2.0))
     return tf.cast(tf.concat([tf.minimum(place, free), chosen], 0), tf.int32)
 
 
 def draws(seed, mixup, cutmix):
-    """What one image decides for its pair, of which that of the first one counts.
+    """Draws how a pair of images is mixed; of the two draws of a pair the first image's counts.
 
     Args:
         seed: int64 tensor `(2,)`.
-        mixup: alpha of MixUp, 0 for none.
-        cutmix: alpha of CutMix, 0 for none.
+        mixup: alpha of MixUp; 0: no MixUp.
+        cutmix: alpha of CutMix; 0: no CutMix.
 
     Returns:
-        float32 `(4,)`: lambda from Beta(alpha, alpha); 1 for CutMix and 0 for MixUp, by
-        half where both have an alpha; the centre of the rectangle, in 0..1 of height and
-        width.
+        float32 `(4,)`: lambda from Beta(alpha, alpha); 1 for CutMix or 0 for MixUp, each with
+        probability 1/2 if both have an alpha; the centre of the rectangle, in 0..1 of height
+        and width.
     """
     numbers = tf.random.stateless_uniform([3], seed, alg="philox")
     cuts = numbers[0] < (0.5 if mixup and cutmix else float(bool(cutmix)))
@@ -232,18 +236,18 @@ def mix(images, labels, draws, num_classes):
     """Mixes images 2i and 2i + 1 of a batch, each the other's partner.
 
     Args:
-        images: float32 `(batch, height, width, channels)`, an even batch.
+        images: float32 `(batch, height, width, channels)`; the batch is even.
         labels: int32 `(batch,)`.
-        draws: float32 `(batch, 4)`, of each image as `draws` gives them.
+        draws: float32 `(batch, 4)`, the result of `draws` for each image.
         num_classes: classes of the data.
 
     Returns:
-        The mixed images, and float32 targets `(batch, num_classes)`: with lambda the
-        image's own class, with what is left its partner's. CutMix corrects lambda to
-        the area that was pasted.
+        The mixed images, and float32 targets `(batch, num_classes)`: lambda at the image's
+        own class and 1 - lambda at its partner's. For CutMix lambda is corrected to the area
+        that was pasted.
 
-    Source: Zhang et al., 2018 (MixUp); Yun et al., 2019 (CutMix); pairs: timm's mode
-    "pair", our choice.
+    Source: Zhang et al., 2018 (MixUp); Yun et al., 2019 (CutMix); pairs as timm's mode
+    "pair".
     """
     batch, height, width, _ = images.shape
     drawn = tf.repeat(draws[::2], 2, axis=0)
@@ -254,15 +258,16 @@ def mix(images, labels, draws, num_classes):
     pasted = (rows[:, :, None] & columns[:, None, :])[..., None]
     share = tf.where(cuts, 1.0 - row_count * column_count / (height * width), share)
     partners, partner_labels = _swapped(images), _swapped(labels)
-    # One formula for both: how much of the partner a pixel has.
+    # One formula for both: the weight of the partner in each pixel.
     weight = tf.where(cuts[:, None, None, None], tf.cast(pasted, tf.float32), _wide(1.0 - share))
     mixed = images + weight * (partners - images)
-    own, other = tf.one_hot(labels, num_classes), tf.one_hot(partner_labels, num_classes)
-    return mixed, share[:, None] * own + (1.0 - share)[:, None] * other
+    targets = tf.one_hot(labels, num_classes)
+    partner_targets = tf.one_hot(partner_labels, num_classes)
+    return mixed, share[:, None] * targets + (1.0 - share)[:, None] * partner_targets
 
 
 def _inside(centre, share, length):
-    """Which of `length` places lie within `share` of it around `centre`, and how many."""
+    """Returns which of `length` places lie within a `share` of it around `centre`, and how many."""
     extent = tf.floor(share * length)
     middle = tf.floor(centre * length)
     first = tf.maximum(middle - tf.floor(extent / 2.0), 0.0)
@@ -272,7 +277,7 @@ def _inside(centre, share, length):
 
 
 def _swapped(values):
-    """The values with each two neighbours exchanged."""
+    """Returns the values with each two neighbours exchanged."""
     rest = values.shape[1:]
     return tf.reshape(tf.reverse(tf.reshape(values, (-1, 2, *rest)), [1]), (-1, *rest))
 

@@ -1,7 +1,7 @@
-"""What happens to one image: decoding, fitting it to the wanted shape, augmenting.
+"""One image: decoding, resizing and cropping it, shift and flip.
 
 All functions are graph functions for `tf.data`. Random ones are stateless: the
-same seed gives the same image wherever and whenever it is made.
+same seed gives the same image on every machine and in every run.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def decode(contents):
     """Decodes an image file: JPEG, PNG, BMP, or the first frame of a GIF.
 
     JPEGs are decoded with the accurate inverse DCT: TensorFlow's default is
-    faster, and shifts colours. An alpha channel is dropped.
+    faster, but shifts colours. An alpha channel is dropped.
 
     Args:
         contents: string scalar, the bytes of the file.
@@ -42,8 +42,8 @@ def decode_crop(contents, box_of):
             channels)` of the image to int32 `(top, left, height, width)`.
 
     Returns:
-        uint8 tensor `(height, width, channels)`, the same pixels as of the whole image; but
-        for the last column of a colour JPEG, whose chroma lacks its neighbour to the right.
+        uint8 tensor `(height, width, channels)`, the same pixels as in the whole image, except
+        in the last column of a colour JPEG, whose chroma misses its neighbour to the right.
     """
 
     def jpeg():
@@ -71,7 +71,7 @@ def crop(image, box):
 
 
 def _grey_or_colour(shape, jpeg):
-    # CMYK files have 4 components, and are decoded to RGB when 3 are asked for.
+    # CMYK files have 4 components and are decoded to RGB if 3 channels are requested.
     return tf.cond(tf.equal(shape[2], 1), lambda: jpeg(1), lambda: jpeg(3))
 
 
@@ -82,7 +82,7 @@ def _decode_other(contents):
 
 
 def fit(image, image_size, channels, crop_fraction, interpolation="bilinear"):
-    """Brings an image to the shape in which models see it.
+    """Resizes and crops an image to the shape that models take.
 
     The shorter side is resized (antialiased where it shrinks) to
     `image_size / crop_fraction`, then the centre is cropped. Grey is repeated
@@ -94,7 +94,7 @@ def fit(image, image_size, channels, crop_fraction, interpolation="bilinear"):
         image_size: side of the result, in pixels.
         channels: 1 or 3.
         crop_fraction: in (0, 1]; 1 crops only what makes the image square.
-        interpolation: `"bilinear"` or `"bicubic"` (which the authors evaluate with).
+        interpolation: `"bilinear"` or `"bicubic"` (used by the authors in evaluation).
 
     Returns:
         uint8 tensor `(image_size, image_size, channels)`.
@@ -111,7 +111,7 @@ def fit(image, image_size, channels, crop_fraction, interpolation="bilinear"):
 
 
 def resize_crop(image, image_size, channels):
-    """Resizes a crop to the shape in which models see it, whatever its ratio.
+    """Resizes a crop to the shape that models take, whatever its ratio of width to height.
 
     Args:
         image: uint8 or float tensor `(height, width, channels)` in 0..255 with 1 or 3 channels.
@@ -129,9 +129,11 @@ def resize_crop(image, image_size, channels):
 def _greyed(image, channels):
     if channels == 3:
         return image
+    # The branch for RGB is traced for grey images too, and must have three channels.
+    rgb_shape = tf.concat([tf.shape(image)[:2], [3]], 0)
     return tf.cond(
         tf.equal(tf.shape(image)[2], 3),
-        lambda: tf.image.rgb_to_grayscale(tf.broadcast_to(image, [*tf.shape(image)[:2], 3])),
+        lambda: tf.image.rgb_to_grayscale(tf.broadcast_to(image, rgb_shape)),
         lambda: image,
     )
 
@@ -143,7 +145,7 @@ def _rounded(image, image_size, channels):
 
 def shift_limit(shift, image_size):
     """Returns the largest shift in whole pixels for `shift`, a fraction of the size."""
-    # The small term keeps products such as 0.29 * 100 from losing a pixel.
+    # Without the small term, products such as 0.29 * 100 would lose a pixel.
     return int(np.floor(shift * image_size + 1e-6))
 
 
@@ -161,8 +163,6 @@ def augment(image, seed, limit, flip):
 
     Returns:
         A tensor like `image`.
-
-    Source: our choice.
     """
     draws = tf.random.stateless_uniform([3], seed, alg="philox")
     if flip:

@@ -1,9 +1,9 @@
-"""Which images a split holds: drawn by hashing, the same everywhere.
+"""The images of each split, drawn by hashing: the same on every machine and in every version.
 
-Library random generators may change between versions; SHA-256 does not. So the
-images of a class are ordered by the hash of (seed, label, index), and a split
-takes the first ones of that order. Data with few images a class is drawn from as a
-whole, by the hash of (seed, index).
+Random generators of libraries may change between versions; SHA-256 does not. So the images
+of a class are ordered by the hash of (seed, label, index), and a split takes the first ones
+of that order. With few images a class, images are drawn whatever their class, by the hash of
+(seed, index).
 """
 
 import hashlib
@@ -15,16 +15,15 @@ from dna_tf.common import checks
 SPLITS = ("train", "rating", "test")
 
 
-def draw_all(labels, test_labels, class_names, config, seed):
+def draw_all(labels, test_labels, class_names, settings, seed):
     """Draws all splits of a source.
 
     Args:
         labels: int64 array `(num_examples,)`, the label of every image of the source.
-        test_labels: the same of the source of the test images, all of which are the
-            test; `None` holds test images out of the training images.
+        test_labels: the labels of the source of the test images, all of which become test
+            images; `None` holds test images out of the training images.
         class_names: the name of each class.
-        config: the data section, with `test_fraction`, and with `rating_fraction` or
-            `rating_per_class`.
+        settings: with `test_fraction`, and with `rating_fraction` or `rating_per_class`.
         seed: int; another seed draws other images.
 
     Returns:
@@ -33,20 +32,20 @@ def draw_all(labels, test_labels, class_names, config, seed):
     Raises:
         ValueError: a class or a split has too few images, or the fraction is not in [0, 1).
     """
-    if config.rating_fraction:
-        fractions = config.test_fraction, config.rating_fraction
+    if settings.rating_fraction:
+        fractions = settings.test_fraction, settings.rating_fraction
         return _draw_fractions(labels, test_labels, *fractions, seed)
-    return _draw_per_class(labels, test_labels, class_names, config, seed)
+    return _draw_per_class(labels, test_labels, class_names, settings, seed)
 
 
-def _draw_per_class(labels, test_labels, class_names, config, seed):
+def _draw_per_class(labels, test_labels, class_names, settings, seed):
     indices = np.arange(len(labels))
     if test_labels is None:
-        held_out = fraction_counts(class_counts(labels, len(class_names)), config.test_fraction)
-        test, indices = draw(labels, indices, held_out, seed)
+        counts = fraction_counts(class_counts(labels, len(class_names)), settings.test_fraction)
+        test, indices = draw(labels, indices, counts, seed)
     else:
         test = np.arange(len(test_labels))
-    per_class = config.rating_per_class
+    per_class = settings.rating_per_class
     after = " after test_fraction" if test_labels is None else ""
     reason = f"rating_per_class={per_class}{after}"
     _check_enough("training", labels[indices], class_names, per_class + 1, reason)
@@ -59,7 +58,7 @@ def _draw_per_class(labels, test_labels, class_names, config, seed):
 def _draw_fractions(labels, test_labels, test_fraction, rating_fraction, seed):
     if not 0.0 < rating_fraction < 1.0:
         raise ValueError(
-            "config.data.rating_fraction must be above 0 and below 1, or 0 to draw rating_per_class"
+            "rating_fraction must be above 0 and below 1, or 0 to draw rating_per_class"
             f" images of each class. Received: {rating_fraction!r}"
         )
     if test_labels is None:
@@ -71,7 +70,7 @@ def _draw_fractions(labels, test_labels, test_fraction, rating_fraction, seed):
     empty = [name for name in SPLITS if not len(drawn[name])]
     if empty:
         raise ValueError(
-            f"Every split needs at least 1 image, and of {len(labels)} images none is left for "
+            f"Every split needs at least 1 image, but of {len(labels)} images none is left for "
             f"{' and '.join(empty)} at rating_fraction={rating_fraction}"
             + (f" and test_fraction={test_fraction}" if test_labels is None else "")
             + ". Add images, or lower the fractions."
@@ -101,8 +100,6 @@ def draw(labels, candidates, counts, seed):
 
     Returns:
         Two sorted int64 arrays: the drawn indices and the candidates that remain.
-
-    Source: our choice.
     """
     candidates = np.asarray(candidates, np.int64)
     by_class = candidates[np.argsort(labels[candidates], kind="stable")]
@@ -119,13 +116,11 @@ def draw_fraction(candidates, fraction, seed):
 
     Args:
         candidates: int64 array of the indices that may be drawn.
-        fraction: how many of them are drawn, rounded, and at least 1.
+        fraction: share of them that is drawn, rounded to a number of at least 1.
         seed: int; another seed draws other images.
 
     Returns:
         Two sorted int64 arrays: the drawn indices and the candidates that remain.
-
-    Source: our choice.
     """
     candidates = np.asarray(candidates, np.int64)
     (count,) = fraction_counts([len(candidates)], fraction)
@@ -142,9 +137,9 @@ def _check_enough(what, labels, class_names, needed, reason):
     ]
     if few:
         raise ValueError(
-            f"Every class needs at least {needed} {what} images for {reason}, and class "
+            f"Every class needs at least {needed} {what} images for {reason}, but class "
             f"{checks.some(few)}. Add images, lower rating_per_class, or set "
-            "rating_fraction, which draws whatever the class."
+            "rating_fraction, which draws images whatever their class."
         )
 
 

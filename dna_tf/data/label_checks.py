@@ -4,47 +4,49 @@ import numpy as np
 
 from dna_tf.common import files, statistics
 
-KIND = ".".join(("dna_tf", "data"))  # in one piece it would name the module above this one
+KIND = "dna_tf.data"
+# Labels count as shifted if the model is better by this share of the images with the shift.
+_CLEARLY_BETTER = 0.2
 
 
 def read_labels(opened, cache_dir, check=True):
-    """Checks sources and returns the labels of each; kept in the cache between runs.
+    """Returns the labels of sources; a file keeps them, so that they are read only once.
 
     Args:
         opened: `source_base.Source`s.
-        cache_dir: folder in which labels are kept as `data.json`, or `None`.
-        check: whether sources check their images when they are new.
+        cache_dir: folder of the file, `data.json`, or `None`.
+        check: whether sources that are not in the file check their images.
 
     Returns:
         A list of int64 arrays.
     """
     path = files.as_path(cache_dir) / "data.json" if cache_dir is not None else None
-    known = {}
+    cached = {}
     if path is not None and path.exists():
-        known = files.read_json(path, KIND, "Delete it: it is made again.")["labels"]
-    found = {}
+        cached = files.read_json(path, KIND, "Delete it: it is made again.")["labels"]
+    labels = {}
     for source in opened:
         key = source.fingerprint()
-        if key not in known and check:
+        if key not in cached and check:
             source.check()
-        found[key] = known[key] if key in known else source.labels().tolist()
-    if path is not None and not found.keys() <= known.keys():
-        files.write_json(path, {"kind": KIND, "labels": found})
-    return [np.array(labels, np.int64) for labels in found.values()]
+        labels[key] = cached[key] if key in cached else source.labels().tolist()
+    if path is not None and not labels.keys() <= cached.keys():
+        files.write_json(path, {"kind": KIND, "labels": labels})
+    return [np.array(values, np.int64) for values in labels.values()]
 
 
 def check_classes(source, labels, class_names, num_classes):
-    """Checks the classes of the training data, and that its labels are of them.
+    """Checks the classes of the training data and the range of its labels.
 
     Args:
         source: its `source_base.Source`.
-        labels: int64 array, a label for each image.
+        labels: int64 array `(num_examples,)`.
         class_names: the names of the classes.
-        num_classes: `config.data.num_classes`; 0 counted them.
+        num_classes: the setting `num_classes`; 0 if they were counted.
 
     Raises:
-        ValueError: there are too few classes, another number than the config says, or
-            labels are out of range or look as if they started at 1.
+        ValueError: there are too few classes, or not `num_classes` of them, or labels are out
+            of range or seem to start at 1.
     """
     if len(class_names) < 2:
         raise ValueError(f"Expected at least 2 classes in {source.name}. Found: {class_names}")
@@ -86,30 +88,29 @@ def check_range(source, labels, num_classes):
 
 
 def shift_problem(labels, answers, num_classes, images):
-    """Says if a trained model's answers fit the labels moved by one and not as they are.
+    """Describes labels that fit a trained model's answers only after a shift by one.
 
     Args:
-        labels: int array `(count,)`, the labels of images of all classes mixed.
-        answers: int array `(count,)`, the classes that the model gives them.
-        num_classes: among which it chose.
-        images: what the labels are of, with `name` and `label_offset` as of a
-            `source_base.Source`.
+        labels: int array `(count,)`, the labels of images of all classes, mixed.
+        answers: int array `(count,)`, the classes that the model chose.
+        num_classes: outputs of the model.
+        images: their source, with `name` and `label_offset` as of a `source_base.Source`.
 
     Returns:
         A sentence, or `None` if nothing is wrong with the labels.
     """
-    found = shift_of_labels(labels, answers, num_classes)
-    if found is None:
+    shift_and_right = shift_of_labels(labels, answers, num_classes)
+    if shift_and_right is None:
         return None
-    shift, right = found
+    shift, right = shift_and_right
     now, other = 100 * np.mean(labels == answers), 100 * right / len(labels)
     if images.label_offset is None:
         fix = (
-            "Classes are numbered in the order of their sorted names: look for one that is missing "
-            "or too many. (config.data.label_offset shifts the labels of TFRecord files only.)"
+            "Classes are numbered in the order of their sorted names: look for a missing or an "
+            "extra class. (label_offset shifts the labels of TFRecord files only.)"
         )
     else:
-        fix = f"Set config.data.label_offset={images.label_offset - shift}."
+        fix = f"Set label_offset={images.label_offset - shift}."
     return (
         f"The labels of {images.name} seem to be off by one: of the first {len(labels)} images the "
         f"model answers {now:.1f} % right, and {other:.1f} % if {abs(shift)} is "
@@ -117,27 +118,20 @@ def shift_problem(labels, answers, num_classes, images):
     )
 
 
-# A model that knows labels moved by one so much better, by share of the images, was made
-# for them. Source: our choice.
-_CLEARLY_BETTER = 0.2
-
-
 def shift_of_labels(labels, answers, num_classes):
-    """Whether labels look one too low or too high for a model's answers.
+    """Tests whether labels are one too low or too high for a model's answers.
 
     Args:
-        labels: int array `(images,)`, images of all classes mixed.
-        answers: int array `(images,)`.
-        num_classes: among which it chose.
+        labels: int array `(images,)`, the labels of images of all classes, mixed.
+        answers: int array `(images,)`, the classes that the model chose.
+        num_classes: outputs of the model.
 
     Returns:
-        `(shift, right answers)`: with 1 or -1 added to the labels so many answers are
-        right. That is far more than chance, and more than answers that have nothing to do
-        with the image give (a model that always answers with a large class); and without
-        it they are no more than chance, or clearly fewer. `None` where nothing is wrong
-        with the labels.
-
-    Source: our choice.
+        `(shift, right)`: `right` answers are correct if `shift`, 1 or -1, is added to every
+        label. That is far more than by chance, and more than from a model that ignores its
+        images (one that always answers with a large class); and without the shift the correct
+        answers are no more than by chance, or clearly fewer. `None` if nothing is wrong with
+        the labels.
     """
     total, chance = len(labels), 1 / num_classes
     now = int(np.sum(labels == answers))
@@ -145,7 +139,7 @@ def shift_of_labels(labels, answers, num_classes):
     for shift in (1, -1):
         moved = labels + shift
         right = int(np.sum(moved == answers))
-        # Where classes beside one another are alike, shifted labels are more than chance.
+        # If neighbouring classes look alike, shifted labels too are right more than by chance.
         if low > chance and right - now < _CLEARLY_BETTER * total:
             continue
         size = max(num_classes, int(moved.max()) + 1)

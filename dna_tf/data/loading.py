@@ -1,32 +1,144 @@
-"""Images for all work: the splits train, rating and test, and the training batches.
+"""Images by the name of their source or from arrays: opened, checked, and split by a seed."""
 
-Images are float32 in 0..255, `(height, width, channels)`. Small data is decoded
-once and kept in memory; larger data is streamed. Both give the same pixels.
-"""
+import math
 
 import numpy as np
-import tensorflow as tf
 
-from dna_tf.common import files, seeding
+from dna_tf.common import checks, files
 from dna_tf.data import (
-    decoding,
+    array_source,
+    data_settings,
     held_out,
     label_checks,
-    pipelines,
+    labelled_images,
     source_base,
     sources,
     split_images,
 )
 
-SPLITS = held_out.SPLITS
-# Source: our choice; CIFAR-10 at 32x32x3 takes 184 MB.
+# Decoded images are kept in memory up to this size. CIFAR-10 at 32x32x3 takes 184 MB.
 MEMORY_LIMIT_BYTES = 256 * 2**20
 # Raised when the same source and settings would give other pixels or splits than before.
 PIXELS_VERSION = 1
 
 
-def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
-    """Opens and checks the data, and draws the splits.
+def load_images(
+    source: str = "digits",
+    *,
+    image_size: int = data_settings.DataSettings.image_size,
+    channels: int = data_settings.DataSettings.channels,
+    seed: int = 0,
+    folder: str | None = None,
+    **settings,
+) -> labelled_images.Images:
+    """Opens a source of labelled images and splits it into training, rating and test images.
+
+    Example:
+
+        >>> import dna_tf
+        >>> images = dna_tf.load_images("digits", image_size=16, channels=1, rating_per_class=10)
+        >>> images.counts
+        {'train': 1338, 'rating': 100, 'test': 359}
+        >>> pixels, labels = images.arrays("test")
+        >>> pixels.shape, labels.shape
+        ((359, 16, 16, 1), (359,))
+
+    Args:
+        source: `"digits"` (scikit-learn's 8x8 digits), `"tfds:NAME[/VERSION]"`,
+            `"tfrecord:GLOB"` or `"folder:DIR"` (a folder of images for each class).
+        image_size: height and width in pixels, at least 8.
+        channels: 3 (RGB) or 1 (grey).
+        seed: decides the rating images, and the test images if they are held out.
+        folder: keeps the labels in `data.json` in this folder, so that large sources are read
+            only once; `None` keeps nothing.
+        **settings: the other fields of `data_settings.DataSettings`, such as `test_source`,
+            `rating_per_class=20`, `shift=0.1`, `flip=False`.
+
+    Returns:
+        A `labelled_images.Images`.
+
+    Raises:
+        ValueError: a setting is unknown or out of range, the source cannot be used, a label is
+            out of range, or a class or a split has too few images.
+        FileNotFoundError: the source names a file or a folder that does not exist.
+    """
+    _check_seed(seed)
+    chosen = data_settings.from_names(
+        source=source, image_size=image_size, channels=channels, **settings
+    )
+    return load(chosen, seed, folder)
+
+
+def images_from_arrays(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    rating_per_class: int = data_settings.DataSettings.rating_per_class,
+    rating_fraction: float = data_settings.DataSettings.rating_fraction,
+    test_fraction: float = data_settings.DataSettings.test_fraction,
+    class_names: list[str] | None = None,
+    shift: float = 0.0,
+    flip: bool = False,
+    seed: int = 0,
+) -> labelled_images.Images:
+    """Splits images in memory into training, rating and test images.
+
+    Example:
+
+        >>> import numpy as np
+        >>> import dna_tf
+        >>> draws = np.random.default_rng(0)
+        >>> pixels = draws.integers(0, 256, (60, 16, 16, 3), np.uint8)
+        >>> labels = np.arange(60) % 3
+        >>> images = dna_tf.images_from_arrays(train=(pixels, labels), rating_per_class=4)
+        >>> images.counts
+        {'train': 36, 'rating': 12, 'test': 12}
+
+    Args:
+        train: `(images, labels)`. Images are uint8, or float32 that is rounded to whole
+            numbers, in 0..255, `(count, height, width, channels)` with equal height and width
+            of at least 8 and 1 or 3 channels; labels are integers from 0, `(count,)`.
+        test: the same for the test images; `None` holds `test_fraction` of each class out of
+            `train`.
+        rating_per_class: images of each class that are taken out of the training images, to
+            rate on.
+        rating_fraction: above 0, this share of all images instead, whatever their class.
+        test_fraction: share of the images that is held out if `test` is `None`.
+        class_names: a name for each class; `None` counts the classes in the labels and names
+            them by their numbers.
+        shift: largest random shift in training, as a fraction of the image.
+        flip: whether images are flipped left-right at random in training.
+        seed: decides the rating images, and the test images if they are held out.
+
+    Returns:
+        A `labelled_images.Images`.
+
+    Raises:
+        ValueError: an array has the wrong shape or type, a value or a label is out of range,
+            or a class or a split has too few images.
+    """
+    _check_seed(seed)
+    train_source = array_source.Arrays("train", train, class_names)
+    test_source = None
+    if test is not None:
+        test_source = array_source.Arrays("test", test, class_names)
+        array_source.check_test_arrays(train_source, test_source)
+    size, _, channels = train_source.image_shape
+    chosen = data_settings.from_names(
+        source="arrays",
+        image_size=size,
+        channels=channels,
+        rating_per_class=rating_per_class,
+        rating_fraction=rating_fraction,
+        test_fraction=test_fraction,
+        shift=shift,
+        flip=flip,
+    )
+    return _split(train_source, test_source, chosen, seed, memory_limit_bytes=math.inf)
+
+
+def load(settings, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
+    """Opens and checks the images of a source, and draws the splits.
 
     The rating images, `rating_per_class` of each class, are taken out of the
     training images. The test images come from `test_source`, from the source's
@@ -35,244 +147,86 @@ def load(config, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
     class: for data with few images a class.
 
     Args:
-        config: the data section of the configuration.
+        settings: a `data_settings.DataSettings`, or the data section of a config, which has
+            the same fields.
         seed: int; decides the held-out test images and the rating images.
         cache_dir: folder in which the labels are kept as `data.json`, so that
-            large sources are read once only; `None` keeps nothing.
-        memory_limit_bytes: up to so many bytes of decoded images are kept in
-            memory; beyond it images are decoded anew each time.
+            large sources are read only once; `None` keeps nothing.
+        memory_limit_bytes: decoded images are kept in memory up to this size; larger data is
+            decoded in each epoch.
 
     Returns:
-        A `Data`.
+        A `labelled_images.Images`.
 
     Raises:
-        ValueError: the source is not usable, a label is out of range, or a
-            class or split has too few images; the message says which.
-        FileNotFoundError: there is nothing where the source points.
+        ValueError: the source cannot be used, a label is out of range, or a
+            class or a split has too few images; the message says which.
+        FileNotFoundError: the source names a file or a folder that does not exist.
     """
-    train = sources.open_source(config)
-    test = sources.open_test_source(config, train)
+    train = sources.open_source(settings)
+    test = sources.open_test_source(settings, train)
+    return _split(train, test, settings, seed, cache_dir, memory_limit_bytes)
+
+
+def _split(train, test, settings, seed, cache_dir=None, memory_limit_bytes=MEMORY_LIMIT_BYTES):
+    """Checks the labels of opened sources and draws the splits; `test` may be `None`."""
     opened = [train] if test is None else [train, test]
-    allowed = config.max_broken_images
-    labels, *test_labels = label_checks.read_labels(opened, cache_dir, check=not allowed)
-    num_classes = config.num_classes or len(train.class_names or ()) or int(labels.max()) + 1
+    allowed = settings.max_broken_images
+    labels = label_checks.read_labels(opened, cache_dir, check=not allowed)
+    num_classes = settings.num_classes or len(train.class_names or ()) or int(labels[0].max()) + 1
     class_names = list(train.class_names or map(str, range(num_classes)))
-    label_checks.check_classes(train, labels, class_names, config.num_classes)
-    test_labels = test_labels[0] if test_labels else None
-    if test is not None:
-        label_checks.check_range(test, test_labels, num_classes)
-    good = [
-        np.arange(len(labels_of)) for labels_of in (labels, test_labels) if labels_of is not None
-    ]
+    label_checks.check_classes(train, labels[0], class_names, settings.num_classes)
+    for source, labels_of_source in zip(opened[1:], labels[1:], strict=True):
+        label_checks.check_range(source, labels_of_source, num_classes)
+    good = [np.arange(len(labels_of_source)) for labels_of_source in labels]
     if allowed:
         good = source_base.leave_out(opened, allowed, cache_dir)
-    kept, *test_kept = good
-    tested = test_labels[test_kept[0]] if test_kept else None
-    indices = held_out.draw_all(labels[kept], tested, class_names, config, seed)
-    # Numbers among the good images become numbers among all of a source.
-    indices["test"] = (test_kept[0] if test_kept else kept)[indices["test"]]
-    for name in ("train", "rating"):
-        indices[name] = kept[indices[name]]
-    # What changes pixels or splits counts; shuffle_buffer changes the order only.
+    indices = _draw(labels, good, class_names, settings, seed)
+    fingerprint = files.fingerprint(_identity(opened, labels, good, settings, num_classes, seed))
+    values = sum(map(len, indices.values())) * settings.image_size**2 * settings.channels
+    splits = {}
+    for name in labelled_images.SPLITS:
+        of = len(opened) - 1 if name == "test" else 0
+        splits[name] = split_images.SplitImages(
+            name,
+            opened[of],
+            indices[name],
+            labels[of][indices[name]],
+            settings,
+            values <= memory_limit_bytes,
+        )
+    return labelled_images.Images(settings, splits, class_names, fingerprint)
+
+
+def _draw(labels, good, class_names, settings, seed):
+    """Draws the splits from the good images of one or two sources: dict of sorted indices."""
+    train_labels, *test_labels = [
+        labels_of_source[kept] for labels_of_source, kept in zip(labels, good, strict=True)
+    ]
+    tested = test_labels[0] if test_labels else None
+    drawn = held_out.draw_all(train_labels, tested, class_names, settings, seed)
+    # Numbers among the good images become numbers among all images of a source.
+    return {name: good[-1 if name == "test" else 0][part] for name, part in drawn.items()}
+
+
+def _identity(opened, labels, good, settings, num_classes, seed):
+    """Returns what decides pixels and splits; `shuffle_buffer` decides the order only."""
     names = ["test_fraction", "image_size", "channels", "crop_fraction", "shift", "flip"]
-    names.append("rating_fraction" if config.rating_fraction else "rating_per_class")
+    names.append("rating_fraction" if settings.rating_fraction else "rating_per_class")
+    fingerprints = [source.fingerprint() for source in opened]
     identity = {
         "version": PIXELS_VERSION,
-        "sources": [train.fingerprint(), test.fingerprint() if test else None],
-        "settings": {name: config[name] for name in names},
+        "sources": fingerprints if len(opened) == 2 else [*fingerprints, None],
+        "settings": {name: getattr(settings, name) for name in names},
         "num_classes": num_classes,
         "seed": seed,
     }
-    found = [labels] if test is None else [labels, test_labels]
-    if sum(map(len, good)) < sum(map(len, found)):
-        identity["images"] = [len(indices_of) for indices_of in good]
-    fingerprint = files.fingerprint(identity)
-    test, test_labels = (train, labels) if test is None else (test, test_labels)
-    size = sum(map(len, indices.values())) * config.image_size**2 * config.channels
-    drawn = {}
-    for name in SPLITS:
-        source, known = (test, test_labels) if name == "test" else (train, labels)
-        chosen = indices[name]
-        drawn[name] = split_images.SplitImages(
-            name, source, chosen, known[chosen], config, size <= memory_limit_bytes
-        )
-    return Data(config, drawn, class_names, fingerprint)
+    if sum(map(len, good)) < sum(map(len, labels)):
+        identity["images"] = [len(kept) for kept in good]
+    return identity
 
 
-class Data:
-    """The splits `"train"`, `"rating"` and `"test"` of labelled images; made by `load`.
-
-    Attributes:
-        num_classes: int.
-        class_names: list of str, one for each class.
-        image_shape: `(height, width, channels)`.
-        counts: dict from split to its number of images.
-        fingerprint: 16 hexadecimal digits that stand for the source, the seed of
-            the splits, and every setting that changes images or splits.
-    """
-
-    def __init__(self, config, drawn, class_names, fingerprint):
-        self.num_classes = len(class_names)
-        self.class_names = class_names
-        self.image_shape = (config.image_size, config.image_size, config.channels)
-        self.counts = {name: len(drawn[name].indices) for name in SPLITS}
-        self.fingerprint = fingerprint
-        self._splits = drawn
-        self._shift_limit = decoding.shift_limit(config.shift, config.image_size)
-        self._flip = config.flip
-
-    def images(self, split, batch_size=None, skip=0, mixed=False):
-        """Returns a split in a fixed order, whole and without augmentation.
-
-        Args:
-            split: `"train"`, `"rating"` or `"test"`.
-            batch_size: images of a batch; the last batch may be smaller. `None`
-                gives single images.
-            skip: leaves out that many images at the start, without decoding them.
-            mixed: in an order that mixes the classes, the same in every run, where the
-                source gives images in any order; other sources keep their own.
-
-        Returns:
-            `tf.data.Dataset` of (image float32 `(height, width, channels)` in
-            0..255, label int32), with a leading batch axis if batched.
-        """
-        chosen = self._split(split)
-        labels = source_base.on_cpu(chosen.labels)
-        # Whatever is in memory: the order must not depend on how much memory may be taken.
-        mixed = mixed and chosen.source.random_access
-        dataset = chosen.decoded(
-            lambda position, image: (tf.cast(image, tf.float32), labels[position]),
-            seeding.seed_pair("mixed") if mixed else None,
-            skip,
-        )
-        count = self.counts[split] - skip
-        if batch_size is not None:
-            dataset = dataset.batch(batch_size)
-            count = -(-count // batch_size)
-        return pipelines.finished(dataset, count)
-
-    def source(self, split):
-        """Returns the `source_base.Source` that the images of a split lie in."""
-        return self._split(split).source
-
-    def arrays(self, split):
-        """Returns a whole split in memory.
-
-        Args:
-            split: `"train"`, `"rating"` or `"test"`.
-
-        Returns:
-            np.float32 images `(count, height, width, channels)` in 0..255, and
-            np.int32 labels `(count,)`.
-        """
-        chosen = self._split(split)
-        return chosen.pixels().astype(np.float32), chosen.labels.copy()
-
-    def steps_per_epoch(self, batch_size):
-        """Returns the number of training batches of an epoch.
-
-        Raises:
-            ValueError: there are fewer training images than `batch_size`.
-        """
-        if not 1 <= batch_size <= self.counts["train"]:
-            raise ValueError(
-                f"The batch size must be from 1 to the number of training images, "
-                f"{self.counts['train']}. Received: batch_size={batch_size}"
-            )
-        return self.counts["train"] // batch_size
-
-    def epoch(
-        self,
-        batch_size,
-        epoch,
-        seed,
-        augment=True,
-        skip_batches=0,
-        shard=(0, 1),
-        augmentation=None,
-    ):
-        """Returns the training batches of one epoch.
-
-        The images are shuffled anew in each epoch: all of them where they can be
-        had in any order (in memory, or a folder), else within a buffer of
-        `shuffle_buffer` images. Those left over after the last whole batch are
-        not used in this epoch. Wrap the loop in `reading`, and an image that
-        fails to decode is named.
-
-        Args:
-            batch_size: images of a batch.
-            epoch: int, which epoch it is.
-            seed: int. With `epoch` it decides order and augmentation.
-            augment: whether to shift and flip as the configuration says.
-            skip_batches: leaves out that many batches at the start, without
-                decoding them; those that follow are the same to the bit.
-            shard: `(index, count)`: gives the part `index` of `count` equal parts of
-                each batch, and decodes only that. The parts of a batch in order are
-                the batch.
-            augmentation: an `augmentation.Augmentation` with what a recipe does beyond
-                shift and flip. With random-resized crops nothing is shifted, and images
-                are decoded anew in each epoch, of JPEGs only the crop.
-
-        Returns:
-            `tf.data.Dataset` of (images float32 `(batch, height, width, channels)`
-            in 0..255, labels int32 `(batch,)`); where images are mixed, labels are
-            float32 `(batch, num_classes)`.
-
-        Raises:
-            ValueError: a batch is larger than the training split, more batches
-                are skipped than there are, or a batch has no such equal parts.
-        """
-        steps = self.steps_per_epoch(batch_size)
-        part = pipelines.part_of_batch(batch_size, shard)
-        if not 0 <= skip_batches <= steps:
-            raise ValueError(
-                f"skip_batches must be from 0 to the {steps} batches of an epoch. "
-                f"Received: skip_batches={skip_batches}"
-            )
-        train = self._splits["train"]
-        labels = source_base.on_cpu(train.labels)
-        image_seed = seeding.seed_pair(seed, epoch, "augment")[0]
-        recipe_seed = seeding.seed_pair(seed, epoch, "recipe")[0]
-        crops = augment and augmentation is not None and augmentation.crop_area > 0
-        mixes = augment and augmentation is not None and augmentation.mixes
-        limit = 0 if crops else self._shift_limit
-
-        def seeded(first, position):
-            # Seeded by the image, so that skipped or parallel work changes nothing.
-            return tf.stack([tf.constant(first, tf.int64), position])
-
-        def box_of(position, shape):
-            return augmentation.crop_box(shape, seeded(recipe_seed, position))
-
-        def finish(position, image):
-            drawn = ()
-            if augment:
-                image = decoding.augment(image, seeded(image_seed, position), limit, self._flip)
-            if augment and augmentation is not None:
-                image_draws = seeded(recipe_seed, position)
-                image = augmentation.image(image, image_draws)
-                drawn = (augmentation.draws(image_draws),) if mixes else ()
-            return tf.cast(image, tf.float32), labels[position], *drawn
-
-        order_seed = seeding.seed_pair(seed, epoch, "order")
-        skip = skip_batches * batch_size
-        crop = box_of if crops else None
-        dataset = train.decoded(finish, order_seed, skip, batch_size, part, crop)
-        dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
-        if mixes:
-            dataset = dataset.map(augmentation.batch, tf.data.AUTOTUNE, deterministic=True)
-        return pipelines.finished(dataset.take(steps - skip_batches), steps - skip_batches)
-
-    def reading(self):
-        """Context for loops over `images` and `epoch`: names an image that fails to decode.
-
-        Raises:
-            ValueError: names the path, or the file and the number of the record.
-        """
-        used = {id(split.source): split.source for split in self._splits.values()}
-        return source_base.naming_broken_images(*used.values())
-
-    def _split(self, split):
-        if split not in self._splits:
-            raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {split!r}")
-        return self._splits[split]
+def _check_seed(seed):
+    checks.check_whole("seed", seed, 0)
+    if seed >= 2**31:
+        raise ValueError(f"seed must be below {2**31}. Received: {seed}")

@@ -1,9 +1,8 @@
-"""Seeded orders that no global random state touches and that every run repeats.
+"""Seeded orders, parts of batches for workers, and the options of every pipeline.
 
-`tf.data.Dataset.shuffle` mixes TensorFlow's global seed into its own, so that
-`tf.random.set_seed` elsewhere would change the order of a resumed run.
+Orders depend on their seeds alone. `tf.data.Dataset.shuffle` mixes TensorFlow's global seed
+into its own, so `tf.random.set_seed` elsewhere would change the order of a resumed run.
 """
-# MERGED: 'How every pipeline of this project ends: its order kept, and working ahead.'
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +23,7 @@ def permutation(count, seeds):
 
 
 def shuffled(dataset, buffer_size, seeds):
-    """Shuffles a dataset within a buffer, by `seeds` alone: the same each time it is iterated.
+    """Shuffles a dataset within a buffer, by `seeds` alone, in the same way each time it is read.
 
     Args:
         dataset: dataset of tensors of static rank.
@@ -45,14 +44,14 @@ def shuffled(dataset, buffer_size, seeds):
 
 
 def part_of_batch(batch_size, shard):
-    """Returns the slice of a batch that is one of its equal parts, each for one worker.
+    """Returns the slice of a batch for one of several workers, all of equal size.
 
     Args:
         batch_size: images of a whole batch.
-        shard: `(index, count)`: which of how many parts.
+        shard: `(index, count)`: the worker, and the number of workers.
 
     Raises:
-        ValueError: there is no such part, or the parts would not be equal.
+        ValueError: the shard is out of range, or the parts would not be equal.
     """
     index, count = check_shard(shard)
     if batch_size % count:
@@ -65,7 +64,7 @@ def part_of_batch(batch_size, shard):
 
 
 def check_shard(shard):
-    """Returns `shard`, `(index, count)`, if it is one of `count` shards; else a `ValueError`."""
+    """Returns `shard`, `(index, count)`, after checking that the index is below the count."""
     index, count = shard
     if not 0 <= index < count:
         raise ValueError(
@@ -76,31 +75,31 @@ def check_shard(shard):
 
 
 def in_part(positions, every, part):
-    """Which positions lie in the slice `part` of their run of `every`: array or tensor of bool."""
+    """Whether positions are in the slice `part` of their run of `every`, as array or tensor."""
     place = positions % every
     return (place >= part.start) & (place < part.stop)
 
 
 def parts_of(dataset, every, part):
-    """Returns of each run of `every` elements of a dataset those of the slice `part`."""
+    """Keeps of each run of `every` elements of a dataset those of the slice `part`."""
     numbered = dataset.enumerate().filter(lambda number, _: in_part(number, every, part))
     return numbered.map(lambda _, element: element)
 
 
 def finished(dataset, count=None, rewrite=True):
-    """Keeps a pipeline's order and lets it work ahead of whoever reads it.
+    """Ends a pipeline: its order is kept, and it works ahead of its reader.
 
-    TensorFlow's tuning of parallelism is off. Its thread sleeps for up to a minute between two
-    looks, and now and then misses that the epoch has ended: the end of the epoch then waits for
-    it, as long as the epoch was (TensorFlow 2.21; seen as 20 s at every other epoch of 21 s).
-    Without it `AUTOTUNE` is a thread for each core, 16 at most.
+    TensorFlow's tuning of parallelism is off. Its thread sleeps for up to a minute at a time
+    and sometimes misses the end of an epoch, which then waits for it, as long as the epoch was
+    (TensorFlow 2.21: 20 s after every other epoch of 21 s). Without it `AUTOTUNE` means one
+    thread for each core, at most 16.
 
     Args:
         dataset: a `tf.data.Dataset`.
-        count: how many elements it has, to be stated where TensorFlow cannot know; a pipeline
-            that gives another number is an error.
-        rewrite: whether TensorFlow may rewrite the pipeline to a faster one; `False` where it
-            captures large arrays, which that would copy.
+        count: number of its elements, if TensorFlow cannot know it; a pipeline with another
+            number is an error.
+        rewrite: whether TensorFlow may rewrite the pipeline to a faster one; `False` if it
+            captures large arrays, which would be copied.
 
     Returns:
         A `tf.data.Dataset` of the same elements; steps added to it keep these options.

@@ -1,6 +1,6 @@
-"""RandAugment for one image, in `tf.data`: only the operations drawn are computed.
+"""RandAugment for one image, in `tf.data`: only the drawn operations are computed.
 
-Operations work on uint8 images as Pillow's do, and a test holds them against it.
+Operations work on uint8 images as Pillow's do; a test compares the two.
 """
 
 import functools
@@ -8,11 +8,11 @@ import math
 
 import tensorflow as tf
 
-# Grey that fills what a geometric operation uncovers. Source: EfficientNet's code.
+# Grey of the area that a geometric operation uncovers. Source: EfficientNet's code.
 _FILL = 128.0
 _NOISE = 0.5  # standard deviation of the magnitude (the authors' "mstd0.5")
 _LUMA = (0.299, 0.587, 0.114)
-_SMOOTH = (1 / 13, 5 / 13)  # Pillow's SMOOTH kernel: beside and in the centre
+_SMOOTH = (1 / 13, 5 / 13)  # Pillow's SMOOTH kernel: its border and its centre
 # Largest changes, at magnitude 10. Source: Cubuk et al., 2020, and their code; translation
 # as a share of the image as in timm.
 _DEGREES, _SHEAR, _TRANSLATE, _ENHANCE, _BITS = 30.0, 0.3, 0.45, 0.9, 4.0
@@ -40,16 +40,16 @@ def apply(image, seed, count, magnitude):
 
     Args:
         image: uint8 tensor `(height, width, channels)` with 1 or 3 channels.
-        seed: int64 tensor `(2,)`; it alone decides what happens.
+        seed: int64 tensor `(2,)`; it alone decides the changes.
         count: how many operations.
-        magnitude: 0 to 10; for each operation 0.5 of normal noise is added, and the sign
-            of those that have one is drawn.
+        magnitude: 0 to 10; for each operation normal noise with a deviation of 0.5 is added,
+            and the sign of operations with a sign is drawn.
 
     Returns:
         A tensor like `image`.
 
     Source: Cubuk et al., 2020. All operations grow stronger with the magnitude, and
-    each is applied always (timm applies each half of the time).
+    every drawn operation is applied (timm applies each with probability 1/2).
     """
     draws = tf.random.stateless_uniform([2 * count], seed, alg="philox")
     noise = tf.random.stateless_normal([count], seed, alg="philox")
@@ -99,7 +99,7 @@ def run(name, image, signed):
 
 
 def luma(image):
-    """The brightness of a float image: `(height, width, 1)`."""
+    """Returns the brightness of a float image: `(height, width, 1)`."""
     if image.shape[-1] == 1:
         return image
     return tf.reduce_sum(image * tf.constant(_LUMA), axis=-1, keepdims=True)
@@ -110,7 +110,7 @@ def _autocontrast(image):
     low = tf.reduce_min(pixels, (0, 1))
     high = tf.reduce_max(pixels, (0, 1))
     scale = 255.0 / tf.maximum(high - low, 1.0)
-    # Pillow rounds down; the small term undoes what float32 loses.
+    # Pillow rounds down; the small term makes up for the rounding of float32.
     stretched = tf.floor((pixels - low) * scale + 1e-3)
     return tf.where(high > low, _to_uint8(stretched, 0.0), image)
 
@@ -131,7 +131,7 @@ def _equalize_channel(channel):
 
 
 def _enhance(name, image, factor):
-    """Goes from a degenerate image through the image and beyond."""
+    """Interpolates between a degenerate image and the image, or extrapolates beyond it."""
     if name == "brightness":
         degenerate = 0.0
     elif name == "color":
@@ -140,7 +140,7 @@ def _enhance(name, image, factor):
         degenerate = tf.floor(tf.reduce_mean(tf.round(luma(image))) + 0.5)
     else:
         degenerate = _smooth(image)
-    # Pillow cuts off what is behind the point.
+    # Pillow rounds down.
     return _to_uint8(tf.floor(degenerate + (image - degenerate) * factor + 1e-3), 0.0)
 
 
@@ -159,7 +159,7 @@ def _smooth(image):
 
 
 def _matrix(name, image, signed):
-    """The 8 numbers that map a place of the result to one of the image."""
+    """Returns the 8 numbers that map a pixel of the result to a place in the image."""
     height, width = image.shape[0], image.shape[1]
     one, zero = tf.constant(1.0), tf.constant(0.0)
     if name == "rotate":

@@ -4,13 +4,12 @@ import os
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from google.protobuf import message
 
 from dna_tf.common import checks, progress
 from dna_tf.data import decoding, source_base
 
-# Files read at once; the order of the records of a source depends on it.
+# Files that are read at once; the order of the records of a source depends on it.
 PARALLEL_READS = 16
 LABEL_BATCH = 1024
 
@@ -19,19 +18,19 @@ class TFRecords(source_base.Source):
     """TFRecord files of `tf.train.Example`s: image bytes (JPEG, PNG, ...) and an int64 label.
 
     The files are sorted by name and read `PARALLEL_READS` at once, one record
-    of each in turn. Training shuffles within a buffer only, so the files are
-    expected to be written in random order.
+    of each in turn. Training shuffles within a buffer only, so the records should be
+    written in random order.
 
     Args:
         name: the source as the user wrote it.
         pattern: glob of the files.
-        config: the data section.
+        settings: a `data_settings.DataSettings`.
     """
 
-    def __init__(self, name, pattern, config):
+    def __init__(self, name, pattern, settings):
         super().__init__(name)
-        self._image, self._label = config.image_feature, config.label_feature
-        self.label_offset = config.label_offset
+        self._image, self._label = settings.image_feature, settings.label_feature
+        self.label_offset = settings.label_offset
         self._labels = None
         self._files = sorted(tf.io.gfile.glob(os.path.expanduser(pattern)))
         if not self._files:
@@ -50,8 +49,8 @@ class TFRecords(source_base.Source):
         tails = []
         for path in self._files:
             with tf.io.gfile.GFile(path, "rb") as file:
-                # The last 4 bytes are the checksum of the last record: they tell
-                # files apart that differ only in their labels.
+                # The last 4 bytes are the checksum of the last record: they differ between
+                # files that differ only in their labels.
                 file.seek(max(0, file.size() - 4))
                 tails.append([os.path.basename(path), file.size(), file.read(4).hex()])
         return [self.name, tails, self._image, self._label, self.label_offset]
@@ -97,28 +96,28 @@ class TFRecords(source_base.Source):
         ):
             if feature not in features:
                 raise _no_feature(path, role, feature, sorted(features))
-            found = features[feature].WhichOneof("kind")
-            if found != kind:
+            received = features[feature].WhichOneof("kind")
+            if received != kind:
                 raise ValueError(
                     f"Expected the feature {feature!r} of {path} to be of kind {kind}. "
-                    f"Received: {found}. Set {role} to another feature: {sorted(features)}"
+                    f"Received: {received}. Set {role} to another feature: {sorted(features)}"
                 )
 
     def _read_labels(self):
         feature = {self._label: tf.io.FixedLenFeature([], tf.int64)}
         size_mb = sum(tf.io.gfile.stat(path).length for path in self._files) / 1e6
-        found, read_bytes = [], 0
+        labels, read_bytes = [], 0
         try:
             with progress.bar(f"labels of {self.name}", int(size_mb), "MB") as bar:
                 for batch in self._raw().batch(LABEL_BATCH):
-                    found.append(tf.io.parse_example(batch, feature)[self._label].numpy())
+                    labels.append(tf.io.parse_example(batch, feature)[self._label].numpy())
                     read_bytes += int(tf.reduce_sum(tf.strings.length(batch)))
                     bar.update(read_bytes // 10**6 - bar.n)
         except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            # Of several files read at once TensorFlow does not say where it stopped.
+            # TensorFlow does not say in which of several files it stopped.
             self._name_bad_record(feature, error)
             raise
-        return np.concatenate(found) - self.label_offset
+        return np.concatenate(labels) - self.label_offset
 
     def _name_bad_record(self, feature, error):
         reason = source_base.first_line(error)
@@ -150,6 +149,8 @@ class Tfds(source_base.Source):
     """
 
     def __init__(self, name, builder, split):
+        import tensorflow_datasets as tfds  # needed for this source only
+
         features = builder.info.features
         self._builder, self._split = builder, split
         if "image" not in features or "label" not in features:
@@ -173,11 +174,11 @@ class Tfds(source_base.Source):
     def labels(self):
         batches = self._read({"label": True}).batch(LABEL_BATCH).as_numpy_iterator()
         total = -(-self.num_examples // LABEL_BATCH)
-        found = progress.track(batches, f"labels of {self.name}", "batch", total)
-        return np.concatenate([batch["label"] for batch in found]).astype(np.int64)
+        batches = progress.track(batches, f"labels of {self.name}", "batch", total)
+        return np.concatenate([batch["label"] for batch in batches]).astype(np.int64)
 
     def first_label(self):
-        """The label of the first image: below 0 where the labels are withheld."""
+        """Returns the label of the first image: below 0 if the labels are withheld."""
         return int(next(iter(self._read({"label": True})))["label"])
 
     def _identity(self):
@@ -192,11 +193,15 @@ class Tfds(source_base.Source):
         return decoding.decode(raw) if self._encoded else raw
 
     def _raw(self):
-        # TFDS would decode JPEGs with its own settings; images.decode does it our way.
+        import tensorflow_datasets as tfds
+
+        # TFDS would decode JPEGs with its own settings; `decoding.decode` is used instead.
         decoders = {"image": tfds.decode.SkipDecoding()} if self._encoded else {}
         return self._read({"image": True}, decoders).map(lambda raw: raw["image"])
 
     def _read(self, features, decoders=None):
+        import tensorflow_datasets as tfds
+
         return self._builder.as_dataset(
             split=self._split,
             shuffle_files=False,
@@ -209,17 +214,18 @@ class Tfds(source_base.Source):
         )
 
 
-def _no_feature(where, role, wanted, known):
+def _no_feature(path, setting, name, features):
     return ValueError(
-        f"{where} has no feature {wanted!r}.{checks.near_names(wanted, known)} "
-        f"Set {role} to one of its features: {known}"
+        f"{path} has no feature {name!r}.{checks.near_names(name, features)} "
+        f"Set {setting} to one of its features: {features}"
     )
 
 
 def _neighbours(pattern):
-    """Says what lies in the folder of a pattern that matches nothing."""
-    folder, wanted = os.path.split(os.path.expanduser(pattern))
+    """Returns text about the folder of a pattern that matches no file."""
+    folder, name = os.path.split(os.path.expanduser(pattern))
     if not tf.io.gfile.isdir(folder or "."):
         return f" There is no folder {folder!r}."
-    found = sorted(tf.io.gfile.listdir(folder or "."))
-    return f"{checks.near_names(wanted, found)} The folder holds {len(found)} files: {found[:5]}"
+    entries = sorted(tf.io.gfile.listdir(folder or "."))
+    near = checks.near_names(name, entries)
+    return f"{near} The folder holds {len(entries)} files: {entries[:5]}"

@@ -1,5 +1,8 @@
-"""What every source of labelled images can do, and how broken images get their names."""
-# MERGED: 'Images that cannot be decoded: found before any work, count
+"""The base class of sources of labelled images, and how their broken images are named.
+
+Broken images are searched for once, by decoding every image, so that splits and batches are
+the same in all runs, and no long training meets one in its middle.
+"""
 
 import abc
 import contextlib
@@ -17,10 +20,10 @@ class Source(abc.ABC):
     Attributes:
         name: the source as the user wrote it.
         class_names: list of str in the order of the labels, or `None`.
-        label_offset: what was subtracted from the labels as the user may say it; `None` for
-            kinds that read no `config.data.label_offset`.
-        random_access: whether `records` gives the images in any order asked for;
-            other sources are read from front to back.
+        label_offset: number that was subtracted from the labels; `None` for the kinds of
+            sources without the setting `label_offset`.
+        random_access: whether `records` gives the images in any order; other sources are read
+            from front to back.
     """
 
     label_offset = None
@@ -47,10 +50,10 @@ class Source(abc.ABC):
         return self._fingerprint
 
     def files(self):
-        """Returns the real paths of the files or folders that hold the images, a frozenset.
+        """Returns the real paths of the files or folders of the images, a frozenset.
 
-        The same ones have the same path, however the user wrote it. It is empty where the
-        fingerprint knows the source by its content alone.
+        A real path does not depend on how the user wrote it. The set is empty if the
+        fingerprint alone identifies the images.
         """
         return frozenset()
 
@@ -66,29 +69,29 @@ class Source(abc.ABC):
         """Graph function from the second item of `records` to the bytes of an image file.
 
         Returns:
-            A string scalar, or `None` where the source holds pixels.
+            A string scalar, or `None` if the source has pixels.
         """
         return None
 
     def place(self, index):
-        """Where an image of the source lies, for people."""
+        """Returns text that says where an image of the source is."""
         return f"image {index} (counted from 0) of {self.name}"
 
     def records(self, indices=None):
         """Returns a dataset of (int64 index, raw image not yet decoded).
 
         Args:
-            indices: int64 array, the images wanted; by default all. With
-                `random_access` they come in this order, else in the source's.
+            indices: int64 array of the images to return; by default all. With
+                `random_access` they come in this order, otherwise in the source's.
         """
         if indices is None:
             return self._raw().enumerate()
-        wanted = np.zeros(np.max(indices, initial=-1) + 1, bool)
-        wanted[indices] = True
-        wanted = on_cpu(wanted)
-        # What comes after the last one wanted is not even read.
-        numbered = self._raw().enumerate().take(len(wanted))
-        return numbered.filter(lambda index, raw: wanted[index])
+        selected = np.zeros(np.max(indices, initial=-1) + 1, bool)
+        selected[indices] = True
+        selected = on_cpu(selected)
+        # Images after the last selected one are not even read.
+        numbered = self._raw().enumerate().take(len(selected))
+        return numbered.filter(lambda index, raw: selected[index])
 
     def images(self):
         """Returns a dataset of (image, int64 label) in the order of the source."""
@@ -100,7 +103,7 @@ class Source(abc.ABC):
         )
 
     def check(self):  # noqa: B027 (nothing to do is the usual case)
-        """Checks what takes longer than opening; nothing for most kinds.
+        """Runs checks that take longer than opening; most kinds have none.
 
         Raises:
             ValueError: images cannot be decoded; the message names them.
@@ -112,7 +115,7 @@ class Source(abc.ABC):
         yield from refused(raws, self.decode, label, self.num_examples if label else 0)
 
     def broken(self, label=""):
-        """Yields text that names each image that cannot be decoded, one after another.
+        """Yields the name of each image that cannot be decoded.
 
         Args:
             label: text beside a progress bar; without it there is none.
@@ -121,26 +124,26 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def _identity(self):
-        """Returns what tells the source from others: bytes, or what JSON can hold."""
+        """Returns bytes, or a value for JSON, that identify the images of the source."""
 
     def _raw(self):
-        """Returns a dataset of all raw images; sources without random access have it."""
+        """Returns a dataset of all raw images, for sources without random access."""
         raise TypeError(f"{type(self).__name__} is read through its own records().")
 
 
 def real_path(path):
-    """Returns the one absolute path of a file or folder; that of a remote one as it is."""
+    """Returns the absolute path of a file or folder without links; remote paths as they are."""
     return path if "://" in path else os.path.realpath(path)
 
 
 def on_cpu(array):
-    """Returns a tensor in host memory, where datasets read it."""
+    """Returns an array as a tensor in host memory, from which datasets read."""
     with tf.device("CPU:0"):
         return tf.constant(array)
 
 
 def refused(raws, decode, label="", total=0):
-    """Yields the positions in the dataset `raws` of what `decode` cannot decode.
+    """Yields the positions in the dataset `raws` of the images that `decode` cannot decode.
 
     Args:
         raws: dataset of raw images.
@@ -148,7 +151,7 @@ def refused(raws, decode, label="", total=0):
         label: text beside a progress bar; without it there is none.
         total: the number of raw images, for the bar.
     """
-    # The size of the image is used, or TensorFlow would leave the decoding out.
+    # The size of the image is used, otherwise TensorFlow would skip the decoding.
     good = raws.enumerate().map(
         lambda position, raw: (position, tf.size(decode(raw))),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -166,7 +169,7 @@ def refused(raws, decode, label="", total=0):
 
 @contextlib.contextmanager
 def naming_broken_images(*sources):
-    """Context in which iterating datasets of `sources` names what cannot be read or decoded.
+    """Context for loops over datasets of `sources`: names an image that cannot be decoded.
 
     TensorFlow's own error does not say which image it was; the sources are then
     read again up to the first broken one.
@@ -187,8 +190,8 @@ def broken_image(places, error=None):
     """Returns the `ValueError` that names broken images."""
     reason = f" ({first_line(error)})" if error else ""
     return ValueError(
-        f"Cannot decode {places}. Expected JPEG, PNG, BMP or GIF images. Replace or remove what is "
-        f"broken, or allow some with config.data.max_broken_images.{reason}"
+        f"Cannot decode {places}. Expected JPEG, PNG, BMP or GIF images. Replace or remove the "
+        f"broken ones, or allow some with max_broken_images.{reason}"
     )
 
 
@@ -202,48 +205,49 @@ FILE = "broken_images.json"
 
 
 def leave_out(opened, allowed, cache_dir):
-    """Finds the images that can be decoded.
+    """Finds the images that can be decoded, and lists those that cannot.
 
     Args:
         opened: `source_base.Source`s.
-        allowed: `config.data.max_broken_images`, for all sources together.
-        cache_dir: folder of the list, `broken_images.json`, which is also read again; `None`
-            keeps none.
+        allowed: number of broken images that are allowed, in all sources together.
+        cache_dir: folder of the list, `broken_images.json`, from which the next call reads
+            them; `None` keeps no list.
 
     Returns:
-        A list with an int64 array of the good indices for each source.
+        For each source an int64 array of the indices of its good images.
 
     Raises:
         ValueError: there are more broken images than allowed; the message names some.
     """
     path = None if cache_dir is None else files.as_path(cache_dir) / FILE
-    known = {}
+    cached = {}
     if path is not None and path.exists():
-        known = files.read_json(path, KIND, "Delete it: it is made again.")["sources"]
-    found = {
-        source.fingerprint(): known.get(source.fingerprint()) or _find(source) for source in opened
+        cached = files.read_json(path, KIND, "Delete it: it is made again.")["sources"]
+    lists = {
+        source.fingerprint(): cached.get(source.fingerprint()) or _list_broken(source)
+        for source in opened
     }
-    if path is not None and not found.keys() <= known.keys():
-        files.write_json(path, {"kind": KIND, "sources": {**known, **found}})
-    places = [image["image"] for listed in found.values() for image in listed["broken"]]
-    listing = "" if path is None else f" All are listed in {path}."
+    if path is not None and not lists.keys() <= cached.keys():
+        files.write_json(path, {"kind": KIND, "sources": {**cached, **lists}})
+    places = [image["image"] for broken_list in lists.values() for image in broken_list["broken"]]
+    where = "" if path is None else f" All are listed in {path}."
     if len(places) > allowed:
         raise ValueError(
-            f"{len(places)} images cannot be decoded, and config.data.max_broken_images allows "
-            f"{allowed}: {checks.some(places)}.{listing} Replace or remove them, or "
+            f"{len(places)} images cannot be decoded, but max_broken_images allows "
+            f"{allowed}: {checks.some(places)}.{where} Replace or remove them, or "
             "allow more."
         )
     if places:
-        progress.warn(f"{len(places)} images cannot be decoded and are left out.{listing}")
-    return [_good(source, found[source.fingerprint()]) for source in opened]
+        progress.warn(f"{len(places)} images cannot be decoded and are left out.{where}")
+    return [_good(source, lists[source.fingerprint()]) for source in opened]
 
 
-def _find(source):
+def _list_broken(source):
     indices = source.refused(f"checking {source.name}")
     broken = [{"index": int(index), "image": source.place(int(index))} for index in indices]
     return {"name": source.name, "images": source.num_examples, "broken": broken}
 
 
-def _good(source, listed):
-    broken = [image["index"] for image in listed["broken"]]
+def _good(source, broken_list):
+    broken = [image["index"] for image in broken_list["broken"]]
     return np.setdiff1d(np.arange(source.num_examples), np.array(broken, np.int64))

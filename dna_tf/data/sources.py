@@ -1,8 +1,8 @@
-"""Raw labelled images: scikit-learn digits, folders of classes, TFRecord files, TFDS.
+"""The kinds of sources, opened by name: digits, folders of classes, TFRecord files, TFDS.
 
 A source gives images and labels in one fixed order, so that an index means the
-same image on every machine. Splits and batches are made of it in `data`. All
-files are reached through `tf.io.gfile`: a path may be remote (`gs://...`).
+same image on every machine. All files are read through `tf.io.gfile`: a path may be
+remote (`gs://...`).
 """
 
 import os
@@ -10,94 +10,93 @@ import re
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
-from sklearn import datasets
 
 from dna_tf.common import checks
 from dna_tf.data import decoding, record_sources, source_base
 
 KINDS = ("digits", "tfds:NAME[/VERSION]", "tfrecord:GLOB", "folder:DIR")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-# Folders of up to so many images are decoded once before any work starts.
+# Folders of up to this number of images are decoded once before any work starts.
 MOST_CHECKED_FILES = 20_000
-# Names that a test split goes by; the first that exists is taken.
+# Names of test splits; the first one that exists is taken.
 TEST_SPLITS = ("test", "validation", "val")
 
 
-def open_source(config):
+def open_source(settings):
     """Opens the training images.
 
     Args:
-        config: the data section, with `source` and the fields that describe it
-            (`image_feature`, `label_feature`, `label_offset`, `tfds_data_dir`).
+        settings: a `data_settings.DataSettings`; `source` names the images, and
+            `image_feature`, `label_feature`, `label_offset` and `tfds_data_dir` describe them.
 
     Returns:
         A `source_base.Source`.
 
     Raises:
-        ValueError: `source` is of no known kind, or what it names is not usable.
-        FileNotFoundError: there is nothing where it points.
+        ValueError: the kind of `source` is unknown, or its images cannot be used.
+        FileNotFoundError: it names a file or a folder that does not exist.
     """
-    source = _open(config.source, config, ("train", ""))
+    source = _open(settings.source, settings, ("train", ""))
     if source is None:
-        raise ValueError(f"The source {config.source!r} has no split 'train' to train on.")
+        raise ValueError(f"The source {settings.source!r} has no split 'train' to train on.")
     return source
 
 
-def open_test_source(config, train):
+def open_test_source(settings, train):
     """Opens the test images.
 
     Args:
-        config: the data section; with an empty `test_source` the test split of
-            `source` is looked for.
-        train: the opened training source, with which the classes must agree.
+        settings: a `data_settings.DataSettings`; with an empty `test_source`, `source` is
+            searched for a test split.
+        train: the opened training source, which must have the same classes.
 
     Returns:
-        A `source_base.Source`, or `None` where the source has no test split: the
+        A `source_base.Source`, or `None` if the source has no test split: the
         test images are then held out of the training images.
 
     Raises:
-        ValueError: as `open_source`, or the two sources differ in their
-            classes or are the same images.
-        FileNotFoundError: there is nothing where `test_source` points.
+        ValueError: as `open_source`, or the two sources have different classes or share
+            images.
+        FileNotFoundError: `test_source` names a file or a folder that does not exist.
     """
-    if config.test_source:
-        test = _open(config.test_source, config, (*TEST_SPLITS, "train", ""))
+    if settings.test_source:
+        test = _open(settings.test_source, settings, (*TEST_SPLITS, "train", ""))
         if test is None:
             raise ValueError(
-                f"The test_source {config.test_source!r} has none of the splits "
+                f"The test_source {settings.test_source!r} has none of the splits "
                 f"{', '.join(TEST_SPLITS)} and 'train'."
             )
     else:
-        test = _open(config.source, config, TEST_SPLITS)
+        test = _open(settings.source, settings, TEST_SPLITS)
     if test is None:
         return None
     shared = sorted(train.files() & test.files())
     if shared or test.fingerprint() == train.fingerprint():
         places = f": {checks.some(shared)}" if shared else ""
         raise ValueError(
-            f"test_source={config.test_source!r} holds images of the source {config.source!r} that "
-            f"are trained on{places}. Leave test_source empty to hold out some."
+            f"test_source={settings.test_source!r} holds images of the source "
+            f"{settings.source!r} that are trained on{places}. Leave test_source empty to hold out "
+            "some."
         )
     names = test.class_names, f"the training images ({train.name})", train.class_names
     checks.check_same_classes(f"the test images ({test.name})", *names)
     return test
 
 
-def open_to_evaluate(config):
-    """Opens the images of `config.source` to measure a model on.
+def open_to_evaluate(settings):
+    """Opens the images of `source` to measure a model on.
 
     Args:
-        config: the data section.
+        settings: a `data_settings.DataSettings`.
 
     Returns:
-        `(source, is_test_split)`: its test split, or where it has none all of its images.
+        `(source, is_test_split)`: its test split, or all of its images if it has none.
 
     Raises:
         ValueError, FileNotFoundError: as `open_source`.
     """
-    test = _open(config.source, config, TEST_SPLITS)
-    return (test, True) if test is not None else (open_source(config), False)
+    test = _open(settings.source, settings, TEST_SPLITS)
+    return (test, True) if test is not None else (open_source(settings), False)
 
 
 class Digits(source_base.Source):
@@ -106,6 +105,8 @@ class Digits(source_base.Source):
     random_access = True
 
     def __init__(self, name):
+        from sklearn import datasets  # needed for this source only
+
         super().__init__(name, [str(digit) for digit in range(10)])
         digits = datasets.load_digits()
         self._images = (digits.images[..., np.newaxis] * (255 / 16)).astype(np.float32)
@@ -130,7 +131,7 @@ class Folder(source_base.Source):
 
     Args:
         name: the source as the user wrote it.
-        folder: path of the folder that holds the class folders.
+        folder: path of the folder of the class folders.
     """
 
     random_access = True
@@ -147,18 +148,18 @@ class Folder(source_base.Source):
         self._names, labels = [], []
         for label, class_name in enumerate(class_names):
             class_folder = os.path.join(folder, class_name)
-            found = sorted(
+            entries = sorted(
                 entry
                 for entry in tf.io.gfile.listdir(class_folder)
                 if entry.lower().endswith(IMAGE_ENDINGS) and not entry.startswith(".")
             )
-            if not found:
+            if not entries:
                 raise ValueError(
                     f"The class folder {class_folder} holds no images "
                     f"({', '.join(IMAGE_ENDINGS)}). Fill or remove it."
                 )
-            self._names += [f"{class_name}/{entry}" for entry in found]
-            labels += [label] * len(found)
+            self._names += [f"{class_name}/{entry}" for entry in entries]
+            labels += [label] * len(entries)
         self._labels = np.array(labels, np.int64)
 
     def labels(self):
@@ -169,7 +170,7 @@ class Folder(source_base.Source):
 
     def _identity(self):
         content = self._names
-        # Asking millions of remote files for their size would not be cheap.
+        # The sizes of millions of remote files would take long.
         if len(content) <= MOST_CHECKED_FILES:
             content = [[name, tf.io.gfile.stat(self._path(name)).length] for name in content]
         return [self.name, content]
@@ -199,28 +200,28 @@ class Folder(source_base.Source):
         return f"{self._folder}/{name}"
 
 
-def _open(spec, config, splits):
+def _open(spec, settings, splits):
     """Opens the first of `splits` that the source `spec` has; `""` means without splits.
 
     Returns:
-        The source, or `None` where it has none of the splits.
+        The source, or `None` if it has none of the splits.
     """
     kind, colon, where = str(spec).partition(":")
-    known = [form.partition(":")[0] for form in KINDS]
-    if kind not in known or (kind == "digits" and colon) or (kind != "digits" and not where):
+    kinds = [form.partition(":")[0] for form in KINDS]
+    if kind not in kinds or (kind == "digits" and colon) or (kind != "digits" and not where):
         raise ValueError(
-            f"A source is one of {', '.join(KINDS)}.{checks.near_names(kind, known)} "
+            f"A source is one of {', '.join(KINDS)}.{checks.near_names(kind, kinds)} "
             f"Received: {spec!r}"
         )
     if kind == "tfds":
-        return _open_tfds(spec, where, config, splits)
+        return _open_tfds(spec, where, settings, splits)
     if kind == "folder":
         return _open_folder(spec, where, splits)
     if "" not in splits:
         return None
     if kind == "digits":
         return Digits(spec)
-    return record_sources.TFRecords(spec, where, config)
+    return record_sources.TFRecords(spec, where, settings)
 
 
 def _open_folder(spec, where, splits):
@@ -234,7 +235,7 @@ def _open_folder(spec, where, splits):
         )
 
     def holds_classes(split):
-        # A class may be called "train", too: its folder holds images, no folders.
+        # A class may be called "train" too: its folder has images and no folders.
         path = os.path.join(folder, split)
         return tf.io.gfile.isdir(path) and bool(_subfolders(path))
 
@@ -260,32 +261,34 @@ def _subfolders(folder):
     )
 
 
-def _open_tfds(spec, where, config, splits):
+def _open_tfds(spec, where, settings, splits):
+    import tensorflow_datasets as tfds  # needed for this source only
+
     # TFDS writes a version after a colon; after a slash it looks for a configuration.
     name = re.sub(r"/(\d+\.\d+\.\d+)$", r":\1", where)
-    folder = os.path.expanduser(config.tfds_data_dir) or None
+    folder = os.path.expanduser(settings.tfds_data_dir) or None
     try:
         builder = tfds.builder(name, data_dir=folder)
     except (ValueError, AssertionError) as error:
-        known = tfds.list_builders(with_community_datasets=False)
+        names = tfds.list_builders(with_community_datasets=False)
         if folder and tf.io.gfile.isdir(folder):
-            known += _subfolders(folder)
+            names += _subfolders(folder)
         raise ValueError(
-            f"TFDS has no dataset {where!r} (tfds_data_dir={config.tfds_data_dir!r})."
-            f"{checks.near_names(where, known)} ({source_base.first_line(error)})"
+            f"TFDS has no dataset {where!r} (tfds_data_dir={settings.tfds_data_dir!r})."
+            f"{checks.near_names(where, names)} ({source_base.first_line(error)})"
         ) from error
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
-        except Exception as error:  # of TFDS, of the dataset's own code, or of a web server
+        except Exception as error:  # from TFDS, the dataset's own code, or a web server
             raise ValueError(
                 f"TFDS cannot prepare {where!r}: {source_base.first_line(error)} Provide what it "
-                "asks for, or set config.data.tfds_data_dir to where it lies prepared."
+                "asks for, or set tfds_data_dir to the folder of the prepared data."
             ) from error
     for split in splits:
         if split in builder.info.splits:
             source = record_sources.Tfds(spec, builder, split)
-            # Labels that were never published are -1 there, as in the test split of ImageNet.
+            # Labels that were not published are -1, as in the test split of ImageNet.
             if split not in TEST_SPLITS or source.first_label() >= 0:
                 return source
     return None

@@ -1,4 +1,4 @@
-"""The images of one split: decoded once and kept, or decoded anew each time; the same pixels."""
+"""The images of one split: decoded once and kept, or decoded each time, with the same pixels."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 from dna_tf.common import progress
 from dna_tf.data import decoding, pipelines, source_base
 
-# Decoding so many images is worth a progress bar.
+# From this number of images on, decoding shows a progress bar.
 LONG_DECODING = 10_000
 
 
@@ -14,26 +14,33 @@ class SplitImages:
     """The images `indices` of a source, with the label of each.
 
     Args:
-        name: of the split, for people.
+        name: of the split, for the progress bar.
         source: a `source_base.Source`.
         indices: int64 array `(count,)`, numbers of the images in the source.
         labels: int array `(count,)`, a label for each.
-        config: the data section of the configuration.
+        settings: a `data_settings.DataSettings`.
         in_memory: whether decoded images are kept.
     """
 
-    def __init__(self, name, source, indices, labels, config, in_memory):
+    def __init__(self, name, source, indices, labels, settings, in_memory):
         self.source, self.indices, self.labels = source, indices, labels.astype(np.int32)
         self._name, self._in_memory = name, in_memory
-        self._shape = (config.image_size, config.image_size, config.channels)
-        self._crop_fraction, self._buffer = config.crop_fraction, config.shuffle_buffer
+        self._shape = (settings.image_size, settings.image_size, settings.channels)
+        self._crop_fraction, self._buffer = settings.crop_fraction, settings.shuffle_buffer
         self._memory = None
 
     def decoded(self, finish, order_seed=None, skip=0, every=1, part=slice(0, 1), box_of=None):
-        """Dataset of `finish(position in the split, uint8 image)`, shuffled by a seed if given.
+        """Returns the images of the split, or a part of them, as a dataset.
 
-        Of each run of `every` images after the first `skip` it holds those of the slice `part`.
-        With `box_of(position, shape)` images are random-resized crops of what the source has.
+        Args:
+            finish: `finish(position, image)`, graph function from the position of an image in
+                the split and its uint8 pixels to the elements of the dataset.
+            order_seed: two ints from `seed_pair` that shuffle the images; `None` keeps their
+                order.
+            skip: leaves out that many images at the start.
+            every, part: keeps of each run of `every` images those of the slice `part`.
+            box_of: `box_of(position, shape)`, the rectangle of a random-resized crop, for
+                which the image is decoded again; `None` takes the whole image.
         """
         order = np.arange(len(self.indices))
         if order_seed is not None:
@@ -82,7 +89,7 @@ class SplitImages:
         return decoding.fit(self.source.decode(raw), size, channels, self._crop_fraction)
 
     def _cropped(self, raw, box_of):
-        """A random-resized crop of a raw image, of which no more is decoded than needed."""
+        """Returns a random-resized crop of a raw image; of a JPEG only the crop is decoded."""
         contents = self.source.encoded(raw)
         if contents is None:
             image = self.source.decode(raw)
@@ -92,7 +99,7 @@ class SplitImages:
         return decoding.resize_crop(image, self._shape[0], self._shape[2])
 
     def _memorised(self):
-        """The images as a tensor, decoded at first use."""
+        """Returns the images as a tensor; the first call decodes them."""
         if self._memory is None:
             self._memory = source_base.on_cpu(self._streamed())
         return self._memory

@@ -3,7 +3,6 @@
 Batch norm's moving statistics are averaged with the weights, as in EfficientNet's
 TensorFlow code: statistics belong to the weights they were taken with.
 """
-# MERGED: 'The weights of the best epoch so far, kept beside the checkpoints of a training.'
 
 import tensorflow as tf
 

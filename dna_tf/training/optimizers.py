@@ -4,7 +4,6 @@ Weight decay moves kernels only, never biases and batch norm. For adamw and lamb
 decoupled: the rate times the decay is taken off the weight itself. For sgd and rmsprop
 it is L2, part of the gradient, as in EfficientNet's TensorFlow code.
 """
-# MERGED: 'Learning rates: the peak for a batch, the rise to it, and the fall after it.'
 
 import math
 

@@ -1,4 +1,4 @@
-"""Tests of `sources`, `record_sources`, `source_base` and the decoding in `images`."""
+"""The kinds of sources: what they read, and how bad files are refused."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from sklearn import datasets
 
-from dna_tf.data import decoding, source_base, sources
+from dna_tf.data import source_base, sources
 from tests.helpers.data_files import (
     data_config,
     example,
@@ -20,7 +20,8 @@ from tests.helpers.data_files import (
     write_tfds,
 )
 
-CIFAR10 = pathlib.Path(__file__).parents[3] / "shared" / "data" / "cifar10"
+SHARED_DATA = pathlib.Path(__file__).parents[3] / "shared" / "data"
+CIFAR10 = SHARED_DATA / "cifar10"
 
 
 def read(source):
@@ -145,22 +146,6 @@ def test_cifar10_test_files():
     np.testing.assert_array_equal(np.bincount(source.labels()), [1000] * 10)
     image, label = next(source.images().as_numpy_iterator())
     assert image.shape == (32, 32, 3) and label == source.labels()[0]
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_decode_drops_alpha_and_keeps_grey(channels):
-    image = picture(0, channels=channels)
-    kept = 1 if channels < 3 else 3
-    np.testing.assert_array_equal(decoding.decode(png(image)), image[..., :kept])
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_decode_jpeg_is_accurate(channels):
-    contents = tf.io.encode_jpeg(picture(0, 32, 32, channels))
-    expected = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
-    fast = tf.io.decode_jpeg(contents, dct_method="INTEGER_FAST")
-    assert np.any(fast != expected), "this image does not tell the two methods apart"
-    np.testing.assert_array_equal(decoding.decode(contents), expected)
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,27 @@ def write_tfds(data_dir, splits, names=("ant", "bee", "cat"), image_key="image",
         split_infos=infos,
         filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
     )
+
+
+def write_small(tmp_path, kind, per_class=12):
+    """Writes 3 classes of pictures; returns the config of a source of that kind."""
+    changes = {"rating_per_class": 2, "image_size": 8, "test_fraction": 0.25, "flip": True}
+    if kind == "folder":
+        write_folder(tmp_path / "made", ["ant", "bee", "cat"], per_class)
+        return data_config(source=f"folder:{tmp_path}/made", **changes)
+    for part in range(2):
+        numbers = range(part, per_class * 3, 2)
+        records = [example(image=png(picture(i)), label=i % 3 + 1) for i in numbers]
+        write_records(tmp_path / f"made-{part}", records)
+    return data_config(source=f"tfrecord:{tmp_path}/made-*", label_offset=1, **changes)
+
+
+def batches(dataset):
+    return [(image, label) for image, label in dataset.as_numpy_iterator()]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])

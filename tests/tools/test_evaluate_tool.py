@@ -164,7 +164,7 @@ def test_the_page_stands_alone(made, good):
 def test_labels_off_by_one_are_warned_of(made, good):
     shifted = good[5]
     assert "warning: The labels of tfrecord:" in shifted["stderr"]
-    assert "Set config.data.label_offset=1." in shifted["stderr"]
+    assert "Set label_offset=1." in shifted["stderr"]
     (warning,) = _result(made["folder"] / "out" / "shifted", "*.json")["warnings"]
     assert "is subtracted from every label" in warning
 

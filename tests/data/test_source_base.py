@@ -1,13 +1,12 @@
-"""Broken images up to a limit, and labels that are off by one."""
+"""Broken images: named, or left out up to a limit."""
 
 import json
-import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf.data import label_checks, loading, source_base
+from dna_tf.data import labelled_images, loading, source_base, sources
 from dna_tf.evaluation import evaluation_images
 from tests.helpers.data_files import data_config, example, picture, png, write_folder, write_records
 
@@ -37,7 +36,7 @@ def config_of(kind, folder, per_class=12, broken=(), **changes):
 def pixels_of(loaded):
     """The images of all splits as bytes, and those of a training epoch."""
     with loaded.reading():
-        splits = [loaded.arrays(split)[0] for split in loading.SPLITS]
+        splits = [loaded.arrays(split)[0] for split in labelled_images.SPLITS]
         batches = [batch for batch, _ in loaded.epoch(4, 1, 3).as_numpy_iterator()]
     return {image.tobytes() for image in np.concatenate(splits)}, np.concatenate(batches)
 
@@ -88,7 +87,7 @@ def test_a_list_is_read_again_and_whole_data_lists_nothing(tmp_path, monkeypatch
     config = config_of("folder", tmp_path, max_broken_images=1)
     first = loading.load(config, 0, tmp_path / "run")
     assert "warning" not in capsys.readouterr().err
-    monkeypatch.setattr(source_base, "_find", None)  # would be an error
+    monkeypatch.setattr(sources.Folder, "refused", None)  # a call would be an error
     assert loading.load(config, 0, tmp_path / "run").fingerprint == first.fingerprint
     config.max_broken_images = 0
     assert loading.load(config, 0).fingerprint == first.fingerprint  # nothing was left out
@@ -96,7 +95,7 @@ def test_a_list_is_read_again_and_whole_data_lists_nothing(tmp_path, monkeypatch
 
 def test_the_usual_refusal_names_the_way_out(tmp_path):
     config = config_of("folder", tmp_path, broken=(2,))
-    with pytest.raises(ValueError, match=r"ant/002.png.*allow some with config.data.max_broken"):
+    with pytest.raises(ValueError, match=r"ant/002.png.*allow some with max_broken"):
         loading.load(config, 0)
 
 
@@ -118,36 +117,6 @@ def test_evaluation_leaves_broken_images_out_too(tmp_path, capsys, kind):
     config.max_broken_images = 2
     with pytest.raises(ValueError, match=r"3 images cannot be .* allows 2"):
         evaluation_images.of_source(config)
-
-
-def test_labels_that_start_at_one_are_refused(tmp_path):
-    records = [example(image=png(picture(i)), label=i % 3 + 1) for i in range(36)]
-    write_records(tmp_path / "made", records)
-    config = data_config(source=f"tfrecord:{tmp_path}/made", rating_fraction=0.2, image_size=8)
-    with pytest.raises(ValueError, match="has the label 0: labels are 1..3, .*label_offset=1; or"):
-        loading.load(config, 0)
-    config.num_classes = 4  # the first class really has none
-    assert loading.load(config, 0).num_classes == 4
-    config.num_classes, config.label_offset = 0, 1
-    assert loading.load(config, 0).num_classes == 3
-
-
-def test_a_model_tells_that_labels_are_off_by_one():
-    rng = np.random.RandomState(0)
-    labels = rng.randint(0, 9, 200)
-    answers = np.where(rng.uniform(size=200) < 0.7, labels, rng.randint(0, 9, 200))
-
-    def problem(answers, offset):
-        images = types.SimpleNamespace(name="some data", label_offset=offset)
-        return label_checks.shift_problem(labels, answers, 10, images)
-
-    assert problem(answers, 3) is None and problem(rng.randint(0, 9, 200), 3) is None
-    assert "if 1 is added to every label. Set config.data.label_offset=2" in problem(answers + 1, 3)
-    assert "is subtracted from every label. Set config.data.label_offset=4" in (
-        problem(answers - 1, 3)
-    )
-    assert "some data seem to be off by one" in problem(answers + 1, None)
-    assert "look for one that is missing or too many" in problem(answers + 1, None)
 
 
 def test_crops_of_broken_images_are_named(tmp_path):

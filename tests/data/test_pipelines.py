@@ -1,10 +1,24 @@
-"""Pipelines keep their order and end at once."""
+"""Seeded orders, and pipelines that keep their order and end at once."""
 
 import numpy as np
 import tensorflow as tf
 
 from dna_tf.data import loading, pipelines
 from tests.helpers.data_files import data_config, write_folder
+
+GOLDEN_PERMUTATION = [2, 4, 1, 0, 5, 3]
+
+
+def test_shuffled_ignores_the_global_seed():
+    orders = set()
+    for seed in (1, 2):
+        tf.random.set_seed(seed)
+        dataset = pipelines.shuffled(tf.data.Dataset.range(20), 8, (5, 7))
+        orders.add(tuple(dataset.as_numpy_iterator()))
+        orders.add(tuple(dataset.as_numpy_iterator()))
+        assert pipelines.permutation(6, (5, 7)).tolist() == GOLDEN_PERMUTATION
+    assert len(orders) == 1
+    assert sorted(orders.pop()) == list(range(20))
 
 
 def _has_no_tuning(dataset):

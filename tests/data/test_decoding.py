@@ -1,0 +1,76 @@
+"""Decoding, resizing and cropping, shift and flip of one image."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dna_tf.data import decoding
+from tests.helpers.data_files import picture, png
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_decode_drops_alpha_and_keeps_grey(channels):
+    image = picture(0, channels=channels)
+    kept = 1 if channels < 3 else 3
+    np.testing.assert_array_equal(decoding.decode(png(image)), image[..., :kept])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decode_jpeg_is_accurate(channels):
+    contents = tf.io.encode_jpeg(picture(0, 32, 32, channels))
+    expected = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
+    fast = tf.io.decode_jpeg(contents, dct_method="INTEGER_FAST")
+    assert np.any(fast != expected), "this image does not tell the two methods apart"
+    np.testing.assert_array_equal(decoding.decode(contents), expected)
+
+
+def test_fit_shrinks_crops_and_keeps_size():
+    image = picture(1, 16, 24)
+    same = decoding.fit(image[:, :16], 16, 3, 1.0)
+    np.testing.assert_array_equal(same, image[:, :16])
+    cropped = decoding.fit(image, 16, 3, 1.0)
+    np.testing.assert_array_equal(cropped, image[:, 4:20])
+    central = decoding.fit(image, 8, 3, 0.5)
+    np.testing.assert_array_equal(central, image[4:12, 8:16])
+    # Antialiased: a fine checkerboard becomes grey. Plain bilinear would pick every third
+    # pixel: a third of 63 puts the centre of each new pixel on an old one.
+    board = (np.indices((63, 63)).sum(0) % 2 * 255).astype(np.uint8)[..., None]
+    small = decoding.fit(board, 21, 1, 1.0).numpy()[1:-1, 1:-1]
+    assert np.abs(small.astype(int) - 127.5).max() < 20
+
+
+def test_fit_converts_channels():
+    image = picture(2, 8, 8)
+    grey = decoding.fit(image, 8, 1, 1.0).numpy()
+    weights = np.array([0.2989, 0.5870, 0.1140])
+    np.testing.assert_allclose(grey[..., 0], image @ weights, atol=0.51)
+    again = decoding.fit(grey, 8, 3, 1.0).numpy()
+    np.testing.assert_array_equal(again, np.repeat(grey, 3, -1))
+    np.testing.assert_array_equal(decoding.fit(grey, 8, 1, 1.0), grey)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_augmentation_matches_numpy(digits, flip):
+    image = picture(0, 9, 9)
+    shifts, flips, limit = set(), set(), 2
+    for number in range(80):
+        seed = tf.constant([11, number], tf.int64)
+        draws = tf.random.stateless_uniform([3], seed).numpy()
+        down, right = np.floor(draws[:2] * 5).astype(int) - 2
+        flipped = bool(flip and draws[2] < 0.5)
+        expected = image[:, ::-1] if flipped else image
+        padded = np.pad(expected, ((limit, limit), (limit, limit), (0, 0)), mode="edge")
+        top, left = limit - down, limit - right
+        expected = padded[top : top + 9, left : left + 9]
+        got = tf.function(decoding.augment)(tf.constant(image), seed, limit, flip)
+        np.testing.assert_array_equal(got, expected)
+        shifts |= {("down", down), ("right", right)}
+        flips.add(flipped)
+    assert len(shifts) == 10
+    assert flips == ({False, True} if flip else {False})
+
+
+def test_shift_limit():
+    assert decoding.shift_limit(0.1, 32) == 3
+    assert decoding.shift_limit(0.29, 100) == 29
+    assert decoding.shift_limit(0.0, 32) == 0
