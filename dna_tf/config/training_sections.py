@@ -4,6 +4,9 @@ import math
 
 import ml_collections
 
+from dna_tf.common import checks
+from dna_tf.config import field_checks
+
 OPTIMIZERS = ("adamw", "lamb", "rmsprop", "sgd")
 DECOUPLED = ("adamw", "lamb")  # their decay and steps do not grow with the gradient
 SCHEDULES = ("cosine", "constant", "exponential")
@@ -108,23 +111,60 @@ def check(config):
         ValueError: two fields contradict one another.
     """
     for section in SECTIONS:
-        recipe = config[section]
-        if recipe.batch_size % recipe.accumulate:
-            size = recipe.batch_size
-            near = [parts for parts in range(1, size + 1) if size % parts == 0]
-            near = sorted(near, key=lambda parts: abs(parts - recipe.accumulate))[:3]
+        _check_together(f"config.{section}", config[section])
+
+
+def complete(recipe=None):
+    """Returns a student's recipe with defaults for missing fields, after checking all values.
+
+    Args:
+        recipe: a dict or a `ConfigDict` with fields of the section `retrain`; `None` takes all
+            defaults.
+
+    Returns:
+        A locked `ConfigDict`.
+
+    Raises:
+        ValueError: a field is unknown, has the wrong type or is out of range, or two fields
+            contradict one another.
+    """
+    defaults = default_retraining(epochs=15, learning_rate=3e-3)
+    values = {**defaults, **(recipe or {})}
+    field_checks.check_like("recipe", values, defaults)
+    for field, lowest, highest in (*RANGES, *RETRAIN_RANGES):
+        if not lowest <= values[field] <= highest:
             raise ValueError(
-                f"config.{section}.accumulate={recipe.accumulate} does not divide the batch of "
-                f"{size} images. Near ones that do: {sorted(near)}."
+                f"recipe.{field} must be in [{lowest}, {highest}]. Received: {values[field]!r}"
             )
-        if recipe.take == "best" and not recipe.rating_every:
+    for field, choices in CHOICES:
+        if values[field] not in choices:
             raise ValueError(
-                f"config.{section}.take='best' needs the accuracy on the rating images after "
-                f"epochs: set config.{section}.rating_every=1. Received: rating_every=0"
+                f"recipe.{field} must be one of {list(choices)}."
+                f"{checks.near_names(values[field], choices)} Received: {values[field]!r}"
             )
-        mixes = recipe.mixup or recipe.cutmix
-        if mixes and recipe.batch_size // recipe.accumulate % 2:
-            raise ValueError(
-                f"config.{section}.mixup and cutmix mix pairs of images, and the batch of "
-                f"{recipe.batch_size} in {recipe.accumulate} parts is odd. Take an even batch."
-            )
+    defaults.update(values)
+    _check_together("recipe", defaults)
+    return defaults.lock()
+
+
+def _check_together(name, recipe):
+    """Checks what the fields of a recipe say together; messages start with its `name`."""
+    if recipe.batch_size % recipe.accumulate:
+        size = recipe.batch_size
+        near = [parts for parts in range(1, size + 1) if size % parts == 0]
+        near = sorted(near, key=lambda parts: abs(parts - recipe.accumulate))[:3]
+        raise ValueError(
+            f"{name}.accumulate={recipe.accumulate} does not divide the batch of "
+            f"{size} images. Near ones that do: {sorted(near)}."
+        )
+    if recipe.take == "best" and not recipe.rating_every:
+        raise ValueError(
+            f"{name}.take='best' needs the accuracy on the rating images after "
+            f"epochs: set {name}.rating_every=1. Received: rating_every=0"
+        )
+    mixes = recipe.mixup or recipe.cutmix
+    if mixes and recipe.batch_size // recipe.accumulate % 2:
+        raise ValueError(
+            f"{name}.mixup and cutmix mix pairs of images, and the batch of "
+            f"{recipe.batch_size} in {recipe.accumulate} parts is odd. Take an even batch."
+        )

@@ -35,13 +35,12 @@ def load_images(
 
     Example:
 
-        >>> import dna_tf
-        >>> images = dna_tf.load_images("digits", image_size=16, channels=1, rating_per_class=10)
-        >>> images.counts
-        {'train': 1338, 'rating': 100, 'test': 359}
-        >>> pixels, labels = images.arrays("test")
-        >>> pixels.shape, labels.shape
-        ((359, 16, 16, 1), (359,))
+        import dna_tf
+
+        images = dna_tf.load_images("digits", image_size=16, channels=1, rating_per_class=10)
+        print(images.counts)  # {'train': 1338, 'rating': 100, 'test': 359}
+        pixels, labels = images.arrays("test")
+        print(pixels.shape, labels.shape)  # (359, 16, 16, 1) (359,)
 
     Args:
         source: `"digits"` (scikit-learn's 8x8 digits), `"tfds:NAME[/VERSION]"`,
@@ -85,14 +84,14 @@ def images_from_arrays(
 
     Example:
 
-        >>> import numpy as np
-        >>> import dna_tf
-        >>> draws = np.random.default_rng(0)
-        >>> pixels = draws.integers(0, 256, (60, 16, 16, 3), np.uint8)
-        >>> labels = np.arange(60) % 3
-        >>> images = dna_tf.images_from_arrays(train=(pixels, labels), rating_per_class=4)
-        >>> images.counts
-        {'train': 36, 'rating': 12, 'test': 12}
+        import numpy as np
+
+        import dna_tf
+
+        pixels = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), np.uint8)
+        labels = np.arange(60) % 3
+        images = dna_tf.images_from_arrays(train=(pixels, labels), rating_per_class=4)
+        print(images.counts)  # {'train': 36, 'rating': 12, 'test': 12}
 
     Args:
         train: `(images, labels)`. Images are uint8, or float32 that is rounded to whole

@@ -1,21 +1,18 @@
 """Retraining: students learn the task, from scratch or from a trained one, for several seeds."""
 
 import dataclasses
-import time
 
-import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import files, progress, seeding, statistics
-from dna_tf.data import label_checks, loading
-from dna_tf.models import inference, keras_files, students
+from dna_tf.data import loading
+from dna_tf.models import keras_files, students
 from dna_tf.phases import teacher_training
 from dna_tf.space import architectures
 from dna_tf.training import (
-    classifier,
     determinism,
-    kept_weights,
     strategies,
+    student_checks,
     student_training,
     tensorboard,
 )
@@ -27,25 +24,25 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
     """Trains a student of one architecture for each seed.
 
     `model.keras` of a student has the weights of the last epoch, or with `retrain.take` of
-    the best one; the other one of the two lies beside it. They are moving averages where
+    the best one; the other one of the two is beside it. They are moving averages if
     `retrain.ema_decay` is above 0. The best epoch is the one with the highest accuracy on the
-    rating images, which are neither trained nor tested on; the test images are seen once, at
-    the end.
+    rating images, which are used neither for training nor for testing; the test images are
+    seen once, at the end.
 
     Args:
         workdir: a `workdirs.Workdir`.
         config: its config; the recipe is its `retrain` section.
         arch: an `architectures.Architecture` for the data's size and classes. With
-            `retrain.start_from` it may be for others: it is taken for the data's.
+            `retrain.start_from` it may be for others: it is adapted to the data.
         seeds: which seeds; `None` takes 0 to `config.retrain.seeds - 1` (for a control
-            `retrain.control_seeds`, where it is set).
-        strategy: a `tf.distribute.Strategy`; the present one by default.
+            `retrain.control_seeds`, if it is set).
+        strategy: a `tf.distribute.Strategy`; the current one by default.
 
     Returns:
         A list with the content of each `students/NAME/seedK/result.json`.
 
     Raises:
-        FileNotFoundError: there is no file `retrain.start_from`.
+        FileNotFoundError: the file `retrain.start_from` does not exist.
         ValueError: architecture, data, recipe, the file to start from and the teacher to
             distil do not fit together.
     """
@@ -57,127 +54,101 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
     images = None
     if recipe.start_from:
         images = loading.load(config.data, config.seed, workdir.path)
-        arch = student_training.fit_to_data(arch, images)
+        arch = student_checks.fit_to_data(arch, images)
     results = [_finished(workdir, arch, seed) for seed in seeds]
-    there = [result is not None for result in results]
-    if not all(there):
+    are_finished = [result is not None for result in results]
+    if not all(are_finished):
         determinism.enable(config.seed)
         images = images or loading.load(config.data, config.seed, workdir.path)
         if (workdir.teacher / "result.json").exists():
             teacher_training.check_same_data(images, workdir.teacher_result(), workdir)
-        student_training.check_fits_data(arch, images)
+        student_checks.check_fits_data(arch, images)
         _check_same_data(images, arch, results)
-        run = _Run(workdir, config, arch, images, strategy or tf.distribute.get_strategy())
+        strategy = strategy or tf.distribute.get_strategy()
+        trainer = _trainer(workdir, config, arch, images, strategy)
         for index, seed in enumerate(seeds):
             if results[index] is None:
-                results[index] = run.train(seed)
-    for result, known in zip(results, there, strict=True):
-        shown = statistics.describe_accuracy(result["test_correct"], result["test_images"])
-        note = " (is there already)" if known else ""
-        progress.say(f"Student {arch.name}, seed {result['seed']}{note}: accuracy {shown}")
+                is_chief = strategies.is_chief(strategy)
+                results[index] = _train(workdir, config, arch, images, trainer, seed, is_chief)
+    for result, is_finished in zip(results, are_finished, strict=True):
+        accuracy = statistics.describe_accuracy(result["test_correct"], result["test_images"])
+        note = " (is there already)" if is_finished else ""
+        progress.say(f"Student {arch.name}, seed {result['seed']}{note}: accuracy {accuracy}")
     return results
 
 
-class _Run:
-    """Data, models and the compiled step with which students of one architecture train."""
-
-    def __init__(self, workdir, config, arch, images, strategy):
-        self.workdir, self.config, self.arch, self.images = workdir, config, arch, images
-        recipe = self.recipe = config.retrain
-        self.chief = strategies.is_chief(strategy)
-        evaluated = self._build(0) if classifier.needs_second_model(recipe, strategy) else None
+def _trainer(workdir, config, arch, images, strategy):
+    """Makes the trainer of all seeds, with the workdir's teacher if it is distilled."""
+    teacher = None
+    if config.retrain.distill_weight:
         with strategy.scope():
-            teacher = self._teacher() if recipe.distill_weight else None
-            with classifier.computing_in(recipe.precision):
-                model = students.build_student(arch, recipe.dropout, recipe.drop_connect)
-            self.trainer = classifier.ClassifierTrainer(
-                model, images, recipe, evaluated, teacher, strategy
-            )
-        if recipe.start_from:
-            student_training.copy_weights(
-                recipe.start_from, self._build(0)
-            )  # refuses before any training
+            teacher = _teacher(workdir, config, images)
+    model = _build(config, arch, 0)  # refuses a wrong start_from before any training
+    return student_training.StudentTrainer(model, images, config.retrain, teacher, strategy)
 
-    def train(self, seed):
-        """Trains one student, tests it and writes its files."""
-        started = time.monotonic()
-        recipe, trainer, arch = self.recipe, self.trainer, self.arch
-        folder = self.workdir.student(arch.name, seed)
-        run_seed = seeding.derive_seed("student", self.config.seed, seed)
-        start = self._build(run_seed)
-        if recipe.start_from:
-            student_training.copy_weights(recipe.start_from, start)
-        watcher = None
-        if self.chief and recipe.tensorboard:
-            watcher = tensorboard.Watcher(
-                self.workdir.tensorboard / "students" / arch.name / f"{seed}"
-            )
-        label = f"student {arch.name} seed {seed}"
-        with self.images.reading():
-            history = trainer.train(run_seed, folder, label, start, watcher, self.chief)
-            tested = self.images.images("test", batch_size=100)
-            correct, total = inference.count_correct(trainer.evaluated, tested)
-        costs = arch.costs()
-        result = {
-            "kind": KIND,
-            "architecture": arch.name,
-            "seed": seed,
-            "test_accuracy": correct / total,
-            "test_correct": correct,
-            "test_images": total,
-            "params": costs["params"],
-            "macs": costs["macs"],
-            "seconds": round(time.monotonic() - started, 1),
-            "data_fingerprint": self.images.fingerprint,
-            "weights": "averaged" if recipe.ema_decay else "trained",
-            "taken": recipe.take,
-            **_rated(history),
-        }
-        if self.chief:
-            architectures.save(arch, folder / "architecture.json")
-            keras_files.save_model(trainer.evaluated, folder / "model.keras")
-            self._save_other(folder)
-            files.write_json(folder / "result.json", result)
-        return result
 
-    def _save_other(self, folder):
-        """Saves the best epoch beside the last one, or the last one beside the best."""
-        if not self.recipe.rating_every:
-            return
-        if self.recipe.take == "best":
-            self.trainer.evaluate_last()
-            keras_files.save_model(self.trainer.evaluated, folder / "last.keras")
-        else:
-            kept_weights.BestWeights(folder, self.trainer.evaluated).load()
-            keras_files.save_model(self.trainer.evaluated, folder / "best.keras")
+def _train(workdir, config, arch, images, trainer, seed, is_chief):
+    """Trains one student, tests it and writes its files."""
+    recipe, folder = config.retrain, workdir.student(arch.name, seed)
+    run_seed = seeding.derive_seed("student", config.seed, seed)
+    watcher = None
+    if is_chief and recipe.tensorboard:
+        watcher = tensorboard.Watcher(workdir.tensorboard / "students" / arch.name / f"{seed}")
+    label = f"student {arch.name} seed {seed}"
+    start = _build(config, arch, run_seed)
+    student = trainer.train(run_seed, folder, start, label, watcher)
+    costs = arch.costs()
+    result = {
+        "kind": KIND,
+        "architecture": arch.name,
+        "seed": seed,
+        "test_accuracy": student.test_accuracy,
+        "test_correct": student.test_correct,
+        "test_images": student.test_images,
+        "params": costs["params"],
+        "macs": costs["macs"],
+        "seconds": round(student.seconds, 1),
+        "data_fingerprint": images.fingerprint,
+        "weights": "averaged" if recipe.ema_decay else "trained",
+        "taken": recipe.take,
+    }
+    if student.best_epoch is not None:
+        result["best_epoch"] = student.best_epoch
+        result["best_rating_accuracy"] = student.best_rating_accuracy
+    if is_chief:
+        architectures.save(arch, folder / "architecture.json")
+        keras_files.save_model(trainer.model, folder / "model.keras")
+        other = trainer.take_other(folder)
+        if other is not None:
+            keras_files.save_model(trainer.model, folder / f"{other}.keras")
+        files.write_json(folder / "result.json", result)
+    return result
 
-    def _build(self, seed):
-        recipe = self.recipe
-        return students.build_student(self.arch, recipe.dropout, recipe.drop_connect, seed)
 
-    def _teacher(self):
-        """The workdir's teacher, checked to know the data's classes."""
-        result = self.workdir.teacher_result()
-        model = keras_files.load_model(
-            self.workdir.teacher / "model.keras", tuple(self.config.teacher.modules)
+def _build(config, arch, seed):
+    """Builds a student with its first weights: drawn by a seed, or those of `start_from`."""
+    recipe = config.retrain
+    model = students.build_student(arch, recipe.dropout, recipe.drop_connect, seed)
+    if recipe.start_from:
+        student_checks.copy_weights(recipe.start_from, model)
+    return model
+
+
+def _teacher(workdir, config, images):
+    """Loads the workdir's teacher and checks that it has the data's classes."""
+    result = workdir.teacher_result()
+    model = keras_files.load_model(workdir.teacher / "model.keras", tuple(config.teacher.modules))
+    classes, image_shape = model.output_shape[-1], tuple(result["image_shape"])
+    if classes != images.num_classes or image_shape != images.image_shape:
+        raise ValueError(
+            f"config.retrain.distill_weight={config.retrain.distill_weight} needs a teacher that "
+            f"knows the data's {images.num_classes} classes at {images.image_shape}. The one in "
+            f"{workdir.teacher} has {classes} outputs at {image_shape}. "
+            "Set distill_weight=0, or train a teacher on this data."
         )
-        classes, wanted = model.output_shape[-1], self.images.num_classes
-        if classes != wanted or tuple(result["image_shape"]) != self.images.image_shape:
-            raise ValueError(
-                f"config.retrain.distill_weight={self.recipe.distill_weight} needs a teacher that "
-                f"knows the data's {wanted} classes at {self.images.image_shape}. The one in "
-                f"{self.workdir.teacher} has {classes} outputs at {tuple(result['image_shape'])}. "
-                "Set distill_weight=0, or train a teacher on this data."
-            )
-        model.trainable = False
-        with self.images.reading():
-            shown, labels = next(iter(self.images.images("rating", batch_size=200, mixed=True)))
-        answers = np.argmax(model.predict_on_batch(shown.numpy()), axis=-1)
-        source = self.images.source("rating")
-        problem = label_checks.shift_problem(labels.numpy(), answers, classes, source)
-        if problem:
-            raise ValueError(f"The teacher to distil does not fit the labels. {problem}")
-        return model
+    model.trainable = False
+    student_checks.check_teacher(model, images)
+    return model
 
 
 def _check_same_data(images, arch, results):
@@ -192,25 +163,13 @@ def _check_same_data(images, arch, results):
             )
 
 
-def _rated(history):
-    """What the rating images said of the epochs, if they were asked."""
-    rated = [
-        (epoch["rating_accuracy"], -n)
-        for n, epoch in enumerate(history, 1)
-        if "rating_accuracy" in epoch
-    ]
-    if not rated:
-        return {}
-    best, number = max(rated)
-    return {"best_epoch": -number, "best_rating_accuracy": best}
-
-
 def _finished(workdir, arch, seed):
+    """Returns the result of a finished student, or `None`."""
     folder = workdir.student(arch.name, seed)
     if not (folder / "result.json").exists():
         return None
     trained = architectures.load(folder / "architecture.json")
-    # Where it comes from may differ, not what it is: an image size is part of that.
+    # Its origin may differ, but nothing else: the image size is part of an architecture.
     if dataclasses.replace(trained, name=arch.name, origin=arch.origin) != arch:
         raise ValueError(
             f"The student in {folder} has another architecture than the one to train, "

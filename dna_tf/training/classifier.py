@@ -1,4 +1,4 @@
-"""Training of a whole classifier on labels, for teachers and for students."""
+"""The trainer of classifiers on labels, for teachers and for students."""
 
 import contextlib
 import itertools
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dna_tf.common import seeding
 from dna_tf.data import augmentation
-from dna_tf.models import inference
+from dna_tf.models import copies, inference
 from dna_tf.training import kept_weights, loop, optimizers, strategies, training_twin
 
 _EVALUATED_BATCH = 100
@@ -17,75 +17,78 @@ _EVALUATED_BATCH = 100
 class ClassifierTrainer:
     """Trains a classifier; one compiled step serves several trainings of one model.
 
-    Make it, and the model, in the scope of the strategy. A batch is split among the
+    Create it, and the model, in the scope of the strategy. A batch is split among the
     replicas, and on each of them into `recipe.accumulate` parts that are computed one
-    after another, with one update at their end. Batch norm takes the statistics of what is
-    computed at once, a part on a replica: for a network with it, smaller parts are not the
-    same training, and everything else is the same. Its moving statistics are averaged over
-    replicas in each step, and over the parts of an update they move as far as in one step.
+    after another, with one update at their end. Batch norm sees one part on one replica at a
+    time: with it, smaller parts are another training; everything else is the same. Its moving
+    statistics are averaged over replicas in each step, and over the parts of an update they
+    move as far as in one step.
 
     Args:
         model: a Keras model from images in 0..255 to logits.
-        data: a `loading.Data`; its training split is used, and the rating split for the
-            figures after an epoch.
+        images: a `labelled_images.Images`; the training split is trained on, the rating split
+            is measured after epochs.
         recipe: a config section such as `retrain`.
         evaluated: a model of the same architecture, in float32 and outside of the scope,
-            that gets the weights to evaluate. `None` takes `model`, which is possible unless
+            that gets the weights to evaluate. `None` takes `model`, unless
             `needs_second_model`.
-        teacher: a Keras model from the same images to logits, to learn from as
+        teacher: a Keras model from the same images to logits, which are distilled as
             `recipe.distill_weight` and `recipe.distill_temperature` say.
-        strategy: a `tf.distribute.Strategy`; the present one by default.
+        strategy: a `tf.distribute.Strategy`; the current one by default.
 
     Attributes:
-        model: the model that trains, a `training_twin` of the one given.
-        evaluated: after `train`, the model with the weights that `recipe.take` asks for:
+        model: the model that trains, a `training_twin` of the argument.
+        evaluated: after `train`, the model with the weights that `recipe.take` says:
             averaged ones with `recipe.ema_decay` above 0.
+        predict: compiled function from images to the classes that `evaluated` chooses.
+        loss: the `keras.losses.Loss` of labels and logits, summed over a batch.
+        average: a `kept_weights.WeightAverage`, or `None`.
 
     Raises:
         ValueError: the batch does not divide among the replicas, or the recipe needs
-            what was not given.
+            an argument that is missing.
     """
 
-    def __init__(self, model, data, recipe, evaluated=None, teacher=None, strategy=None):
+    def __init__(self, model, images, recipe, evaluated=None, teacher=None, strategy=None):
         self.evaluated = model if evaluated is None else evaluated
         self.model = model = training_twin.make(model)
-        self._data, self._recipe, self._teacher = data, recipe, teacher
+        self._images, self._recipe, self._teacher = images, recipe, teacher
         self._strategy = strategy or tf.distribute.get_strategy()
         self._replicas, self._parts = self._strategy.num_replicas_in_sync, recipe.accumulate
-        self._steps = data.steps_per_epoch(recipe.batch_size)
+        self._steps = images.steps_per_epoch(recipe.batch_size)
         _check(recipe, self._strategy, evaluated)
-        self._augmentation = augmentation.of_recipe(recipe, data.num_classes)
+        self._augmentation = augmentation.of_recipe(recipe, images.num_classes)
         self._schedule = optimizers.make_schedule(recipe, self._steps)
         self._optimizer = optimizers.make_optimizer(recipe, self._steps)
         self._optimizer.build(model.trainable_variables)
-        # A mean would be divided by the number of replicas by Keras, unasked.
-        self._loss = keras.losses.CategoricalCrossentropy(
+        # Keras would divide a mean by the number of replicas.
+        self.loss = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing, reduction="sum"
         )
-        self._average, averages = None, []
+        self.average, averages = None, []
         if recipe.ema_decay:
-            self._average = kept_weights.WeightAverage(model, recipe.ema_decay)
-            averages = self._average.variables
+            self.average = kept_weights.WeightAverage(model, recipe.ema_decay)
+            averages = self.average.variables
         weights = model.trainable_variables if self._parts > 1 else ()
-        # They are zero between updates, so that no checkpoint has to hold them.
+        # They are zero between updates, so checkpoints do not need them.
         self._sums = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in weights]
         self._statistics = [w for w in model.weights if not w.trainable]
         self._whole = tf.function(self._train_step)
         self._part, self._finish = tf.function(self._add_part), tf.function(self._finish_parts)
-        self._predict = inference.predictor(self.evaluated)
+        self.predict = inference.predictor(self.evaluated)
         trained = [v.value for v in [*model.variables, *self._optimizer.variables]]
         self._variables = [*trained, *averages]
         self._first_state = [v.numpy() for v in self._optimizer.variables]
 
     def train(self, seed, folder, label, start=None, watcher=None, chief=True):
-        """Trains from the first weights, resuming where a killed run was.
+        """Trains from the first weights, or resumes a killed training.
 
         Args:
             seed: seeds the order and the augmentation of the images.
-            folder: where checkpoints and history go.
-            label: what the progress line says.
-            start: a model of the same architecture whose weights to start from; `None`
-                starts from those that the model has now.
+            folder: of checkpoints and history.
+            label: text of the progress line.
+            start: a model of the same architecture with the first weights; `None`
+                takes those that the model has now.
             watcher: a `tensorboard.Watcher` for TensorBoard, or `None`.
             chief: `False` for the other workers of a run of several.
 
@@ -95,42 +98,42 @@ class ClassifierTrainer:
             `rating_accuracy`.
 
         Raises:
-            ValueError: as of `loop.run`.
+            ValueError: as `loop.run`.
         """
         if start is not None:
             for variable, first in zip(self.model.variables, start.variables, strict=True):
                 variable.assign(first.value)
         for variable, first in zip(self._optimizer.variables, self._first_state, strict=True):
             variable.assign(first)
-        if self._average is not None:
-            self._average.start()
+        if self.average is not None:
+            self.average.start()
         recipe = self._recipe
         best = kept_weights.BestWeights(folder, self.evaluated)
         order_seed = seeding.derive_seed("classifier", seed)
         history = loop.run(
-            step=self._update,
+            step=self.update,
             batches=lambda epoch, skip: self._batches(epoch, skip, order_seed),
             epochs=recipe.epochs,
             steps_per_epoch=self._steps,
             keep=loop.Keep(
-                folder, self._variables, recipe.checkpoint_seconds, self._data.fingerprint
+                folder, self._variables, recipe.checkpoint_seconds, self._images.fingerprint
             ),
             show=loop.Show(label, recipe.batch_size, watcher),
             on_epoch=lambda epoch: self._figures(epoch, best if chief else None),
             chief=chief,
         )
-        # The chief may be offering its last epoch still.
+        # The chief may still be writing the weights of its last epoch.
         strategies.wait_for_all(self._strategy)
-        self.evaluate_last()
+        self.take_last()
         if recipe.take == "best":
             best.load()
         return history
 
-    def evaluate_last(self):
-        """Gives the evaluated model the weights of the last epoch, averaged or not."""
+    def take_last(self):
+        """Gives `evaluated` the weights of the last epoch, averaged or not."""
         values = [weight.value for weight in self.model.weights]
-        if self._average is not None:
-            values = self._average.variables
+        if self.average is not None:
+            values = self.average.variables
         for weight, value in zip(self.evaluated.weights, values, strict=True):
             weight.assign(value.numpy())
 
@@ -139,7 +142,7 @@ class ClassifierTrainer:
         size = self._recipe.batch_size // self._parts
 
         def dataset_of(shard):
-            return self._data.epoch(
+            return self._images.epoch(
                 size,
                 epoch,
                 seed,
@@ -153,7 +156,12 @@ class ClassifierTrainer:
         for _ in range(skip, self._steps):
             yield itertools.islice(parts, self._parts)
 
-    def _update(self, parts, _):
+    def update(self, parts, _):
+        """Trains on a batch and returns its figures.
+
+        Args:
+            parts: iterable of the parts of the batch, each `(images, labels)`.
+        """
         if self._parts == 1:
             return self._whole(*next(parts))
         means = {}
@@ -203,32 +211,35 @@ class ClassifierTrainer:
         return mean, rest
 
     def _gradients(self, images, labels):
-        """Figures of a replica's images, and its share of the gradient of an update."""
+        """Returns figures of a replica's images, and its share of the gradient of an update."""
         weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
             logits = tf.cast(self.model(images, training=True), tf.float32)
             targets = labels
             if labels.shape.rank == 1:
-                targets = tf.one_hot(labels, self._data.num_classes)
-            loss = self._loss(targets, logits) / tf.cast(tf.shape(images)[0], tf.float32)
+                targets = tf.one_hot(labels, self._images.num_classes)
+            loss = self.loss(targets, logits) / tf.cast(tf.shape(images)[0], tf.float32)
             figures = {"loss": loss}
             if self._teacher is not None:
                 loss, figures = self._distilled(images, logits, loss)
             shares = self._replicas * self._parts
             scaled = loss * self._loss_scale() / shares if self._scales(shares) else loss
         gradients = tape.gradient(scaled, weights)
-        shown = labels if labels.shape.rank == 1 else tf.argmax(labels, -1, tf.int32)
-        right = tf.cast(tf.argmax(logits, -1, tf.int32) == shown, tf.float32)
+        classes = labels if labels.shape.rank == 1 else tf.argmax(labels, -1, tf.int32)
+        right = tf.cast(tf.argmax(logits, -1, tf.int32) == classes, tf.float32)
         return {**figures, "accuracy": tf.reduce_mean(right)}, gradients
 
     def _distilled(self, images, logits, loss):
-        """Mixes in the distance to the teacher's answers (Hinton et al., 2015)."""
+        """Mixes the loss with the distance to the teacher's answers.
+
+        Source: Hinton et al., 2015.
+        """
         weight, temperature = self._recipe.distill_weight, self._recipe.distill_temperature
-        known = tf.cast(self._teacher(images, training=False), tf.float32) / temperature
-        known = tf.stop_gradient(known)
-        gap = tf.nn.log_softmax(known) - tf.nn.log_softmax(logits / temperature)
-        distance = tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(known) * gap, axis=-1))
-        # Gradients shrink with the square of the temperature; so they keep their share.
+        targets = tf.cast(self._teacher(images, training=False), tf.float32) / temperature
+        targets = tf.stop_gradient(targets)
+        gap = tf.nn.log_softmax(targets) - tf.nn.log_softmax(logits / temperature)
+        distance = tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(targets) * gap, axis=-1))
+        # Gradients shrink with the square of the temperature, which is made up for here.
         mixed = (1.0 - weight) * loss + weight * temperature**2 * distance
         return mixed, {"loss": mixed, "distillation": distance}
 
@@ -242,29 +253,29 @@ class ClassifierTrainer:
     def _apply(self, gradients):
         """One update in a replica; the optimizer adds the gradients of all replicas."""
         weights = self.model.trainable_variables
-        # Each replica adds its share of the weight decay, too.
+        # Each replica adds its share of the weight decay too.
         factor = self._loss_scale() / self._replicas
         gradients = optimizers.add_l2(self._recipe, gradients, weights, factor)
         self._optimizer.apply(gradients, weights)
 
     def _end_update(self, statistics):
-        """What follows an update, in cross-replica context."""
+        """Ends an update, in cross-replica context: statistics of batch norm, averages."""
         if self._replicas > 1:
             for weight, values in zip(self._statistics, statistics, strict=True):
                 mean = self._strategy.reduce("MEAN", values, axis=None)
                 self._strategy.extended.update(weight.value, _assign, args=(mean,), group=False)
-        if self._average is not None:
-            self._average.update(self._optimizer.iterations.value)
+        if self.average is not None:
+            self.average.update(self._optimizer.iterations.value)
 
     def _figures(self, epoch, best):
-        """Figures after an epoch; they keep the best weights so far if `best` is given."""
+        """Returns the figures of an epoch; with `best` the best weights so far are kept."""
         rate = self._schedule((epoch + 1) * self._steps - 1)
         figures = {"learning_rate": float(rate)}
         every = self._recipe.rating_every
         if best is not None and every and ((epoch + 1) % every == 0 or self._is_last(epoch)):
-            self.evaluate_last()
-            batches = self._data.images("rating", batch_size=_EVALUATED_BATCH)
-            correct, total = inference.count_correct(self._predict, batches)
+            self.take_last()
+            batches = self._images.images("rating", batch_size=_EVALUATED_BATCH)
+            correct, total = inference.count_correct(self.predict, batches)
             best.offer(epoch + 1, correct / total)
             figures["rating_accuracy"] = correct / total
         return figures
@@ -274,8 +285,27 @@ class ClassifierTrainer:
 
 
 def needs_second_model(recipe, strategy):
-    """Whether a model that is made as the training needs it cannot be evaluated, too."""
+    """Whether a model that is built for training cannot be evaluated in float32 on one device."""
     return recipe.precision != "float32" or strategy.num_replicas_in_sync > 1
+
+
+def copy_in(model, precision):
+    """Copies a float32 model, with layers that compute in a precision of the config.
+
+    Args:
+        model: a functional or sequential `keras.Model`.
+        precision: one of `training_sections.PRECISIONS`; weights stay float32.
+    """
+
+    def copied(layer):
+        settings = layer.get_config()
+        if not isinstance(layer, keras.layers.InputLayer):
+            settings["dtype"] = precision
+        return type(layer).from_config(settings)
+
+    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    copies.copy_variables(model, copy)
+    return copy
 
 
 @contextlib.contextmanager
@@ -294,13 +324,13 @@ def _assign(variable, value):
 
 
 def _check(recipe, strategy, evaluated):
-    """Checks what the recipe and the strategy ask for together."""
+    """Checks that a recipe and a strategy fit together."""
     replicas = strategy.num_replicas_in_sync
     strategies.check_batch(strategy, "the recipe's batch_size / accumulate", _part_size(recipe))
     if (recipe.mixup or recipe.cutmix) and _part_size(recipe) // replicas % 2:
         raise ValueError(
             f"mixup and cutmix mix pairs of images, and each of {replicas} replicas has "
-            f"{_part_size(recipe) // replicas} of them. Take an even number for each."
+            f"{_part_size(recipe) // replicas} of them. Choose an even number for each."
         )
     if replicas > 1 and recipe.precision == "mixed_float16":
         raise ValueError(

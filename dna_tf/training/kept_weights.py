@@ -1,7 +1,8 @@
-"""The moving average of a model's weights, which is often better than the weights.
+"""Weights that are kept beside those that train: their moving average, and the best epoch's.
 
-Batch norm's moving statistics are averaged with the weights, as in EfficientNet's
-TensorFlow code: statistics belong to the weights they were taken with.
+A moving average is often better than the weights. Batch norm's moving statistics are averaged
+with the weights, as in EfficientNet's TensorFlow code: they belong to the weights with which
+they were computed.
 """
 
 import tensorflow as tf
@@ -12,12 +13,12 @@ from dna_tf.common import files
 class WeightAverage:
     """An exponential moving average of all weights of a model, batch norm's statistics too.
 
-    Make it in the scope of the strategy that `update` runs under.
+    Create it in the scope of the strategy of `update`.
 
     Args:
-        model: a Keras model; its seeds of dropout are no weights.
-        decay: share of the old average that stays in a step, in (0, 1). Early on it is
-            less: `min(decay, (1 + n) / (10 + n))` in update n (from 1).
+        model: a Keras model; its dropout seeds are not averaged.
+        decay: share of the old average that stays in a step, in (0, 1). In early updates n
+            (from 1) it is less: `min(decay, (1 + n) / (10 + n))`.
 
     Attributes:
         variables: the averages, `tf.Variable`s in the order of `model.weights`.
@@ -35,12 +36,12 @@ class WeightAverage:
         ]
 
     def start(self):
-        """Begins with the weights that the model has now."""
+        """Starts from the current weights of the model."""
         for average, weight in zip(self.variables, self._model.weights, strict=True):
             average.assign(weight.value)
 
     def update(self, step):
-        """Takes the weights of a step into the average; in cross-replica context.
+        """Adds the weights of a step to the average, in cross-replica context.
 
         Args:
             step: number of the update, a tensor, from 1.
@@ -57,10 +58,10 @@ def _move(average, weight, share):
 
 
 class BestWeights:
-    """Keeps weights in `checkpoints/best.npz` of a training's folder.
+    """Keeps the weights of the best epoch in `checkpoints/best.npz` of a training's folder.
 
-    Of equal epochs the first one stays, so that a run that was killed, and offers some
-    epochs again, ends with what it would have had.
+    Of equal epochs the first one stays, so that a killed run that offers some epochs again
+    ends with the same weights.
 
     Args:
         folder: the folder of the training.
@@ -72,14 +73,14 @@ class BestWeights:
         self._model = model
 
     def offer(self, epoch, accuracy):
-        """Keeps the model's present weights if they are better than those kept.
+        """Keeps the model's current weights if they are better than those in the file.
 
         Args:
-            epoch: epochs done.
-            accuracy: on images that neither train nor test.
+            epoch: number of the epoch, from 1.
+            accuracy: on images that are used neither for training nor for testing.
         """
-        known = self._read()
-        if known is not None and float(known["accuracy"]) >= accuracy:
+        arrays = self._read()
+        if arrays is not None and float(arrays["accuracy"]) >= accuracy:
             return
         weights = {f"weight_{n}": w.numpy() for n, w in enumerate(self._model.weights)}
         files.write_arrays(self._path, {"epoch": epoch, "accuracy": accuracy, **weights})
@@ -90,12 +91,12 @@ class BestWeights:
         Returns:
             `(epoch, accuracy)` of them, or `None` if none were kept.
         """
-        known = self._read()
-        if known is None:
+        arrays = self._read()
+        if arrays is None:
             return None
         for number, weight in enumerate(self._model.weights):
-            weight.assign(known[f"weight_{number}"])
-        return int(known["epoch"]), float(known["accuracy"])
+            weight.assign(arrays[f"weight_{number}"])
+        return int(arrays["epoch"]), float(arrays["accuracy"])
 
     def _read(self):
         if not self._path.exists():

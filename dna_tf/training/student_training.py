@@ -1,77 +1,247 @@
-"""DOC dna_tf.training.student_training."""
+"""Training of students: on labels, and on the answers of a teacher if the recipe says so."""
 
-from dna_tf.models import keras_files
+import collections.abc
+import dataclasses
+import tempfile
+import time
 
-CLASSIFIER = "classifier"
+import keras
+import tensorflow as tf
 
+from dna_tf.common import checks, files
+from dna_tf.data import labelled_images
+from dna_tf.models import inference
+from dna_tf.training import classifier, kept_weights, strategies, student_checks
 
-def check_fits_data(arch, images):
-    """Checks that an architecture takes the data's images and tells its classes apart.
-
-    Raises:
-        ValueError: it does not; the message has both sides.
-    """
-    wanted = (arch.image_size, arch.image_size, arch.channels, arch.num_classes)
-    given = (*images.image_shape, images.num_classes)
-    if wanted != given:
-        raise ValueError(
-            f"The architecture {arch.name!r} takes images of {'x'.join(map(str, wanted[:3]))} and "
-            f"{wanted[3]} classes, and the data gives {'x'.join(map(str, given[:3]))} and "
-            f"{given[3]} classes. Set config.data.image_size, search on this data, or fine-tune a "
-            "trained student of it with config.retrain.start_from."
-        )
+KIND = "dna_tf.student_training"
+_TEST_BATCH = 100
+# Fields of a recipe that do not change the weights.
+_WITHOUT_EFFECT = ("checkpoint_seconds", "control_seeds", "seeds", "start_from", "tensorboard")
 
 
-def fit_to_data(arch, images):
-    """Returns an architecture for the data's image size and classes, for fine-tuning.
-
-    Raises:
-        ValueError: it takes another number of channels.
-    """
-    size, _, channels = images.image_shape
-    if channels != arch.channels:
-        raise ValueError(
-            f"The architecture {arch.name!r} takes images of {arch.channels} channels, and the "
-            f"data gives {channels}. Set config.data.channels={arch.channels}."
-        )
-    return arch.adapted(images.num_classes, size)
-
-
-def copy_weights(path, model):
-    """Gives a student the weights of a trained one, all but the classifier's.
+@dataclasses.dataclass(frozen=True)
+class StudentResult:
+    """A training of a student.
 
     Args:
-        path: a `.keras` file of a student, of the same architecture but for image size and
-            classes.
-        model: the student to start.
+        test_correct: number of test images that the student classifies correctly.
+        test_images: number of test images.
+        history: for each epoch a dict of `loss`, `accuracy`, `learning_rate` and, if it was
+            measured, `rating_accuracy`.
+        seconds: wall time of this call; of a resumed training only the last part.
+    """
+
+    test_correct: int
+    test_images: int
+    history: list
+    seconds: float
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of the test images that are classified correctly."""
+        return self.test_correct / self.test_images
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch, from 1, with the highest accuracy on the rating images."""
+        measured = [
+            (epoch["rating_accuracy"], -number)
+            for number, epoch in enumerate(self.history, 1)
+            if "rating_accuracy" in epoch
+        ]
+        return -max(measured)[1] if measured else None
+
+    @property
+    def best_rating_accuracy(self) -> float | None:
+        """The accuracy on the rating images after `best_epoch`."""
+        epoch = self.best_epoch
+        return None if epoch is None else self.history[epoch - 1]["rating_accuracy"]
+
+
+def train_student(
+    model: keras.Model,
+    images: labelled_images.Images,
+    recipe: collections.abc.Mapping | None = None,
+    *,
+    seed: int = 0,
+    teacher: keras.Model | None = None,
+    start_from: str | None = None,
+    folder: str | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> StudentResult:
+    """Trains a student in place and tests it.
+
+    Example:
+
+        import keras
+
+        import dna_tf
+
+        images = dna_tf.load_images("digits", image_size=8, channels=1)
+        student = keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(8, 3, activation="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(10),
+            ]
+        )
+        result = dna_tf.train_student(student, images, {"epochs": 2}, seed=0)
+        print(f"{result.test_accuracy:.1%} of {result.test_images} test images")
+
+    Args:
+        model: a functional `keras.Model` in float32, from images in 0..255 `(batch, height,
+            width, channels)` to logits `(batch, classes)`. Training starts from its weights;
+            at the end it has the weights to evaluate: those of the last or the best epoch,
+            averaged or not, as the recipe says.
+        images: a `labelled_images.Images`. The rating images are measured after epochs, the
+            test images once, at the end.
+        recipe: fields of the config's section `retrain`, such as `{"epochs": 5}`; missing ones
+            have the defaults of a config. `dropout` and `drop_connect` belong to the model and
+            are ignored here.
+        seed: decides the order and the augmentation of the training images.
+        teacher: a `keras.Model` from the same images to logits of the same classes, with
+            `distill_weight` above 0 in the recipe.
+        start_from: a `.keras` file of a trained student, whose weights, except the
+            classifier's, replace those of the model first.
+        folder: keeps checkpoints and the history; a killed training resumes from it when it is
+            called again. `None` keeps nothing.
+        strategy: a `tf.distribute.Strategy`; the current one by default.
+
+    Returns:
+        A `StudentResult`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no such student; the message names the first layer that differs.
+        FileNotFoundError: `start_from` does not exist.
+        TypeError: the model is not a Keras model.
+        ValueError: model, images, recipe, teacher or `start_from` do not fit together, the
+            folder has another training, or the loss is not finite.
     """
-    trained = {layer.name: layer for layer in keras_files.load_model(path).layers}
-    for layer in model.layers:
-        if not layer.weights or layer.name == CLASSIFIER:
-            continue
-        shapes = [tuple(w.shape) for w in layer.weights]
-        known = trained.get(layer.name)
-        found = [tuple(w.shape) for w in known.weights] if known is not None else None
-        if found != shapes:
-            raise ValueError(
-                f"config.retrain.start_from={path} is no student of the architecture "
-                f"{model.name!r}: its layer {layer.name!r} was expected to have weights of "
-                f"{shapes}. Found: {found or 'no such layer'}. Give the model.keras of a student "
-                "of this architecture."
-            )
-        for weight, value in zip(layer.weights, known.weights, strict=True):
-            weight.assign(value)
-    expected = {layer.name for layer in model.layers if layer.weights}
-    extra = sorted(
-        name for name, layer in trained.items() if layer.weights and name not in expected
-    )
-    if extra:
+    recipe = student_checks.checked_recipe(recipe)
+    checks.check_whole("seed", seed, 0)
+    student_checks.check_model(model, images)
+    if bool(recipe.distill_weight) != (teacher is not None):
         raise ValueError(
-            f"config.retrain.start_from={path} is no student of the architecture {model.name!r}: "
-            f"it has {len(extra)} layers more, such as {extra[0]!r}. Give the model.keras of a "
-            "student of this architecture."
+            "A teacher is used if the recipe has distill_weight above 0. Received: "
+            f"distill_weight={recipe.distill_weight} and "
+            f"{'no teacher' if teacher is None else 'a teacher'}."
         )
+    if teacher is not None:
+        student_checks.check_teacher(teacher, images)
+    start_from = start_from or recipe.start_from
+    if start_from:
+        student_checks.copy_weights(start_from, model)
+    trainer = StudentTrainer(model, images, recipe, teacher, strategy)
+    if folder is not None:
+        _claim(files.as_path(folder), _identity(model, images, recipe, seed, start_from))
+        return trainer.train(seed, folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        return trainer.train(seed, temporary)
+
+
+class StudentTrainer:
+    """Trains students of one architecture, one after another, with one compiled step.
+
+    Args:
+        model: a functional `keras.Model` in float32, from images in 0..255 to logits, built
+            outside of the strategy's scope. It gets the weights to evaluate.
+        images: a `labelled_images.Images`.
+        recipe: a config section `retrain`.
+        teacher: the `keras.Model` to distil, built in the strategy's scope, or `None`.
+        strategy: a `tf.distribute.Strategy`; the current one by default.
+    """
+
+    def __init__(self, model, images, recipe, teacher=None, strategy=None):
+        strategy = strategy or tf.distribute.get_strategy()
+        self.model = model
+        self._images, self._recipe = images, recipe
+        self._is_chief = strategies.is_chief(strategy)
+        needs_copy = classifier.needs_second_model(recipe, strategy)
+        with strategy.scope():
+            if needs_copy:
+                trained, evaluated = classifier.copy_in(model, recipe.precision), model
+            else:
+                trained, evaluated = model, None
+            self._trainer = classifier.ClassifierTrainer(
+                trained, images, recipe, evaluated, teacher, strategy
+            )
+
+    def train(self, seed, folder, start=None, label="student", watcher=None):
+        """Trains one student and tests it; `model` then has its weights.
+
+        Args:
+            seed: seeds the order and the augmentation of the images.
+            folder: of checkpoints and history, from which a killed training resumes.
+            start: a model of the same architecture with the first weights; `None` takes those
+                that `model` had when the trainer was made.
+            label: text of the progress line.
+            watcher: a `tensorboard.Watcher`, or `None`.
+
+        Returns:
+            A `StudentResult`.
+        """
+        started = time.monotonic()
+        with self._images.reading():
+            history = self._trainer.train(seed, folder, label, start, watcher, self._is_chief)
+            test_images = self._images.images("test", batch_size=_TEST_BATCH)
+            correct, total = inference.count_correct(self._trainer.predict, test_images)
+        return StudentResult(correct, total, history, time.monotonic() - started)
+
+    def take_other(self, folder):
+        """Gives `model` the weights that the recipe's `take` leaves out.
+
+        Args:
+            folder: of the training.
+
+        Returns:
+            `"last"` or `"best"`: the epoch of the weights; `None` if the recipe never measures
+            on the rating images.
+        """
+        if not self._recipe.rating_every:
+            return None
+        if self._recipe.take == "best":
+            self._trainer.take_last()
+            return "last"
+        kept_weights.BestWeights(folder, self.model).load()
+        return "best"
+
+
+def _identity(model, images, recipe, seed, start_from):
+    """Returns what decides the weights of a training, for JSON."""
+    return {
+        "layers": files.fingerprint(
+            [[layer.name, [list(w.shape) for w in layer.weights]] for layer in model.layers]
+        ),
+        "data": images.fingerprint,
+        "seed": seed,
+        "start_from": str(start_from or ""),
+        **{name: recipe[name] for name in recipe if name not in _WITHOUT_EFFECT},
+    }
+
+
+def _claim(folder, identity):
+    """Writes the identity of a training into its folder, or compares it with the one there.
+
+    Raises:
+        ValueError: the folder has another training.
+    """
+    path = folder / "training.json"
+    if path.exists():
+        saved = files.read_json(path, KIND, "Delete the folder to train from the start.")
+        differing = [
+            f"{name} {saved.get(name)!r} there, {value!r} now"
+            for name, value in identity.items()
+            if saved.get(name) != value
+        ]
+        if differing:
+            raise ValueError(
+                f"The folder {folder} has another training: {'; '.join(differing)}. Delete it, or "
+                "choose another folder."
+            )
+    elif (folder / "checkpoints").exists():
+        raise ValueError(
+            f"The folder {folder} has checkpoints of another training. Choose another folder."
+        )
+    else:
+        files.write_json(path, {"kind": KIND, **identity})

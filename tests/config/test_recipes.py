@@ -9,10 +9,11 @@ import pytest
 
 from dna_tf import workdirs
 from dna_tf.config import recipes, run_config
+from dna_tf.data import loading
 from dna_tf.models import keras_files, students
 from dna_tf.phases import retraining
 from dna_tf.space import spaces
-from dna_tf.training import optimizers, student_training
+from dna_tf.training import optimizers, student_checks
 from tests.helpers.data_files import picture, png, write_folder
 from tests.helpers.noise_training import tiny_architecture
 
@@ -114,7 +115,7 @@ def test_fine_tuning_starts_from_the_students_weights(tmp_path):
     keras_files.save_model(start, path)
     model = students.build_student(tiny_architecture(), seed=4)
     before = model.get_layer("classifier").kernel.numpy()
-    student_training.copy_weights(path, model)
+    student_checks.copy_weights(path, model)
     known = {w.path: w.numpy() for w in start.weights}
     for weight in model.weights:
         if weight.path.startswith("classifier"):
@@ -136,12 +137,12 @@ def test_a_file_of_another_architecture_is_refused(tmp_path):
     ):
         other = dataclasses.replace(arch, blocks=(block,))
         with pytest.raises(ValueError, match=message):
-            student_training.copy_weights(path, students.build_student(other))
+            student_checks.copy_weights(path, students.build_student(other))
     keras_files.save_model(
         students.build_student(dataclasses.replace(arch, blocks=(deeper,))), path
     )
     with pytest.raises(ValueError, match="layers more, such as 'block1_layer3_"):
-        student_training.copy_weights(path, students.build_student(arch))
+        student_checks.copy_weights(path, students.build_student(arch))
     run, made = cut_down("transfer", tmp_path, start_from=str(tmp_path / "none.keras"))
     with pytest.raises(FileNotFoundError, match="There is no model file .*none.keras"):
         retraining.retrain(run, made, arch)
@@ -165,11 +166,11 @@ def test_changed_data_is_seen_without_a_teacher(tmp_path):
 
 def test_architectures_are_fitted_to_the_data():
     images = types.SimpleNamespace(image_shape=(32, 32, 3), num_classes=5)
-    fitted = student_training.fit_to_data(tiny_architecture(), images)
+    fitted = student_checks.fit_to_data(tiny_architecture(), images)
     assert (fitted.image_size, fitted.num_classes, fitted.name) == (32, 5, "tiny")
     images.image_shape = (32, 32, 1)
     with pytest.raises(ValueError, match="takes images of 3 channels, and the data gives 1"):
-        student_training.fit_to_data(tiny_architecture(), images)
+        student_checks.fit_to_data(tiny_architecture(), images)
 
 
 def test_distilling_needs_a_teacher_of_the_datas_classes(tmp_path):
@@ -178,7 +179,7 @@ def test_distilling_needs_a_teacher_of_the_datas_classes(tmp_path):
         retraining.retrain(run, made, tiny_architecture())
     teacher = students.build_student(tiny_architecture(7))
     keras_files.save_model(teacher, run.teacher / "model.keras")
-    images = retraining.data.load(made.data, made.seed, run.path)
+    images = loading.load(made.data, made.seed, run.path)
     result = {"kind": "dna_tf.teacher", "image_shape": [16, 16, 3]}
     result["data_fingerprint"] = images.fingerprint
     (run.teacher / "result.json").write_text(json.dumps(result))

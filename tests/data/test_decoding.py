@@ -50,7 +50,7 @@ def test_fit_converts_channels():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_augmentation_matches_numpy(digits, flip):
+def test_augmentation_matches_numpy(flip):
     image = picture(0, 9, 9)
     shifts, flips, limit = set(), set(), 2
     for number in range(80):

@@ -56,7 +56,7 @@ def main(name, folder):
     named = [(w.path, w.value) for w in model.weights]
     named += [
         (f"average_of_{w.path}", v)
-        for w, v in zip(model.weights, trainer._average.variables, strict=True)
+        for w, v in zip(model.weights, trainer.average.variables, strict=True)
     ]
     for path, variable in named:
         local = strategy.experimental_local_results(variable)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dna_tf.models import students
-from dna_tf.training import classifier, kept_weights, strategies, student_training
+from dna_tf.training import classifier, kept_weights, strategies, student_checks
 from tests.helpers.noise_training import (
     BATCH,
     CLASSES,
@@ -94,13 +94,13 @@ def test_a_strategy_of_one_device_is_entered_and_has_the_same_bits(tmp_path, acc
         with strategy.scope():
             model = _student(1)
             trainer = classifier.ClassifierTrainer(model, data_of_noise(), made, strategy=strategy)
-        loss, seen = trainer._loss, devices.setdefault(name, set())
+        loss, seen = trainer.loss, devices.setdefault(name, set())
 
         def recording(targets, logits, loss=loss, seen=seen):
             seen.add(tf.identity(logits).device)  # where what is traced here will run
             return loss(targets, logits)
 
-        trainer._loss = recording
+        trainer.loss = recording
         trainer.train(1, tmp_path / name, "toy")
         models.append(_bits(trainer.evaluated))
     assert devices["usual"] == {""}
@@ -157,7 +157,7 @@ def test_a_batch_larger_than_the_data_is_refused_before_training():
 
 def test_students_that_do_not_fit_the_data_are_refused():
     fits = types.SimpleNamespace(image_shape=(SIZE, SIZE, 3), num_classes=CLASSES)
-    student_training.check_fits_data(architecture_of_two_blocks(), fits)
+    student_checks.check_fits_data(architecture_of_two_blocks(), fits)
     for shape, classes in (((16, 16, 3), 3), ((8, 8, 1), 3), ((8, 9, 3), 3), ((8, 8, 3), 10)):
         other = types.SimpleNamespace(image_shape=shape, num_classes=classes)
         gives = "x".join(map(str, shape))
@@ -165,4 +165,4 @@ def test_students_that_do_not_fit_the_data_are_refused():
             f"'tiny' takes images of 8x8x3 and 3 classes, and the data gives {gives} and {classes}"
         )
         with pytest.raises(ValueError, match=message):
-            student_training.check_fits_data(architecture_of_two_blocks(), other)
+            student_checks.check_fits_data(architecture_of_two_blocks(), other)

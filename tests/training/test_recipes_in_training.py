@@ -109,7 +109,7 @@ def test_averaged_weights_are_evaluated_and_come_back_from_checkpoints(tmp_path)
 
     whole = trainer(3)
     twins = [w.numpy() for w in whole.model.weights]
-    update, counted = whole._update, []
+    update, counted = whole.update, []
 
     def followed(parts, number):
         figures = update(parts, number)
@@ -119,7 +119,7 @@ def test_averaged_weights_are_evaluated_and_come_back_from_checkpoints(tmp_path)
             twins[i] = share * twins[i] + (1 - share) * weight.numpy()
         return figures
 
-    whole._update = followed
+    whole.update = followed
     history = whole.train(4, tmp_path / "whole", "toy")
     assert len(counted) == 2 * STEPS
     for weight, expected in zip(whole.evaluated.weights, twins, strict=True):
@@ -191,7 +191,7 @@ def test_the_best_epoch_is_kept_the_first_of_equals(tmp_path):
 
 
 @pytest.mark.parametrize("take", ["last", "best"])
-def test_rating_images_say_which_epoch_was_best(tmp_path, take):
+def test_rating_images_say_which_epoch_was_best(tmp_path, monkeypatch, take):
     seen, other = {}, plain_model(9)
     trainer = classifier.ClassifierTrainer(
         plain_model(),
@@ -199,14 +199,13 @@ def test_rating_images_say_which_epoch_was_best(tmp_path, take):
         recipe(rating_every=2, take=take, epochs=5, learning_rate=0.3, optimizer="sgd"),
         other,
     )
-    figures = trainer._figures
+    offer = kept_weights.BestWeights.offer
 
-    def followed(epoch, best):
-        found = figures(epoch, best)
-        seen[epoch + 1] = values(other)
-        return found
+    def followed(best, epoch, accuracy):
+        seen[epoch] = values(other)
+        offer(best, epoch, accuracy)
 
-    trainer._figures = followed
+    monkeypatch.setattr(kept_weights.BestWeights, "offer", followed)
     history = trainer.train(4, tmp_path, "toy")
     rated = {n: e["rating_accuracy"] for n, e in enumerate(history, 1) if "rating_accuracy" in e}
     assert list(rated) == [2, 4, 5]  # every two, and the last one
