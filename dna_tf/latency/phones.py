@@ -267,7 +267,9 @@ def _adb(command, *words, timeout_s=_TIMEOUT_S):
             [command, *words], capture_output=True, text=True, timeout=timeout_s, errors="replace"
         )
     except subprocess.TimeoutExpired as error:
-        raise OSError(f"`{text}` did not end within {timeout_s} s. Is the phone connected?") from error
+        raise OSError(
+            f"`{text}` did not end within {timeout_s} s. Is the phone connected?"
+        ) from error
     if process.returncode:
         output = (process.stderr.strip() or process.stdout.strip()).splitlines() or ["nothing"]
         raise OSError(f"`{text}` failed: {output[-1]}")
