@@ -52,8 +52,8 @@ def test_every_path_is_one_of_the_documented_layout(tmp_path):
     places = {path for name, path in vars(workdir).items() if name != "path"}
     firsts = {place.relative_to(tmp_path).parts[0] for place in {*paths, *places}}
     assert {"features", "tensorboard", "fronts", "comparisons"} <= firsts
-    readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
-    for layout in (workdirs.__doc__, readme.partition("## The workdir")[2]):
+    page = (pathlib.Path(__file__).parent.parent / "docs/guide/workdir.md").read_text()
+    for layout in (workdirs.__doc__, page.partition("## Layout")[2]):
         for first in firsts:
             assert re.search(rf"^{re.escape(first)}(/| |$)", layout, re.M), first
     assert str(workdir) == str(tmp_path)

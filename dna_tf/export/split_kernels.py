@@ -6,7 +6,7 @@ for 3x3 and 5x5, and 3.5 for 6x6, 7x7 and 9x9. A 7x7 kernel is the sum of rows 1
 21, 21 and 7 taps, each over the rows of the image that it sees. So it computes the same, but for
 rounding, in an eighth of the time on large maps and a third on 7x7 ones. Our choice.
 An int8 file rounds each part, so it loses more than with a whole kernel where rounding hurts at all
-(docs/quantizing.md has a case).
+(docs/guide/quantizing.md has a case).
 """
 
 import keras

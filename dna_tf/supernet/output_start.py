@@ -7,7 +7,7 @@ op, in which the cell learns little else. So each op whose output is the cell's 
 with the teacher's mean and deviation in its last batch norm. Where the last layers are
 residual, several outputs add up to the cell's, and each starts with its part: with the
 whole in the last layer alone, the layers before it would hardly count.
-docs/supernet.md has what each of the three starts brings.
+docs/guide/supernet.md has what each of the three starts brings.
 """
 
 import numpy as np

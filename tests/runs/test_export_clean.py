@@ -81,7 +81,7 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_the_program_of_the_guide_runs(exported, tmp_path, precision):
     folder, names = exported
-    guide = (ROOT / "docs" / "phone.md").read_text()
+    guide = (ROOT / "docs" / "guide" / "phone.md").read_text()
     program = guide.split("```python\n")[1].split("```")[0]
     program += "import sys\nassert not {'tensorflow', 'keras', 'dna_tf'} & set(sys.modules)\n"
     (tmp_path / "int8.tflite").write_bytes((folder / precision).read_bytes())
