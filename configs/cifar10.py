@@ -1,7 +1,7 @@
 """CIFAR-10 at 32x32 with a teacher that is trained here.
 
 What: the teacher residual_cnn_wide (218M MACs, 5.8M parameters), cut at its six stages; the
-space small_images, made for such maps; three budgets and a control, three seeds each.
+space small_images, designed for such maps; three budgets and a control, three seeds each.
 
 Command (TFDS downloads the images, 163 MiB):
     python -m tools.quickstart --config=configs/cifar10.py --workdir=runs/cifar10
@@ -13,13 +13,13 @@ From TFRecord files with the features image and label:
         '--config.data.source=tfrecord:/data/cifar10/train*' \
         '--config.data.test_source=tfrecord:/data/cifar10/test*'
 
-Hardware and cost: one GPU, or two CPU cores and patience. Counted: teacher 0.65 GMACs an image
-and step; supernet 1.04 GMACs an image (0.22 the teacher, 0.82 the 16 cells); students from 43M to
-132M MACs. Measured: a step of the teacher with 128 images takes 1.1 core-seconds (AMD EPYC).
-Estimated from it, in core-hours: teacher 2.4, supernet 11 to 25, and 5 to 15 for each of the
-12 students; --config.retrain.seeds=1 leaves 4 of them.
-Result, expected and not measured: a teacher above 90 %. Published, of DNA-c trained on ImageNet
-and fine-tuned here: 98.3 %.
+Hardware and cost: one GPU, or two CPU cores and days of time. Counted: teacher 0.65 GMACs for each
+image and step; supernet 1.04 GMACs for each image (0.22 the teacher, 0.82 the 16 cells); students
+from 43M to 132M MACs. Measured: a step of the teacher with 128 images takes 1.1 core-seconds (AMD
+EPYC). Estimated from it, in core-hours: teacher 2.4, supernet 11 to 25, and 5 to 15 for each of
+the 12 students; with --config.retrain.seeds=1 there are 4 students.
+Result, expected and not measured: a teacher above 90 %. Published, for DNA-c trained on ImageNet
+and fine-tuned on CIFAR-10: 98.3 %.
 """
 
 from dna_tf import config as configs

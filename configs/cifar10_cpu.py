@@ -1,4 +1,4 @@
-"""CIFAR-10 at 32x32 in hours on two CPU cores: the search held against chance, on real data.
+"""CIFAR-10 at 32x32 in hours on two CPU cores: the search against random networks.
 
 What: the teacher residual_cnn_medium, cut at its four stages; a space of 50 million small
 architectures (twelve cells of four ops); two budgets.
@@ -6,16 +6,17 @@ architectures (twelve cells of four ops); two budgets.
 Command (TFDS downloads the images, 163 MiB; cifar10.py shows other sources):
     python -m tools.quickstart --config=configs/cifar10_cpu.py --workdir=runs/cifar10_cpu
 
-The network designed by hand that docs/results/cifar10.md compares with:
+The network designed by hand, with which docs/results/cifar10.md compares:
     python -m tools.scale --arch=docs/results/efficientnet_b0_32px.json --macs=3.5M \
         --workdir=runs/cifar10_cpu
     python -m tools.retrain --workdir=runs/cifar10_cpu --arch=efficientnet_b0_32px_macs_3.5M
 
 Hardware and cost: two CPU cores (AMD EPYC), in core-hours: the teacher 0.4 to 0.8 (counted), the
 supernet 0.58 (measured), 16 students 1.5 (counted from measured ones).
-Result, measured: teacher 85.0 %; 3.5M MACs: searched 68.9, random 67.9, by hand 70.1 %; 5M MACs:
-70.0, 69.2 and 71.7 %. By the test named beforehand the searched one is better than random ones at
-3.5M MACs, and not shown to be at 5M. docs/results/cifar10.md has all of it, an earlier run too.
+Result, measured: teacher 85.0 %; at 3.5M MACs searched 68.9, random 67.9, designed by hand 70.1 %;
+at 5M MACs 70.0, 69.2 and 71.7 %. By a test named in advance the searched student is better than
+random ones at 3.5M MACs; at 5M no difference is shown. docs/results/cifar10.md has the details and
+an earlier run.
 """
 
 from dna_tf import config as configs

@@ -1,13 +1,13 @@
 """DNA from nothing to a TFLite file on scikit-learn's 1,797 handwritten digits.
 
 What: a small residual teacher (three blocks), eight cells of four ops (1.1 million
-architectures), three budgets, a control, three seeds each. It shows every part of the
-pipeline on real data; digits are too easy to rank architectures by.
+architectures), three budgets, a control, three seeds each. It runs every part of the
+pipeline on real data; digits are too easy to rank architectures.
 
 Command: python -m tools.quickstart --workdir=runs/digits
 Hardware and cost: two CPU cores, five minutes, under 2 GiB. No download.
 Result (seed 0): a teacher of 99.4 % and students of 98.8 to 99.2 % at a ninth to a fifth of its
-MACs; no difference between the searched student and the control that three seeds could show.
+MACs; three seeds show no difference between the searched student and the control.
 """
 
 from dna_tf import config

@@ -1,11 +1,11 @@
 """How well ratings rank networks: the paper's small space, one machine with one GPU.
 
 What: four ops, one cell in each block (space dna_four_ops_single, 19 layers; the paper's small
-supernet has 18 and does not say which), B7 as teacher. 16 students are trained alone, 15
-searched ones from 270M to 480M MACs and a control, to hold their accuracies against their
-ratings, as Figure 4 of the paper does. The paper draws its 16 at random; the searched ones are
-the best-rated at each cost, so that cost alone ranks them well: compare the control with the
-student of its own cost first.
+supernet has 18 and does not say which), B7 as teacher. 16 students are trained alone: 15
+searched ones from 270M to 480M MACs and a control. Their accuracies are compared with their
+ratings, as in Figure 4 of the paper. The paper draws its 16 at random. The searched ones are the
+best-rated at each cost, so cost alone ranks them well: first compare the control with the student
+of its own cost.
 
 Command:
     python -m tools.quickstart --config=configs/ranking.py --workdir=runs/ranking
@@ -13,16 +13,16 @@ Command:
 The same with one GPU for each student, after the search:
     python -m tools.retrain --workdir=runs/ranking --arch=max_macs_270M
 
-Hardware and cost: one GPU; 24 GiB are enough by estimate. Counted: 6.89 GMACs an image (5.17
-the teacher, 1.72 the cells), 24.6 million images, 1.7e17 MACs. Rating: counted 49 GMACs an
+Hardware and cost: one GPU; by estimate 24 GiB are enough. Counted: 6.89 GMACs for each image (5.17
+the teacher, 1.72 the cells), 24.6 million images, 1.7e17 MACs. Rating, counted: 49 GMACs for each
 image, 6.5e13 MACs.
-Estimated: supernet 2 days at 150 images a second; each student 43 hours at 400 images a second.
+Estimated: supernet 2 days at 150 images per second; each student 43 hours at 400 images per second.
 Not run here. Published: 1 day on 8 GeForce 2080 Ti for a supernet of 6 cells.
 Result, published: a figure without a number (Figure 4), in which DNA's ratings follow the
-accuracies and those of a whole one-shot network do not.
+accuracies and those of a one-shot network of the whole space do not.
 """
 
-# A checkout has this folder beside dna_tf, an installation has it inside.
+# In a checkout this folder is beside dna_tf; in an installation it is inside.
 try:
     from dna_tf.configs import paper_8gpu
 except ModuleNotFoundError:
@@ -36,7 +36,7 @@ def get_config():
     paper_8gpu.set_batch_size(config, 128)
     config.search.budgets = tuple(f"max_macs={macs}M" for macs in range(270, 481, 15))
     config.search.chosen = 7
-    # Shorter than the paper's, and with a batch for one GPU: 16 networks are compared with one
-    # another. The staircase is as much shorter as the training.
+    # Shorter than the paper's, with a batch for one GPU, because 16 networks are only compared
+    # with one another. The stairs of the schedule shrink in proportion.
     config.retrain.update(epochs=50, batch_size=128, accumulate=1, decay_epochs=0.24)
     return config

@@ -1,8 +1,8 @@
 """Your own teacher, any Keras functional model in a .keras file, on your own images.
 
-What: the teacher is taken as it is, cut where it is proposed, and imitated by cells of the
-space dna_lite: ReLU6, no squeeze-and-excitation, good for int8. A tenth of all images rates,
-whatever their class, so that classes may be small. Another cut, image size or space: see
+What: the teacher is cut at the proposed places, and cells of the space dna_lite (ReLU6, no
+squeeze-and-excitation, good for int8) learn to reproduce its blocks. A tenth of all images is for
+rating, independent of the class, so classes may be small. For another cut, image size or space:
     python -m tools.teacher --model=my_teacher.keras --space=dna_lite
 
 Command, with a folder of images for each class:
@@ -10,14 +10,15 @@ Command, with a folder of images for each class:
         --config.teacher.model=my_teacher.keras --config.data.source=folder:my_images \
         --config.data.image_size=224 --config.teacher.preprocessing=none
 
-teacher.preprocessing says what the model expects: none is 0..255, others are zero_one,
-minus_one_one, caffe and torch. A teacher that is fed another range is warned of.
+teacher.preprocessing says what the model expects: none is 0..255; the others are zero_one,
+minus_one_one, caffe and torch. If the images seem to have another range than in the teacher's
+training, there is a warning.
 
-Hardware and cost: one GPU; on CPU cores small images only. Counted for 224x224, at the widths of
-EfficientNet-B0 as teacher: 2.9 GMACs an image and epoch for the cells; 452 GMACs for each image
-that rates, 140 of them. The teacher sees each image once; its features are written to disk, half
-a megabyte an image there in float16.
-Result: depends on teacher and data; nothing is published for them.
+Hardware and cost: one GPU; on CPU cores only small images. Counted for 224x224, with the widths of
+EfficientNet-B0 as teacher: 2.9 GMACs for each image and epoch for the cells; 452 GMACs for each of
+the 140 images used in a rating. The teacher sees each image once; its features are written to
+disk, half a megabyte for each image in float16.
+Result: depends on teacher and data; there is no published number.
 """
 
 from dna_tf import config as configs

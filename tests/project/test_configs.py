@@ -1,4 +1,4 @@
-"""Every file in configs/: it loads, its commands parse, teacher and space fit, a cell trains."""
+"""Each config loads, its commands parse, its space fits its teacher, and a cell of it trains."""
 
 import functools
 import importlib
@@ -33,7 +33,7 @@ def load(name):
     return importlib.import_module(f"configs.{name}").get_config()
 
 
-def story(name):
+def docstring(name):
     return importlib.import_module(f"configs.{name}").__doc__
 
 
@@ -42,71 +42,71 @@ def commands(name):
 
     A backslash at the end of a line joins it with the next one, in Python as in the shell.
     """
-    return [shlex.split(words) for words in re.findall(r"python -m (tools\..*)", story(name))]
+    return [shlex.split(words) for words in re.findall(r"python -m (tools\..*)", docstring(name))]
 
 
 @pytest.fixture(scope="module")
 def parsed():
-    """What each command of each docstring parses to, by the config's name."""
+    """A dict from config to `(command, parsed)` for each command of its docstring."""
     listed = [(name, words) for name in NAMES for words in commands(name)]
-    given = [[words[0].removeprefix("tools."), *words[1:]] for _, words in listed]
-    made = {name: [] for name in NAMES}
-    for (name, words), result in zip(listed, parsed_commands.parse_all(given), strict=True):
-        made[name].append((" ".join(words), result))
-    return made
+    arguments = [[words[0].removeprefix("tools."), *words[1:]] for _, words in listed]
+    results = {name: [] for name in NAMES}
+    for (name, words), result in zip(listed, parsed_commands.parse_all(arguments), strict=True):
+        results[name].append((" ".join(words), result))
+    return results
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_loads_and_passes_its_check_and_survives_the_workdir(name):
-    made = load(name)
-    run_config.check_config(made)
-    assert made.is_locked
-    assert run_config.to_plain(
-        run_config.from_plain(run_config.to_plain(made))
-    ) == run_config.to_plain(made)
-    made.seed = 7
-    assert load(name).seed == 0  # a fresh one each time
+    config = load(name)
+    run_config.check_config(config)
+    assert config.is_locked
+    plain = run_config.to_plain(config)
+    assert run_config.to_plain(run_config.from_plain(plain)) == plain
+    config.seed = 7
+    assert load(name).seed == 0  # a new config each time
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_story_has_all_parts_and_the_guide_lists_it(name):
+def test_its_docstring_has_all_parts_and_the_guide_lists_it(name):
     for part in ("What:", "Command", "Hardware and cost", "Result"):
-        assert re.search(rf"^{part}", story(name), re.MULTILINE), part
+        assert re.search(rf"^{part}", docstring(name), re.MULTILINE), part
     page = (ROOT / "docs/guide/configs.md").read_text()
     row = re.search(rf"^\| `configs/{name}\.py` \|.*$", page, re.M)
     assert row, f"docs/guide/configs.md has no row for configs/{name}.py"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_commands_of_its_story_parse(name, parsed):
+def test_the_commands_of_its_docstring_parse(name, parsed):
     assert parsed[name]
-    scaled = set()  # names that a command of the story makes
+    scaled = set()  # names of architectures that a command of the docstring writes
     for command, result in parsed[name]:
         assert not result["error"], f"{command}: {result['error']}"
         assert result["flags"].get("strategy", "auto") in strategies.NAMES
         if result["config"] is not None:
             run_config.check_config(run_config.from_plain(result["config"]))
-        found = searching.all_names(load(name))
-        asked = result["flags"].get("arch", [])
+        searched = searching.all_names(load(name))
+        names = result["flags"].get("arch", [])
         if "tools.scale" in command:
-            made = architectures.load(ROOT / asked)
-            scaled.add(f"{made.name}_macs_{result['flags']['macs']}")
+            architecture = architectures.load(ROOT / names)
+            scaled.add(f"{architecture.name}_macs_{result['flags']['macs']}")
             continue
-        assert set(asked) <= {*found, *zoo.NAMES, *scaled}, command
-    own = f"--config=configs/{name}.py"
-    assert all(f"--config={path}" == own for path in re.findall(r"--config=(\S+)", story(name)))
-    assert any(own in command for command, _ in parsed[name]) or name == "digits"
+        assert set(names) <= {*searched, *zoo.NAMES, *scaled}, command
+    flag = f"--config=configs/{name}.py"
+    paths = re.findall(r"--config=(\S+)", docstring(name))
+    assert all(f"--config={path}" == flag for path in paths)
+    assert any(flag in command for command, _ in parsed[name]) or name == "digits"
 
 
 def test_examples_of_the_tools_name_students_that_the_embedded_run_has():
-    made = set(searching.all_names(run_config.default_config()))
+    searched = set(searching.all_names(run_config.default_config()))
     for path in sorted((ROOT / "tools").glob("*.py")):
-        story = path.read_text().split('"""')[1]
-        named = re.findall(r"--arch=(?:runs/digits/architectures/)?(max_\w+(?:\.\d\w*)?)", story)
-        assert set(named) <= made, path.name
+        text = path.read_text().split('"""')[1]
+        named = re.findall(r"--arch=(?:runs/digits/architectures/)?(max_\w+(?:\.\d\w*)?)", text)
+        assert set(named) <= searched, path.name
 
 
-def test_overrides_in_the_stories_arrive(parsed):
+def test_overrides_in_the_docstrings_change_the_config(parsed):
     changed = {}
     for name in NAMES:
         plain = run_config.to_plain(load(name))
@@ -127,19 +127,19 @@ def test_overrides_in_the_stories_arrive(parsed):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_budgets_can_be_met_and_do_not_allow_everything(name):
-    made = run_config.with_image_size(load(name))
-    space = presets.get_space(made.space)
+    config = run_config.with_image_size(load(name))
+    space = presets.get_space(config.space)
     table = cost_tables.cost_table(
-        space, tasks.Task(made.data.image_size, made.data.channels, _classes(made))
+        space, tasks.Task(config.data.image_size, config.data.channels, _classes(config))
     )
-    for budget in made.search.budgets:
+    for budget in config.search.budgets:
         for limited, limit in cost_limits.parse_limits(budget).items():
             kind = limited.removeprefix("max_")
             assert _end(space, table, kind, min) < limit < _end(space, table, kind, max), budget
 
 
 def _end(space, table, kind, end):
-    """The least or largest cost of all architectures: `end` is min or max."""
+    """The lowest or highest cost of all architectures; `end` is `min` or `max`."""
     so_far = {space.frame.stem_output_width: table.stem[kind]}
     for b, block in enumerate(space.blocks):
         reached = {}
@@ -151,13 +151,13 @@ def _end(space, table, kind, end):
     return end(total + table.heads[width][kind] for width, total in so_far.items())
 
 
-def _classes(made):
-    return 1000 if "imagenet" in made.data.source else 10
+def _classes(config):
+    return 1000 if "imagenet" in config.data.source else 10
 
 
 @functools.cache
 def _cut(name, size, num_classes, cuts):
-    """A teacher by name, cut as a run cuts it, without its weights."""
+    """Builds a teacher by name without its weights and cuts it as a run does."""
     section = run_config.default_config().teacher
     section.model, shape = name, (size, size, 3)
     model = building.build_teacher(section, shape, num_classes)
@@ -166,22 +166,22 @@ def _cut(name, size, num_classes, cuts):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "teacher_file"])
 def test_its_space_fits_its_teacher_at_the_real_size(name):
-    made = run_config.with_image_size(load(name))
-    space = presets.get_space(made.space)
-    size, cuts = made.data.image_size, tuple(made.teacher.cuts)
-    cut = _cut(made.teacher.model, size, _classes(made), cuts)
+    config = run_config.with_image_size(load(name))
+    space = presets.get_space(config.space)
+    size, cuts = config.data.image_size, tuple(config.teacher.cuts)
+    cut = _cut(config.teacher.model, size, _classes(config), cuts)
     fit.check_fit(space, cut.shapes, cut.cuts)
     assert len(cut.cuts) == len(space.blocks)
 
 
 def test_the_papers_numbers():
-    # spec: DNA 4.1, and the authors' code for batch and weight decay.
-    made = load("paper_8gpu")
-    assert (made.teacher.model, made.teacher.weights) == ("efficientnet_b7", "imagenet")
-    assert (made.space, len(list(presets.get_space(made.space).cells()))) == ("dna", 16)
-    section = made.supernet
+    # Source: DNA 4.1; the authors' code for batch and weight decay.
+    paper = load("paper_8gpu")
+    assert (paper.teacher.model, paper.teacher.weights) == ("efficientnet_b7", "imagenet")
+    assert (paper.space, len(list(presets.get_space(paper.space).cells()))) == ("dna", 16)
+    section = paper.supernet
     assert (section.epochs, section.batch_size, section.weight_decay) == (20, 512, 1e-4)
-    assert section.output_start == "identity"  # the others start at the teacher's map
+    assert section.output_start == "identity"  # other configs start at the teacher's map
     rates = [
         supernet_training.learning_rate(section, block, epoch)
         for block in (0, 1, 5)
@@ -189,15 +189,15 @@ def test_the_papers_numbers():
     ]
     np.testing.assert_allclose(rates, [0.002, 0.0018, 0.005, 0.0045, 0.005, 0.0045])
     assert (section.features, section.inputs, section.precision) == ("online", "teacher", "float32")
-    assert (made.data.rating_per_class, made.data.image_size) == (50, 224)
-    recipe = made.retrain
+    assert (paper.data.rating_per_class, paper.data.image_size) == (50, 224)
+    recipe = paper.retrain
     assert (recipe.optimizer, recipe.epochs, recipe.warmup_epochs) == ("rmsprop", 500, 5)
     assert (recipe.batch_size, optimizers.peak_learning_rate(recipe)) == (4096, 0.256)
     assert (recipe.decay_factor, recipe.decay_epochs, recipe.ema_decay) == (0.97, 2.4, 0.9998)
     assert recipe.batch_size // recipe.accumulate == 8 * 64
-    # The published students lie within the budgets that stand for them.
+    # The published students are within the budgets that represent them.
     names = ("dna_a", "dna_b", "dna_c", "dna_d")
-    for name, budget in zip(names, made.search.budgets, strict=True):
+    for name, budget in zip(names, paper.search.budgets, strict=True):
         costs = dna_tf.load_architecture(name).costs()
         for limited, limit in cost_limits.parse_limits(budget).items():
             assert 0.99 * limit < costs[limited.removeprefix("max_")] <= limit
@@ -232,7 +232,7 @@ def test_what_the_papers_relatives_change():
 
 @pytest.mark.parametrize("name", ["paper_tpu", "b0_teacher", "ranking"])
 def test_an_installed_config_finds_the_one_it_builds_on(name, tmp_path, monkeypatch):
-    # Installed, `configs` lies inside dna_tf, and nothing else is called so.
+    # In an installation `configs` is inside dna_tf, and there is no other module of that name.
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.setattr(dna_tf, "__path__", [*dna_tf.__path__, str(tmp_path)])
     monkeypatch.setitem(sys.modules, "configs", None)
@@ -247,9 +247,9 @@ def test_an_installed_config_finds_the_one_it_builds_on(name, tmp_path, monkeypa
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def tiny_files(tmp_path_factory):
     """A folder with tiny data of every kind and a small teacher for the space `dna`."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("tiny_files")
     write_tfds(folder / "tfds", {"train": 6, "test": 2}, CLASSES)
     write_folder(folder / "images", CLASSES, 8)
     x = image = keras.layers.Input((32, 32, 3))
@@ -261,21 +261,21 @@ def made(tmp_path_factory):
     return folder
 
 
-def cut_down(name, made):
-    """A config with three steps of one cell on a few images; the rest of it stays."""
+def cut_down(name, tiny_files):
+    """A config reduced to three steps of one cell on a few images; the rest of it is unchanged."""
     small = load(name)
     if small.data.source.startswith("folder:"):
-        small.data.source = f"folder:{made / 'images'}"
+        small.data.source = f"folder:{tiny_files / 'images'}"
     else:
-        small.data.source, small.data.tfds_data_dir = "tfds:tiny", str(made / "tfds")
+        small.data.source, small.data.tfds_data_dir = "tfds:tiny", str(tiny_files / "tfds")
     small.data.image_size, small.data.rating_per_class = 32, 2
     small.teacher_training.epochs, small.teacher_training.batch_size = 1, 6
-    if building.needs_training(small.teacher):  # the network itself, untrained: it is its file
+    if building.needs_training(small.teacher):  # saved untrained; the file is then the teacher
         model = building.build_teacher(small.teacher, (32, 32, 3), len(CLASSES))
-        small.teacher.model = str(made / f"{name}.keras")
+        small.teacher.model = str(tiny_files / f"{name}.keras")
         keras_files.save_model(model, small.teacher.model)
     else:
-        small.teacher.model, small.teacher.weights = str(made / "small.keras"), ""
+        small.teacher.model, small.teacher.weights = str(tiny_files / "small.keras"), ""
     block = len(presets.get_space(small.space).blocks) - 1
     small.supernet.cells = (spaces.cell_name(block, 0),)
     small.supernet.batch_size, small.supernet.epochs = 4, 1
@@ -283,7 +283,7 @@ def cut_down(name, made):
 
 
 def run(small, folder):
-    """Trains teacher and cell; returns the folder, and the cell's result."""
+    """Trains teacher and cell; returns the workdir and the cell's result."""
     run_folder, small = workdirs.open_workdir(folder, small)
     teacher_training.train_teacher(run_folder, small)
     results = supernet_training.train_supernet(run_folder, small)
@@ -294,8 +294,8 @@ def run(small, folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_cell_trains_with_everything_cut_down(name, made, tmp_path):
-    small = cut_down(name, made)
+def test_one_cell_trains_with_a_reduced_config(name, tiny_files, tmp_path):
+    small = cut_down(name, tiny_files)
     run_folder, result = run(small, tmp_path)
     assert result["steps"] >= 3
     assert run_folder.teacher_result()["num_classes"] == 3
@@ -305,8 +305,8 @@ def test_one_cell_trains_with_everything_cut_down(name, made, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cifar10", "digits"])
-def test_one_cell_imitates_a_teacher_that_is_trained_here(name, made, tmp_path):
-    small = cut_down(name, made)
+def test_one_cell_imitates_a_teacher_that_is_trained_here(name, tiny_files, tmp_path):
+    small = cut_down(name, tiny_files)
     small.teacher.model = load(name).teacher.model
     run_folder, _ = run(small, tmp_path)
     assert (run_folder.teacher / "history.json").exists()
@@ -314,14 +314,14 @@ def test_one_cell_imitates_a_teacher_that_is_trained_here(name, made, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["paper_8gpu", "b0_teacher"])
-def test_one_cell_imitates_the_real_teacher(name, made, tmp_path):
+def test_one_cell_imitates_the_real_teacher(name, tiny_files, tmp_path):
     named = load(name).teacher.model
-    weights = str(tmp_path / "made.weights.h5")
+    weights = str(tmp_path / "teacher.weights.h5")
     model = getattr(keras.applications, application_names.get(named).function)(
         weights=None, input_shape=(32, 32, 3), classes=3, classifier_activation=None
     )
     model.save_weights(weights)
-    small = cut_down(name, made)
+    small = cut_down(name, tiny_files)
     small.teacher.model, small.teacher.weights = named, weights
     run_folder, _ = run(small, tmp_path / "run")
     assert [cut["shape"][0] for cut in run_folder.teacher_result()["cuts"]] == [8, 4, 2, 2, 1, 1]
