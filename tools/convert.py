@@ -3,13 +3,13 @@
     python -m tools.convert --arch=dna_a --weights=dna_a.npz --output=dna_a.keras
     python -m tools.convert --arch=dna_d --weights=w.safetensors --image_size=240 --output=d.keras
 
---weights is a .npz or .safetensors file of arrays under the names of the other framework; no
-pickle is read. --scheme says how it names and runs things: `timm` is that of the DNA authors'
-models and of timm's EfficientNets in PyTorch (symmetric padding, batch norm's epsilon 1e-5,
-ImageNet's mean and deviation), `timm_tf` that of timm's tf_efficientnet models. All of that goes
-into the .keras file, which takes images in 0..255 like every model here.
+--weights is a .npz or .safetensors file with arrays under the names of the other framework;
+pickled files are not read. --scheme is how that framework names and runs networks: `timm` for the
+DNA authors' models and timm's EfficientNets in PyTorch (symmetric padding, epsilon 1e-5 in batch
+norm, ImageNet's mean and deviation), `timm_tf` for timm's tf_efficientnet models. The .keras file
+includes all of that, and takes images in 0..255 like every model here.
 
-What is missing, not expected or of another shape is listed, and nothing is written then.
+If weights are missing, unexpected or of another shape, they are listed and nothing is written.
 
 Writes: the file --output.
 """
@@ -23,8 +23,12 @@ flags.DEFINE_string("arch", "", "Name of a published network or of one in --work
 flags.DEFINE_string("weights", "", "A .npz or .safetensors file.")
 flags.DEFINE_string("output", "", "The .keras file to write.")
 flags.DEFINE_string("scheme", "timm", "How the weights are named: timm or timm_tf.")
-flags.DEFINE_integer("num_classes", None, "Outputs, if others than the architecture's.")
-flags.DEFINE_integer("image_size", None, "Height and width in pixels, likewise.")
+flags.DEFINE_integer(
+    "num_classes", None, "Outputs of the classifier; by default the architecture's."
+)
+flags.DEFINE_integer(
+    "image_size", None, "Height and width in pixels; by default the architecture's."
+)
 
 
 def main():
@@ -37,22 +41,24 @@ def main():
     for name, example in (("arch", "dna_a"), ("weights", "w.npz"), ("output", "dna_a.keras")):
         if not getattr(given, name):
             raise ValueError(
-                f"Say all of --arch, --weights and --output: --{name}={example} lacks."
+                f"--{name} is missing (for example --{name}={example}). Give all of --arch, "
+                "--weights and --output."
             )
     output = files.as_path(given.output)
     if output.suffix != ".keras":
         raise ValueError(f"--output must be a .keras file. Received: {output}")
     if output.exists():
-        raise ValueError(f"There is a file {output} already. Delete it, or give another --output.")
+        raise ValueError(f"The file {output} exists already. Delete it, or give another --output.")
     run_folder = workdirs.Workdir(given.workdir) if given.workdir else None
     arch = zoo.find(given.arch, run_folder and run_folder.architectures)
     arch = arch.adapted(given.num_classes, given.image_size)
-    from dna_tf.models import foreign_weights, keras_files, weight_files
+    from dna_tf.models import foreign_weights, keras_files, model_costs, weight_files
 
     scheme = foreign_weights.get_scheme(given.scheme)
     model = foreign_weights.convert(arch, weight_files.read(given.weights), scheme)
     keras_files.save_model(model, output)
-    foreign_weights.say(arch, model)
+    trainable = model_costs.count_params(model)
+    print(f"{arch.name}: {len(model.variables)} arrays, {trainable:,} trainable parameters")
     size = arch.image_size
     cli.next_command(
         "evaluate",

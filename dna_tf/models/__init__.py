@@ -1,1 +1,14 @@
-"""Keras models: students, copies, files, costs, preprocessing, running any model file."""
+"""Keras models: students, copies, files, costs, preprocessing, and running any model file.
+
+Read in this order:
+
+    students.py         the Keras model of an architecture
+    graph.py            the graph of a functional model as a list of nodes
+    model_costs.py      parameters, MACs and receptive field of any Keras model
+    copies.py           copies of models: renamed, flattened, resized, with other types of layers
+    preprocessing.py    what a teacher does to images first, as layers of its graph
+    keras_files.py      .keras files: loaded safely, saved atomically
+    weight_files.py     weights of other frameworks: .npz and .safetensors files
+    foreign_weights.py  makes students of such weights
+    inference.py        runs any model file: Keras, SavedModel, TFLite
+"""

@@ -1,5 +1,4 @@
-"""Copies of functional models: other first layers, other names, models inside made flat."""
-# MERGED: 'Copies of models in which layers of some types are of others that do the same.'
+"""Copies models and their weights: renamed, flattened, resized, or with other types of layers."""
 
 import keras
 
@@ -9,26 +8,26 @@ from dna_tf.models import graph
 def copy_model(model, first=None, names=None, inline=False, name=None):
     """Copies a functional model and its weights into a new graph.
 
-    Layers are made anew from their configs, so that each is in one graph only: that is
-    what lets the copy be cut.
+    Layers are rebuilt from their configs, so that each is in one graph only and the copy can
+    be cut.
 
     Args:
         model: a functional `keras.Model` or a built `Sequential`, with one input and one
             output.
-        first: function from the image tensor to the tensor that the model's own layers
-            read instead of it; `None` adds nothing.
-        names: dict from a layer's name to its copy's name; others keep theirs.
-        inline: whether the layers of `Sequential` models inside the model become layers
-            of the copy, and sums of two maps written `x + y` become `Add` layers, which
-            unlike operations can be cut points.
-        name: the copy's name; `None` keeps the model's.
+        first: function from the image tensor to the tensor that the model's layers read
+            instead; `None` adds nothing.
+        names: dict from the name of a layer to the name of its copy; other names stay.
+        inline: whether layers of `Sequential` models inside the model become layers of the
+            copy, and sums of two maps written `x + y` become `Add` layers, which can be cut
+            points.
+        name: name of the copy; `None` keeps the model's.
 
     Returns:
         A `keras.Model` with the same output.
 
     Raises:
         ValueError: the model is not functional, has several inputs or outputs, or has a
-            layer that cannot be made anew from its config.
+            layer that cannot be rebuilt from its config.
     """
     names, pairs = names or {}, []
     plain = graph.functional(model)
@@ -41,22 +40,22 @@ def copy_model(model, first=None, names=None, inline=False, name=None):
     def clone(operation):
         if inline and isinstance(operation, keras.Sequential):
             return [clone(layer) for layer in operation.layers]
-        made = _made_anew(operation, names, model)
-        pairs.append((operation, made))
-        return made
+        copied = _rebuilt(operation, names, model)
+        pairs.append((operation, copied))
+        return copied
 
-    def call(made, *args, **kwargs):
+    def call(copied, *args, **kwargs):
         args, kwargs = keras.tree.map_structure(
             lambda value: read if value is image else value, (args, kwargs)
         )
-        if isinstance(made, list):
+        if isinstance(copied, list):
             (value,) = args
-            for layer in made:
+            for layer in copied:
                 value = layer(value)
             return value
-        if inline and _is_sum_of_maps(made, args):
-            return keras.layers.Add(name=made.name)(list(args))
-        return made(*args, **kwargs)
+        if inline and _is_sum_of_maps(copied, args):
+            return keras.layers.Add(name=copied.name)(list(args))
+        return copied(*args, **kwargs)
 
     copy = keras.models.clone_model(
         plain, input_tensors=image, clone_function=clone, call_function=call
@@ -68,10 +67,10 @@ def copy_model(model, first=None, names=None, inline=False, name=None):
 
 
 def copy_variables(source, target):
-    """Gives a layer or a model the variables of another one that is built alike.
+    """Copies the variables of a layer or a model to another one of the same structure.
 
     Raises:
-        ValueError: they have not as many variables, or one has another shape.
+        ValueError: the numbers or shapes of their variables differ.
     """
     for new, old in zip(target.variables, source.variables, strict=True):
         new.assign(old.value)
@@ -79,17 +78,17 @@ def copy_variables(source, target):
 
 
 def finalize(model):
-    """Lets the normalisations of a layer or a model take what their variables say now.
+    """Makes the `Normalization` layers of a layer or a model use their present variables.
 
-    `Normalization` computes with what it derives from its variables, and only `adapt` and
-    loading derive it anew: assigned or set weights alone change nothing.
+    `Normalization` computes with values derived from its variables. Only `adapt` and loading
+    derive them again: assigning or setting weights alone has no effect.
     """
     for layer in graph.layers_inside(model):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
 
 
-def _made_anew(operation, names, model):
+def _rebuilt(operation, names, model):
     try:
         config = operation.get_config()
         config["name"] = names.get(operation.name, operation.name)
@@ -99,16 +98,16 @@ def _made_anew(operation, names, model):
         reason = (cause.strip() or repr(error)).splitlines()[0]
         raise ValueError(
             f"The layer {operation.name!r} ({type(operation).__name__}) of the model "
-            f"{model.name!r} cannot be made anew from its config, so the model cannot be copied. "
+            f"{model.name!r} cannot be rebuilt from its config, so the model cannot be copied. "
             "Give the layer a get_config() with every argument of its constructor, or replace it "
             f"by a layer of Keras. The reason: {reason}"
         ) from error
 
 
-def _is_sum_of_maps(made, args):
+def _is_sum_of_maps(operation, args):
     return (
-        type(made).__name__ == "Add"
-        and not isinstance(made, keras.Layer)
+        type(operation).__name__ == "Add"
+        and not isinstance(operation, keras.Layer)
         and len(args) == 2
         and all(isinstance(value, keras.KerasTensor) for value in args)
         and args[0].shape == args[1].shape
@@ -116,21 +115,21 @@ def _is_sum_of_maps(made, args):
 
 
 def swap(model, kinds):
-    """Copies a model, with other types of layers and the same weights in the same order.
+    """Copies a model, replacing layers by equivalent layers of another type.
 
     Args:
         model: a functional or sequential `keras.Model`; models inside it are copied too.
-        kinds: dict from a layer's type to a subclass of it that the copy has instead. A
-            layer of another type, or of a subclass, stays what it is.
+        kinds: dict from a type of layer to the subclass that replaces it. Layers of other
+            types, or of subclasses, keep their type.
 
     Returns:
         A `keras.Model` with the names, settings and weights of `model`.
     """
 
     def copied(layer):
-        made = kinds.get(type(layer), type(layer)).from_config(layer.get_config())
-        made.trainable = layer.trainable
-        return made
+        replacement = kinds.get(type(layer), type(layer)).from_config(layer.get_config())
+        replacement.trainable = layer.trainable
+        return replacement
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
     copy_variables(model, copy)
@@ -139,7 +138,7 @@ def swap(model, kinds):
 
 
 def resized(model, image_size):
-    """The same layers and weights as a graph for images of another size.
+    """Copies a model for images of another size, with the same layers and weights.
 
     Args:
         model: a functional `keras.Model` for images of a fixed size.
@@ -150,14 +149,14 @@ def resized(model, image_size):
     """
     shape = (image_size, image_size, model.inputs[0].shape[-1])
     try:
-        made = keras.models.clone_model(model, input_tensors=keras.Input(shape))
-        copy_variables(model, made)
+        copy = keras.models.clone_model(model, input_tensors=keras.Input(shape))
+        copy_variables(model, copy)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).split("Exception encountered: ")[-1].strip().splitlines()[0]
         raise ValueError(
             f"The model {model.name!r} is for images of "
             f"{'x'.join(map(str, model.inputs[0].shape[1:]))} and cannot run at "
-            f"{image_size}x{image_size}: a layer depends on the size. Leave --image_size out. The "
+            f"{image_size}x{image_size}: a layer depends on the size. Run it at its own size. The "
             f"reason: {reason}"
         ) from error
-    return made
+    return copy

@@ -1,8 +1,8 @@
-"""Weights of other frameworks as students: names, layouts, padding and preprocessing.
+"""Makes students of weights from other frameworks: names, layouts, padding, preprocessing.
 
-A `Scheme` says how another code base writes the networks that an architecture can state. The
-one here, `timm`, is that of the DNA authors' released models and of timm's EfficientNets; for
-another code base write a `Scheme` of its own and add it to `SCHEMES`.
+A `Scheme` describes how another code base stores and runs these networks. The scheme `timm` is
+that of the DNA authors' released models and of timm's EfficientNets; for another code base write
+a `Scheme` and add it to `SCHEMES`.
 """
 
 import collections.abc
@@ -12,11 +12,11 @@ import re
 import keras
 import numpy as np
 
-from dna_tf.common import checks, progress
-from dna_tf.models import model_costs, preprocessing, students
+from dna_tf.common import checks
+from dna_tf.models import preprocessing, students
 from dna_tf.space import network_layers
 
-# How a weight lies there -> the axes that make it ours.
+# For each layout of a foreign weight, the order of its axes that gives ours.
 LAYOUTS = {
     "conv": (2, 3, 1, 0),  # (out, in, height, width) -> (height, width, in, out)
     "depthwise": (2, 3, 0, 1),  # (channels, 1, height, width) -> (height, width, channels, 1)
@@ -28,16 +28,16 @@ _LISTED = 6  # names of a kind in an error
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """How a code base names, lays out and runs the networks.
+    """How a code base names, stores and runs the networks.
 
     Args:
-        weights: function from an `architectures.Architecture` to a dict from the path of
-            our variable, such as `"block1_layer1_dw_conv/kernel"`, to `(name there,
-            layout)`, layout of `LAYOUTS`; every variable of the student once.
-        ignored: pattern of names there that hold nothing we need.
-        padding: `"symmetric"` where a convolution with stride 2 pads `kernel // 2` on all
-            sides, as PyTorch does, or `"same"`, TensorFlow's, which pads more at the end.
-        preprocessing: what the network does to 0..255 first, of `preprocessing.KINDS`.
+        weights: function from an `architectures.Architecture` to a dict from the path of our
+            variable, such as `"block1_layer1_dw_conv/kernel"`, to `(foreign name, layout)`,
+            with a layout of `LAYOUTS`; it has every variable of the student once.
+        ignored: pattern of foreign names that are not needed.
+        padding: `"symmetric"` if a convolution with stride 2 pads `kernel // 2` on all sides,
+            as in PyTorch; `"same"` as in TensorFlow, which pads more at the end.
+        preprocessing: preprocessing of images in 0..255, one of `preprocessing.KINDS`.
         norm_epsilon: added to the variance by every batch norm.
     """
 
@@ -48,11 +48,12 @@ class Scheme:
     norm_epsilon: float
 
 
+# Names of convolution and batch norm in stem and head.
 _TIMM_CONVS = {"stem": ("conv_stem", "bn1"), "head": ("conv_head", "bn2")}
 
 
 def timm_weights(arch):
-    """The names of timm's EfficientNets for an architecture; see `Scheme`.
+    """The names in timm's EfficientNets for an architecture; see `Scheme`.
 
     `blocks.0` holds the stem's layers without expansion, `blocks.B` those of block B.
 
@@ -72,20 +73,20 @@ def timm_weights(arch):
 
 
 def _mbconv(spec, ours, theirs):
-    """An MBConv: with expansion an InvertedResidual there, else a DepthwiseSeparableConv."""
+    """An MBConv: in timm an InvertedResidual, or without expansion a DepthwiseSeparableConv."""
     names = ("conv_pw", "conv_dw", "conv_pwl") if spec.expand > 1 else ("conv_dw", "conv_pw")
     parts = ("expand", "dw", "project") if spec.expand > 1 else ("dw", "project")
-    found = {}
+    weights = {}
     for number, (part, name) in enumerate(zip(parts, names, strict=True), 1):
         layout = "depthwise" if part == "dw" else "conv"
-        found[f"{ours}_{part}_conv/kernel"] = (f"{theirs}.{name}.weight", layout)
-        found |= _norm(f"{ours}_{part}_bn", f"{theirs}.bn{number}")
+        weights[f"{ours}_{part}_conv/kernel"] = (f"{theirs}.{name}.weight", layout)
+        weights |= _norm(f"{ours}_{part}_bn", f"{theirs}.bn{number}")
         if part == "dw" and spec.se_width:
             for role in ("reduce", "expand"):
                 place = f"{theirs}.se.conv_{role}"
-                found[f"{ours}_se_{role}/kernel"] = (f"{place}.weight", "conv")
-                found[f"{ours}_se_{role}/bias"] = (f"{place}.bias", "vector")
-    return found
+                weights[f"{ours}_se_{role}/kernel"] = (f"{place}.weight", "conv")
+                weights[f"{ours}_se_{role}/bias"] = (f"{place}.bias", "vector")
+    return weights
 
 
 def _norm(ours, theirs):
@@ -102,16 +103,16 @@ def _norm(ours, theirs):
 
 SCHEMES = {
     "timm": Scheme(timm_weights, r".*\.num_batches_tracked", "symmetric", "torch", 1e-5),
-    # timm's tf_efficientnet_*: the same names, with TensorFlow's padding and epsilon.
+    # timm's tf_efficientnet_*: the same names, TensorFlow's padding and epsilon.
     "timm_tf": Scheme(timm_weights, r".*\.num_batches_tracked", "same", "torch", 1e-3),
 }
 
 
 def get_scheme(name):
-    """The scheme of a name.
+    """Returns a scheme by name.
 
     Raises:
-        ValueError: there is none; near names are given.
+        ValueError: there is no scheme of that name; near names are given.
     """
     if name not in SCHEMES:
         raise ValueError(
@@ -121,11 +122,11 @@ def get_scheme(name):
 
 
 def convert(arch, arrays, scheme):
-    """Makes a student with weights that another code base trained.
+    """Makes a student with weights of another code base.
 
     Args:
         arch: an `architectures.Architecture` of the same network.
-        arrays: dict from name to array, as that code base has them.
+        arrays: dict from foreign name to array.
         scheme: a `Scheme`.
 
     Returns:
@@ -133,8 +134,8 @@ def convert(arch, arrays, scheme):
         of `students.build_student` and the padding and preprocessing of the scheme.
 
     Raises:
-        ValueError: weights are missing, are not expected, have other shapes or are no
-            numbers; the message lists them.
+        ValueError: weights are missing, unexpected, of other shapes or not finite; the
+            message lists them.
     """
     frame = dataclasses.replace(arch.frame, norm_epsilon=scheme.norm_epsilon)
     model = foreign_form(students.build_student(dataclasses.replace(arch, frame=frame)), scheme)
@@ -144,18 +145,19 @@ def convert(arch, arrays, scheme):
             f"The scheme does not name every variable of {arch.name!r} once. Differing: "
             f"{checks.some(sorted(variables.keys() ^ expected.keys()), _LISTED)}"
         )
-    made = match(arrays, expected, {path: tuple(v.shape) for path, v in variables.items()}, scheme)
+    shapes = {path: tuple(variable.shape) for path, variable in variables.items()}
+    values = match(arrays, expected, shapes, scheme)
     for path, variable in variables.items():
-        variable.assign(made[path])
+        variable.assign(values[path])
     return model
 
 
 def match(arrays, expected, shapes, scheme):
-    """Brings arrays into our names and layouts, and checks that they are all there.
+    """Gives arrays our names and layouts, and checks that they are complete.
 
     Args:
-        arrays: dict from name there to array.
-        expected: as `Scheme.weights` gives it.
+        arrays: dict from foreign name to array.
+        expected: what `Scheme.weights` returns.
         shapes: dict from the path of our variable to its shape.
         scheme: a `Scheme`.
 
@@ -166,55 +168,56 @@ def match(arrays, expected, shapes, scheme):
         ValueError: as `convert`.
     """
     arrays = _without_prefix(arrays)
-    known = {name for name, _ in expected.values()}
-    problems, made, wrong, broken = [], {}, [], []
+    names = {name for name, _ in expected.values()}
+    problems, values, wrong, broken = [], {}, [], []
     missing = [name for name, _ in expected.values() if name not in arrays]
-    unexpected = [n for n in arrays if n not in known and not re.fullmatch(scheme.ignored, n)]
+    unexpected = [n for n in arrays if n not in names and not re.fullmatch(scheme.ignored, n)]
     for path, (name, layout) in expected.items():
         if name not in arrays:
             continue
         array, axes = np.asarray(arrays[name]), LAYOUTS[layout]
-        wanted = tuple(np.array(shapes[path])[np.argsort(axes)].tolist())  # as it lies there
-        if array.shape != wanted:
-            wrong.append(f"{name} {array.shape} instead of {wanted}")
+        foreign_shape = tuple(np.array(shapes[path])[np.argsort(axes)].tolist())
+        if array.shape != foreign_shape:
+            wrong.append(f"{name} {array.shape} instead of {foreign_shape}")
         elif not np.issubdtype(array.dtype, np.integer) and not np.all(
             np.isfinite(array.astype(np.float32))
         ):
             broken.append(name)
         else:
-            made[path] = np.transpose(array, axes).astype(np.float32)
-    for what, names in (
+            values[path] = np.transpose(array, axes).astype(np.float32)
+    for problem, listed in (
         ("missing", missing),
         ("not expected", unexpected),
         ("of another shape", wrong),
-        ("with values that are no numbers", broken),
+        ("with values that are not finite", broken),
     ):
-        if names:
-            problems.append(f"{len(names)} {what}: {checks.some(names, _LISTED)}")
+        if listed:
+            problems.append(f"{len(listed)} {problem}: {checks.some(listed, _LISTED)}")
     if problems:
         raise ValueError(
             f"The weights do not fit: of {len(expected)} expected, {'; '.join(problems)}. Choose "
-            "the architecture, the number of classes and the scheme that they were trained as."
+            "the architecture, the number of classes and the scheme that they were trained with."
         )
-    return made
+    return values
 
 
 def _without_prefix(arrays):
-    """Without the `module.` that training on several GPUs leaves before all names."""
+    """Removes the prefix `module.` that training on several GPUs adds to all names."""
     if all(name.startswith("module.") for name in arrays):
         return {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays
 
 
 def foreign_form(model, scheme):
-    """A student's graph with the padding and preprocessing of a scheme, and its weights.
+    """Copies a student, with the padding and preprocessing of a scheme.
 
     Args:
-        model: what `students.build_student` returned.
+        model: a `keras.Model` of `students.build_student`.
         scheme: a `Scheme`.
 
     Returns:
-        A `keras.Model`; layers keep their names, paddings are called `NAME_pad`.
+        A `keras.Model` with the same weights; layers keep their names, paddings are called
+        `NAME_pad`.
 
     Raises:
         ValueError: the preprocessing needs three channels.
@@ -222,7 +225,7 @@ def foreign_form(model, scheme):
     pads = {}
     if scheme.padding == "symmetric":
         for layer in model.layers:
-            # With stride 1 and an odd kernel both pad alike.
+            # With stride 1 and an odd kernel both kinds of padding are equal.
             if max(np.atleast_1d(getattr(layer, "strides", 1))) > 1:
                 pads[layer.name] = layer.kernel_size[0] // 2
 
@@ -241,17 +244,11 @@ def foreign_form(model, scheme):
         return layer(*args, **kwargs)
 
     image = keras.Input(model.input.shape[1:], name="image")
-    made = keras.models.clone_model(
+    copy = keras.models.clone_model(
         model, input_tensors=image, clone_function=clone, call_function=call
     )
-    made = keras.Model(image, made.output, name=model.name)
+    copy = keras.Model(image, copy.output, name=model.name)
     for layer in model.layers:
         if layer.variables:
-            made.get_layer(layer.name).set_weights(layer.get_weights())
-    return made
-
-
-def say(arch, model):
-    """Says what was made of the weights."""
-    trainable = model_costs.count_params(model)
-    progress.say(f"{arch.name}: {len(model.variables)} arrays, {trainable:,} trainable parameters")
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    return copy

@@ -1,4 +1,4 @@
-"""The graph of a functional Keras model as plain nodes in the order of computation."""
+"""The graph of a functional Keras model as a list of nodes in the order of computation."""
 
 import collections
 import dataclasses
@@ -11,9 +11,9 @@ class Node:
     """One call of one layer.
 
     Args:
-        layer: the `keras.Layer`, or the `keras.Operation` that a bare `a + b` leaves in
-            the graph; a model inside the model is one layer.
-        reads: places in the list of nodes of what it reads, ascending, each once.
+        layer: the `keras.Layer`, or the `keras.Operation` of an expression such as `a + b`;
+            a model inside the model is one layer.
+        reads: indices of the nodes that it reads, ascending, each once.
         outputs: its symbolic outputs, `keras.KerasTensor`s.
     """
 
@@ -23,21 +23,21 @@ class Node:
 
     @property
     def name(self):
-        """The layer's name; no two layers of a model share one."""
+        """The name of its layer, unique in a model."""
         return self.layer.name
 
     @property
     def is_map(self):
-        """Whether it gives one map `(batch, height, width, channels)`."""
+        """Whether its output is one map `(batch, height, width, channels)`."""
         return len(self.outputs) == 1 and len(self.outputs[0].shape) == 4
 
 
 def functional(model):
-    """Returns the model as one with a plain graph: one tensor in, one tensor out.
+    """Returns a model as a functional one, from one tensor to one tensor.
 
     Args:
-        model: a `keras.Model`; a `Sequential` one and one that takes a list or a dict of
-            one tensor give a model that shares its layers.
+        model: a `keras.Model`. For a `Sequential` model, and for one that reads a list or a
+            dict of one tensor, the result is a new model with the same layers.
 
     Returns:
         A functional `keras.Model`.
@@ -57,13 +57,13 @@ def functional(model):
         raise ValueError(
             f"The teacher {model.name!r} is a subclassed model ({type(model).__name__}), and only "
             "functional models have a graph that can be cut. Rebuild it with keras.Model(inputs, "
-            "outputs) and load the weights into that."
+            "outputs) and load the weights into it."
         )
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
-            f"A teacher has one input and one output. Received: {model.name!r} with "
+            f"A teacher must have one input and one output. Received: {model.name!r} with "
             f"{len(inputs)} inputs {_names(inputs)} and {len(outputs)} outputs {_names(outputs)}. "
-            "Make one with keras.Model(one input, one output) of the layers in between."
+            "Make a model of the layers between them: keras.Model(one input, one output)."
         )
     if isinstance(model, keras.Sequential) or model.input is not inputs[0]:
         return keras.Model(inputs[0], outputs[0], name=model.name)
@@ -74,15 +74,15 @@ def check_image_shape(model, image_shape):
     """Checks that a functional model takes images of `(height, width, channels)`.
 
     Raises:
-        ValueError: it takes others; the message has both shapes.
+        ValueError: it takes images of another shape; the message has both shapes.
     """
-    takes = tuple(model.input.shape[1:])
-    if len(takes) != len(image_shape) or any(
-        a is not None and a != b for a, b in zip(takes, image_shape, strict=True)
+    expected = tuple(model.input.shape[1:])
+    if len(expected) != len(image_shape) or any(
+        a is not None and a != b for a, b in zip(expected, image_shape, strict=True)
     ):
         raise ValueError(
-            f"The teacher {model.name!r} takes images of {_text(takes)}, and the data gives "
-            f"{_text(image_shape)}. Set config.data.image_size and config.data.channels to match."
+            f"The teacher {model.name!r} takes images of {_text(expected)}, and the data gives "
+            f"{_text(image_shape)}. Set image_size and channels of the data to match."
         )
 
 
@@ -91,36 +91,36 @@ def nodes(model):
 
     Args:
         model: a functional `keras.Model` with one input and one output, as `functional`
-            gives it.
+            returns it.
 
     Returns:
-        A list of `Node`: first the input, last the output; each after all that it reads.
-        Layers of which the output does not depend are left out.
+        A list of `Node`: first the input, last the output, each after the nodes that it
+        reads. Layers that the output does not depend on are left out.
     """
-    # Keras keeps in each tensor which call made it; keras.Model itself finds its graph so.
-    places, ordered = {}, []
-    waiting = [_maker(model.output)]
+    # Keras keeps in each tensor which call computes it; keras.Model finds its graph in this way.
+    indices, ordered = {}, []
+    waiting = [_call_of(model.output)]
     while waiting:
-        made = waiting[-1]
-        new = [n for n in map(_maker, made.input_tensors) if id(n) not in places]
+        call = waiting[-1]
+        new = [c for c in map(_call_of, call.input_tensors) if id(c) not in indices]
         if new:
             waiting += new
             continue
         waiting.pop()
-        if id(made) not in places:
-            places[id(made)] = len(ordered)
-            reads = sorted({places[id(_maker(tensor))] for tensor in made.input_tensors})
-            ordered.append(Node(made.operation, tuple(reads), tuple(made.outputs)))
+        if id(call) not in indices:
+            indices[id(call)] = len(ordered)
+            reads = sorted({indices[id(_call_of(tensor))] for tensor in call.input_tensors})
+            ordered.append(Node(call.operation, tuple(reads), tuple(call.outputs)))
     return ordered
 
 
 def num_calls(listed):
-    """How often each layer is called in a list of nodes, by name."""
+    """The number of calls of each layer in a list of nodes, by name."""
     return collections.Counter(node.name for node in listed)
 
 
 def output_shapes(model, listed, image_shape):
-    """The shapes of all outputs for images of one size, which a model may leave open.
+    """The shapes of all outputs for images of one size, even if the model does not fix it.
 
     Args:
         model: the functional model.
@@ -133,15 +133,15 @@ def output_shapes(model, listed, image_shape):
     flat = [tensor for node in listed for tensor in node.outputs]
     if None in model.input.shape[1:]:
         whole = keras.Model(model.input, flat)
-        made = whole.compute_output_shape((1, *image_shape))
-        made = [made] if len(flat) == 1 else made
+        shapes = whole.compute_output_shape((1, *image_shape))
+        shapes = [shapes] if len(flat) == 1 else shapes
     else:
-        made = [tensor.shape for tensor in flat]
-    shapes = iter(tuple(shape[1:]) for shape in made)
+        shapes = [tensor.shape for tensor in flat]
+    shapes = iter(tuple(shape[1:]) for shape in shapes)
     return [tuple(next(shapes) for _ in node.outputs) for node in listed]
 
 
-def _maker(tensor):
+def _call_of(tensor):
     operation, call, _ = tensor._keras_history
     return operation._inbound_nodes[call]
 
@@ -155,7 +155,7 @@ def _names(tensors):
 
 
 def layers_inside(model):
-    """Yields a layer or model and, of a model, all layers, those of models inside it too."""
+    """Yields a layer or model and, for a model, all layers in it, those of inner models too."""
     yield model
     for layer in getattr(model, "layers", ()):
         yield from layers_inside(layer)

@@ -1,6 +1,4 @@
-"""Models to evaluate, whatever file they come in: what they take, give and answer."""
-# MERGED: 'Accuracy with its uncertainty.'
-# MERGED: 'TFLite files, run as a phone runs them: batch 1, by the LiteRT interpreter.'
+"""Runs any model file, Keras, SavedModel or TFLite, and counts correct answers."""
 
 import zipfile
 
@@ -12,26 +10,29 @@ from ai_edge_litert import interpreter
 from dna_tf.common import files, progress
 from dna_tf.models import copies, keras_files, model_costs
 
+_THREADS = 2  # of the LiteRT interpreter; Keras models use TensorFlow's own threads
+
 
 def open_model(path, image_size=None, modules=()):
     """Opens a model file for inference.
 
     Args:
         path: a `.keras` file (loaded in safe mode), a `.tflite` file, or the folder of a
-            SavedModel, whose graph is code that runs as it is.
-        image_size: height and width at which to run a Keras model, in pixels, instead of
-            its own; `None` keeps that.
-        modules: of a `.keras` file, as for `keras_files.load_model`.
+            SavedModel, whose graph is code that runs unchecked.
+        image_size: height and width in pixels at which to run a Keras model; `None` keeps
+            its own.
+        modules: names of modules that a `.keras` file needs, as for `keras_files.load_model`.
 
     Returns:
-        A predictor with `input_shape` `(height, width, channels)`, `None` where any size
-        is taken; `num_outputs`; `fingerprint` of the weights; of Keras models `params` (the
-        trainable ones) and `macs`; and `scores(images)`, from
-        images `(batch, height, width, channels)` to an array or tensor `(batch, outputs)`.
+        A predictor with `input_shape` `(height, width, channels)`, `None` for sizes that are
+        not fixed; `num_outputs`; `fingerprint`; for Keras models `params` (trainable
+        parameters) and `macs`; and `scores(images)`, from images `(batch, height, width,
+        channels)` to an array or tensor `(batch, outputs)`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no model that can be run, or has not one input and one output.
+        ValueError: it is not a model that can be run, or does not have one input and one
+            output.
     """
     path = files.as_path(path)
     if path.suffix == ".tflite" and path.is_file():
@@ -56,11 +57,11 @@ class KerasPredictor:
 
     Args:
         model: a `keras.Model` from images to scores `(batch, outputs)`.
-        path: the `.keras` file it came from.
-        image_size: height and width to run it at, in pixels; `None` for its own.
+        path: its `.keras` file.
+        image_size: height and width in pixels at which to run it; `None` for its own.
 
     Raises:
-        ValueError: the model has not one input and one output of these forms, or cannot
+        ValueError: the model does not have one input and one output of these forms, or cannot
             run at that size.
     """
 
@@ -87,37 +88,43 @@ class KerasPredictor:
         self.params = model_costs.count_params(model)
         self.macs = model_costs.count_macs(model)
         signature = tf.TensorSpec(model.inputs[0].shape, tf.float32)
-        # One graph for whole batches and the last, smaller one.
+        # A single graph serves full batches and the smaller last one.
         self._run = tf.function(
             lambda images: tf.cast(model(images, training=False), tf.float32),
             input_signature=[signature],
         )
 
     def scores(self, images):
-        """Scores of images, as a float32 tensor that may still be in the making."""
+        """Scores of images, as a float32 tensor that may not be computed yet."""
         return self._run(images)
+
+
+def _graph_fingerprint(path):
+    """A fingerprint of the layers in the file, since weights do not show, say, an activation."""
+    with files.as_path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
+        return files.fingerprint(archive.read("config.json"))
 
 
 class SavedModelPredictor:
     """A SavedModel's serving signature.
 
     Args:
-        path: its folder. Nothing but the graph in it is run; a graph can read and write
-            files, so it must come from someone who is trusted.
+        path: its folder. Only its graph is run; but a graph can read and write files, so
+            the folder must come from a trusted source.
 
     Raises:
-        ValueError: it is no SavedModel, or has no signature from one tensor of images to
+        ValueError: it is not a SavedModel, or has no signature from one tensor of images to
             one of scores.
     """
 
     def __init__(self, path):
         if not (path / "saved_model.pb").exists():
             raise ValueError(
-                f"The folder {path} is no SavedModel: it has no file saved_model.pb. Expected what "
-                "model.export(FOLDER) of Keras or tf.saved_model.save writes."
+                f"The folder {path} is not a SavedModel: it has no file saved_model.pb. Expected "
+                "a folder written by model.export(FOLDER) of Keras or by tf.saved_model.save."
             )
         try:
-            self._loaded = tf.saved_model.load(str(path))  # kept: it owns the variables
+            self._loaded = tf.saved_model.load(str(path))  # owns the variables
         except (ValueError, OSError, tf.errors.OpError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"The SavedModel {path} cannot be loaded: {reason}") from error
@@ -145,78 +152,35 @@ class SavedModelPredictor:
         self.fingerprint = files.fingerprint([files.fingerprint(p.read_bytes()) for p in content])
 
     def scores(self, images):
-        """Scores of images; a signature of a fixed batch runs in batches of that."""
+        """Scores of images; a signature with a fixed batch size runs in such batches."""
         images = tf.cast(images, self._dtype)
         if self._batch in (None, len(images)):
             return self._call(images)
-        made = []
+        scores = []
         for start in range(0, len(images), self._batch):
             part = images[start : start + self._batch]
             missing = self._batch - len(part)
             padded = tf.pad(part, [[0, missing], [0, 0], [0, 0], [0, 0]])
-            made.append(self._call(padded)[: len(part)])
-        return tf.concat(made, axis=0)
+            scores.append(self._call(padded)[: len(part)])
+        return tf.concat(scores, axis=0)
 
     def _call(self, images):
         (scores,) = self._run(**{self._input: images}).values()
         return tf.cast(scores, tf.float32)
 
 
-def _graph_fingerprint(path):
-    """Of the layers as the file lists them: an activation is in no weight."""
-    with files.as_path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
-        return files.fingerprint(archive.read("config.json"))
-
-
-def as_array(scores):
-    """Scores as a float32 array `(batch, outputs)`; waits until they are made."""
-    return np.asarray(scores, np.float32).reshape(len(scores), -1)
-
-
-def predictor(model):
-    """A compiled function from images to classes, for many calls of `count_correct`.
-
-    Args:
-        model: a Keras model from images to scores `(batch, num_classes)`.
-    """
-    return tf.function(
-        lambda x: tf.argmax(model(x, training=False), axis=-1), reduce_retracing=True
-    )
-
-
-def count_correct(model, batches):
-    """Counts right answers.
-
-    Args:
-        model: a Keras model from images to scores `(batch, num_classes)`, or what
-            `predictor` made of one.
-        batches: an iterable of `(images, labels)`.
-
-    Returns:
-        `(correct, total)`.
-    """
-    predict = predictor(model) if isinstance(model, keras.Model) else model
-    correct = total = 0
-    for images, labels in batches:
-        correct += int(np.sum(predict(images).numpy() == np.asarray(labels)))
-        total += len(labels)
-    return correct, total
-
-
-_THREADS = 2  # of the interpreter; of Keras models TensorFlow takes what it likes
-
-
 class TFLitePredictor:
     """Runs a TFLite classifier on images in 0..255.
 
-    Integer inputs and outputs are quantised and dequantised with the file's own scales.
+    It runs as on a phone: batch 1, by the LiteRT interpreter. Integer inputs and outputs are
+    quantised and dequantised with the scales in the file.
 
     Args:
         content: the bytes of the file.
-        name: how errors call it.
+        name: its name in errors.
 
     Raises:
-        ValueError: the bytes are no TFLite model.
+        ValueError: the bytes are not a TFLite model.
     """
 
     def __init__(self, content, name):
@@ -225,7 +189,7 @@ class TFLitePredictor:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(
-                f"{name} is no TFLite model that LiteRT can run: {str(error).splitlines()[0]}"
+                f"{name} is not a TFLite model that LiteRT can run: {str(error).splitlines()[0]}"
             ) from error
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
@@ -236,7 +200,7 @@ class TFLitePredictor:
             )
         self._input, self._output = inputs[0], outputs[0]
         self.num_outputs = int(self._output["shape"][-1])
-        # -1, here None, stands for a size that may be chosen.
+        # TFLite has -1 for a size that is not fixed.
         sizes = self._input.get("shape_signature", ())
         sizes = sizes if len(sizes) else self._input["shape"]
         self.input_shape = tuple(None if n < 0 else int(n) for n in sizes[1:])
@@ -254,7 +218,9 @@ class TFLitePredictor:
         return np.stack([self._one(image[None]) for image in images])
 
     def _one(self, image):
-        if tuple(self._input["shape"]) != image.shape:  # a batch above 1, or a size to choose
+        if (
+            tuple(self._input["shape"]) != image.shape
+        ):  # a batch above 1, or a size that is not fixed
             self._interpreter.resize_tensor_input(self._input["index"], image.shape)
             self._interpreter.allocate_tensors()
             self._input = self._interpreter.get_input_details()[0]
@@ -281,4 +247,39 @@ def _dequantize(values, details):
 
 def _scale(details):
     scale, zero_point = details["quantization"]
-    return (scale, zero_point) if scale else (1.0, 0)  # whole numbers that stand for themselves
+    return (scale, zero_point) if scale else (1.0, 0)  # integers that are not scaled
+
+
+def as_array(scores):
+    """Scores as a float32 array `(batch, outputs)`; waits until they are computed."""
+    return np.asarray(scores, np.float32).reshape(len(scores), -1)
+
+
+def predictor(model):
+    """Compiles a model into a function from images to classes, for many `count_correct`.
+
+    Args:
+        model: a Keras model from images to scores `(batch, num_classes)`.
+    """
+    return tf.function(
+        lambda x: tf.argmax(model(x, training=False), axis=-1), reduce_retracing=True
+    )
+
+
+def count_correct(model, batches):
+    """Counts correct answers.
+
+    Args:
+        model: a Keras model from images to scores `(batch, num_classes)`, or the `predictor`
+            of one.
+        batches: an iterable of `(images, labels)`.
+
+    Returns:
+        `(correct, total)`.
+    """
+    predict = predictor(model) if isinstance(model, keras.Model) else model
+    correct = total = 0
+    for images, labels in batches:
+        correct += int(np.sum(predict(images).numpy() == np.asarray(labels)))
+        total += len(labels)
+    return correct, total

@@ -1,8 +1,8 @@
-"""MACs of any Keras functional model, counted layer by layer: for teachers.
+"""Parameters, MACs and receptive field of any Keras model, counted layer by layer.
 
-Costs of students come from `cost.py`, which needs no model.
+This is for teachers and other models. Costs of students come from `space.cost_tables`, which
+needs no model.
 """
-# MERGED: "What each call of a layer in a model's graph costs, and how far it looks around."
 
 import math
 import typing
@@ -18,12 +18,12 @@ def count_macs(model):
     """Counts multiply-accumulates of convolutions and dense layers for one image.
 
     Args:
-        model: a functional `keras.Model` with a fixed input size, models inside it
-            included.
+        model: a functional `keras.Model` with a fixed input size; models inside it are
+            counted too.
 
     Returns:
-        An int; `None` if a layer with trainable matrices is of a kind that is not
-        counted, or a size is not fixed.
+        An int; `None` if a layer with trainable matrices is of an uncounted type, or a size
+        is not fixed.
     """
     total = 0
     for layer in model.layers:
@@ -38,7 +38,7 @@ def count_macs(model):
 
 
 def is_counted(layer):
-    """Whether multiply-accumulates of layers of this kind are known."""
+    """Whether multiply-accumulates of this type of layer can be counted."""
     return isinstance(layer, _COUNTED)
 
 
@@ -46,36 +46,36 @@ def layer_macs(layer, output_shape):
     """Counts multiply-accumulates of one call of a layer for one image.
 
     Args:
-        layer: a `keras.Layer` that is no model, or a `keras.Operation`.
-        output_shape: what the call gives, without the batch axis.
+        layer: a `keras.Layer` that is not a model, or a `keras.Operation`.
+        output_shape: shape of its output, without the batch axis.
 
     Returns:
-        An int; `None` if the layer has trainable matrices and is of a kind that is not
-        counted, or a size is not fixed.
+        An int; `None` if the layer has trainable matrices and is of an uncounted type, or a
+        size is not fixed.
     """
     if not is_counted(layer):
         weights = getattr(layer, "trainable_weights", ())  # a bare `a + b` has none
         return None if any(len(w.shape) > 1 for w in weights) else 0
     if None in output_shape:
         return None
-    # Each kernel entry works once per output position; a depthwise kernel has one row of
-    # outputs per channel, a grouped one reads the channels of its group only.
+    # Each entry of the kernel is used once per output position. This holds for depthwise and
+    # grouped kernels too, because their shapes have only the channels that they read.
     return math.prod(output_shape[:-1]) * math.prod(layer.kernel.shape)
 
 
 def count_params(model):
-    """Trainable parameters of a model, as for students: statistics of batch norm are none."""
+    """Counts trainable parameters; as for students, without the statistics of batch norm."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-class Cost(typing.NamedTuple):
-    """The cost of one call of a layer.
+class CallCost(typing.NamedTuple):
+    """The cost of one call of a layer, and its receptive field.
 
     Args:
-        params: trainable parameters that no call before has.
-        macs: multiply-accumulates for one image; `None` where unknown.
-        pointwise: number of layers in it with matrices of weights that read single pixels.
-        spatial: number of layers in it with such weights that read neighbouring pixels.
+        params: trainable parameters, without those of earlier calls.
+        macs: multiply-accumulates for one image; `None` if unknown.
+        pointwise: number of layers in it with a 1x1 kernel.
+        spatial: number of layers in it with a larger kernel.
     """
 
     params: int
@@ -87,11 +87,11 @@ class Cost(typing.NamedTuple):
 def total_macs(model, image_shape):
     """Counts multiply-accumulates of a model for one image of `image_shape`.
 
-    Unlike `model_costs.count_macs` it takes models that leave the size of images open, and
-    counts every call of a shared layer.
+    Unlike `count_macs` it accepts models that do not fix the size of images, and counts every
+    call of a shared layer.
 
     Returns:
-        An int; `None` where unknown.
+        An int; `None` if unknown.
     """
     model = graph.functional(model)
     listed = graph.nodes(model)
@@ -100,20 +100,20 @@ def total_macs(model, image_shape):
 
 
 def add_macs(counts):
-    """The sum of counts of multiply-accumulates; `None` if one is unknown."""
+    """Adds counts of multiply-accumulates; `None` if one of them is `None`."""
     counts = list(counts)
     return None if None in counts else sum(counts)
 
 
 def count(listed, shapes):
-    """Counts the cost of every node.
+    """Counts the costs of every node of a graph.
 
     Args:
         listed: `graph.nodes` of a model.
         shapes: its `graph.output_shapes`.
 
     Returns:
-        A list of `Cost`.
+        A list of `CallCost`.
     """
     counts, seen = [], set()
     for node, shape in zip(listed, shapes, strict=True):
@@ -122,25 +122,28 @@ def count(listed, shapes):
         seen.update(id(w) for w in new)
         macs = _macs(node.layer, [shapes[read] for read in node.reads], shape)
         params = sum(math.prod(w.shape) for w in new)
-        counts.append(Cost(params, macs, *_reach(node.layer)))
+        counts.append(CallCost(params, macs, *_reach(node.layer)))
     return counts
 
 
-def _macs(layer, read, given):
+def _macs(layer, input_shapes, output_shapes):
     if isinstance(layer, keras.Model):
         macs = count_macs(layer)
-        open_size = macs is None and len(read) == 1 and len(read[0]) == 1
-        return total_macs(layer, read[0][0]) if open_size and layer.inputs else macs
-    return layer_macs(layer, given[0])
+        one_input = len(input_shapes) == 1 and len(input_shapes[0]) == 1
+        if macs is None and one_input and layer.inputs:  # it may not fix the size of images
+            return total_macs(layer, input_shapes[0][0])
+        return macs
+    return layer_macs(layer, output_shapes[0])
 
 
 def _reach(layer):
-    """How many layers with matrices of weights read single pixels, and neighbours too."""
+    """The number of layers with a 1x1 kernel, and with a larger one."""
     if isinstance(layer, keras.Model):
         inside = [_reach(inner) for inner in layer.layers]
         return sum(a for a, _ in inside), sum(b for _, b in inside)
     if not any(len(w.shape) > 1 for w in getattr(layer, "weights", ())):
         return 0, 0
     one_pixel = isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense)
-    kernel = (1,) if one_pixel else getattr(layer, "kernel_size", (2,))  # others look around
+    # Other layers with matrices of weights count as spatial.
+    kernel = (1,) if one_pixel else getattr(layer, "kernel_size", (2,))
     return (1, 0) if max(kernel) == 1 else (0, 1)

@@ -1,25 +1,69 @@
-"""Students: the Keras functional model of an architecture."""
+"""Builds students: the Keras functional models of architectures."""
 
 import math
+import os
 
 import keras
 
 from dna_tf.common import seeding
-from dna_tf.space import layer_specs, network_layers
+from dna_tf.space import architectures, layer_specs, network_layers, zoo
+
+
+def build_model(
+    architecture: architectures.Architecture | str | os.PathLike,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    dropout: float = 0.0,
+    drop_connect: float = 0.0,
+    seed: int = 0,
+) -> keras.Model:
+    """Builds the Keras functional model of an architecture, with fresh weights.
+
+    Args:
+        architecture: an `Architecture`, the path of its file, or the name of a published
+            network.
+        num_classes: outputs of the classifier; `None` keeps the architecture's.
+        image_size: height and width in pixels of the images; `None` keeps the architecture's.
+        channels: channels of the images; `None` keeps the architecture's.
+        dropout: rate of dropout before the classifier, in [0, 1).
+        drop_connect: highest rate at which the branch of a residual is dropped, in [0, 1).
+        seed: seeds the weights.
+
+    Returns:
+        A `keras.Model` from images in 0..255 `(batch, height, width, channels)` to logits
+        `(batch, num_classes)`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be used, there is no network of that name, or a number is
+            out of range.
+
+    Example:
+
+        >>> import dna_tf
+        >>> model = dna_tf.build_model("dna_a", num_classes=10, image_size=32)
+        >>> model.output_shape
+        (None, 10)
+    """
+    if not isinstance(architecture, architectures.Architecture):
+        architecture = zoo.load_architecture(architecture)
+    architecture = architecture.adapted(num_classes, image_size, channels)
+    return build_student(architecture, dropout, drop_connect, seed)
 
 
 def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
     """Builds the Keras model of an architecture, with fresh weights.
 
-    Layer names say block, layer and part: `block2_layer1_dw_conv`. The model takes
-    images in 0..255 (its first layer rescales them to -1..1) and returns logits.
+    Names of Keras layers consist of block, layer and part, such as `block2_layer1_dw_conv`. The
+    model reads images in 0..255 (its first layer rescales them to -1..1) and returns logits.
 
     Args:
         architecture: an `architectures.Architecture`.
-        dropout: rate before the classifier, in [0, 1).
+        dropout: rate of dropout before the classifier, in [0, 1).
         drop_connect: highest rate at which the branch of a residual is dropped for an
-            image, in [0, 1); it rises linearly with depth, as in EfficientNet.
-        seed: seeds the first weights and the drops.
+            image, in [0, 1); the rate rises linearly with depth, as in EfficientNet.
+        seed: seeds initial weights, dropout and drop-connect.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to
@@ -61,8 +105,8 @@ def apply_mbconv(x, spec, name, drop_connect=0.0, seed=0):
         x: a Keras tensor `(batch, height, width, spec.in_width)`.
         spec: a `layer_specs.MBConvSpec`.
         name: prefix of the layer names, such as `"block1_layer2"`.
-        drop_connect: probability to drop the whole branch of a residual.
-        seed: seeds the first weights and the drops.
+        drop_connect: probability of dropping the whole branch of a residual.
+        seed: seeds initial weights and drop-connect.
 
     Returns:
         A Keras tensor `(batch, height / stride, width / stride, spec.out_width)`.
@@ -132,7 +176,7 @@ def _norm_and_activation(x, spec, name, activation):
 
 
 def _normal(kernel, width, name, seed):
-    # The authors' fan-out; for a depthwise convolution too it is k*k*channels.
+    # Fan-out as the authors compute it: k*k*channels, for depthwise convolutions too.
     return keras.initializers.RandomNormal(
         0.0, math.sqrt(2.0 / (kernel * kernel * width)), seed=seeding.derive_seed(seed, name)
     )

@@ -1,4 +1,4 @@
-"""Reads weights of other frameworks: named arrays from .npz and .safetensors files, no pickle."""
+"""Reads weights of other frameworks: named arrays from .npz and .safetensors files."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def read(path):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of another kind, damaged, or holds Python objects.
+        ValueError: it is of another kind, is damaged, or contains Python objects.
     """
     path = files.as_path(path)
     if path.suffix not in ENDINGS:
@@ -45,27 +45,27 @@ def read(path):
         raise FileNotFoundError(f"There is no weights file {path}.")
     try:
         decode = files.decode_arrays if path.suffix == ".npz" else _read_safetensors
-        found = decode(path.read_bytes())
+        arrays = decode(path.read_bytes())
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         if "pickle" in reason or "Object arrays" in reason:
-            reason = "it holds Python objects, which would run code when read."
+            reason = "it contains Python objects, which would run code when read."
         raise ValueError(
             f"The weights file {path} cannot be read: {reason} Expected arrays by name. "
             f"{_FROM_TORCH}"
         ) from error
-    if not found:
-        raise ValueError(f"The weights file {path} holds no array. {_FROM_TORCH}")
-    return found
+    if not arrays:
+        raise ValueError(f"The weights file {path} contains no array. {_FROM_TORCH}")
+    return arrays
 
 
 def _read_safetensors(content):
-    """Eight bytes with the length of a JSON header, the header, then all arrays."""
+    """Reads a file of eight bytes with the length of a JSON header, the header, all arrays."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > min(_MOST_HEADER_BYTES, len(content) - 8):
-        raise ValueError("it is no safetensors file, or is cut off.")
+        raise ValueError("it is not a safetensors file, or is truncated.")
     header, body = json.loads(content[8 : 8 + size]), content[8 + size :]
-    found = {}
+    arrays = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -78,5 +78,5 @@ def _read_safetensors(content):
         array = np.frombuffer(body[start:end], dtype).reshape(shape)
         if entry["dtype"] == "BF16":  # the upper half of a float32
             array = (array.astype(np.uint32) << 16).view(np.float32)
-        found[name] = array
-    return found
+        arrays[name] = array
+    return arrays

@@ -99,7 +99,11 @@ def test_no_timings_are_told_with_the_graph(tmp_path, binary):
     ("lines", "serial", "message"),
     [
         ("", "", "adb sees no device. Plug the phone in with USB debugging"),
-        ("a\tdevice\nb\tdevice\n", "", r"several devices: a \(device\), b \(device\)\. .*--serial"),
+        (
+            "a\tdevice\nb\tdevice\n",
+            "",
+            r"several devices: a \(device\), b \(device\)\. .*by its serial",
+        ),
         ("a\tunauthorized\n", "", "a cannot be used: adb says 'unauthorized'.*accept"),
         ("a\toffline\n", "", "adb says 'offline'.*Unplug it"),
         ("a\tno permissions (user in plugdev group?)\n", "", "'no permissions .*udev rules"),

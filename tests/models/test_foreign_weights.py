@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_listed():
     assert "1 missing: blocks.2.1.conv_dw.weight" in text
     assert "1 not expected: blocks.9.0.conv_dw.weight" in text
     assert "1 of another shape: classifier.weight (2, 12) instead of (4, 12)" in text
-    assert "1 with values that are no numbers: bn2.bias" in text
+    assert "1 with values that are not finite: bn2.bias" in text
     with pytest.raises(ValueError, match="missing: conv_stem.weight, .* and 77 more"):
         foreign_weights.convert(arch, {"a": np.zeros(2)}, foreign_weights.SCHEMES["timm"])
     with pytest.raises(ValueError, match=r"no scheme 'tim'\. Did you mean 'timm'"):
@@ -266,11 +266,11 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "head.safetensors").write_bytes(whole[:20])
     (tmp_path / "w.pth").write_bytes(b"x")
     for name, message in (
-        ("object.npz", "holds Python objects, which would run code"),
-        ("none.npz", "holds no array"),
+        ("object.npz", "contains Python objects, which would run code"),
+        ("none.npz", "contains no array"),
         ("cut.npz", r"no \.npz archive, or is cut off"),
         ("cut.safetensors", r"the bytes of a are not those of its shape \(9,\)"),
-        ("head.safetensors", "no safetensors file, or is cut off"),
+        ("head.safetensors", "not a safetensors file, or is truncated"),
         ("w.pth", r"from \.npz and \.safetensors files, .*torch\.load"),
         ("no.npz", "There is no weights file"),
     ):
@@ -286,9 +286,9 @@ def test_the_tool_writes_a_model_or_says_what_is_wrong(tmp_path):
     output = f"--output={tmp_path}/made.keras"
     cases = (
         ([*there, weights, output], None),
-        ([*there, weights, output], "There is a file .*made.keras already"),
+        ([*there, weights, output], "The file .*made.keras exists already"),
         (["--arch=dna_a", weights, f"--output={tmp_path}/a.keras"], r"\d+ missing: blocks.1.1"),
-        ([*there, weights], r"--output=dna_a\.keras lacks"),
+        ([*there, weights], r"--output is missing \(for example --output=dna_a\.keras\)"),
         ([*there, weights, f"--output={tmp_path}/a.h5"], r"must be a \.keras file"),
         (
             [*there, weights, f"--output={tmp_path}/b.keras", "--num_classes=5"],

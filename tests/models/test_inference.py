@@ -108,7 +108,7 @@ def test_what_cannot_be_run_is_refused(made, tmp_path):
         (tmp_path / "no.keras", None, "There is no model file"),
         (tmp_path / "no.tflite", None, "There is no model file"),
         (tmp_path / "text.txt", None, r"\.keras or \.tflite file\. Received: .*text\.txt"),
-        (tmp_path, None, "is no SavedModel: it has no file saved_model.pb"),
+        (tmp_path, None, "is not a SavedModel: it has no file saved_model.pb"),
         (folder / "empty", None, "has no signature"),
         (folder / "two.keras", None, r"from images to scores .*outputs \[\(None, 7\), \(None, 7\)"),
         (folder / "flatten.keras", 18, r"images of 12x12x3 and cannot run at 18x18: a layer"),

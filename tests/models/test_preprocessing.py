@@ -134,7 +134,7 @@ def test_a_teacher_file_gets_the_configs_preprocessing_and_can_be_cut(tmp_path):
 
 
 class _Closed(layers.Layer):
-    """A layer that cannot be made anew: its config lacks what its constructor needs."""
+    """A layer that cannot be rebuilt: its config does not have the arguments of its constructor."""
 
     def __init__(self, factor, **kwargs):
         super().__init__(**kwargs)

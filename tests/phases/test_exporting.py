@@ -161,7 +161,7 @@ def test_int8_input_is_clipped_not_wrapped(content):
 def test_bytes_that_are_no_model_are_refused(content, bad):
     if bad == "truncated":
         bad = content["float32"][: len(content["float32"]) // 2]
-    with pytest.raises(ValueError, match="The file is no TFLite model that LiteRT can run"):
+    with pytest.raises(ValueError, match="The file is not a TFLite model that LiteRT can run"):
         inference.TFLitePredictor(bad, "The file")
 
 

@@ -346,7 +346,7 @@ def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
     with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*Bad CRC"):
         keras_files.load_model(broken)
     (tmp_path / "text.h5").write_text("no model")
-    with pytest.raises(ValueError, match=r"text\.h5 is no Keras model"):
+    with pytest.raises(ValueError, match=r"text\.h5 is not a Keras model"):
         keras_files.load_model(tmp_path / "text.h5")
 
 

@@ -212,28 +212,28 @@ SLOWER = {
     "teacher file that is no model": (
         *_TEACHER,
         ["--config.teacher.model={files}/text.keras"],
-        r"text\.keras is no Keras model that can be loaded safely\. Expected",
+        r"text\.keras is not a Keras model that can be loaded safely\. Expected",
     ),
     "teacher file that is cut off": (
         *_TEACHER,
         ["--config.teacher.model={files}/cut.keras"],
-        r"cut\.keras is no Keras model that can be loaded safely\. Expected",
+        r"cut\.keras is not a Keras model that can be loaded safely\. Expected",
     ),
     "teacher that is not functional": (
         *_TEACHER,
         ["--config.teacher.model={files}/subclassed.keras"],
-        r"(subclassed model \(Own\)|subclassed\.keras is no Keras model that can be loaded).*"
+        r"(subclassed model \(Own\)|subclassed\.keras is not a Keras model that can be loaded).*"
         r"functional",
     ),
     "teacher with code inside": (
         *_TEACHER,
         ["--config.teacher.model={files}/lambda.keras"],
-        r"lambda\.keras is no Keras model that can be loaded safely\. .*Lambda",
+        r"lambda\.keras is not a Keras model that can be loaded safely\. .*Lambda",
     ),
     "teacher of another image size": (
         *_TEACHER,
         ["--config.teacher.model={files}/other.keras", "--config.teacher.cuts=conv"],
-        r"takes images of 20x20x3, and the data gives 16x16x3\. Set config\.data\.image_size",
+        r"takes images of 20x20x3, and the data gives 16x16x3\. Set image_size and channels",
     ),
     "too few images": (
         *_TEACHER,
@@ -347,7 +347,7 @@ SLOWER = {
         "evaluate",
         ["--workdir={run}"],
         ["--model={files}/text.tflite"],
-        r"text\.tflite is no TFLite model that LiteRT can run",
+        r"text\.tflite is not a TFLite model that LiteRT can run",
     ),
     "evaluation of a model for other data": (
         "evaluate",

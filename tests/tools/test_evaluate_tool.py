@@ -173,7 +173,7 @@ BAD = {
     "no model": (["--model={f}/no"], r"There is no model .*/no\. Expected a SavedModel's folder"),
     "a folder that is none": (
         ["--model={f}/data", "--data=folder:{f}/data"],
-        r"is no SavedModel: it has no file saved_model\.pb",
+        r"is not a SavedModel: it has no file saved_model\.pb",
     ),
     "teacher without a run": (["--model=teacher"], "There is no model teacher"),
     "no such run": (["--model={f}/model.keras", "--workdir={f}/bad"], r"/bad holds no run \("),

@@ -48,7 +48,7 @@ SLOWER = {
     "missing file": (["--model={files}/nothing.keras"], r"no model file .*/nothing\.keras"),
     "file that is no model": (
         ["--model={files}/text.keras"],
-        r"text\.keras is no Keras model that",
+        r"text\.keras is not a Keras model that",
     ),
     "model with two inputs": (
         ["--model={files}/two.keras"],
@@ -62,7 +62,7 @@ SLOWER = {
     "model of oblong images": (["--model={files}/oblong.keras"], r"square images\. .* 32x48"),
     "another image size than the file's": (
         [_FILE, "--image_size=64"],
-        r"takes images of 32x32x3, and the data gives 64x64x3\. Set config\.data\.image_size",
+        r"takes images of 32x32x3, and the data gives 64x64x3\. Set image_size and channels",
     ),
     "image that is too small": (
         ["--model=efficientnet_b0", "--image_size=16"],
