@@ -135,7 +135,7 @@ def check_kind(kind, image_shape=None):
     if image_shape is not None and kind in _COLOURED and image_shape[-1] != 3:
         raise ValueError(
             f"The preprocessing {kind!r} has a value for each of the channels red, green and blue."
-            f" Received: images with {image_shape[-1]} channels. Load them with 3 channels, which repeats "
-            "grey ones, or take a teacher that was trained with 'minus_one_one' or "
+            f" Received: images with {image_shape[-1]} channels. Load them with 3 channels, which "
+            "repeats grey ones, or take a teacher that was trained with 'minus_one_one' or "
             "'zero_one'."
         )
