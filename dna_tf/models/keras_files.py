@@ -66,13 +66,13 @@ def _way_out(reason):
     if "`Lambda`" in reason:
         return (
             " A Lambda is code in a file: replace it by a layer of Keras, or by a layer class that "
-            "@keras.saving.register_keras_serializable(); give the names of these modules."
-            "that class (modules)."
+            "is registered with @keras.saving.register_keras_serializable(), and name the module "
+            "of that class (modules)."
         )
     if any(text in reason for text in ("Could not locate", "Unknown layer", "Could not interpret")):
         return (
             " Its own layers and functions must be registered with "
-            "@keras.saving.register_keras_serializable(); name these modules (modules)."
+            "@keras.saving.register_keras_serializable(); name the modules of these (modules)."
         )
     return ""
 
