@@ -98,9 +98,11 @@ def define_limit_flags():
 
 
 def asked_limits():
-    """The limits that the flags give, as `parse_limits` reads them; `""` without any."""
+    """Returns the `cost_limits.Limits` that the flags give."""
+    from dna_tf.space import cost_limits
+
     names = [name for name in FLAGS if name[:4] in ("max_", "min_") and name != "max_shared_ops"]
-    return ",".join(f"{name}={FLAGS[name].value}" for name in names if FLAGS[name].value)
+    return cost_limits.Limits({n: FLAGS[n].value for n in names if FLAGS[n].value})
 
 
 def make_strategy():

@@ -50,10 +50,9 @@ def main():
     beams = [cli.whole_number("beams", text) for text in given.beams]
     from dna_tf.common import files, formatting, progress
     from dna_tf.search import comparison
-    from dna_tf.space import cost_limits
 
     traversal = formatting.parse_count(given.traversal_budget)
-    problem, all_limits, workdir = _problem(cost_limits.parse_limits(asked) if asked else None)
+    problem, all_limits, workdir = _problem(asked)
     searches = comparison.methods(problem, budgets, beams, traversal)
     count = problem.num_architectures()
     content = {
@@ -67,12 +66,11 @@ def main():
         "comparisons": [],
     }
     for one in all_limits:
-        text = cost_limits.limits_text(one)
-        progress.say(f"\n{problem.space.name}, {count:,} architectures, {text}:")
+        progress.say(f"\n{problem.space.name}, {count:,} architectures, {one.text()}:")
         rows = comparison.compare(problem, one, given.seeds, searches)
         for line in comparison.table(rows):
             progress.say(f"  {line}")
-        content["comparisons"].append({"limits": one, "searches": rows})
+        content["comparisons"].append({"limits": dict(one), "searches": rows})
     path = _output(workdir, asked)
     if path is not None:
         files.write_json(path, content)
@@ -93,14 +91,14 @@ def _problem(asked):
         from dna_tf.phases import search_inputs
         from dna_tf.space import cost_limits
 
-        made = [asked] if asked else [cost_limits.parse_limits(t) for t in config.search.budgets]
+        made = [asked] if asked else list(map(cost_limits.Limits, config.search.budgets))
         return search_inputs.SearchInputs(workdir, config).problem, made, workdir
     if given.workdir:
         raise ValueError("--ratings=made needs no --workdir: leave one of them out.")
     if not given.space:
         raise ValueError("--ratings=made needs a space: add --space=dna, say.")
     from dna_tf.search import comparison, problems
-    from dna_tf.space import presets, tasks
+    from dna_tf.space import cost_limits, presets, tasks
 
     space = presets.get_space(given.space)
     size = space.image_size
@@ -109,16 +107,15 @@ def _problem(asked):
     ratings = comparison.draw_ratings(space, table, given.kind, given.seed)
     problem = problems.make(space, ratings, table)
     middle = round((problem.lowest("macs") + problem.highest("macs")) / 2)
-    return problem, [asked or {"max_macs": middle}], None
+    return problem, [asked or cost_limits.Limits(max_macs=middle)], None
 
 
 def _output(workdir, asked):
     from dna_tf.common import files
-    from dna_tf.space import cost_limits
 
     if cli.FLAGS.output:
         return files.as_path(cli.FLAGS.output)
-    name = cost_limits.budget_name(asked) if asked else "budgets"
+    name = asked.name() if asked else "budgets"
     return None if workdir is None else workdir.comparisons / f"{name}.json"
 
 

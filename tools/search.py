@@ -82,7 +82,6 @@ def main():
 def _question():
     """The question that the flags put, or `None` for the budgets of the config."""
     from dna_tf.phases import searching
-    from dna_tf.space import cost_limits
 
     given = cli.FLAGS
     asked = cli.asked_limits()
@@ -99,7 +98,7 @@ def _question():
     shared = cli.whole_number("max_shared_ops", shared) if shared else None
     return searching.Question(
         given.name or searching.name_of(asked, given.penalty, shared),
-        cost_limits.parse_limits(asked) if asked else {},
+        asked,
         penalties,
         cli.whole_number("top", given.top) if given.top else 1,
         shared,

@@ -9,6 +9,26 @@ def near_names(name, known):
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
+def choose(value, known, what, hint=""):
+    """Returns `value` after checking that it is one of the known ones.
+
+    Args:
+        value: what a user gave, such as `"digit"`.
+        known: the values there are, such as `("digits", "dna")`; of a dict its keys.
+        what: what a value is, such as `"search space"`, for the message.
+        hint: another sentence at the end of the message.
+
+    Raises:
+        ValueError: it is not; near names and all known ones are given.
+    """
+    if value not in known:
+        raise ValueError(
+            f"There is no {what} {value!r}.{near_names(value, known)} Known: {list(known)}."
+            f"{hint and ' '}{hint}"
+        )
+    return value
+
+
 def some(texts, most=5, separator=", "):
     """Returns the first `most` texts and how many more there are: `"a, b and 3 more"`."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""

@@ -62,6 +62,13 @@ def format_count(count):
     return str(count) if isinstance(count, int) else f"{count:.4g}"
 
 
+def exact_number(number):
+    """Writes a number in the shortest way that is read back equal: `350e6` becomes `"350M"`."""
+    texts = [str(number), *(f"{number / size:.6g}{unit}" for unit, size in _UNITS.items())]
+    exact = [text for text in texts if _NUMBER.fullmatch(text) and parse_amount(text) == number]
+    return min(exact, key=len, default=str(number))
+
+
 def scientific(count):
     """A count for people, to three digits: `"1.96e17"`; small ones exactly: `"288"`.
 

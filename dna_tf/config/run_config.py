@@ -199,7 +199,7 @@ def check_config(config):
     training_sections.check(config)
     export_sections.check(config.export)
     _check_weights(plain["search"]["weights"], space)
-    names = [cost_limits.budget_name(budget) for budget in config.search.budgets]
+    names = [cost_limits.Limits(budget).name() for budget in config.search.budgets]
     if len(set(names)) < len(names):
         raise ValueError(
             "config.search.budgets must differ: each one names a student. Received: "

@@ -1,6 +1,7 @@
 """The search phase: from rating files to architecture files, one for each budget."""
 # MERGED: 'One question to the search, as a user puts it, and the answer: files and a story.'
 
+import contextlib
 import dataclasses
 import re
 
@@ -33,13 +34,15 @@ def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=
         FileNotFoundError: cells are not rated.
     """
     section = run_config.search
-    asked = tuple(section.budgets if budgets is None else budgets)
-    parsed = {cost_limits.budget_name(text): cost_limits.parse_limits(text) for text in asked}
+    texts = section.budgets if budgets is None else budgets
+    parsed = {limits.name(): limits for limits in map(cost_limits.Limits, texts)}
     inputs = inputs or search_inputs.SearchInputs(workdir, run_config)
-    found = {name: exact.best(inputs.problem, one)[0] for name, one in parsed.items()}
+    with _naming_cost_files():
+        found = {name: exact.best(inputs.problem, limits)[0] for name, limits in parsed.items()}
     made = {}
-    for name, one in parsed.items():
-        made[name] = inputs.architecture(found[name], name, {"by": "search", "limits": one})
+    for name, limits in parsed.items():
+        origin = {"by": "search", "limits": dict(limits)}
+        made[name] = inputs.architecture(found[name], name, origin)
     if with_control:
         for chosen in _controlled(section, list(parsed), section.chosen if budgets is None else 0):
             origin = {"by": "control", "control_of": chosen}
@@ -56,6 +59,17 @@ def search_budgets(workdir, run_config, budgets=None, with_control=True, inputs=
     return list(made)
 
 
+@contextlib.contextmanager
+def _naming_cost_files():
+    """Adds to the error about an unknown cost how a run is given files of op costs."""
+    try:
+        yield
+    except cost_limits.UnknownCost as error:
+        raise cost_limits.UnknownCost(
+            f"{error} Name a file in config.search.cost_files or with --cost_file."
+        ) from None
+
+
 def check_costs(run_config):
     """Checks that the config's files of costs can be read and its budgets limit known costs.
 
@@ -68,9 +82,10 @@ def check_costs(run_config):
     """
     section = run_config.search
     known = [*cost_tables.COSTS, *(op_costs.load(path).cost for path in section.cost_files)]
-    for text in section.budgets:
-        lower, upper = cost_limits.sides(cost_limits.parse_limits(text))
-        cost_limits.check_costs([*upper, *lower], known)
+    with _naming_cost_files():
+        for limits in map(cost_limits.Limits, section.budgets):
+            lower, upper = limits.sides()
+            cost_limits.check_costs([*upper, *lower], known)
 
 
 def chosen_name(run_config):
@@ -86,7 +101,7 @@ def all_names(run_config):
 
 
 def _searched_names(run_config):
-    return [cost_limits.budget_name(text) for text in run_config.search.budgets]
+    return [cost_limits.Limits(text).name() for text in run_config.search.budgets]
 
 
 def _controlled(section, names, chosen):
@@ -110,7 +125,7 @@ class Question:
 
     Args:
         name: of the first architecture.
-        limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
+        limits: a `cost_limits.Limits`.
         penalties: a dict from cost name to `(factor, target)`.
         top: how many architectures.
         max_shared: how many layers two of them may share; `None` is any number.
@@ -119,7 +134,7 @@ class Question:
     """
 
     name: str
-    limits: dict
+    limits: cost_limits.Limits
     penalties: dict = dataclasses.field(default_factory=dict)
     top: int = 1
     max_shared: int | None = None
@@ -141,15 +156,15 @@ class Question:
         return [self.name, *(f"{self.name}_{number}" for number in range(2, self.top + 1))]
 
 
-def name_of(budget, penalties=(), max_shared=None):
+def name_of(limits, penalties=(), max_shared=None):
     """The name of what a question finds, made of what the user wrote.
 
     Args:
-        budget: limits as text, such as `"max_macs=350M"`; may be `""`.
+        limits: a `cost_limits.Limits`; its name may be `""`.
         penalties: penalties as texts.
         max_shared: as a `Question` has it.
     """
-    parts = [cost_limits.budget_name(budget)] if budget else []
+    parts = [limits.name()] if limits else []
     parts += [f"penalty_{text}" for text in penalties]
     parts += [] if max_shared is None else [f"share_{max_shared}"]
     return re.sub(r"[^A-Za-z0-9.]+", "_", "_".join(parts) or "best").strip("_")
@@ -191,14 +206,15 @@ def answer(inputs, question):
     """
     problem, workdir = inputs.problem, inputs.workdir
     asked = (question.limits, question.penalties)
-    # The front first: a user who asks for it wants to know at once if it is too large.
     front = None
-    if question.front:
-        front = fronts.front(problem, question.front, question.limits, question.rounding)
-    if question.max_shared is None:
-        found = exact.best(problem, question.limits, question.top, question.penalties)
-    else:
-        found = diverse.best_differing(problem, question.max_shared, question.top, *asked)
+    with _naming_cost_files():
+        # The front first: a user who asks for it wants to know at once if it is too large.
+        if question.front:
+            front = fronts.front(problem, question.front, question.limits, question.rounding)
+        if question.max_shared is None:
+            found = exact.best(problem, question.limits, question.top, question.penalties)
+        else:
+            found = diverse.best_differing(problem, question.max_shared, question.top, *asked)
     names = question.names()[: len(found)]
     made = {
         name: inputs.architecture(one, name, _origin(question, one, number))
@@ -207,7 +223,7 @@ def answer(inputs, question):
     search_inputs.save_all(made, workdir)
     progress.say(
         f"Searched all {problem.num_architectures():,} architectures of {inputs.space.name!r} "
-        f"with {cost_limits.limits_text(question.limits)}:"
+        f"with {question.limits.text()}:"
     )
     inputs.tell(made)
     if len(found) < question.top:

@@ -107,7 +107,7 @@ def summary(run):
         return ["Nothing is searched yet, so there is no result to sum up."]
     architecture = run.architectures[name]
     costs = architecture.costs()
-    found = run_data.limits_text(architecture.origin.get("limits") or {})
+    found = run_data.limits_text(architecture.origin.get("limits"))
     cost_text = (
         f"{formatting.format_count(costs['params'])} parameters and "
         f"{formatting.format_count(costs['macs'])} MACs"

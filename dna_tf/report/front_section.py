@@ -141,7 +141,7 @@ def _other_fronts(run):
     rows = []
     for name, front in run.fronts.items():
         entries = front["entries"]
-        limited = cost_limits.limits_text(front.get("limits") or {})
+        limited = cost_limits.Limits(front.get("limits")).text()
         share = front.get("rounding") or 0
         loss = f"costs rounded, by less than {100 * share:.3g} %" if share else "exact"
         ends = (

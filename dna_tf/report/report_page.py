@@ -15,7 +15,7 @@ from dna_tf.report import (
     run_data,
 )
 from dna_tf.report.html import paragraph
-from dna_tf.space import cost_limits, spaces
+from dna_tf.space import spaces
 
 # What `ratings.METRICS` are, for people.
 _METRIC_TEXTS = {
@@ -293,7 +293,7 @@ def _space_text(space):
 
 
 def _budget_text(budget):
-    return run_data.limits_text(cost_limits.parse_limits(budget))
+    return run_data.limits_text(budget)
 
 
 def _counted(number, unit):

@@ -4,7 +4,7 @@
 import dataclasses
 
 from dna_tf import workdirs
-from dna_tf.common import files, formatting
+from dna_tf.common import files
 from dna_tf.space import architectures, cost_limits, presets, ratings, spaces, tasks
 
 # Which tool makes a part.
@@ -85,8 +85,9 @@ class Run:
         if self.config is not None:
             search = self.config.get("search", {})
             budgets, index = search.get("budgets", []), search.get("chosen", 0)
-            if index < len(budgets) and cost_limits.budget_name(budgets[index]) in searched:
-                return cost_limits.budget_name(budgets[index])
+            name = cost_limits.Limits(budgets[index]).name() if index < len(budgets) else None
+            if name in searched:
+                return name
         controlled = [self.architectures[n].origin.get("control_of") for n in self.controls()]
         return next((name for name in [*controlled, *searched] if name in searched), None)
 
@@ -272,14 +273,13 @@ def percent(share):
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
-def limits_text(asked):
-    """Limits for people: `{"max_macs": 700000}` becomes `"MACs ≤ 700k"`."""
-    signs = {"max": "≤", "min": "≥"}
-    parts = [
-        f"{_COST_WORDS.get(key[4:], key[4:])} {signs[key[:3]]} {formatting.format_count(value)}"
-        for key, value in asked.items()
-    ]
-    return ", ".join(parts) if parts else "no limit"
+def limits_text(limits):
+    """Limits for readers of a report: `{"max_macs": 700000}` becomes `"MACs ≤ 700k"`.
+
+    Args:
+        limits: what makes `cost_limits.Limits`: a mapping, text, or `None`.
+    """
+    return cost_limits.Limits(limits).text(_COST_WORDS, signs=("≤", "≥"))
 
 
 def role(run, name):
@@ -288,7 +288,7 @@ def role(run, name):
         return "no architecture file"
     origin = run.architectures[name].origin
     if origin.get("by") == "search":
-        return f"searched, {limits_text(origin.get('limits') or {})}"
+        return f"searched, {limits_text(origin.get('limits'))}"
     if origin.get("by") == "control":
         return f"random control of {origin.get('control_of')}"
     return str(origin.get("by", "given"))

@@ -158,7 +158,7 @@ def infeasible(problem, limits):
         nearest, missed = None, "too many equals to be told"
     error = Infeasible(
         f"No architecture of the space {problem.space.name!r} meets "
-        f"{cost_limits.limits_text(limits)}. Possible: {', '.join(possible)}{together}. The "
+        f"{cost_limits.Limits(limits).text()}. Possible: {', '.join(possible)}{together}. The "
         f"nearest miss has {missed}. Loosen the limits."
     )
     error.nearest = nearest

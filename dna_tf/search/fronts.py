@@ -113,7 +113,7 @@ def best_under(entries, limits):
     Raises:
         ValueError: a limit is a lower one, for which a front need not hold an optimum.
     """
-    lower, upper = cost_limits.sides(limits)
+    lower, upper = cost_limits.Limits(limits).sides()
     if lower:
         raise ValueError(
             "A front answers upper limits only; search for lower ones with "

@@ -200,11 +200,11 @@ class SearchProblem:
         """
         cost_limits.check_costs(names, self.names)
 
-    def check_limits(self, asked):
+    def check_limits(self, limits):
         """Checks limits.
 
         Args:
-            asked: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`; `None` is none.
+            limits: what makes `cost_limits.Limits`.
 
         Returns:
             `(lower, upper)`: two dicts from cost name to float.
@@ -213,9 +213,8 @@ class SearchProblem:
             ValueError: a name is no `max_` or `min_` of a cost, a value is no finite number,
                 or a lower limit lies above the upper one.
         """
-        lower, upper = cost_limits.sides(asked or {})
+        lower, upper = cost_limits.Limits(limits).sides()
         self.check_names([*upper, *lower])
-        cost_limits.check_order(lower, upper)
         return lower, upper
 
     def within(self, costs, lower, upper):

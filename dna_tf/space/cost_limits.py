@@ -1,8 +1,6 @@
-"""Limits on costs as users write them: `max_macs=350M,min_params=4M`.
+"""Limits on costs: at most 350M MACs, at least 4M parameters."""
 
-In code limits are a dict with the same names: `{"max_macs": 350_000_000}`.
-"""
-
+import collections.abc
 import math
 import re
 
@@ -12,47 +10,123 @@ from dna_tf.space import cost_tables
 _COST_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def parse_limits(text, names=None):
-    """Reads a budget: limits on costs, joined by commas.
+class Limits(collections.abc.Mapping):
+    """Limits on costs, an immutable mapping from `"max_macs"`, `"min_params"` ... to numbers.
+
+    Any cost can be limited: those of `cost_tables.COSTS`, and others whose name ends in a
+    unit, such as `latency_ms`. Whether a problem has such a cost is checked by the search.
+
+    Example:
+
+        limits = Limits("max_macs=350M,min_params=4M")
+        limits == Limits(max_macs="350M", min_params=4e6)  # True
+        limits["max_macs"]  # 350000000
+        limits.text()  # "macs <= 350M, params >= 4M"
+        limits.name()  # "max_macs_350M_min_params_4M"
 
     Args:
-        text: such as `"max_macs=350M,min_params=4M,max_latency_ms=20"`.
-        names: the costs that may be limited; `None` takes those of `cost_tables.COSTS` and any
-            other that ends in a unit (as those of files of op costs do) unchecked.
-
-    Returns:
-        A dict such as `{"max_macs": 350_000_000}`: ints for the costs of `cost_tables.COSTS`,
-        floats for others.
+        limits: text such as `"max_macs=350M,min_params=4M"`, or a mapping such as
+            `{"max_macs": 350e6}`; `None` limits nothing.
+        more: further limits by name. A value is a number, or text such as `"350M"`.
 
     Raises:
-        ValueError: a part cannot be read, names no cost, or comes twice, or a lower limit
-            lies above the upper one.
+        ValueError: a limit cannot be read, names no cost or is given twice, a value is not
+            a finite number, or a lower limit lies above the upper one.
     """
-    found = {}
-    known = [f"{side}_{name}" for side in ("max", "min") for name in (names or cost_tables.COSTS)]
-    for part in str(text).split(","):
+
+    def __init__(self, limits: "collections.abc.Mapping | str | None" = None, /, **more):
+        pairs = _pairs(limits) if isinstance(limits, str) else (limits or {}).items()
+        self._numbers, self._texts = {}, {}
+        for key, value in [*pairs, *more.items()]:
+            if key in self._numbers:
+                raise ValueError(f"The limits give {key} twice. Give each limit once.")
+            self._numbers[key], self._texts[key] = _read(key, value)
+        if isinstance(limits, Limits):
+            self._texts |= limits._texts
+        _check_order(*self.sides())
+
+    def __getitem__(self, key):
+        return self._numbers[key]
+
+    def __iter__(self):
+        return iter(self._numbers)
+
+    def __len__(self):
+        return len(self._numbers)
+
+    def __hash__(self):
+        return hash(frozenset(self._numbers.items()))
+
+    def __repr__(self):
+        return f"Limits({', '.join(f'{key}={text!r}' for key, text in self._texts.items())})"
+
+    def sides(self):
+        """Returns `(lower, upper)`: dicts from cost name to float."""
+        split = {"min": {}, "max": {}}
+        for key, number in self._numbers.items():
+            split[key[:3]][key[4:]] = float(number)
+        return split["min"], split["max"]
+
+    def name(self):
+        """The limits as a name for files, such as `"max_macs_350M"`; `""` without limits.
+
+        Numbers are as they were written: 350M and 350000k are equal limits of two names.
+        """
+        text = ",".join(f"{key}={text}" for key, text in self._texts.items())
+        return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")
+
+    def text(self, cost_words=None, signs=("<=", ">=")):
+        """The limits for people, such as `"macs <= 350M"`; `"no limit"` without limits.
+
+        Args:
+            cost_words: a dict from cost name to what readers call it.
+            signs: the signs of upper and of lower limits.
+        """
+        upper, lower = signs
+        parts = [
+            f"{(cost_words or {}).get(key[4:], key[4:])} {upper if key[:3] == 'max' else lower} "
+            f"{formatting.format_count(number)}"
+            for key, number in self._numbers.items()
+        ]
+        return ", ".join(parts) or "no limit"
+
+
+def _pairs(text):
+    """Splits `"max_macs=350M,min_params=4M"` into pairs of name and text."""
+    pairs = []
+    for part in text.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        same_side = [k for k in known if (k[:4] == "min_") == (key[:4] == "min_")]
-        if not equals or not (key in known or (names is None and _may_be_extra(key))):
+        if not equals or not _is_limit_name(key):
+            all_names = [f"{side}_{cost}" for side in ("max", "min") for cost in cost_tables.COSTS]
+            same_side = [name for name in all_names if (name[:4] == "min_") == (key[:4] == "min_")]
             raise ValueError(
-                f"A budget is written such as 'max_macs=350M,max_params=5M'."
-                f"{checks.near_names(key, same_side)} Known limits: {known}; other costs come from "
-                f"config.search.cost_files. Received: {text!r}"
+                f"Limits are written such as 'max_macs=350M,max_params=5M'."
+                f"{checks.near_names(key, same_side)} Known limits: {all_names}; other costs come "
+                f"from files of op costs. Received: {text!r}"
             )
-        if key in found:
-            raise ValueError(f"The budget {text!r} gives {key} twice. Give each limit once.")
-        counted = key[4:] in cost_tables.COSTS
-        found[key] = (
-            formatting.parse_count(value)
-            if counted
-            else formatting.parse_number(value, f"The limit {key}")
+        pairs.append((key, value))
+    return pairs
+
+
+def _is_limit_name(key):
+    return key[:4] in ("max_", "min_") and (key[4:] in cost_tables.COSTS or is_cost_name(key[4:]))
+
+
+def _read(key, value):
+    """The number of a limit, and its text."""
+    if not isinstance(key, str) or key[:4] not in ("max_", "min_") or not key[4:]:
+        raise ValueError(
+            f"Limits are named max_ or min_ and a cost, such as 'max_macs'. Received: {key!r}"
         )
-    check_order(*sides(found))
-    return found
-
-
-def _may_be_extra(key):
-    return key[:4] in ("max_", "min_") and is_cost_name(key[4:])
+    if isinstance(value, str):
+        if key[4:] in cost_tables.COSTS:
+            return formatting.parse_count(value), value.strip()
+        return formatting.parse_number(value, f"The limit {key}"), value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ValueError(f"The limit {key} must be a number. Received: {value!r}")
+    if math.isinf(value):
+        raise ValueError(f"The limit {key} must be finite: leave it out. Received: {value!r}")
+    return value, formatting.exact_number(value)
 
 
 def is_cost_name(name):
@@ -60,49 +134,24 @@ def is_cost_name(name):
     return bool(_COST_NAME.fullmatch(name)) and "_" in name
 
 
-def sides(asked):
-    """Splits limits into lower and upper ones.
-
-    Args:
-        asked: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
-
-    Returns:
-        `(lower, upper)`: dicts from cost name to float.
-
-    Raises:
-        ValueError: a key has neither `max_` nor `min_`, or a value is no finite number.
-    """
-    split = {"min": {}, "max": {}}
-    for key, value in asked.items():
-        side, _, name = str(key).partition("_")
-        if side not in split or not name:
-            raise ValueError(
-                f"Limits are named max_ or min_ and a cost, such as 'max_macs'. Received: {key!r}"
-            )
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise ValueError(f"The limit {key} must be a number. Received: {value!r}")
-        if math.isinf(value):
-            raise ValueError(f"The limit {key} must be finite: leave it out. Received: {value!r}")
-        split[side][name] = float(value)
-    return split["min"], split["max"]
+class UnknownCost(ValueError):
+    """A cost is named that is neither counted nor in a file of op costs."""
 
 
 def check_costs(names, known):
     """Checks that costs of these names are known.
 
     Raises:
-        ValueError: one is not; near names are given.
+        UnknownCost: one is not; near names are given.
     """
     for name in names:
-        if name not in known:
-            raise ValueError(
-                f"There is no cost {name!r}.{checks.near_names(name, known)} Known costs: "
-                f"{list(known)}. Others come from a file of op costs, which "
-                "config.search.cost_files or --cost_file names."
-            )
+        try:
+            checks.choose(name, known, "cost", "Others come from files of op costs.")
+        except ValueError as error:
+            raise UnknownCost(str(error)) from None
 
 
-def check_order(lower, upper):
+def _check_order(lower, upper):
     """Checks that no lower limit lies above the upper one of the same cost.
 
     Raises:
@@ -114,19 +163,3 @@ def check_order(lower, upper):
                 f"The limits contradict each other: min_{name}={formatting.format_count(value)} "
                 f"lies above max_{name}={formatting.format_count(upper[name])}. Change one of them."
             )
-
-
-def limits_text(asked):
-    """Limits for people: `{"max_macs": 700000}` becomes `"macs <= 700k"`."""
-    signs = {"max": "<=", "min": ">="}
-    parts = [
-        f"{key[4:]} {signs[key[:3]]} {formatting.format_count(value)}"
-        for key, value in asked.items()
-    ]
-    return ", ".join(parts) if parts else "no limit"
-
-
-def budget_name(text):
-    """The name of what a budget finds: `"max_macs=350M"` becomes `"max_macs_350M"`."""
-    parse_limits(text)
-    return re.sub(r"[^A-Za-z0-9.]+", "_", str(text)).strip("_")

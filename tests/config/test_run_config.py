@@ -54,7 +54,7 @@ def test_default_budgets_are_feasible_and_do_not_allow_everything():
     problem = problems.make(space, ratings, table)
     largest = exact.best(problem)[0].costs["macs"]
     for budget in made.search.budgets:
-        for key, limit in cost_limits.parse_limits(budget).items():
+        for key, limit in cost_limits.Limits(budget).items():
             assert problem.lowest(key.removeprefix("max_")) < limit
             assert key != "max_macs" or limit < largest
 

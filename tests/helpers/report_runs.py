@@ -87,9 +87,9 @@ def write_architectures(folder, rated, control_name):
     })  # fmt: skip
     names = []
     for budget in BUDGETS:
-        found = fronts.best_under(front, cost_limits.parse_limits(budget))
-        origin = {"by": "search", "limits": cost_limits.parse_limits(budget)}
-        names.append(cost_limits.budget_name(budget))
+        found = fronts.best_under(front, cost_limits.Limits(budget))
+        origin = {"by": "search", "limits": dict(cost_limits.Limits(budget))}
+        names.append(cost_limits.Limits(budget).name())
         one = to_architecture(found, rated, names[-1], origin)
         architectures.save(one, folder / f"{names[-1]}.json")
     macs = architectures.load(folder / f"{CHOSEN}.json").costs()["macs"]

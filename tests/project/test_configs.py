@@ -133,7 +133,7 @@ def test_its_budgets_can_be_met_and_do_not_allow_everything(name):
         space, tasks.Task(config.data.image_size, config.data.channels, _classes(config))
     )
     for budget in config.search.budgets:
-        for limited, limit in cost_limits.parse_limits(budget).items():
+        for limited, limit in cost_limits.Limits(budget).items():
             kind = limited.removeprefix("max_")
             assert _end(space, table, kind, min) < limit < _end(space, table, kind, max), budget
 
@@ -199,7 +199,7 @@ def test_the_papers_numbers():
     names = ("dna_a", "dna_b", "dna_c", "dna_d")
     for name, budget in zip(names, paper.search.budgets, strict=True):
         costs = dna_tf.load_architecture(name).costs()
-        for limited, limit in cost_limits.parse_limits(budget).items():
+        for limited, limit in cost_limits.Limits(budget).items():
             assert 0.99 * limit < costs[limited.removeprefix("max_")] <= limit
 
 

@@ -82,7 +82,7 @@ def test_the_same_run_gives_the_same_page(workdir, tmp_path):
     assert (other / "report.html").read_bytes() == (workdir / "report.html").read_bytes()
 
 
-@pytest.mark.parametrize("name", [cost_limits.budget_name(b) for b in BUDGETS] + ["control_1.3M"])
+@pytest.mark.parametrize("name", [cost_limits.Limits(b).name() for b in BUDGETS] + ["control_1.3M"])
 def test_results_are_those_of_the_files(workdir, page, name):
     results = [read(workdir / f"students/{name}/seed{k}/result.json") for k in range(3)]
     file = workdir / f"architectures/{'control' if name.startswith('c') else name}.json"

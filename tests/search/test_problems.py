@@ -186,7 +186,7 @@ def test_a_table_of_another_space_is_refused():
 @pytest.mark.parametrize(
     ("limits", "penalties", "message"),
     [
-        ({"max_latency": 3}, {}, r"no cost 'latency'\. Known costs: \['params', .*cost_files"),
+        ({"max_latency": 3}, {}, r"no cost 'latency'\. Known: \['params', .*files of op costs"),
         ({"max_mac": 3}, {}, "no cost 'mac'. Did you mean 'macs'"),
         ({"macs": 3}, {}, "named max_ or min_"),
         ({"max_macs": 3, "min_macs": 4}, {}, "contradict each other"),
