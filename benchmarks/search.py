@@ -33,7 +33,7 @@ from benchmarks import machine
 from dna_tf import cli, workdirs
 from dna_tf.common import files
 from dna_tf.config import run_config
-from dna_tf.search import comparison, exact, fronts, problems
+from dna_tf.search import comparison, exact, fronts, problem_building
 from dna_tf.space import cost_tables, presets, ratings, spaces, tasks
 
 cli.define_run_flags()
@@ -76,7 +76,8 @@ def make_problem(space, kind, seed):
         for key, columns in table.paths.items()
     }
     latency = cost_tables.PathCosts("latency_ms", paths, 1.0, dict.fromkeys(table.heads, 1.0))
-    return problems.make(space, comparison.draw_ratings(space, table, kind, seed), table, [latency])
+    ratings_by_cell = comparison.draw_ratings(space, table, kind, seed)
+    return problem_building.build_problem(space, ratings_by_cell, table, [latency])
 
 
 def _one_cost(problem):

@@ -97,7 +97,7 @@ def _problem(asked):
         raise ValueError("--ratings=made needs no --workdir: leave one of them out.")
     if not given.space:
         raise ValueError("--ratings=made needs a space: add --space=dna, say.")
-    from dna_tf.search import comparison, problems
+    from dna_tf.search import comparison, problem_building
     from dna_tf.space import cost_limits, presets, tasks
 
     space = presets.get_space(given.space)
@@ -105,7 +105,7 @@ def _problem(asked):
     task = tasks.Task(size, num_classes=1000 if size == 224 else 10)
     table = cost_tables.cost_table(space, task)
     ratings = comparison.draw_ratings(space, table, given.kind, given.seed)
-    problem = problems.make(space, ratings, table)
+    problem = problem_building.build_problem(space, ratings, table)
     middle = round((problem.lowest("macs") + problem.highest("macs")) / 2)
     return problem, [asked or cost_limits.Limits(max_macs=middle)], None
 

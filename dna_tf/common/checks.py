@@ -1,6 +1,8 @@
 """Checks of what a user gives, with messages that say what was wrong and what to do."""
 
 import difflib
+import math
+import numbers
 
 
 def near_names(name, known):
@@ -96,6 +98,11 @@ def check_sequence(what, value):
     if not isinstance(value, list | tuple):
         raise ValueError(f"The {what} must be a list or tuple. Received: {value!r}")
     return value
+
+
+def is_number(value):
+    """Whether a value is a finite number: an int or float, also of NumPy, but not a bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_whole(name, value, lowest):

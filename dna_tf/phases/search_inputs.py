@@ -12,7 +12,7 @@ from dna_tf import workdirs
 from dna_tf.common import files, formatting, progress
 from dna_tf.config import run_config
 from dna_tf.phases import latency_commands
-from dna_tf.search import control, problems
+from dna_tf.search import control, problem_building
 from dna_tf.space import architectures, cost_tables, op_costs, presets, ratings, spaces, tasks
 
 FRONT_KIND = "dna_tf.front"
@@ -49,7 +49,7 @@ class SearchInputs:
         if weights is None:
             weights = tuple(run_config.search.weights) or None
         self.ratings, self.made_from = self._ratings(skip_missing)
-        self.problem = problems.make(
+        self.problem = problem_building.build_problem(
             self.space, self.ratings, self.table, extra, weights, skip_missing
         )
 
@@ -103,10 +103,10 @@ class SearchInputs:
         left_out = problem.left_out()
         if left_out:
             origin["left_out"] = {spaces.cell_name(*key): n for key, n in left_out.items()}
-        return problems.to_architecture(found, self.ratings, self.space, name, self.task, origin)
+        return problem.architecture(found, name, origin)
 
     def draw_controls(self, found, macs, count):
-        """A list of `problems.Found` of about the same MACs, drawn at random, all other."""
+        """A list of `problems.Choice` of about the same MACs, drawn at random, all other."""
         drawn = [(found.cells, found.path_indices)]
         for number in range(count):
             one = control.random_within(
@@ -117,13 +117,13 @@ class SearchInputs:
                 forbidden=drawn,
             )
             drawn.append(one)
-        return [self.problem.found(np.array([c]), np.array([p]))[0] for c, p in drawn[1:]]
+        return [self.problem.choices(np.array([c]), np.array([p]))[0] for c, p in drawn[1:]]
 
     def front_content(self, entries, names, about=None):
         """The content of a front's file.
 
         Args:
-            entries: a list of `problems.Found`.
+            entries: a list of `problems.Choice`.
             names: the costs that the front trades against the rating.
             about: more to write, JSON-able: limits and rounding.
         """
@@ -136,7 +136,7 @@ class SearchInputs:
             entry = {"rating": rating, "costs": one.costs}
             if set(self.problem.weights) != {1.0}:
                 entry["weighted_rating"] = one.rating
-            listed.append({**entry, "blocks": problems.describe(one, self.space)})
+            listed.append({**entry, "blocks": self.problem.describe(one)})
         return {
             "kind": FRONT_KIND,
             "space": self.space.name,

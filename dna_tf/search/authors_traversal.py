@@ -127,7 +127,7 @@ class _Loops:
             return trial_search.Outcome(None, np.inf, self._evaluations, (), self._ended)
         pairs = zip(self._pools, self._best, strict=True)
         cells, paths = zip(*((pool.cells[i], pool.paths[i]) for pool, i in pairs), strict=True)
-        found = self._problem.found(np.array([cells]), np.array([paths]))[0]
+        found = self._problem.choices(np.array([cells]), np.array([paths]))[0]
         count, curve = self._evaluations, tuple(self._curve)
         return trial_search.Outcome(found, found.rating, count, curve, self._ended)
 

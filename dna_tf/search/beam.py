@@ -119,6 +119,6 @@ class _Beam:
         if not len(keep):
             return trial_search.Outcome(None, np.inf, self._evaluations, (), exhausted)
         best = keep[np.argmin(ratings[keep])]
-        found = self._problem.found(cells[[best]], paths[[best]])[0]
+        found = self._problem.choices(cells[[best]], paths[[best]])[0]
         curve = ((self._evaluations, found.rating),)
         return trial_search.Outcome(found, found.rating, self._evaluations, curve, exhausted)

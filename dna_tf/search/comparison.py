@@ -74,7 +74,7 @@ def compare(problem, limits, seeds, searches):
         their own end: all the space, or all loops.
 
     Raises:
-        search_optima.Infeasible: nothing meets the limits.
+        exact.Infeasible: nothing meets the limits.
     """
     optimum = exact.best(problem, limits)[0].rating
     rows = []

@@ -3,7 +3,7 @@
 Two architectures *share* a layer if in both the same block has the same cell chosen, and
 the same layer of that cell has the same op. How many layers a path shares with a given
 architecture is a whole number per layer, added up over paths like a cost; so a bound on it
-is one more limit, and `search_optima` answers it exactly.
+is one more limit, and `exact` answers it exactly.
 
 What is exact: the first is the optimum; each next one is the best of all that share at most
 `max_shared` layers with every one found before. (It is not the set of k that is best as a
@@ -29,13 +29,13 @@ def best_differing(problem, max_shared, k, limits=None, penalties=None):
         penalties: likewise.
 
     Returns:
-        A list of `problems.Found` in the order found, so values rise; fewer than k
+        A list of `problems.Choice` in the order found, so values rise; fewer than k
         if no more meet the limits and differ enough.
 
     Raises:
         ValueError: an argument cannot be.
-        search_optima.Infeasible: nothing meets the limits.
-        search_listing.TooMany: as `exact.best`.
+        exact.Infeasible: nothing meets the limits.
+        listing.TooMany: as `exact.best`.
     """
     checks.check_whole("max_shared", max_shared, 0)
     exact.check_k(k)

@@ -1,11 +1,11 @@
 """The best architectures under limits, exactly, without building a front.
 
-Why it is exact. `search_bounds` gives multipliers m and a bound: every architecture has
+Why it is exact. `bounds` gives multipliers m and a bound: every architecture has
 
     value >= reduced - support,   reduced = base * rating + sum m * column,
 
 where `reduced` is a sum over paths. So all architectures with a value up to a threshold t
-have reduced <= t + support. `search_listing` lists all of those: it puts paths together block
+have reduced <= t + support. `listing` lists all of those: it puts paths together block
 by block and drops a start only if even the least that can follow it (known from the bound's
 dynamic programming) goes beyond. Of what it lists, values and limits are computed anew. If
 the k-th best value among them is at most t, nothing that was not listed is better, and the
@@ -26,7 +26,7 @@ k others with the same last width dominate in the rating and in all columns (or,
 column has a lower limit, those with k better ones of equal columns). If that does not help,
 `listing.TooMany` is raised; a wrong answer is never given.
 
-Source: our choice; see `search_bounds`.
+Source: our choice; see `bounds`.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Infeasible(ValueError):
     """No architecture meets the limits.
 
     Attributes:
-        nearest: the `problems.Found` that misses them least; `None` where not asked.
+        nearest: the `problems.Choice` that misses them least; `None` where not asked.
     """
 
     nearest = None
@@ -65,7 +65,7 @@ def best(problem, limits=None, k=1, penalties=None, max_states=MAX_STATES):
         max_states: how many states may be kept at once.
 
     Returns:
-        A list of `problems.Found`, fewer than k if no more meet the limits. They are
+        A list of `problems.Choice`, fewer than k if no more meet the limits. They are
         sorted by value, then by the costs in the order of `problem.names`, then by cells
         and path indices of block 1, block 2, ... (Of several that are equal in value,
         dropping dominated states, which helps where millions tie, may keep others.)
@@ -74,7 +74,7 @@ def best(problem, limits=None, k=1, penalties=None, max_states=MAX_STATES):
         ValueError: limits, penalties or k cannot be.
         Infeasible: nothing meets the limits; the message has the cheapest possible for each
             cost and the nearest miss.
-        search_listing.TooMany: more than `max_states` states.
+        listing.TooMany: more than `max_states` states.
     """
     check_k(k)
     found = solve(problem, question(problem, limits, penalties), k, max_states)
@@ -127,7 +127,7 @@ def solve(problem, columns, k=1, max_states=MAX_STATES):
         As `best`; an empty list if nothing meets the limits.
 
     Raises:
-        search_listing.TooMany: as `best`.
+        listing.TooMany: as `best`.
     """
     program = bounds.Program(problem, columns)
     return _sorted_ends(problem, _search(program, k, max_states), k)
@@ -174,7 +174,7 @@ def nearest_miss(problem, lower, upper):
         upper: likewise.
 
     Returns:
-        The `problems.Found` with the smallest sum of excesses, each as a share of
+        The `problems.Choice` with the smallest sum of excesses, each as a share of
         its limit.
     """
     columns = _limit_columns(problem, lower, upper)
@@ -247,4 +247,4 @@ def _sorted_ends(problem, ends, k):
     choices = np.stack([cells, paths], axis=2).reshape(len(near), -1)
     order = np.lexsort([*choices.T[::-1], *costs[::-1], values])
     chosen = order[:k]
-    return problem.found(cells[chosen], paths[chosen], ends.penalties[near][chosen])
+    return problem.choices(cells[chosen], paths[chosen], ends.penalties[near][chosen])

@@ -14,7 +14,7 @@ the end holds the front, to the bit of brute force that adds in the same order.
 
 Order of its cost: sum over the blocks of S * P candidates, with S the kept states and P
 the paths of the block that no path of the same cell dominates, each filtered as in
-`search_pareto`: S * P * log(S * P) with one cost. S grows with the number of costs: over
+`pareto`: S * P * log(S * P) with one cost. S grows with the number of costs: over
 the space `dna` some hundred states with one, thousands with two, ten thousands with three.
 
 Rounding: with `rounding=r`, each path's cost is rounded up to a multiple of r * cheapest /
@@ -70,7 +70,7 @@ def front(problem, names=("macs",), limits=None, rounding=0.0, max_states=MAX_ST
         max_states: how many states may be kept at once (some 200 bytes each).
 
     Returns:
-        A list of `problems.Found`, best rating first, empty if nothing meets the
+        A list of `problems.Choice`, best rating first, empty if nothing meets the
         limits. Of equal entries the one with the lowest limited costs, then with the
         smallest cell and path indices, is kept.
 
@@ -98,7 +98,7 @@ def front(problem, names=("macs",), limits=None, rounding=0.0, max_states=MAX_ST
     place = np.empty(len(order), np.int64)
     place[np.lexsort([order, *ties[::-1]])] = np.arange(len(order))
     kept = pareto.front_indices(np.concatenate([ratings[None], chosen]), place)
-    return problem.found(cells[kept], paths[kept])
+    return problem.choices(cells[kept], paths[kept])
 
 
 def best_under(entries, limits):
@@ -117,7 +117,7 @@ def best_under(entries, limits):
     if lower:
         raise ValueError(
             "A front answers upper limits only; search for lower ones with "
-            f"search_optima.best. Received: {limits}"
+            f"exact.best. Received: {limits}"
         )
     for entry in entries:
         if all(entry.costs[name] <= limit for name, limit in upper.items()):
@@ -227,7 +227,7 @@ class _Merger:
                 f"The front over {', '.join(self._names)} grows beyond {self._max_states:,} "
                 f"states at block {b + 1} (some {self._max_states * 200 / 2**20:,.0f} MiB). Trade "
                 "fewer costs against the rating, set limits (a limit needs no front: "
-                "search_optima.best), or round: with --round="
+                "exact.best), or round: with --round="
                 f"{more:g} every architecture has an entry with at most its rating that is {loss} "
                 "in each cost."
             )

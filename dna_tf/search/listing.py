@@ -3,7 +3,7 @@
 A start is dropped as soon as even the least that can follow it goes beyond the threshold or
 a limit. Two states with the same last width have the same ways to go on, so where millions
 are left those that k others dominate are dropped as well: they are not among the k best.
-See `search_optima` for why nothing is missed.
+See `exact` for why nothing is missed.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class _States:
 
     rows: np.ndarray  # (1 + columns, states)
     reduced: np.ndarray  # (states,)
-    order: np.ndarray  # (states,) int64, as search_trail has it
+    order: np.ndarray  # (states,) int64, as trails has it
 
     def take(self, index):
         return _States(self.rows[:, index], self.reduced[index], self.order[index])

@@ -1,7 +1,7 @@
 """How tight limits are, and what loosening each of them would bring.
 
 Every figure comes from an exact search under the loosened limit, the others unchanged. The
-shadow price is the multiplier of the best bound (`search_bounds`): what a little more of
+shadow price is the multiplier of the best bound (`bounds`): what a little more of
 the cost is worth where all architectures could be mixed. Single architectures come in
 steps, so a loosened limit may bring less, or more at once.
 
@@ -22,7 +22,7 @@ class Relaxed:
     Args:
         share: by how much it was loosened, such as 0.01.
         limit: the loosened limit.
-        found: the best `problems.Found` under it.
+        found: the best `problems.Choice` under it.
         gain: by how much its value is lower than under the limits as asked; 0 if the same
             is best.
     """
@@ -60,7 +60,7 @@ def tightness(problem, limits, best, penalties=None, shares=SHARES):
     Args:
         problem: the `problems.SearchProblem`.
         limits: the limits, such as `{"max_macs": 350e6}`.
-        best: the optimum under them, a `problems.Found`.
+        best: the optimum under them, a `problems.Choice`.
         penalties: as `exact.best` has it.
         shares: by how much to loosen, as shares of a limit.
 
@@ -68,7 +68,7 @@ def tightness(problem, limits, best, penalties=None, shares=SHARES):
         A list with a `Tightness` for each limit, in their order.
 
     Raises:
-        search_listing.TooMany: as `exact.best`.
+        listing.TooMany: as `exact.best`.
     """
     columns = exact.question(problem, limits, penalties)
     bound = bounds.best_bound(bounds.Program(problem, columns))

@@ -27,14 +27,14 @@ class Outcome:
     """What a search found, and what it took.
 
     Args:
-        found: the best `problems.Found` within the limits; `None` if none was met.
+        found: the best `problems.Choice` within the limits; `None` if none was met.
         value: what was minimised: the rating, or the objective; infinite without any.
         evaluations: how many values were asked for; each search says what counts as one.
         curve: `(evaluations, value)` each time the best became better.
         exhausted: whether all architectures were tried, so that nothing is better.
     """
 
-    found: problems.Found | None
+    found: problems.Choice | None
     value: float
     evaluations: int
     curve: tuple
@@ -179,7 +179,7 @@ class Trials:
         """The `Outcome` so far."""
         found = None
         if self._best is not None:
-            found = self.problem.found(*self.choices(self._best[None]))[0]
+            found = self.problem.choices(*self.choices(self._best[None]))[0]
         curve, exhausted = tuple(self._curve), self._is_exhausted()
         return Outcome(found, self._value, self.evaluations, curve, exhausted)
 

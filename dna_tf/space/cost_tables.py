@@ -17,7 +17,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf.space import network_layers
+from dna_tf.space import network_layers, tasks
 
 COSTS = ("params", "macs", "authors_flops")
 
@@ -73,12 +73,14 @@ class CostTable:
     """The costs of every path of every cell of a space, for every width it may read.
 
     Args:
+        task: the `tasks.Task` that they are counted for.
         paths: `paths[block, cell, in_width][name]` is an int64 array with one cost
             per path, in the order of `SearchSpace.paths`.
         stem: the stem's costs by name.
         heads: the head's costs by the width of the last cell, then by name.
     """
 
+    task: tasks.Task
     paths: dict
     stem: dict
     heads: dict
@@ -129,7 +131,7 @@ def cost_table(space, task):
             for name in COSTS
         }
     heads = {width: layer_costs(head) for width, head in layers.heads.items()}
-    return CostTable(paths, _sum(layers.stem), heads)
+    return CostTable(task, paths, _sum(layers.stem), heads)
 
 
 def path_sums(costs, dtype):

@@ -7,7 +7,7 @@ import pytest
 
 from dna_tf.common import files
 from dna_tf.config import run_config
-from dna_tf.search import exact, problems
+from dna_tf.search import exact, problem_building
 from dna_tf.space import cost_limits, cost_tables, presets, spaces, tasks
 
 OWN_SPACE = {
@@ -51,7 +51,7 @@ def test_default_budgets_are_feasible_and_do_not_allow_everything():
         (b, c): -table.paths[b, c, space.input_widths(b)[-1]]["macs"].astype(float)
         for b, c, _ in space.cells()
     }
-    problem = problems.make(space, ratings, table)
+    problem = problem_building.build_problem(space, ratings, table)
     largest = exact.best(problem)[0].costs["macs"]
     for budget in made.search.budgets:
         for key, limit in cost_limits.Limits(budget).items():

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from dna_tf.common import files
-from dna_tf.search import control, fronts, problems
+from dna_tf.search import control, fronts, problem_building, problems
 from dna_tf.space import architectures, cost_limits, cost_tables, presets, ratings, spaces, tasks
 from tests.helpers import rated_runs
 
@@ -75,11 +75,11 @@ def write_teacher(folder, draws):
 
 def write_architectures(folder, rated, control_name):
     table = cost_tables.cost_table(SPACE, tasks.Task(32, 3, 10))
-    problem = problems.make(SPACE, rated, table)
+    problem = problem_building.build_problem(SPACE, rated, table)
     front = fronts.front(problem)
     entries = []
     for found in front:
-        one = to_architecture(found, rated, "x", {})
+        one = problem.architecture(found, "x", {})
         entries.append({"rating": found.rating, "costs": one.costs(), "blocks": one.describe()})
     files.write_json(folder / "front.json", {
         "kind": "dna_tf.front", "space": "digits", "front_costs": ["macs"], "entries": entries,
@@ -90,20 +90,15 @@ def write_architectures(folder, rated, control_name):
         found = fronts.best_under(front, cost_limits.Limits(budget))
         origin = {"by": "search", "limits": dict(cost_limits.Limits(budget))}
         names.append(cost_limits.Limits(budget).name())
-        one = to_architecture(found, rated, names[-1], origin)
+        one = problem.architecture(found, names[-1], origin)
         architectures.save(one, folder / f"{names[-1]}.json")
     macs = architectures.load(folder / f"{CHOSEN}.json").costs()["macs"]
     picked = control.random_within(problem, macs, 0.02, seed=7)
-    rating = sum(float(rated[b, c][p]) for b, (c, p) in enumerate(zip(*picked, strict=True)))
-    found = problems.Found(*picked, rating, {})
+    found = problems.Choice(*picked, *problem.evaluate(*picked))
     origin = {"by": "control", "control_of": CHOSEN}
-    one = to_architecture(found, rated, control_name, origin)
+    one = problem.architecture(found, control_name, origin)
     architectures.save(one, folder / "control.json")
     return [*names, control_name]
-
-
-def to_architecture(found, rated, name, origin):
-    return problems.to_architecture(found, rated, SPACE, name, tasks.Task(32, 3, 10), origin)
 
 
 def write_student(folder, name, right, draws):

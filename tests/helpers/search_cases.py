@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from dna_tf.search import problems
+from dna_tf.search import problem_building
 from dna_tf.space import cost_tables, tasks
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
@@ -60,7 +60,7 @@ def problem(rng, ties):
     heads = {width: float(draw(1)[0]) for width in table.heads}
     extra = cost_tables.PathCosts("latency_ms", latency, float(draw(1)[0]), heads)
     weights = rng.choice([0, 0.5, 1, 1, 2], len(made.blocks)) if ties else None
-    return problems.make(made, ratings, table, [extra], weights)
+    return problem_building.build_problem(made, ratings, table, [extra], weights)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dna_tf.latency import tables, validation
-from dna_tf.search import exact, problems
+from dna_tf.search import exact, problem_building
 from dna_tf.space import cost_tables, op_costs, presets, tasks, zoo
 from tests.helpers import op_cost_tables
 from tests.helpers.fake_meter import KEYS, SPACE, TASK, FakeMeter, graph_of, measured_parts, part_ms
@@ -103,7 +103,8 @@ def test_the_table_is_a_file_of_op_costs_for_searches_on_two_devices(tmp_path):
     rng = np.random.default_rng(0)
     ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
     extra = [table.path_costs(SPACE, TASK) for table in loaded]
-    problem = problems.make(SPACE, ratings, cost_tables.cost_table(SPACE, TASK), extra)
+    counted = cost_tables.cost_table(SPACE, TASK)
+    problem = problem_building.build_problem(SPACE, ratings, counted, extra)
     free = exact.best(problem)[0]
     names = ("a_latency_ms", "b_latency_ms")
     most = {f"max_{n}": 0.3 * problem.lowest(n) + 0.7 * problem.highest(n) for n in names}

@@ -8,7 +8,7 @@ import pytest
 
 from dna_tf.common import files
 from dna_tf.phases import search_inputs, searching
-from dna_tf.search import exact, fronts, problems
+from dna_tf.search import exact, fronts, problem_building, problems
 from dna_tf.space import architectures, cost_tables, op_costs, presets, tasks
 from tests.helpers import op_cost_tables, rated_runs, tiny_config, tool_runs
 
@@ -24,12 +24,14 @@ def run(tmp_path):
 def _everything(config, ratings):
     """All architectures of the space: (rating, costs, cells, paths), by brute force."""
     space = presets.get_space(config.space)
+    table = cost_tables.cost_table(space, tasks.Task(16, 3, 10))
+    problem = problem_building.build_problem(space, ratings, table)
     rows = []
     for cells in itertools.product(*(range(len(block.cells)) for block in space.blocks)):
         counts = [range(space.num_paths(b, c)) for b, c in enumerate(cells)]
         for paths in itertools.product(*counts):
-            found = problems.Found(cells, paths, 0.0, {})
-            made = problems.to_architecture(found, ratings, space, "any", tasks.Task(16, 3, 10), {})
+            choice = problems.Choice(cells, paths, 0.0, {})
+            made = problem.architecture(choice, "any", {})
             rating = sum(
                 ratings[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True))
             )
@@ -208,11 +210,11 @@ def test_the_front_file_holds_the_front_of_rating_and_macs(run):
     assert found == pytest.approx([rating for rating, _ in expected], rel=1e-12)
     space = presets.get_space(config.space)
     table = cost_tables.cost_table(space, tasks.Task(16, 3, 10))
-    searched = fronts.front(problems.make(space, ratings, table))
+    problem = problem_building.build_problem(space, ratings, table)
+    searched = fronts.front(problem)
     assert [s.rating for s in searched] == found
     for entry, one in zip(front["entries"], searched, strict=True):
-        made = problems.to_architecture(one, ratings, space, "front", tasks.Task(16, 3, 10), {})
-        assert entry["blocks"] == made.describe()
+        assert entry["blocks"] == problem.architecture(one, "front", {}).describe()
 
 
 def test_weights_decide_what_is_best(run):

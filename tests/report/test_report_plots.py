@@ -10,7 +10,7 @@ import pytest
 from dna_tf.common import files, formatting, statistics
 from dna_tf.phases import search_inputs
 from dna_tf.report import choice_plot, front_section, rating_plots, report_page, run_data
-from dna_tf.search import comparison, fronts, problems
+from dna_tf.search import comparison, fronts, problem_building
 from dna_tf.space import cost_tables, presets, ratings, spaces, tasks, zoo
 from tests.helpers import rated_runs
 from tests.helpers.report_runs import CHOSEN, SPACE, Page, make_workdir
@@ -23,9 +23,9 @@ DNA_RATINGS = comparison.draw_ratings(DNA, DNA_TABLE, "plausible", 3)
 @pytest.fixture(scope="module")
 def dna_front():
     """The front over the paper's space with made-up ratings, as its file has it."""
-    problem = problems.make(DNA, DNA_RATINGS, DNA_TABLE)
+    problem = problem_building.build_problem(DNA, DNA_RATINGS, DNA_TABLE)
     return [
-        {"rating": one.rating, "costs": one.costs, "blocks": problems.describe(one, DNA)}
+        {"rating": one.rating, "costs": one.costs, "blocks": problem.describe(one)}
         for one in fronts.front(problem)
     ]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dna_tf.common import formatting
-from dna_tf.search import control, problems
+from dna_tf.search import control, problem_building, problems
 from dna_tf.space import cost_tables, presets, tasks
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
@@ -16,7 +16,7 @@ TINY_TASK = tasks.Task(8, 3, 2)
 
 def _problem(space, task):
     ratings = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
-    return problems.make(space, ratings, cost_tables.cost_table(space, task))
+    return problem_building.build_problem(space, ratings, cost_tables.cost_table(space, task))
 
 
 DIGITS = presets.PRESETS["digits"]
@@ -24,10 +24,8 @@ PROBLEM = _problem(DIGITS, tasks.Task(32, 3, 10))
 
 
 def _macs(space, cells, paths, task):
-    ratings = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
-    found = problems.Found(cells, paths, 0.0, {})
-    made = problems.to_architecture(found, ratings, space, "control", task, {})
-    return made.costs()["macs"]
+    choice = problems.Choice(cells, paths, 0.0, {})
+    return _problem(space, task).architecture(choice, "control", {}).costs()["macs"]
 
 
 @pytest.mark.parametrize("macs", [1_100_000, 1_500_000, 1_900_000])

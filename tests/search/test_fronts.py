@@ -1,5 +1,6 @@
 """Fronts against brute force, rounding against its proof, and the filter against all pairs."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dna_tf.search import exact, fronts, pareto, problems
+from dna_tf.search import exact, fronts, pareto, problem_building, problems
 from dna_tf.space import cost_tables, presets, spaces, tasks
 from tests.helpers import search_cases
 
@@ -118,7 +119,7 @@ def _paper_problem(noise, weights=None):
     for b, c, _ in space.cells():
         macs = table.paths[b, c, space.input_widths(b)[0]]["macs"]
         ratings[b, c] = 0.6 - 0.06 * np.log(macs / 1e7) + noise * rng.standard_normal(len(macs))
-    return problems.make(space, ratings, table, weights=weights)
+    return problem_building.build_problem(space, ratings, table, weights=weights)
 
 
 def _coarse(problem, step):
@@ -132,17 +133,7 @@ def _coarse(problem, step):
 
     costs = {key: coarse(values) for key, values in problem.costs.items()}
     heads = {width: coarse(head) for width, head in problem.heads.items()}
-    return problems.SearchProblem(
-        problem.space,
-        problem.names,
-        problem.counted,
-        problem.ratings,
-        costs,
-        coarse(problem.stem),
-        heads,
-        problem.open_paths,
-        problem.weights,
-    )
+    return dataclasses.replace(problem, costs=costs, stem=coarse(problem.stem), heads=heads)
 
 
 def _best_by_cost(problem, most):
@@ -195,7 +186,7 @@ def test_the_full_space_equals_dynamic_programming_over_whole_costs(noise):
 
 def test_best_under():
     def entry(i):
-        return problems.Found((0,), (i,), float(i), {"macs": 100 - i, "params": i})
+        return problems.Choice((0,), (i,), float(i), {"macs": 100 - i, "params": i})
 
     entries = [entry(i) for i in range(9)]
     assert fronts.best_under(entries, {}) is entries[0]
@@ -258,7 +249,7 @@ def test_fronts_of_three_costs_and_small_chunks(monkeypatch):
         shares = rng.dirichlet(np.ones(3), len(columns["macs"])).T * (2.5 - ratings[key[:2]])
         for name, share in zip(cost_tables.COSTS, shares, strict=True):
             columns[name][:] = 1e6 * share
-    problem = problems.make(few, ratings, table)
+    problem = problem_building.build_problem(few, ratings, table)
     front = fronts.front(problem, cost_tables.COSTS)
     assert len(front) > 1000
     monkeypatch.setattr(fronts, "_CHUNK", 3000)

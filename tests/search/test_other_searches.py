@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from dna_tf.search import authors_traversal, beam, evolution, exact, problems, trial_search
+from dna_tf.search import (
+    authors_traversal,
+    beam,
+    evolution,
+    exact,
+    problem_building,
+    trial_search,
+)
 from dna_tf.space import cost_tables, presets, spaces, tasks
 from tests.helpers import search_cases
 
@@ -259,7 +266,7 @@ def _digits_problem():
     for b, c, _ in space.cells():
         macs = table.paths[b, c, space.input_widths(b)[0]]["macs"]
         rated[b, c] = 1 - 0.1 * np.log(macs / 1e4) + 0.03 * rng.standard_normal(len(macs))
-    return problems.make(space, rated, table)
+    return problem_building.build_problem(space, rated, table)
 
 
 def _problem(blocks):
@@ -276,7 +283,7 @@ def _problem(blocks):
         latency[b, 0, 4][: len(pairs)] = [pair[1] for pair in pairs]
     extra = cost_tables.PathCosts("latency_ms", latency, 0.0, {4: 0.0})
     table = cost_tables.cost_table(space, tasks.Task(9, 3, 4))
-    return problems.make(space, ratings, table, [extra], skip_missing=True)
+    return problem_building.build_problem(space, ratings, table, [extra], skip_missing=True)
 
 
 def _loops(blocks, limit):

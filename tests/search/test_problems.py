@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dna_tf.search import exact, fronts, problems
+from dna_tf.search import exact, fronts, problem_building, problems
 from dna_tf.space import cost_tables, presets, spaces, tasks
 from tests.helpers import search_cases
 
@@ -45,7 +45,7 @@ def test_evaluate_adds_what_brute_force_adds():
 
 
 def test_costs_are_those_of_the_networks():
-    problem = problems.make(SPACE, _ratings(), TABLE, [_latency()], [1, 0.5, 2])
+    problem = problem_building.build_problem(SPACE, _ratings(), TABLE, [_latency()], [1, 0.5, 2])
     rng = np.random.default_rng(1)
     for _ in range(50):
         cells = [int(rng.integers(len(block.cells))) for block in SPACE.blocks]
@@ -68,10 +68,10 @@ def test_the_rest_is_searched_if_asked():
     ratings[0, 1] = ratings[0, 1][:5]  # a part of one
     ratings[2, 0][3] = np.nan
     ratings[2, 0][7] = np.inf
-    problem = problems.make(SPACE, ratings, TABLE, skip_missing=True)
+    problem = problem_building.build_problem(SPACE, ratings, TABLE, skip_missing=True)
     missing = {(0, 1): SPACE.num_paths(0, 1) - 5, (1, 0): SPACE.num_paths(1, 0), (2, 0): 2}
     assert problem.left_out() == missing
-    whole = problems.make(SPACE, _ratings(), TABLE)
+    whole = problem_building.build_problem(SPACE, _ratings(), TABLE)
     assert whole.left_out() == {} and problem.num_architectures() < whole.num_architectures()
     # Brute force over the rest of a small space, through all searches.
     small = spaces.SearchSpace("small", SPACE.ops[:2], SPACE.blocks[:2], SPACE.frame)
@@ -80,7 +80,7 @@ def test_the_rest_is_searched_if_asked():
     ratings = {(b, c): rng.random(small.num_paths(b, c)) for b, c, _ in small.cells()}
     ratings[0, 0][rng.random(len(ratings[0, 0])) < 0.5] = np.nan
     del ratings[1, 1]
-    problem = problems.make(small, ratings, table, skip_missing=True)
+    problem = problem_building.build_problem(small, ratings, table, skip_missing=True)
     listed = search_cases.all_architectures(problem)
     assert len(listed) == problem.num_architectures()
     most = sorted(one.costs["macs"] for one in listed)[len(listed) // 3]
@@ -107,7 +107,7 @@ NAN = np.where(np.arange(SPACE.num_paths(0, 1)) < 3, np.nan, 1.0)
         (
             lambda r: _without(_with(r, (0, 1), NAN), 1, 0),
             r"block 1, cell 2 \(3 of \d+ ratings missing or NaN\); block 2, cell 1 \(no ratings\)"
-            r"\. Rate them first: .*give --skip_missing",
+            r"\. Rate them first .*with skip_missing",
         ),
         (lambda r: _with(r, (0, 0), r[0, 0][:-1]), "and 15 ratings. They belong to another space"),
         (lambda r: _with(r, (0, 0), [*r[0, 0], 1.0]), "They belong to another space"),
@@ -117,13 +117,13 @@ NAN = np.where(np.arange(SPACE.num_paths(0, 1)) < 3, np.nan, 1.0)
 )
 def test_bad_ratings_are_named(change, message):
     with pytest.raises(ValueError, match=message):
-        problems.make(SPACE, change(_ratings()), TABLE)
+        problem_building.build_problem(SPACE, change(_ratings()), TABLE)
 
 
 def test_a_block_without_any_rating_cannot_be_skipped():
     ratings = {key: values for key, values in _ratings().items() if key[0] != 1}
-    with pytest.raises(ValueError, match="Block 2 has no rated path at all"):
-        problems.make(SPACE, ratings, TABLE, skip_missing=True)
+    with pytest.raises(ValueError, match="No path of block 2 has a rating"):
+        problem_building.build_problem(SPACE, ratings, TABLE, skip_missing=True)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_block_without_any_rating_cannot_be_skipped():
 )
 def test_bad_weights_are_named(weights, message):
     with pytest.raises(ValueError, match=message):
-        problems.make(SPACE, _ratings(), TABLE, weights=weights)
+        problem_building.build_problem(SPACE, _ratings(), TABLE, weights=weights)
 
 
 def _cut(paths, heads):
@@ -162,8 +162,11 @@ def _nan(paths, heads):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ([_latency(_cut)], r"'latency_ms' of block 2, cell 1, reading 16 channels, are \d+, and"),
-        ([_latency(_drop)], "are 0, and the space 'digits' has .* belong to another space"),
+        ([_latency(_cut)], r"\d+ costs 'latency_ms' of block 2, cell 1, reading 16 channels, and"),
+        (
+            [_latency(_drop)],
+            "There are 0 costs .*, and the space 'digits' has .* belong to another space",
+        ),
         ([_latency(_negative)], r"block 2, cell 1 must be finite and at least 0\. Received: -0\.5"),
         ([_latency(_nan)], "at least 0. Received: nan"),
         ([_latency(stem=-1.0)], "of the stem must be finite and at least 0. Received: -1.0"),
@@ -174,13 +177,13 @@ def _nan(paths, heads):
 )
 def test_bad_costs_are_named(extra, message):
     with pytest.raises(ValueError, match=message):
-        problems.make(SPACE, _ratings(), TABLE, extra)
+        problem_building.build_problem(SPACE, _ratings(), TABLE, extra)
 
 
 def test_a_table_of_another_space_is_refused():
     other = cost_tables.cost_table(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
-    with pytest.raises(ValueError, match="They belong to another space"):
-        problems.make(SPACE, _ratings(), other)
+    with pytest.raises(ValueError, match="The costs belong to another space"):
+        problem_building.build_problem(SPACE, _ratings(), other)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +204,7 @@ def test_a_table_of_another_space_is_refused():
     ],
 )
 def test_bad_questions_are_named(limits, penalties, message):
-    problem = problems.make(SPACE, _ratings(), TABLE)
+    problem = problem_building.build_problem(SPACE, _ratings(), TABLE)
     with pytest.raises(ValueError, match=message):
         exact.best(problem, limits, penalties=penalties)
 
@@ -217,10 +220,35 @@ def test_bad_questions_are_named(limits, penalties, message):
 )
 def test_a_choice_that_is_none(cells, paths, message):
     with pytest.raises(ValueError, match=message):
-        problems.make(SPACE, _ratings(), TABLE).evaluate(cells, paths)
+        problem_building.build_problem(SPACE, _ratings(), TABLE).evaluate(cells, paths)
 
 
 def test_a_found_one_knows_its_value():
-    found = problems.Found((0,), (0,), 1.5, {}, 0.25)
+    found = problems.Choice((0,), (0,), 1.5, {}, 0.25)
     assert found.value == 1.75
     assert dataclasses.replace(found, penalty=0.0).value == 1.5
+
+
+def test_architecture_has_ops_path_and_ratings():
+    ratings = _ratings(7)
+    problem = problem_building.build_problem(SPACE, ratings, TABLE, weights=[1, 2, 0])
+    choice = problems.Choice((1, 2, 0), (27, 63, 4), 0.0, {})
+    architecture = problem.architecture(choice, "name", {"by": "test"})
+    assert [block.path for block in architecture.blocks] == [(1, 2, 3), (3, 3, 3), (1, 0)]
+    for b, (block, c) in enumerate(zip(architecture.blocks, choice.cells, strict=True)):
+        assert block.path == SPACE.paths(b, c)[choice.path_indices[b]]
+        assert block.ops == tuple(SPACE.ops[i] for i in block.path)
+        assert block.rating == ratings[b, c][choice.path_indices[b]]  # without its weight
+        assert (block.cell, block.width) == (c, SPACE.blocks[b].cells[c].width)
+        assert block.stride == SPACE.blocks[b].stride
+    assert (architecture.frame, architecture.origin) == (SPACE.frame, {"by": "test"})
+    assert architecture.task == tasks.Task(32, 3, 10)
+    assert problem.describe(choice) == architecture.describe()
+
+
+def test_a_path_without_a_rating_has_none_in_the_architecture():
+    ratings = _with(_ratings(), (0, 0), np.full(SPACE.num_paths(0, 0), np.nan))
+    problem = problem_building.build_problem(SPACE, ratings, TABLE, skip_missing=True)
+    architecture = problem.architecture(problems.Choice((0, 0, 0), (3, 0, 0), 0.0, {}), "name", {})
+    assert architecture.blocks[0].rating is None and architecture.rating is None
+    assert architecture.blocks[1].rating == ratings[1, 0][0]

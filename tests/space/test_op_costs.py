@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from dna_tf.search import exact, problems
+from dna_tf.search import exact, problem_building
 from dna_tf.space import cost_tables, op_costs, presets, tasks
 from tests.helpers import op_cost_tables
 
@@ -44,7 +44,7 @@ def test_a_cost_from_a_file_limits_a_search(tmp_path):
     assert loaded == made and op_costs.identity(loaded) == op_costs.identity(made)
     ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
     extra = [loaded.path_costs(SPACE, TASK)]
-    problem = problems.make(SPACE, ratings, TABLE, extra)
+    problem = problem_building.build_problem(SPACE, ratings, TABLE, extra)
     free = exact.best(problem)[0]
     most = 0.5 * (problem.lowest("latency_ms") + free.costs["latency_ms"])
     found = exact.best(problem, {"max_latency_ms": most})[0]
