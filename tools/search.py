@@ -61,7 +61,7 @@ def main():
     question = _question()
     weights = [_number("weights", text) for text in cli.FLAGS.weights] or None
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf.phases import latency_commands, search_inputs, searching
+    from dna_tf.phases import latency_commands, search_inputs, search_question, searching
     from dna_tf.space import op_costs
 
     files, skip = cli.FLAGS.cost_file, cli.FLAGS.skip_missing
@@ -70,7 +70,7 @@ def main():
         names = searching.search_budgets(workdir, config, inputs=inputs)
         words = []
     else:
-        names = searching.answer(inputs, question)
+        names = search_question.answer(inputs, question)
         words = [f"--arch={names[0]}"]
     for path in dict.fromkeys([*config.search.cost_files, *files]):
         measuring = latency_commands.network_flags(op_costs.load(path), path, names)
@@ -81,11 +81,12 @@ def main():
 
 def _question():
     """The question that the flags put, or `None` for the budgets of the config."""
-    from dna_tf.phases import searching
+
+    from dna_tf.phases import search_question
 
     given = cli.FLAGS
     asked = cli.asked_limits()
-    penalties = dict(searching.parse_penalty(text) for text in given.penalty)
+    penalties = dict(search_question.parse_penalty(text) for text in given.penalty)
     if len(penalties) < len(given.penalty):
         raise ValueError(f"One cost has two penalties. Give each once. Received: {given.penalty}")
     if given.round and not given.front:
@@ -96,8 +97,8 @@ def _question():
         return None
     shared = given.max_shared_ops
     shared = cli.whole_number("max_shared_ops", shared) if shared else None
-    return searching.Question(
-        given.name or searching.name_of(asked, given.penalty, shared),
+    return search_question.Question(
+        given.name or search_question.name_of(asked, given.penalty, shared),
         asked,
         penalties,
         cli.whole_number("top", given.top) if given.top else 1,

@@ -1,7 +1,7 @@
-"""The control of a search: an architecture of the same cost, drawn at random.
+"""The control of a search: an architecture of about the same cost, drawn at random.
 
-A searched student is worth something only if it beats what chance gives at its
-price, so each comparison retrains such a control in the same way.
+A searched student is worth its search only if it beats random architectures of its cost, so
+each comparison retrains such controls in the same way.
 """
 
 import numpy as np
@@ -9,25 +9,29 @@ import numpy as np
 from dna_tf.common import formatting
 
 
-def random_within(problem, macs, tolerance, seed, forbidden=(), tries=1000):
-    """Draws an architecture at random whose MACs lie near a target: the control.
+class NoControl(ValueError):
+    """No draw has nearly the cost that a control should have."""
 
-    Cells and paths of all blocks are drawn uniformly; then the path of one block,
+
+def random_within(problem, macs, tolerance, seed, forbidden=(), tries=1000):
+    """Draws an architecture at random whose MACs lie near a target.
+
+    Cells and paths of all blocks are drawn uniformly. Then the path of one block, which is
     drawn too, is drawn again among those that bring the total within `tolerance`.
 
     Args:
         problem: a `problems.SearchProblem`.
-        macs: target of `macs`.
-        tolerance: largest relative distance, such as 0.02.
+        macs: the target.
+        tolerance: largest distance from it, as a share of it, such as 0.02.
         seed: an int; one seed gives one architecture.
-        forbidden: `(cells, path_indices)` pairs that must not come out.
-        tries: how many draws to make at most.
+        forbidden: `(cells, path_indices)` pairs that must not be drawn.
+        tries: the largest number of draws.
 
     Returns:
-        `(cells, path_indices)`.
+        `(cells, path_indices)`, a tuple of ints each.
 
     Raises:
-        ValueError: no draw came near enough; the message has the nearest.
+        NoControl: no draw comes near enough; the message has the nearest MACs.
     """
     draws = np.random.RandomState(seed)  # its stream is the same in every NumPy
     nearest, blocks = None, range(len(problem.space.blocks))
@@ -43,18 +47,17 @@ def random_within(problem, macs, tolerance, seed, forbidden=(), tries=1000):
             paths[free] = int(problem.open_paths[free, cells[free]][_pick(draws, near)])
             if (tuple(cells), tuple(paths)) not in forbidden:
                 return tuple(cells), tuple(paths)
+    target = formatting.format_count(macs)
     if abs(nearest - macs) <= tolerance * macs:
-        raise ValueError(
-            f"All architectures within {tolerance:.3g} (relative) of "
-            f"{formatting.format_count(macs)} MACs that came out of {tries} draws were "
-            "forbidden, such as the searched one itself. "
-            "Allow a larger config.search.control_tolerance."
+        raise NoControl(
+            f"All architectures within {tolerance:.3g} (relative) of {target} MACs that came out "
+            f"of {tries} draws were forbidden, such as the searched one itself. Allow a larger "
+            "tolerance."
         )
-    raise ValueError(
-        f"No architecture within {tolerance:.3g} (relative) of "
-        f"{formatting.format_count(macs)} MACs came out of {tries} draws; the nearest had "
-        f"{formatting.format_count(nearest)}. Allow a "
-        "larger config.search.control_tolerance, or choose a budget nearer the middle of the space."
+    raise NoControl(
+        f"No architecture within {tolerance:.3g} (relative) of {target} MACs came out of {tries} "
+        f"draws; the nearest had {formatting.format_count(nearest)}. Allow a larger tolerance, or "
+        "choose a budget nearer the middle of the space."
     )
 
 

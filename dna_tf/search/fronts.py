@@ -44,7 +44,15 @@ _PILE = 20_000  # states from which on a filter is worth its time
 
 
 class FrontTooLarge(ValueError):
-    """The front, or what leads to it, has more states than were allowed."""
+    """A front has more states, in the end or on the way, than are allowed.
+
+    Attributes:
+        rounding: a rounding that makes it smaller.
+    """
+
+    def __init__(self, message, rounding):
+        super().__init__(message)
+        self.rounding = rounding
 
 
 @dataclasses.dataclass
@@ -221,15 +229,15 @@ class _Merger:
 
     def _check_size(self, b, size):
         if size > self._max_states:
-            more = self._rounding * 4 or 0.001
-            loss = f"dearer by less than {100 * more:.3g} %"
+            rounding = self._rounding * 4 or 0.001
             raise FrontTooLarge(
                 f"The front over {', '.join(self._names)} grows beyond {self._max_states:,} "
                 f"states at block {b + 1} (some {self._max_states * 200 / 2**20:,.0f} MiB). Trade "
-                "fewer costs against the rating, set limits (a limit needs no front: "
-                "exact.best), or round: with --round="
-                f"{more:g} every architecture has an entry with at most its rating that is {loss} "
-                "in each cost."
+                "fewer costs against the rating, set limits (the best under limits is found "
+                f"without a front), or round: with rounding={rounding:g} every architecture has "
+                "an entry with at most its rating that is dearer by less than "
+                f"{100 * rounding:.3g} % in each cost.",
+                rounding,
             )
 
 

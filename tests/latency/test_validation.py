@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dna_tf.latency import validation
-from dna_tf.search import problems
+from dna_tf.search import problem_building
 from dna_tf.space import cost_tables
 from tests.helpers.fake_meter import SPACE, TASK
 
@@ -21,7 +21,7 @@ def test_students_spread_over_the_range():
     assert macs == sorted(macs)
     assert students == validation.random_architectures(SPACE, TASK, 20, seed=0)
     uniform = cost_tables.cost_table(SPACE, TASK)
-    problem = problems.make(
+    problem = problem_building.build_problem(
         SPACE, {(b, c): np.zeros(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}, uniform
     )
     low, high = problem.lowest("macs"), problem.highest("macs")

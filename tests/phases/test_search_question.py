@@ -8,7 +8,7 @@ import pytest
 
 from dna_tf import workdirs
 from dna_tf.common import files
-from dna_tf.phases import search_inputs, searching
+from dna_tf.phases import search_inputs, search_question, searching
 from dna_tf.space import architectures, cost_limits, op_costs, tasks
 from tests.helpers import op_cost_tables, rated_runs, search_cases, tool_runs
 
@@ -269,9 +269,9 @@ def test_another_architecture_of_the_name_is_kept(made):
 def test_nothing_is_written_if_one_file_is_in_the_way(tmp_path):
     workdir, config, _ = rated_runs.rated_run(tmp_path / "run")
     inputs = search_inputs.SearchInputs(workdir, config)
-    question = searching.Question("mine", cost_limits.Limits(max_macs=16_000), top=3)
+    question = search_question.Question("mine", cost_limits.Limits(max_macs=16_000), top=3)
     for last, search in (
-        ("mine_3", lambda: searching.answer(inputs, question)),
+        ("mine_3", lambda: search_question.answer(inputs, question)),
         ("max_macs_15k_control", lambda: searching.search_budgets(workdir, config)),
     ):
         path = workdir.architecture(last)
@@ -309,8 +309,9 @@ def test_the_config_can_name_cost_files(made):
 
 
 def test_parse_penalty():
-    assert searching.parse_penalty("macs=1e-9") == ("macs", (1e-9, 0.0))
-    assert searching.parse_penalty(" macs = 2@1.5k ") == ("macs", (2.0, 1500.0))
-    assert searching.name_of(cost_limits.Limits(), ("macs=1e-9",), 3) == "penalty_macs_1e_9_share_3"
-    assert searching.name_of(cost_limits.Limits("max_macs=4.5k")) == "max_macs_4.5k"
-    assert searching.name_of(cost_limits.Limits()) == "best"
+    Limits = cost_limits.Limits
+    assert search_question.parse_penalty("macs=1e-9") == ("macs", (1e-9, 0.0))
+    assert search_question.parse_penalty(" macs = 2@1.5k ") == ("macs", (2.0, 1500.0))
+    assert search_question.name_of(Limits(), ("macs=1e-9",), 3) == "penalty_macs_1e_9_share_3"
+    assert search_question.name_of(Limits("max_macs=4.5k")) == "max_macs_4.5k"
+    assert search_question.name_of(Limits()) == "best"

@@ -91,7 +91,9 @@ def test_a_rounded_front_loses_no_more_than_proven(seed, ties, names, rounding, 
 
 def test_rounding_makes_a_front_smaller_that_is_refused_without():
     problem = _paper_problem(noise=0.01)
-    with pytest.raises(fronts.FrontTooLarge, match=r"beyond 2,000 states at block \d.*--round="):
+    with pytest.raises(
+        fronts.FrontTooLarge, match=r"beyond 2,000 states at block \d.*rounding=0.001"
+    ):
         fronts.front(problem, ("macs", "params"), max_states=2000)
     small = fronts.front(problem, ("macs", "params"), rounding=0.2, max_states=2000)
     exact = fronts.front(problem, ("macs", "params"))
