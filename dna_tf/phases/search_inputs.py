@@ -201,7 +201,7 @@ def save_all(searched, workdir):
     absent = [
         name
         for name, architecture in searched.items()
-        if not architectures.is_there(architecture, workdir.architecture(name), hint)
+        if not architectures.is_saved(architecture, workdir.architecture(name), hint)
     ]
     for name in absent:
         architectures.save(searched[name], workdir.architecture(name))
