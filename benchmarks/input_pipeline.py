@@ -254,7 +254,7 @@ def _teacher():
         x = keras.layers.Conv2D(width, 1, name=f"block{block}")(x)
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
     cuts = [f"block{block}" for block in range(1, len(MAPS) + 1)]
-    return cutting.cut_teacher(model, cuts, (SIZE, SIZE, 3))
+    return cutting.cut_model(model, cuts, (SIZE, SIZE, 3))
 
 
 def _stages(prefix, totals):

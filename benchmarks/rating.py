@@ -70,7 +70,7 @@ def _shared_over_separate(space, settings):
     rng = np.random.RandomState(settings.seed)
     block, index = min(_four_layer_cells(space), key=lambda place: abs(place[0] - 3))
     reads, gives = ((settings.size * space.blocks[block].stride, 80), (settings.size, 112))
-    cell = cell_models.Cell(
+    cell = cell_models.TrainableCell(
         space, block, index, (reads[0], reads[0], reads[1]), gives[1], settings.seed
     )
     batches = list(
@@ -89,10 +89,10 @@ def _shared_over_separate(space, settings):
     part = len(paths) // rounds
     rater.op_runs, walk_s, spent = 0, 0.0, 0.0
 
-    def on_rated(values):
+    def on_rated(count):
         """By turns with the walk: some paths by themselves, with the walk's clock stopped."""
         nonlocal spent
-        if len(values) % part == part // 2:
+        if count % part == part // 2:
             started, runs = time.perf_counter(), rater.op_runs
             for path in drawn[len(alone) :: rounds]:
                 begun = time.perf_counter()
@@ -105,7 +105,8 @@ def _shared_over_separate(space, settings):
 
     each = []
     started = time.perf_counter()
-    rater.all_paths(on_rated=on_rated)
+    for count, _ in enumerate(rater.ratings(), 1):
+        on_rated(count)
     walk_s = time.perf_counter() - started - spent
     separate_s = statistics.mean(each) * len(paths)
     return {
@@ -130,7 +131,7 @@ def _all_cells(space, settings):
         return {}
     for b, c, shape in space.cells():
         reads = (_SHAPES[b][0], *_SHAPES[b])
-        cell = cell_models.Cell(space, b, c, reads, _SHAPES[b + 1][1], settings.seed)
+        cell = cell_models.TrainableCell(space, b, c, reads, _SHAPES[b + 1][1], settings.seed)
         (x,) = _maps(rng, 1, settings.images, _SHAPES[b])
         for unit in range(cell.fixed_units):
             x = packed_ops.compiled(cell.units[unit][0], "train")(x, cell.rows[unit].value[0])

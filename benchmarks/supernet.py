@@ -70,8 +70,8 @@ class _Bench:
         self.batch_size = settings.batch_size
         shape = (settings.image_size, settings.image_size, 3)
         model = applications.build(settings.teacher, shape, 1000, seed=settings.seed)
-        cuts = building.own_cuts(settings.teacher, model, shape, space)
-        self.teacher = cutting.cut_teacher(model, cuts, shape)
+        cuts = building.default_cuts(settings.teacher, model, shape, space)
+        self.teacher = cutting.cut_model(model, cuts, shape)
         rng = np.random.RandomState(settings.seed)
         draw = rng.uniform(0, 255, (settings.batch_size, *shape))
         self.images = tf.constant(draw, tf.float32)

@@ -112,14 +112,19 @@ def _build_teacher(space, image_shape):
     from dna_tf.teachers import building, cutting
 
     # A config's, for what a file needs: its preprocessing and modules.
-    section = cli.FLAGS.config.teacher.copy_and_resolve_references()
-    section.model, section.weights, name = cli.FLAGS.teacher, "", cli.FLAGS.teacher
-    model = building.build_teacher(section, image_shape, num_classes=1000)
+    section, name = cli.FLAGS.config.teacher, cli.FLAGS.teacher
+    model = building.build_teacher(
+        name,
+        image_shape,
+        num_classes=1000,
+        preprocessing=section.preprocessing,
+        modules=tuple(section.modules),
+    )
     own = tuple(model.input_shape[1:])
     if cli.FLAGS.image_size is None and len(own) == 3 and None not in own:
         image_shape = own  # a file's; those by name are built for what is asked
-    cuts = cli.FLAGS.cuts or building.own_cuts(name, model, image_shape, space)
-    cut = cutting.cut_teacher(model, cuts, image_shape)
+    cuts = cli.FLAGS.cuts or building.default_cuts(name, model, image_shape, space)
+    cut = cutting.cut_model(model, cuts, image_shape)
     return cut.shapes, cut.cuts
 
 

@@ -75,11 +75,11 @@ def _check_workdir_alone():
 
 def _show_trained(workdir, config, space):
     """Shows the teacher of a run, cut as the run cuts it or as --cuts says."""
-    from dna_tf.phases import teacher_training
+    from dna_tf.phases import runs
     from dna_tf.space import presets
     from dna_tf.teachers import description
 
-    trained = teacher_training.load_teacher(workdir, config)
+    trained = runs.open_run(workdir, config).teacher
     view = description.look(
         trained.model,
         config.teacher,
@@ -116,7 +116,13 @@ def _show_model(config, space):
     )
     size, channels = _size(config, own, space), config.data.channels
     classes = config.data.num_classes or (10 if own and config.data.source == "digits" else 1000)
-    model = building.build_teacher(section, (size, size, channels), classes)
+    model = building.build_teacher(
+        name,
+        (size, size, channels),
+        classes,
+        preprocessing=section.preprocessing,
+        modules=section.modules,
+    )
     shape = description.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
     section.weights = config.teacher.weights if own else ""
     usual = presets.get_space(config.space) if own else None

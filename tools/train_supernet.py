@@ -49,12 +49,12 @@ def main():
             f"L1 {(result['relative_l1'] or [math.nan])[-1]:.4f} (held-out images)"
         )
     space = presets.get_space(config.space)
-    trained = cell_files.trained_cells(workdir, space)
+    trained = cell_files.trained_names(workdir.supernet, space)
     missing = [name for name in cell_files.cell_names(space) if name not in trained]
     if missing:
         progress.say(f"{len(trained)} cells are trained; missing: {', '.join(missing)}")
-        diverged = all(workdir.failed_cell(name).exists() for name in missing)
-        factor = cell_files.next_retry_factor(workdir, missing)
+        diverged = all(cell_files.has_failed(workdir.supernet, name) for name in missing)
+        factor = cell_files.next_retry_factor(workdir.supernet, missing)
         again = [f"--retry_factor={factor:g}"] if diverged else []
         cli.next_command("train_supernet", workdir, *again)
     else:

@@ -1,4 +1,4 @@
-"""What training with rounding and pruning share: the student they start from, and their results."""
+"""Shared by quantisation-aware training and pruning: the student they start from."""
 
 import dataclasses
 
@@ -6,34 +6,68 @@ from dna_tf.common import files, progress
 from dna_tf.compression import tf_keras_bridge
 from dna_tf.config import run_config
 from dna_tf.models import keras_files
+from dna_tf.phases import runs
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A trained student and what a result depends on.
+    """A trained student, and what a result depends on.
 
     Args:
+        run: the `runs.Run`.
         model: the student, a `keras.Model`.
         fingerprint: of its weights.
-        made_from: fingerprint of student, settings and what else decides the result.
+        trained: what `retrain` measured of it.
+        made_from: fingerprint of student, settings and all else that decides the result.
     """
 
+    run: runs.Run
     model: object
     fingerprint: str
+    trained: dict
     made_from: str
 
+    def images(self):
+        """The run's images, a `labelled_images.Images`.
 
-def start(workdir, config, name, seed, section, version, **more):
-    """Loads a trained student, and says what its result is made from.
+        Raises:
+            ValueError: they are not those that teacher and student saw.
+        """
+        images = self.run.images
+        name, seed = self.trained["architecture"], self.trained["seed"]
+        folder = self.run.workdir.student(name, seed)
+        runs.check_same_data(images, self.trained["data_fingerprint"], f"the student in {folder}")
+        return images
+
+    def finished(self, path, kind, what):
+        """The result in a file, if it was made from the same; `None` otherwise.
+
+        Args:
+            path: the result's file.
+            kind: its kind.
+            what: the start of the progress line, such as `"NAME is pruned"`.
+        """
+        identity = {
+            "made_from": self.made_from,
+            "data_fingerprint": self.trained["data_fingerprint"],
+        }
+        result = runs.existing_result(path, kind, **identity)
+        if result is not None:
+            progress.say(f"{what} already: {path.parent / result['file']}")
+        return result
+
+
+def start(workdir, config, name, seed, section, version, **settings):
+    """Loads a trained student, and identifies the result that is to be made from it.
 
     Args:
         workdir: a `workdirs.Workdir`.
         config: its config.
         name: the architecture's name.
         seed: which of its students.
-        section: the config section of the settings, such as `"prune"`.
+        section: the config section with the settings, such as `"prune"`.
         version: of the method.
-        more: other settings that the result depends on.
+        settings: other settings that the result depends on.
 
     Returns:
         A `Start`.
@@ -42,6 +76,7 @@ def start(workdir, config, name, seed, section, version, **more):
         FileNotFoundError: the student was not trained.
         ValueError: a package is missing.
     """
+    run = runs.open_run(workdir, config)
     trained = workdir.student_result(name, seed)
     tf_keras_bridge.import_tfmot()
     model = keras_files.load_model(workdir.student(name, seed) / "model.keras")
@@ -52,25 +87,6 @@ def start(workdir, config, name, seed, section, version, **more):
         "seed": seed,
         "data": trained["data_fingerprint"],
         "settings": run_config.config_fingerprint(config, ["seed", section]),
-        **more,
+        **settings,
     }
-    return Start(model, fingerprint, files.fingerprint(identity))
-
-
-def finished(path, kind, made_from, what):
-    """The result that is at `path` already and made from the same; `None` without one.
-
-    Args:
-        path: the result's file.
-        kind: its kind.
-        made_from: as `Start` has it.
-        what: what progress says of it, such as `"NAME is pruned"`.
-    """
-    if not path.exists():
-        return None
-    result = files.read_json(path, kind, f"Delete {path} and do it again.")
-    made = path.parent / result["file"]
-    if result.get("made_from") != made_from or not made.exists():
-        return None
-    progress.say(f"{what} already: {made}")
-    return result
+    return Start(run, model, fingerprint, trained, files.fingerprint(identity))

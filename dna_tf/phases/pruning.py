@@ -2,11 +2,9 @@
 
 from dna_tf.common import files, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, pruned_model
-from dna_tf.data import loading
 from dna_tf.export import export_images
 from dna_tf.models import inference, keras_files
 from dna_tf.phases import compression_start
-from dna_tf.training import determinism
 
 KIND = "dna_tf.pruned"
 VERSION = 1
@@ -36,11 +34,10 @@ def prune(workdir, config, name, seed=0):
         calibration_images=config.export.calibration_images,
     )  # fmt: skip
     model, result_path = start.model, folder / "pruned.json"
-    known = compression_start.finished(result_path, KIND, start.made_from, f"{name} is pruned")
+    known = start.finished(result_path, KIND, f"{name} is pruned")
     if known is not None:
         return known
-    determinism.enable(config.seed)
-    images = loading.load(config.data, config.seed, workdir.path)
+    images = start.images()
     count = export_images.calibration_count(images, config.export.calibration_images)
     steps = section.epochs * images.steps_per_epoch(section.batch_size)
     pruned = pruned_model.PrunedModel(model, section.sparsity, steps)

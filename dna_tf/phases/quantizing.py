@@ -4,10 +4,8 @@ import numpy as np
 
 from dna_tf.common import files, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, quantized_model
-from dna_tf.data import loading
 from dna_tf.export import agreement, conversion, export_images, metadata, prepare
 from dna_tf.phases import compression_start
-from dna_tf.training import determinism
 
 KIND = "dna_tf.qat"
 # Raised when the same settings would give another file than before.
@@ -42,11 +40,10 @@ def quantize(workdir, config, name, seed=0):
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
     model, result_path = start.model, folder / "qat.json"
-    known = compression_start.finished(result_path, KIND, start.made_from, f"{name} is quantised")
+    known = start.finished(result_path, KIND, f"{name} is quantised")
     if known is not None:
         return _check_good(known, config.export.least_agreement)
-    determinism.enable(config.seed)
-    images = loading.load(config.data, config.seed, workdir.path)
+    images = start.images()
     images.steps_per_epoch(section.batch_size)  # refuses a batch that is too large
     count = export_images.calibration_count(
         images, section.calibration_images, "quantize.calibration_images"

@@ -3,11 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from dna_tf.data import loading
 from dna_tf.features import feature_batches
-from dna_tf.phases import teacher_training
+from dna_tf.phases import runs
 from dna_tf.space import presets, spaces
-from dna_tf.supernet import cell_files, cell_rater
+from dna_tf.supernet import cell_files, cell_rating, phase_settings
 
 
 def imitated_maps(workdir, config, arch, num_images=2):
@@ -25,21 +24,21 @@ def imitated_maps(workdir, config, arch, num_images=2):
         channels)` and `images` `(images, height, width, 3)` in 0..255.
     """
     names = [spaces.cell_name(b, block.cell) for b, block in enumerate(arch.blocks)]
-    teacher = teacher_training.load_teacher(workdir, config)
-    images = loading.load(config.data, config.seed, workdir.path)
-    cells = {
-        (cell.block, cell.cell): cell
-        for cell in cell_files.load(workdir, presets.get_space(config.space), teacher.shapes, names)
-    }
+    run = runs.open_run(workdir, config)
+    teacher, images = run.teacher, run.images
+    for name in names:
+        workdir.cell_result(name)  # raises, with the tool that trains it
+    space = presets.get_space(config.space)
+    cells = cell_files.load(workdir.supernet, space, teacher.shapes, names)
+    settings = phase_settings.of_section(phase_settings.RatingSettings, config.rating)
     predict = feature_batches.feature_function(teacher)
-    calibration = cell_rater.calibration_maps(predict, images, config)
-    drawn = np.stack([x for x, _ in images.images("rating").take(num_images).as_numpy_iterator()])
-    maps = (drawn, *predict(tf.constant(drawn)))
-    rgb = drawn if drawn.shape[-1] == 3 else np.repeat(drawn, 3, axis=-1)
+    calibration = cell_rating.calibration_maps(predict, images, settings, config.seed)
+    pixels = np.stack([x for x, _ in images.images("rating").take(num_images).as_numpy_iterator()])
+    maps = (pixels, *predict(tf.constant(pixels)))
+    rgb = pixels if pixels.shape[-1] == 3 else np.repeat(pixels, 3, axis=-1)
     rows = []
     for b, block in enumerate(arch.blocks):
-        reads = [known[b] for known in calibration]
-        rater = cell_rater.CellRater(cells[b, block.cell], reads, [(maps[b], maps[b + 1])])
+        rater = cell_rating.rater_of(cells[b].build(teacher.shapes), calibration, [maps])
         rows.append(
             {
                 "block": b + 1,

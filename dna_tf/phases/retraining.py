@@ -5,12 +5,10 @@ import dataclasses
 import tensorflow as tf
 
 from dna_tf.common import files, progress, seeding, statistics
-from dna_tf.data import loading
 from dna_tf.models import keras_files, students
-from dna_tf.phases import teacher_training
+from dna_tf.phases import runs
 from dna_tf.space import architectures
 from dna_tf.training import (
-    determinism,
     strategies,
     student_checks,
     student_training,
@@ -51,17 +49,13 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
         is_control = arch.origin.get("by") == "control"
         seeds = range((is_control and recipe.control_seeds) or recipe.seeds)
     seeds = list(seeds)
-    images = None
+    opened = runs.open_run(workdir, config)
     if recipe.start_from:
-        images = loading.load(config.data, config.seed, workdir.path)
-        arch = student_checks.fit_to_data(arch, images)
+        arch = student_checks.fit_to_data(arch, opened.images)
     results = [_finished(workdir, arch, seed) for seed in seeds]
     are_finished = [result is not None for result in results]
     if not all(are_finished):
-        determinism.enable(config.seed)
-        images = images or loading.load(config.data, config.seed, workdir.path)
-        if (workdir.teacher / "result.json").exists():
-            teacher_training.check_same_data(images, workdir.teacher_result(), workdir)
+        images = opened.images
         student_checks.check_fits_data(arch, images)
         _check_same_data(images, arch, results)
         strategy = strategy or tf.distribute.get_strategy()

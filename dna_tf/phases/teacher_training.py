@@ -4,11 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import files, progress, statistics
-from dna_tf.data import label_checks, loading
+from dna_tf.data import label_checks
 from dna_tf.models import inference, keras_files, model_costs
+from dna_tf.phases import runs
 from dna_tf.space import fit, presets
 from dna_tf.teachers import building, cutting, input_range
-from dna_tf.training import classifier, determinism, strategies, tensorboard
+from dna_tf.training import classifier, strategies, tensorboard
 
 KIND = "dna_tf.teacher"
 
@@ -33,20 +34,17 @@ def train_teacher(workdir, config, strategy=None):
     if (workdir.teacher / "result.json").exists():
         progress.say(f"The teacher is there already: {workdir.teacher}")
         return workdir.teacher_result()
-    determinism.enable(config.seed)
-    images = loading.load(config.data, config.seed, workdir.path)
-    section, recipe = config.teacher, config.teacher_training
-    model = building.build_teacher(
-        section, images.image_shape, images.num_classes, recipe.dropout, config.seed
-    )
+    images = runs.open_run(workdir, config).images
+    section = config.teacher
+    model = _build(config, images)
     space = presets.get_space(config.space)
-    cuts = section.cuts or building.own_cuts(section.model, model, images.image_shape, space)
-    cut = cutting.cut_teacher(model, cuts, images.image_shape)
+    cuts = section.cuts or building.default_cuts(section.model, model, images.image_shape, space)
+    cut = cutting.cut_model(model, cuts, images.image_shape)
     fit.check_fit(space, cut.shapes, cut.cuts)
     strategy = strategy or tf.distribute.get_strategy()
-    if building.needs_training(section):
+    if building.needs_training(section.model, section.weights):
         model = _train(workdir, config, model, images, strategy)
-        cut = cutting.cut_teacher(model, cuts, images.image_shape)
+        cut = cutting.cut_model(model, cuts, images.image_shape)
     result = {
         "kind": KIND,
         "model": section.model,
@@ -64,7 +62,7 @@ def train_teacher(workdir, config, strategy=None):
         "data_fingerprint": images.fingerprint,
         **_test(model, images),
     }
-    if not building.needs_training(section):
+    if not building.needs_training(section.model, section.weights):
         for warning in _warnings(model, images, result):
             progress.say(f"Warning: {warning}")
     if strategies.is_chief(strategy):
@@ -76,6 +74,20 @@ def train_teacher(workdir, config, strategy=None):
     return result
 
 
+def _build(config, images):
+    section = config.teacher
+    return building.build_teacher(
+        section.model,
+        images.image_shape,
+        images.num_classes,
+        weights=section.weights,
+        preprocessing=section.preprocessing,
+        modules=tuple(section.modules),
+        dropout=config.teacher_training.dropout,
+        seed=config.seed,
+    )
+
+
 def _train(workdir, config, model, images, strategy):
     """Trains the config's teacher and returns it; `model` is one with first weights."""
     recipe, chief = config.teacher_training, strategies.is_chief(strategy)
@@ -84,10 +96,7 @@ def _train(workdir, config, model, images, strategy):
     if classifier.needs_second_model(recipe, strategy):
         evaluated = model
         with strategy.scope(), classifier.computing_in(recipe.precision):
-            shape, classes = images.image_shape, images.num_classes
-            model = building.build_teacher(
-                config.teacher, shape, classes, recipe.dropout, config.seed
-            )
+            model = _build(config, images)
     with strategy.scope():
         trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated, strategy=strategy)
     watcher = None
@@ -120,32 +129,3 @@ def _test(model, images):
         return {"test_accuracy": None, "test_correct": None, "test_images": 0}
     correct, total = inference.count_correct(model, images.images("test", batch_size=100))
     return {"test_accuracy": correct / total, "test_correct": correct, "test_images": total}
-
-
-def load_teacher(workdir, config):
-    """Loads the cut teacher of a workdir.
-
-    Raises:
-        FileNotFoundError: it was not trained yet.
-        ValueError: the model file is not the one that the result file describes.
-    """
-    result = workdir.teacher_result()
-    modules = tuple(config.teacher.modules)
-    model = keras_files.load_model(workdir.teacher / "model.keras", modules)
-    if keras_files.weights_fingerprint(model) != result["fingerprint"]:
-        raise ValueError(
-            f"The weights in {workdir.teacher / 'model.keras'} are not those that "
-            "result.json beside it describes. Delete the teacher's folder and train it again."
-        )
-    cuts = [cut["layer"] for cut in result["cuts"]]
-    return cutting.cut_teacher(model, cuts, tuple(result["image_shape"]))
-
-
-def check_same_data(images, teacher_result, workdir):
-    """Checks that the data is the one that the teacher of the workdir saw."""
-    if images.fingerprint != teacher_result["data_fingerprint"]:
-        raise ValueError(
-            f"The data has changed since the teacher in {workdir.teacher} was trained: "
-            f"fingerprint {images.fingerprint} now, {teacher_result['data_fingerprint']} then. "
-            "Bring the data back, or start in a new workdir."
-        )

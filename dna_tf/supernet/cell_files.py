@@ -1,19 +1,19 @@
-"""Trained cells in a workdir: the weights of each, and what is known of its training.
+"""Trained cells in a folder: for each cell a file of weights, and one about its training.
 
-Cells are independent: each has files of its own, so that several machines can train
-cells into one workdir, in any order.
+Cells are independent, so several machines can train cells into one folder, in any order.
+The files are `NAME.npz` (weights), `NAME.json` (training) and `NAME_failed.json` (why the
+training of a cell was stopped).
 """
 
-import hashlib
-
-import numpy as np
+import json
 
 from dna_tf.common import files
 from dna_tf.space import spaces
-from dna_tf.supernet import cell_models
+from dna_tf.supernet import cell_models, packed_ops, trained_cells
 
 KIND = "dna_tf.cell"
 FAILED_KIND = "dna_tf.failed_cell"
+IDENTITY_KIND = "dna_tf.cells"
 
 
 def cell_names(space):
@@ -21,94 +21,130 @@ def cell_names(space):
     return [spaces.cell_name(b, c) for b, c, _ in space.cells()]
 
 
-def trained_cells(workdir, space):
-    """The names of those cells of a space that the workdir holds, first block first."""
-    return [name for name in cell_names(space) if workdir.cell(name).exists()]
+def trained_names(folder, space):
+    """The names of the cells of a space that are in a folder, first block first."""
+    return [name for name in cell_names(space) if (folder / f"{name}.json").exists()]
 
 
-def save(cell, workdir, result):
-    """Writes the weights of a cell, and `result` beside them.
-
-    Args:
-        cell: a `cell_models.Cell`.
-        workdir: a `workdirs.Workdir`.
-        result: a JSON-able dict about its training, with the key `teacher`.
-    """
-    arrays = {f"unit{u}": rows.value.numpy() for u, rows in enumerate(cell.rows)}
-    files.write_arrays(workdir.supernet / f"{cell.name}.npz", arrays)
-    made = {**result, "kind": KIND, "cell": cell.name, "fingerprint": fingerprint(cell)}
-    files.write_json(workdir.cell(cell.name), made)
-    failed = workdir.failed_cell(cell.name)
-    if failed.exists():
-        failed.unlink()
+def save(trained, folder):
+    """Writes a `trained_cells.TrainedCell` into a folder."""
+    name = trained.name
+    arrays = {f"unit{u}": array for u, array in enumerate(trained.weights)}
+    files.write_arrays(folder / f"{name}.npz", arrays)
+    identity = {"kind": KIND, "cell": name, "fingerprint": trained.fingerprint}
+    files.write_json(folder / f"{name}.json", {**trained.result, **identity})
+    if has_failed(folder, name):
+        _failed_path(folder, name).unlink()
 
 
-def save_failed(name, workdir, result):
+def save_failed(folder, name, result):
     """Writes why and when the training of a cell was stopped."""
-    files.write_json(workdir.failed_cell(name), {"kind": FAILED_KIND, "cell": name, **result})
+    files.write_json(_failed_path(folder, name), {"kind": FAILED_KIND, "cell": name, **result})
 
 
-def failure(name, workdir):
-    """What `save_failed` wrote of a cell."""
-    path = workdir.failed_cell(name)
-    hint = f"Delete it and train the cell again: python -m tools.train_supernet --workdir={workdir}"
-    return files.read_json(path, FAILED_KIND, hint)
+def has_failed(folder, name):
+    """Whether the training of a cell was stopped, and it was not trained since."""
+    return _failed_path(folder, name).exists()
 
 
-def next_retry_factor(workdir, names):
-    """Half of the smallest factor of the learning rate at which cells failed."""
-    factors = [failure(n, workdir).get("rate_factor", 1.0) for n in names if _failed(n, workdir)]
+def failure(folder, name):
+    """Reads what `save_failed` wrote."""
+    path = _failed_path(folder, name)
+    return files.read_json(path, FAILED_KIND, "Delete it and train the cell again.")
+
+
+def next_retry_factor(folder, names):
+    """Half of the smallest factor of the learning rate at which any of these cells failed."""
+    failed = [name for name in names if has_failed(folder, name)]
+    factors = [failure(folder, name).get("rate_factor", 1.0) for name in failed]
     return min(factors, default=1.0) / 2.0
 
 
-def _failed(name, workdir):
-    return workdir.failed_cell(name).exists()
-
-
-def load(workdir, space, shapes, names=None):
-    """Builds cells of a space with the trained weights of a workdir.
+def identify(folder, identity):
+    """Writes what all cells of a folder have in common, or checks it.
 
     Args:
-        workdir: a `workdirs.Workdir`.
+        folder: of the cells.
+        identity: a JSON-able dict, such as space, settings, teacher and data.
+
+    Raises:
+        ValueError: the folder has cells of another identity; the fields that differ are named.
+    """
+    path = folder / "training.json"
+    if not path.exists():
+        files.write_json(path, {"kind": IDENTITY_KIND, **identity})
+        return
+    present = files.read_json(path, IDENTITY_KIND, "Take another folder.")
+    differing = "; ".join(
+        f"{name}: {_short(present.get(name))} there, {_short(value)} now"
+        for name, value in json.loads(json.dumps(identity)).items()
+        if present.get(name) != value
+    )
+    if differing:
+        raise ValueError(
+            f"The cells in {folder} belong to another training. Differing: {differing}. Take "
+            "another folder."
+        )
+
+
+def load(folder, space, shapes, names=None, teacher=None):
+    """Reads trained cells.
+
+    Args:
+        folder: where they are.
         space: a `spaces.SearchSpace`.
         shapes: `(height, width, channels)` of the image and of each block's output.
         names: which cells; all of the space by default.
+        teacher: fingerprint of the teacher that they must imitate; `None` takes any.
 
     Returns:
-        A list of `cell_models.Cell`, first block first.
+        A list of `trained_cells.TrainedCell`, first block first.
 
     Raises:
         FileNotFoundError: a cell was not trained.
         ValueError: the weights do not fit the space, or are not those that the cell's
-            result describes.
+            result describes; the cell imitates another teacher.
     """
-    cells = cell_models.build_cells(space, shapes, seed=0, names=names)
-    for cell in cells:
-        result = workdir.cell_result(cell.name)
-        path = workdir.supernet / f"{cell.name}.npz"
-        again = f"Delete {workdir.cell(cell.name)} and train the supernet again."
-        if not path.exists():
-            raise FileNotFoundError(f"There are no weights {path}. {again}")
-        arrays = files.read_arrays(path, again)
-        for u, rows in enumerate(cell.rows):
-            array = arrays.get(f"unit{u}", np.zeros(0))
-            if array.shape != tuple(rows.shape):
-                raise ValueError(
-                    f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
-                    f"has shape {array.shape}, expected {tuple(rows.shape)}. {again}"
-                )
-            rows.assign(array)
-        if fingerprint(cell) != result["fingerprint"]:
+    return [
+        _load(folder, space, shapes, b, c, teacher)
+        for b, c, _ in space.cells()
+        if names is None or spaces.cell_name(b, c) in names
+    ]
+
+
+def _load(folder, space, shapes, block, cell, teacher):
+    name = spaces.cell_name(block, cell)
+    result_path, path = folder / f"{name}.json", folder / f"{name}.npz"
+    result = files.read_json(result_path, KIND, "Train the cell first.")
+    if teacher is not None and result.get("teacher") != teacher:
+        raise ValueError(
+            f"The cell {name} in {folder} imitates another teacher than this one. Delete that "
+            "folder and train the cells again."
+        )
+    again = f"Delete {result_path} and train the supernet again."
+    if not path.exists():
+        raise FileNotFoundError(f"There are no weights {path}. {again}")
+    arrays, weights = files.read_arrays(path, again), []
+    units = cell_models.cell_units(space, block, cell, shapes[block][-1], shapes[block + 1][-1])
+    for u, specs in enumerate(units):
+        expected = (len(specs), packed_ops.row_size(specs))
+        received = arrays[f"unit{u}"].shape if f"unit{u}" in arrays else (0,)
+        if received != expected:
             raise ValueError(
-                f"The weights in {path} are not those that {cell.name}.json beside it describes. "
-                f"{again}"
+                f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
+                f"has shape {received}, expected {expected}. {again}"
             )
-    return cells
+        weights.append(arrays[f"unit{u}"])
+    if trained_cells.fingerprint(weights) != result["fingerprint"]:
+        raise ValueError(
+            f"The weights in {path} are not those that {name}.json beside it describes. {again}"
+        )
+    return trained_cells.TrainedCell(space, block, cell, tuple(weights), result)
 
 
-def fingerprint(cell):
-    """Identifies the weights of a cell."""
-    digest = hashlib.sha256()
-    for rows in cell.rows:
-        digest.update(np.ascontiguousarray(rows.value.numpy()).tobytes())
-    return digest.hexdigest()[:16]
+def _short(value):
+    return repr(value.get("name", "...") if isinstance(value, dict) else value)
+
+
+def _failed_path(folder, name):
+    return folder / f"{name}_failed.json"

@@ -12,7 +12,7 @@ from dna_tf.space import layer_specs, spaces
 from dna_tf.supernet import output_start, packed_ops
 
 
-class Cell(keras.layers.Layer):
+class TrainableCell(keras.layers.Layer):
     """One cell of one block: `cell(x, path)` runs a path with batch statistics.
 
     The first layer reads the teacher's previous feature map (the image in block 1,
@@ -171,13 +171,15 @@ def build_cells(space, shapes, seed, names=None, starts=None):
         shapes: `(height, width, channels)` of the image and of each block's output.
         seed: an int.
         names: which cells, such as `["block1_cell2"]`; all by default.
-        starts: what `Cell` takes as `start`, for each block; none by default.
+        starts: what `TrainableCell` takes as `start`, for each block; none by default.
 
     Returns:
-        A list of `Cell`, first block first.
+        A list of `TrainableCell`, first block first.
     """
     return [
-        Cell(space, b, c, shapes[b], shapes[b + 1][-1], seed, starts[b] if starts else None)
+        TrainableCell(
+            space, b, c, shapes[b], shapes[b + 1][-1], seed, starts[b] if starts else None
+        )
         for b, c, _ in space.cells()
         if names is None or spaces.cell_name(b, c) in names
     ]

@@ -11,10 +11,7 @@ Source: DNA Algorithm 1 and eq. 8; the joint walk is our choice.
 """
 
 import numpy as np
-import tensorflow as tf
 
-from dna_tf.common import seeding
-from dna_tf.features import feature_batches
 from dna_tf.supernet import cell_models, metrics, packed_ops
 
 
@@ -26,7 +23,7 @@ class CellRater:
     one batch), summed in float64.
 
     Args:
-        cell: a trained `cell_models.Cell`.
+        cell: a trained `cell_models.TrainableCell`.
         calibration: what the block reads for the calibration images: a list of one or
             several tensors `(images, height, width, channels)`. Several have their
             statistics pooled: those of all images together.
@@ -46,27 +43,25 @@ class CellRater:
         self._targets = [(y, metrics.target_statistics(y)) for _, y in batches]
         self.op_runs = 0
 
-    def all_paths(self, known=(), on_rated=lambda values: None):
-        """Rates all paths, each prefix run once.
+    def ratings(self, first=0):
+        """Rates the paths from an index on, in the order of `SearchSpace.paths`.
+
+        Each prefix is run once.
 
         Args:
-            known: ratings of the first paths, from an earlier run; they are kept.
-            on_rated: called with the list of ratings so far after each new one.
+            first: index of the first path to rate; the ones before it were rated earlier.
 
-        Returns:
-            A list with one rating per path, in the order of `SearchSpace.paths`.
+        Yields:
+            The rating of each path; see the class.
         """
-        values = list(known)
-        total = self._cell.num_ops**self._cell.layers
-        if len(values) < total:
+        if first < self._cell.num_ops**self._cell.layers:
             carried = self._start
             for unit in range(self._cell.fixed_units):
                 carried = self._run(unit, 0, *carried)
-            self._walk(0, 0, carried, values, on_rated)
-        return values
+            yield from self._walk(0, 0, carried, first)
 
     def path(self, path):
-        """Rates one path by itself: the slow way, to hold `all_paths` against."""
+        """Rates one path by itself: the slow way, the reference for `ratings`."""
         return self._rate(self.outputs(path))
 
     def outputs(self, path):
@@ -76,18 +71,17 @@ class CellRater:
             carried = self._run(unit, op, *carried)
         return carried[1]
 
-    def _walk(self, layer, first, carried, values, on_rated):
-        """Rates the paths below a node; `first` is the index of the first of them."""
+    def _walk(self, layer, index, carried, first):
+        """Rates the paths below a node from `first` on; `index` is that of the node's first."""
         if layer == self._cell.layers:
-            values.append(self._rate(carried[1]))
-            on_rated(values)
+            yield self._rate(carried[1])
             return
         below = self._cell.num_ops ** (self._cell.layers - layer - 1)
+        unit = self._cell.fixed_units + layer
         for op in range(self._cell.num_ops):
-            start = first + op * below
-            if start + below > len(values):  # not all of them are known
-                unit = self._cell.fixed_units + layer
-                self._walk(layer + 1, start, self._run(unit, op, *carried), values, on_rated)
+            start = index + op * below
+            if start + below > first:  # not all of them are rated yet
+                yield from self._walk(layer + 1, start, self._run(unit, op, *carried), first)
 
     def _run(self, unit, op, calibration, inputs):
         spec = self._cell.units[unit][op]
@@ -104,100 +98,11 @@ class CellRater:
 
     def _rate(self, outputs):
         # One small tensor per batch comes to the host, after all were started.
-        made = [
+        tensors = [
             metrics.distances(target, x, statistics)
             for (target, statistics), x in zip(self._targets, outputs, strict=True)
         ]
-        each = np.array([one.numpy() for one in made], np.float64)
-        spread = each.std(axis=0, ddof=1) if len(each) > 1 else np.zeros(each.shape[1])
-        return tuple((float(m), float(s)) for m, s in zip(each.mean(axis=0), spread, strict=True))
-
-
-def spread_out(places, space, count):
-    """Divides cells into parts of about equal work: the largest first, to the least laden.
-
-    Args:
-        places: `(block, cell)` pairs.
-        space: their `spaces.SearchSpace`.
-        count: how many parts.
-
-    Returns:
-        A list of `count` lists of places.
-    """
-    parts, laden = [[] for _ in range(count)], [0] * count
-    for place in sorted(places, key=lambda place: (-_work(space, *place), place)):
-        least = laden.index(min(laden))
-        parts[least].append(place)
-        laden[least] += _work(space, *place)
-    return parts
-
-
-def _work(space, block, cell):
-    """Op runs of a cell's walk, weighted by the area of their maps."""
-    layers, area = space.blocks[block].cells[cell].layers, 1.0
-    for earlier in space.blocks[: block + 1]:
-        area /= earlier.stride**2
-    return area * sum(len(space.ops) ** layer for layer in range(1, layers + 1))
-
-
-def rater_of(cell, calibration, batches):
-    """The rater of a cell; its maps are where the present device is."""
-    b = cell.block
-    pairs = [(tf.identity(maps[b]), tf.identity(maps[b + 1])) for maps in batches]
-    return CellRater(cell, [tf.identity(maps[b]) for maps in calibration], pairs)
-
-
-def rating_maps(teacher, images, config):
-    """The maps that rating needs, from a seeded draw of images.
-
-    Args:
-        teacher: a `cutting.Teacher`.
-        images: a `loading.Data`.
-        config: the whole config.
-
-    Returns:
-        `(calibration, batches)`: two lists, of batches of calibration images of the
-        training split, and of rating batches; each is a tuple of images and the maps of
-        all blocks.
-    """
-    section = config.rating
-    predict = feature_batches.feature_function(teacher)
-    drawn = _draw_rating_images(images, section, config.seed)
-    size = min(section.batch_size, len(drawn))
-    # Whole batches only, so that all weigh the same in the mean.
-    starts = range(0, len(drawn) - size + 1, size)
-    batches = [tf.constant(drawn[start : start + size]) for start in starts]
-    return calibration_maps(predict, images, config), [(x, *predict(x)) for x in batches]
-
-
-def calibration_maps(predict, images, config):
-    """The maps that batch norm's statistics are taken from.
-
-    Args:
-        predict: the teacher, as `feature_batches.feature_function` gives it.
-        images: a `loading.Data`.
-        config: the whole config.
-
-    Returns:
-        A list with a tuple per batch: images of the training split, and the maps of all blocks.
-    """
-    section = config.rating
-    count = min(section.calibration_images, images.counts["train"])
-    # Batches of equal size, at most as many as the images make.
-    number = min(section.calibration_batches, images.counts["train"] // count)
-    seed = seeding.derive_seed("calibration", config.seed)
-    epoch = iter(images.epoch(count, 0, seed, augment=False))
-    calibration = [next(epoch)[0] for _ in range(number)]
-    return [(x, *predict(x)) for x in calibration]
-
-
-def _draw_rating_images(images, section, seed):
-    """A seeded draw of the rating split in a seeded order: files may lie sorted by class."""
-    order = np.random.RandomState(seeding.derive_seed("rating", seed))
-    wanted = order.permutation(images.counts["rating"])[: section.batches * section.batch_size]
-    place = {int(index): position for position, index in enumerate(wanted)}
-    drawn = [None] * len(wanted)
-    for index, (image, _) in enumerate(images.images("rating").as_numpy_iterator()):
-        if index in place:
-            drawn[place[index]] = image
-    return np.stack(drawn)
+        batches = np.array([tensor.numpy() for tensor in tensors], np.float64)
+        spread = batches.std(axis=0, ddof=1) if len(batches) > 1 else np.zeros(batches.shape[1])
+        means = batches.mean(axis=0)
+        return tuple((float(mean), float(s)) for mean, s in zip(means, spread, strict=True))

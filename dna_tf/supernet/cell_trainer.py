@@ -71,7 +71,7 @@ class CellTrainer:
     Make it, and the cells, in the scope of the strategy that `step` runs under.
 
     Args:
-        cell: a `cell_models.Cell`.
+        cell: a `cell_models.TrainableCell`.
         seed: seeds the draws.
         options: `StepOptions`.
         before: cells of the blocks before, first block first. With them the step reads

@@ -27,8 +27,16 @@ class Teacher:
     features: keras.Model
     shapes: tuple[tuple[int, int, int], ...]
 
+    def check_images(self, image_shape):
+        """Checks that images `(height, width, channels)` have the shape that it is cut for."""
+        if tuple(image_shape) != tuple(self.shapes[0]):
+            raise ValueError(
+                f"The teacher {self.model.name!r} is cut for images of {tuple(self.shapes[0])}. "
+                f"Received: images of {tuple(image_shape)}"
+            )
 
-def cut_teacher(model, cuts, image_shape):
+
+def cut_model(model, cuts, image_shape):
     """Cuts a functional model into one sub-model per block.
 
     In inference the chain of the blocks, and of the layers after the last one, computes

@@ -69,7 +69,7 @@ def look(model, section, image_shape, cuts=(), space=None, usual_space=None, sho
     notes, title = [], "Blocks of this cut:"
     if not cuts:
         notes, title, cuts = _proposal(model, image_shape, space, usual_space)
-    cut = cutting.cut_teacher(model, cuts, image_shape)
+    cut = cutting.cut_model(model, cuts, image_shape)
     if space:
         fit.check_fit(space, cut.shapes, cut.cuts)
     shapes, first = cut.shapes[1:], [one for one in (space, usual_space) if one]

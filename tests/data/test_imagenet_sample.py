@@ -46,7 +46,7 @@ def sample(count):
 def test_proposed_cuts_fit_the_space_and_the_input_is_right(lite0):
     space = presets.get_space("dna_four_ops")
     assert list(cut_points.propose(lite0, (224, 224, 3), space)) == CUTS
-    cut = cutting.cut_teacher(lite0, CUTS, (224, 224, 3))
+    cut = cutting.cut_model(lite0, CUTS, (224, 224, 3))
     fit.check_fit(space, cut.shapes, cut.cuts)
     dataset, _ = sample(32)
     batch = next(iter(dataset.batch(32))).numpy()
@@ -56,7 +56,7 @@ def test_proposed_cuts_fit_the_space_and_the_input_is_right(lite0):
 
 @pytest.mark.slow
 def test_top1_is_875_before_and_after_cutting(lite0):
-    cut = cutting.cut_teacher(lite0, CUTS, (224, 224, 3))
+    cut = cutting.cut_model(lite0, CUTS, (224, 224, 3))
     head = keras.Model(lite0.get_layer(CUTS[-1]).output, lite0.output)
     dataset, labels = sample(1000)
     whole, chained = [], []

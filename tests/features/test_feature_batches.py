@@ -24,7 +24,7 @@ GOLDEN_ORDER = "0df71cfb066eb10f"
 @pytest.fixture(scope="module")
 def cut():
     model = residual_cnn.build(SHAPE, 3, dropout=0.5, seed=1)
-    return cutting.cut_teacher(model, ("stage1_out", "stage2_out"), SHAPE)
+    return cutting.cut_model(model, ("stage1_out", "stage2_out"), SHAPE)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_features_that_do_not_fit_are_refused(cut, images, monkeypatch):
 
 
 def test_one_block_gives_one_map(cut):
-    one = cutting.cut_teacher(cut.model, ("stage1_out",), SHAPE)
+    one = cutting.cut_model(cut.model, ("stage1_out",), SHAPE)
     image = np.random.default_rng(0).uniform(0, 255, (2, *SHAPE)).astype(np.float32)
     maps = feature_batches.feature_function(one)(image)
     assert isinstance(maps, tuple) and len(maps) == 1

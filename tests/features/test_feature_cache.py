@@ -30,7 +30,7 @@ B7_FLOAT16_BYTES = 150_528 + 2 * (150_528 + 62_720 + 31_360 + 43_904 + 18_816 + 
 
 def _cut(seed=1, cuts=CUTS, model=None):
     model = model or residual_cnn.build(SHAPE, 3, dropout=0.5, seed=seed)
-    return cutting.cut_teacher(model, cuts, SHAPE)
+    return cutting.cut_model(model, cuts, SHAPE)
 
 
 def _data(seed=0, **changes):

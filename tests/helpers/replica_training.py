@@ -32,7 +32,9 @@ def batches():
 def train(strategy, block, cell, options):
     """Trains and returns the losses, the trainer, and the first values of its variables."""
     with strategy.scope():
-        made = cell_models.Cell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], SEED)
+        made = cell_models.TrainableCell(
+            SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], SEED
+        )
         trainer = cell_trainer.CellTrainer(made, SEED, options)
     first = [np.array(variable) for variable in trainer.variables]
 

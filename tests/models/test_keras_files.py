@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import types
 
 import keras
 import numpy as np
@@ -56,10 +55,8 @@ def test_a_files_own_layers_are_registered_by_the_modules_named(tmp_path, module
     model = keras_files.load_model(tmp_path / "own.keras", [module])
     np.testing.assert_array_equal(model(np.ones((1, *SHAPE))), np.full((1, *SHAPE), 6.0))
     _forget(before, monkeypatch)
-    section = types.SimpleNamespace(
-        model=str(tmp_path / "own.keras"), weights="", preprocessing="zero_one", modules=(module,)
-    )
-    built = building.build_teacher(section, SHAPE, 3)
+    path = str(tmp_path / "own.keras")
+    built = building.build_teacher(path, SHAPE, 3, preprocessing="zero_one", modules=(module,))
     np.testing.assert_allclose(built(np.full((1, *SHAPE), 51.0)), np.full((1, *SHAPE), 1.2))
 
 

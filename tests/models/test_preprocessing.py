@@ -1,7 +1,5 @@
 """Preprocessing inside a model: the values of keras.applications, and the model unchanged."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
@@ -108,11 +106,9 @@ def test_sequential_models_and_dicts_of_one_input_get_it_too():
 def test_a_teacher_file_gets_the_configs_preprocessing_and_can_be_cut(tmp_path):
     model = _model()
     keras_files.save_model(model, tmp_path / "odd.keras")
-    section = types.SimpleNamespace(
-        model=str(tmp_path / "odd.keras"), weights="", preprocessing="torch", modules=()
-    )
-    built = building.build_teacher(section, SHAPE, 3)
-    cut = cutting.cut_teacher(built, ("joined", "drop"), SHAPE)
+    path = str(tmp_path / "odd.keras")
+    built = building.build_teacher(path, SHAPE, 3, preprocessing="torch")
+    cut = cutting.cut_model(built, ("joined", "drop"), SHAPE)
     images = _images()
     whole = keras.Model(model.input, model.get_layer("drop").output)
     np.testing.assert_allclose(
@@ -121,16 +117,13 @@ def test_a_teacher_file_gets_the_configs_preprocessing_and_can_be_cut(tmp_path):
         rtol=1e-5,
         atol=1e-4,
     )
-    section.preprocessing = "tourch"
     with pytest.raises(ValueError, match="no preprocessing 'tourch'.*mean 'torch'"):
-        building.build_teacher(section, SHAPE, 3)
-    section.preprocessing, section.weights = "none", "imagenet"
+        building.build_teacher(path, SHAPE, 3, preprocessing="tourch")
     with pytest.raises(ValueError, match="odd.keras holds a model with its weights.*'imagenet'"):
-        building.build_teacher(section, SHAPE, 3)
+        building.build_teacher(path, SHAPE, 3, weights="imagenet")
     for name in ("residual_cnn", "resnet50"):
-        named = types.SimpleNamespace(model=name, weights="", preprocessing="torch", modules=())
         with pytest.raises(ValueError, match=f"models from files: {name} has its.*'torch'"):
-            building.build_teacher(named, (32, 32, 3), 3)
+            building.build_teacher(name, (32, 32, 3), 3, preprocessing="torch")
 
 
 class _Closed(layers.Layer):

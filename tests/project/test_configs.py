@@ -19,6 +19,7 @@ from dna_tf.config import recipes, run_config
 from dna_tf.models import keras_files
 from dna_tf.phases import searching, supernet_training, teacher_training
 from dna_tf.space import architectures, cost_limits, cost_tables, fit, presets, spaces, tasks, zoo
+from dna_tf.supernet import stage_training
 from dna_tf.teachers import application_names, applications, building, cutting
 from dna_tf.training import optimizers, strategies
 from tests.helpers import parsed_commands
@@ -158,10 +159,9 @@ def _classes(config):
 @functools.cache
 def _cut(name, size, num_classes, cuts):
     """Builds a teacher by name without its weights and cuts it as a run does."""
-    section = run_config.default_config().teacher
-    section.model, shape = name, (size, size, 3)
-    model = building.build_teacher(section, shape, num_classes)
-    return cutting.cut_teacher(model, cuts or applications.paper_cuts(name, model), shape)
+    shape = (size, size, 3)
+    model = building.build_teacher(name, shape, num_classes)
+    return cutting.cut_model(model, cuts or applications.paper_cuts(name, model), shape)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "teacher_file"])
@@ -183,7 +183,7 @@ def test_the_papers_numbers():
     assert (section.epochs, section.batch_size, section.weight_decay) == (20, 512, 1e-4)
     assert section.output_start == "identity"  # other configs start at the teacher's map
     rates = [
-        supernet_training.learning_rate(section, block, epoch)
+        stage_training.learning_rate(section, block, epoch)
         for block in (0, 1, 5)
         for epoch in (0, 1)
     ]
@@ -270,8 +270,9 @@ def cut_down(name, tiny_files):
         small.data.source, small.data.tfds_data_dir = "tfds:tiny", str(tiny_files / "tfds")
     small.data.image_size, small.data.rating_per_class = 32, 2
     small.teacher_training.epochs, small.teacher_training.batch_size = 1, 6
-    if building.needs_training(small.teacher):  # saved untrained; the file is then the teacher
-        model = building.build_teacher(small.teacher, (32, 32, 3), len(CLASSES))
+    if building.needs_training(small.teacher.model, small.teacher.weights):
+        # It is saved untrained; the file is then the teacher.
+        model = building.build_teacher(small.teacher.model, (32, 32, 3), len(CLASSES))
         small.teacher.model = str(tiny_files / f"{name}.keras")
         keras_files.save_model(model, small.teacher.model)
     else:

@@ -14,7 +14,6 @@ from dna_tf.models import inference
 from dna_tf.phases import exporting
 from tests.helpers import small_exports
 
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # As an application would: the interpreter, the archive behind the model, nothing of this project.

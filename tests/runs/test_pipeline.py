@@ -14,10 +14,8 @@ from dna_tf.data import loading
 from dna_tf.models import inference
 from dna_tf.phases import evaluating, pipeline, rating, reporting, searching
 from dna_tf.space import architectures, presets, ratings, spaces, zoo
-from dna_tf.supernet import cell_rater
+from dna_tf.supernet import cell_rating
 from tests.helpers import rated_runs, run_files, tiny_config
-
-
 
 NAMES = ("max_macs_15k", "max_macs_17k_max_params_1300", "max_macs_15k_control")
 
@@ -131,7 +129,7 @@ def test_maps_need_the_cells_of_the_student_only(run, tmp_path, monkeypatch):
     assert others
     for name in others:
         copy.cell(name).unlink()
-    monkeypatch.setattr(cell_rater, "rating_maps", None)  # many images through the teacher
+    monkeypatch.setattr(cell_rating, "rating_maps", None)  # many images through the teacher
     maps, all_there = (reporting.imitated_maps(one, config, chosen) for one in (copy, workdir))
     for one, other in zip(maps, all_there, strict=True):
         np.testing.assert_array_equal(one["student"], other["student"])

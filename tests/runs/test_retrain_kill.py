@@ -7,9 +7,6 @@ from tests.helpers import run_files, tool_runs
 from tests.helpers.data_files import write_folder
 from tests.helpers.noise_training import tiny_architecture
 
-
-
-
 CHANGES = (
     "batch_size=8",
     "epochs=6",

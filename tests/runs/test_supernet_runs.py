@@ -12,12 +12,10 @@ import tensorflow as tf
 
 from dna_tf import workdirs
 from dna_tf.features import feature_batches
-from dna_tf.phases import supernet_training, teacher_training
+from dna_tf.phases import runs, supernet_training, teacher_training
 from dna_tf.space import presets
 from dna_tf.supernet import cell_files, cell_trainer
 from tests.helpers import replicas, tiny_config, tool_runs
-
-
 
 SPACE = {
     "name": "two",
@@ -117,7 +115,7 @@ def test_cells_in_any_order_of_calls_are_those_of_one_call(start, whole):
     config = _config(cells=("block2_cell1", "block1_cell1"))
     opened = start("run", config)
     assert list(_train(opened)) == ["block1_cell1", "block2_cell1"]
-    assert cell_files.trained_cells(opened[0], presets.get_space(config.space)) == SINGLE
+    assert cell_files.trained_names(opened[0].supernet, presets.get_space(config.space)) == SINGLE
     written = _bits(opened[0], SINGLE)
     config.supernet.cells = ("block1_cell2",)
     opened = start("run", config)  # another choice of cells is no other run
@@ -150,7 +148,7 @@ def test_a_cell_that_diverges_stops_alone_and_can_be_trained_again(
     workdir = opened[0]
     assert _bits(workdir, CELLS[1:]) == _bits(whole, CELLS[1:])
     assert not workdir.cell("block1_cell1").exists()
-    failure = cell_files.failure("block1_cell1", workdir)
+    failure = cell_files.failure(workdir.supernet, "block1_cell1")
     assert failure["failed_at_step"] == 7 and failure["losses"] == []
     assert failure["reason"].startswith("block1_cell1 stopped at step 7")
     before = {path: path.read_bytes() for path in workdir.supernet.glob("*.*")}
@@ -158,14 +156,14 @@ def test_a_cell_that_diverges_stops_alone_and_can_be_trained_again(
     assert list(_train(opened)) == CELLS[1:]  # a second call leaves it alone
     told = capsys.readouterr()
     assert "warning: Left out: block1_cell1 stopped at step 7" in told.err
-    assert "To train it again: --retry_factor=0.5" in told.err and told.out == ""
+    assert "To train it again: retry_factor=0.5" in told.err and told.out == ""
     assert {path: path.read_bytes() for path in workdir.supernet.glob("*.*")} == before
 
     with monkeypatch.context() as patched:
         _poison(patched, ["block1_cell1"], 9)
-        with pytest.raises(ValueError, match=r"step 9 .* rate 0\.005.* again: --retry_factor=0\.2"):
+        with pytest.raises(ValueError, match=r"step 9 .* rate 0\.005.* again: retry_factor=0\.2"):
             _train(opened, retry_factor=0.5)
-    assert cell_files.failure("block1_cell1", workdir)["failed_at_step"] == 9
+    assert cell_files.failure(workdir.supernet, "block1_cell1")["failed_at_step"] == 9
 
     result = _train(opened, retry_factor=0.25)["block1_cell1"]
     assert result["rate_factor"] == 0.25
@@ -196,12 +194,12 @@ def test_broken_images_stop_the_cells_that_read_them(start, whole, monkeypatch):
     opened = start("memory", _config())
     assert list(_train(opened)) == ["block2_cell1"]
     assert _bits(opened[0], ["block2_cell1"]) == _bits(whole, ["block2_cell1"])
-    failed = [cell_files.failure(name, opened[0])["failed_at_step"] for name in CELLS[:2]]
+    failed = [cell_files.failure(opened[0].supernet, name)["failed_at_step"] for name in CELLS[:2]]
     assert failed == [4, 4]
     opened = start("online", _config(features="online"))
     with pytest.raises(ValueError, match=r"all figures failed.*block2_cell1 stopped at step 4"):
         _train(opened)
-    failed = [cell_files.failure(name, opened[0])["failed_at_step"] for name in CELLS]
+    failed = [cell_files.failure(opened[0].supernet, name)["failed_at_step"] for name in CELLS]
     assert failed == [4, 4, 4]
     assert _train(opened) == {}  # and says so, in place of training to the same end
 
@@ -234,7 +232,7 @@ def test_chains_keep_or_train_the_cells_before(chains, whole):
     assert len({loss[0] for loss in losses}) == 3
     space = presets.get_space(_config(single=True).space)
     for run in (one, two):
-        assert cell_files.trained_cells(run, space) == SINGLE
+        assert cell_files.trained_names(run.supernet, space) == SINGLE
         assert run.cell_result(first)["fingerprint"] != run.cell_result(last)["fingerprint"]
         for name in SINGLE:
             kept = json.loads((run.supernet / "runs" / name / "history.json").read_text())
@@ -267,7 +265,8 @@ def test_a_chain_ends_at_a_cell_that_diverged(start, monkeypatch, capsys, chains
 )
 def test_what_does_not_fit_is_told_before_work(start, settings, message, monkeypatch):
     opened = start("run", _config(**settings))
-    monkeypatch.setattr(feature_batches, "feature_datasets", lambda *_: pytest.fail("It worked already."))
+    fails = lambda *_: pytest.fail("It worked already.")  # noqa: E731
+    monkeypatch.setattr(feature_batches, "feature_datasets", fails)
     with pytest.raises(ValueError, match=message):
         _train(opened)
     assert not opened[0].supernet.exists()
@@ -321,7 +320,7 @@ def test_two_workers_share_a_workdir(teacher, tmp_path, whole, mode):
         result, alone = workdir.cell_result(name), whole.cell_result(name)
         assert result["steps"] == alone["steps"]
         assert result["losses"][0] == pytest.approx(alone["losses"][0], rel=0.3)
-    assert len(cell_files.load(workdir, presets.get_space(config.space), _shapes(workdir))) == 3
+    assert len(cell_files.load(workdir.supernet, presets.get_space(config.space), _shapes(workdir))) == 3
     done = tool_runs.run("train_supernet", f"--workdir={workdir}")
     assert "The cells are there already" in done.stdout, done.stderr
     done = tool_runs.run("rate", f"--workdir={workdir}")
@@ -329,4 +328,4 @@ def test_two_workers_share_a_workdir(teacher, tmp_path, whole, mode):
 
 
 def _shapes(workdir):
-    return [tuple(shape) for shape in teacher_training.load_teacher(workdir, _config()).shapes]
+    return [tuple(shape) for shape in runs.open_run(workdir, _config()).teacher.shapes]

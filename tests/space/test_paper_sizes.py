@@ -25,7 +25,7 @@ MACS = {"efficientnet_b7": 5_169_865_152, "efficientnet_b0": 385_814_752}
 @pytest.mark.parametrize("name", ["efficientnet_b7", "efficientnet_b0"])
 def test_teacher_is_cut_as_in_the_paper_and_its_blocks_chain_to_the_whole(name):
     model = applications.build(name, IMAGE, num_classes=1000)
-    cut = cutting.cut_teacher(model, applications.paper_cuts(name, model), IMAGE)
+    cut = cutting.cut_model(model, applications.paper_cuts(name, model), IMAGE)
     assert [(shape[0], shape[2]) for shape in cut.shapes[1:]] == MAPS[name]
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == TRAINABLE_PARAMS[name]
     assert model_costs.count_macs(model) == MACS[name]

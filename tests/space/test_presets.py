@@ -107,7 +107,7 @@ def test_small_images_fit_a_teacher_that_enlarges_them_itself():
     model = keras.applications.EfficientNetB0(weights=None, input_tensor=x, classes=10)
     names = [layer.name for layer in model.layers]
     cuts = [[n for n in names if n.startswith(f"block{i}")][-1] for i in range(2, 8)]
-    cut = cutting.cut_teacher(model, cuts, (32, 32, 3))
+    cut = cutting.cut_model(model, cuts, (32, 32, 3))
     assert [shape[:2] for shape in cut.shapes] == [
         *((32, 32), (32, 32), (16, 16), (8, 8), (8, 8), (4, 4), (4, 4))
     ]

@@ -20,7 +20,7 @@ PLACES = [(0, 0), (0, 1), (1, 0), (2, 0)]
 
 
 def _cell(block, cell, seed=0):
-    return cell_models.Cell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed)
+    return cell_models.TrainableCell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed)
 
 
 def _inputs(block, batch=4):

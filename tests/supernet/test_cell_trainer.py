@@ -22,7 +22,7 @@ RATE = 0.01
 
 
 def _cell(block):
-    return cell_models.Cell(SPACE, block, 0, SHAPES[block], SHAPES[block + 1][-1])
+    return cell_models.TrainableCell(SPACE, block, 0, SHAPES[block], SHAPES[block + 1][-1])
 
 
 def _batch(block, number=0, images=IMAGES):

@@ -1,17 +1,12 @@
 """The start of a cell's last batch norm at the scale of the teacher's map."""
 
-import types
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf.data import loading
-from dna_tf.phases import supernet_training
 from dna_tf.space import layer_specs
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 from dna_tf.supernet import cell_models, cell_trainer, output_start, packed_ops
-from tests.helpers.data_files import data_config, write_folder
 from tests.helpers.small_cells import SHAPES, SPACE
 
 MEAN, DEVIATION = np.linspace(-6.0, 1.9, 5), np.linspace(1.5, 7.0, 5)
@@ -66,7 +61,8 @@ def test_layers_whose_outputs_add_up_start_elsewhere(width, layers, channels, fi
     space = SearchSpace("one", SPACE.ops, (SPACE.blocks[0], Block(1, (Cell(layers, width),))))
     start = np.arange(channels) - 2.0, np.arange(channels) + 1.0
     plain, made = (
-        cell_models.Cell(space, 1, 0, (4, 4, 5), channels, seed=3, start=s) for s in (None, start)
+        cell_models.TrainableCell(space, 1, 0, (4, 4, 5), channels, seed=3, start=s)
+        for s in (None, start)
     )
     assert output_start.first_unit(made.units) == first
     for unit, (old, new) in enumerate(zip(plain.rows, made.rows, strict=True)):
@@ -75,7 +71,7 @@ def test_layers_whose_outputs_add_up_start_elsewhere(width, layers, channels, fi
 
 def test_a_cell_of_residual_layers_starts_at_the_mean_for_every_path():
     space = SearchSpace("one", SPACE.ops, (SPACE.blocks[0], Block(1, (Cell(3, 5),))))
-    cell = cell_models.Cell(space, 1, 0, SHAPES[1], 5, seed=3, start=(MEAN, DEVIATION))
+    cell = cell_models.TrainableCell(space, 1, 0, SHAPES[1], 5, seed=3, start=(MEAN, DEVIATION))
     x = np.random.default_rng(2).normal(1, 3, (64, *SHAPES[1])).astype(np.float32)
     for path in ([0, 1, 2], [3, 3, 3], [2, 0, 1]):
         y = cell(x, tf.constant(path)).numpy()
@@ -90,7 +86,7 @@ def test_a_cell_is_near_a_far_map_after_few_steps():
     losses = {}
     one_op = SearchSpace("one", (Op(3, 6),), SPACE.blocks, SPACE.frame)
     for start in (None, (MEAN, DEVIATION)):
-        cell = cell_models.Cell(one_op, 1, 1, SHAPES[1], SHAPES[2][-1], 0, start)
+        cell = cell_models.TrainableCell(one_op, 1, 1, SHAPES[1], SHAPES[2][-1], 0, start)
         trainer = cell_trainer.CellTrainer(cell, seed=0)
         rng = np.random.default_rng(5)
         x = rng.normal(0, 1, (16, *SHAPES[1])).astype(np.float32)
@@ -99,21 +95,3 @@ def test_a_cell_is_near_a_far_map_after_few_steps():
         for number in range(200):
             losses[start is None] = float(trainer.step(x, target, number, 0.005))
     assert losses[False] < 0.5 * losses[True]
-
-
-def test_a_run_measures_training_images_of_all_classes(tmp_path):
-    write_folder(tmp_path, ["ant", "bee", "cat"], 20)
-    loaded = loading.load(
-        data_config(source=f"folder:{tmp_path}", rating_per_class=6, image_size=8), 0
-    )
-    run = types.SimpleNamespace(
-        section=types.SimpleNamespace(batch_size=8),
-        images=loaded,
-        _predict=lambda images: (images + 1.0, images[:, ::2, ::2] * 2.0),
-    )
-    starts = supernet_training._Run._starts(run)
-    pixels, _ = loaded.arrays("train")  # 42 images, fewer than are asked for
-    expected = [pixels + 1.0, pixels[:, ::2, ::2] * 2.0]
-    for (mean, deviation), maps in zip(starts, expected, strict=True):
-        np.testing.assert_allclose(mean, maps.mean((0, 1, 2)), rtol=1e-4)
-        np.testing.assert_allclose(deviation, maps.std((0, 1, 2)), rtol=1e-3)

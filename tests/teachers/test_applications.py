@@ -3,7 +3,6 @@
 import importlib
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
@@ -147,7 +146,7 @@ def test_names_of_layers_do_not_depend_on_what_was_built_before():
 def test_convnext_is_flat_and_can_be_cut_where_its_blocks_end():
     model = applications.build("convnext_tiny", (32, 32, 3), 3)
     cuts = [f"convnext_tiny_stage_{i}_block_{n}_add" for i, n in enumerate((2, 2, 8, 2))]
-    cut = cutting.cut_teacher(model, cuts, (32, 32, 3))
+    cut = cutting.cut_model(model, cuts, (32, 32, 3))
     assert cut.shapes[1:] == ((8, 8, 96), (4, 4, 192), (2, 2, 384), (1, 1, 768))
     value = _images(32)
     for block in cut.blocks:
@@ -161,7 +160,7 @@ def test_cuts_of_the_paper():
     assert applications.paper_cuts("efficientnet_b7", b7) == B7_CUTS
     b0 = applications.build("efficientnet_b0", (32, 32, 3), 3)
     assert applications.paper_cuts("efficientnet_b0", b0) == small_teachers.B0_CUTS
-    cutting.cut_teacher(b0, small_teachers.B0_CUTS, (32, 32, 3))
+    cutting.cut_model(b0, small_teachers.B0_CUTS, (32, 32, 3))
     assert applications.paper_cuts("efficientnet_v2_b0", b0) is None
     assert applications.paper_cuts("some/efficientnet_b0.keras", b0) is None
 
@@ -294,16 +293,13 @@ def test_imagenet_weights_that_cannot_be_had_are_told(monkeypatch, download):
 
 
 def test_a_config_names_them():
-    def section(model, weights=""):
-        return types.SimpleNamespace(model=model, weights=weights, preprocessing="none", modules=())
-
-    built = building.build_teacher(section("mobilenet_v3_small"), (32, 32, 3), 4, seed=1)
+    built = building.build_teacher("mobilenet_v3_small", (32, 32, 3), 4, seed=1)
     assert built.name == "mobilenet_v3_small" and built.output_shape == (None, 4)
     again = applications.build("mobilenet_v3_small", (32, 32, 3), 4, seed=1)
     other = applications.build("mobilenet_v3_small", (32, 32, 3), 4, seed=2)
     fingerprints = [keras_files.weights_fingerprint(model) for model in (built, again, other)]
     assert fingerprints[0] == fingerprints[1] != fingerprints[2]
-    assert building.needs_training(section("resnet50"))
-    assert not building.needs_training(section("resnet50", "imagenet"))
+    assert building.needs_training("resnet50")
+    assert not building.needs_training("resnet50", "imagenet")
     with pytest.raises(ValueError, match="no weights for residual_cnn.*Received: 'imagenet'"):
-        building.build_teacher(section("residual_cnn", "imagenet"), (32, 32, 3), 4)
+        building.build_teacher("residual_cnn", (32, 32, 3), 4, weights="imagenet")

@@ -450,7 +450,7 @@ def test_what_has_no_map_or_no_plain_graph_is_refused():
 def test_every_point_can_be_cut_at():
     model = residual_cnn.build((16, 16, 3), 5)
     points = cut_points.single_way_layers(model, (16, 16, 3))
-    cut = cutting.cut_teacher(model, tuple(point.layer for point in points), (16, 16, 3))
+    cut = cutting.cut_model(model, tuple(point.layer for point in points), (16, 16, 3))
     assert cut.shapes[1:] == tuple(point.shape for point in points)
     params = [sum(int(np.prod(w.shape)) for w in b.trainable_weights) for b in cut.blocks]
     assert params == [point.params for point in points]

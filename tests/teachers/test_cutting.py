@@ -1,7 +1,6 @@
 """Teachers: built, loaded safely, and cut into sub-models whose chain is the whole."""
 
 import hashlib
-import types
 
 import keras
 import numpy as np
@@ -28,8 +27,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def b0():
-    section = _section("efficientnet_b0")
-    return small_teachers.shaken(building.build_teacher(section, (32, 32, 3), 7, seed=3))
+    return small_teachers.shaken(building.build_teacher("efficientnet_b0", (32, 32, 3), 7, seed=3))
 
 
 def _wrong_maps(cut, model, cuts, shapes):
@@ -57,7 +55,7 @@ def _wrong_maps(cut, model, cuts, shapes):
 
 
 def test_the_blocks_of_residual_cnn_make_its_features(small):
-    cut = cutting.cut_teacher(small, CUTS, SHAPE)
+    cut = cutting.cut_model(small, CUTS, SHAPE)
     assert _wrong_maps(cut, small, CUTS, (SHAPE, (4, 4, 32), (2, 2, 64), (2, 2, 96))) == []
     before = sum(block.count_params() for block in cut.blocks)
     assert 0 < before < small.count_params()  # each weight in one block, head in none
@@ -66,20 +64,20 @@ def test_the_blocks_of_residual_cnn_make_its_features(small):
 def test_the_blocks_of_efficientnet_make_its_features(b0):
     shapes = ((8, 24), (4, 40), (2, 80), (2, 112), (1, 192), (1, 320))
     shapes = ((32, 32, 3), *((size, size, width) for size, width in shapes))
-    cut = cutting.cut_teacher(b0, small_teachers.B0_CUTS, (32, 32, 3))
+    cut = cutting.cut_model(b0, small_teachers.B0_CUTS, (32, 32, 3))
     assert _wrong_maps(cut, b0, small_teachers.B0_CUTS, shapes) == []
     assert b0.output_shape == (None, 7)
 
 
 def test_odd_sizes_give_the_shapes_that_run(small):
     model = residual_cnn.build((15, 13, 1), 2)
-    cut = cutting.cut_teacher(model, CUTS[:2], (15, 13, 1))
+    cut = cutting.cut_model(model, CUTS[:2], (15, 13, 1))
     assert _wrong_maps(cut, model, CUTS[:2], ((15, 13, 1), (4, 4, 32), (2, 2, 64))) == []
 
 
 def test_one_cut_makes_one_block(small):
     cuts = ("stage2_unit1_add",)
-    cut = cutting.cut_teacher(small, cuts, SHAPE)
+    cut = cutting.cut_model(small, cuts, SHAPE)
     assert _wrong_maps(cut, small, cuts, (SHAPE, (2, 2, 64))) == []
     assert len(cut.blocks) == 1
 
@@ -87,7 +85,7 @@ def test_one_cut_makes_one_block(small):
 def test_a_model_for_any_image_size_takes_the_datas():
     image = keras.Input((None, None, 3))
     model = keras.Model(image, layers.Conv2D(4, 3, 2, padding="same", name="conv")(image))
-    assert cutting.cut_teacher(model, ("conv",), (10, 7, 3)).shapes == ((10, 7, 3), (5, 4, 4))
+    assert cutting.cut_model(model, ("conv",), (10, 7, 3)).shapes == ((10, 7, 3), (5, 4, 4))
 
 
 def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
@@ -100,7 +98,7 @@ def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
     for model in (keras.Model([image], [y]), keras.Model({"image": image}, y), sequence):
         first, last = model.get_layer("first"), model.get_layer("last")
         expected = last(first(_images(SHAPE))).numpy()
-        cut = cutting.cut_teacher(model, ("first", "last"), SHAPE)
+        cut = cutting.cut_model(model, ("first", "last"), SHAPE)
         assert cut.shapes == (SHAPE, (14, 14, 4), (12, 12, 2))
         np.testing.assert_array_equal(cut.features(_images(SHAPE))[1], expected)
         np.testing.assert_array_equal(cut.blocks[1](cut.blocks[0](_images(SHAPE))), expected)
@@ -140,14 +138,14 @@ def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
 )
 def test_wrong_cuts_are_refused(small, cuts, message):
     with pytest.raises(ValueError, match=message):
-        cutting.cut_teacher(small, cuts, SHAPE)
+        cutting.cut_model(small, cuts, SHAPE)
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (16, 16, 1), (16, 15, 3), (16, 16)])
 def test_another_image_shape_is_refused(small, shape):
     text = "x".join(map(str, shape))
     with pytest.raises(ValueError, match=f"takes images of 16x16x3, and the data gives {text}\\."):
-        cutting.cut_teacher(small, CUTS, shape)
+        cutting.cut_model(small, CUTS, shape)
 
 
 class _Subclassed(keras.Model):
@@ -163,22 +161,22 @@ def test_models_without_one_plain_graph_are_refused(small):
     own = _Subclassed()
     own(_images(SHAPE))
     with pytest.raises(ValueError, match=r"'own' is a subclassed model \(_Subclassed\), and only"):
-        cutting.cut_teacher(own, ("conv",), SHAPE)
+        cutting.cut_model(own, ("conv",), SHAPE)
     one, other = keras.Input(SHAPE), keras.Input(SHAPE)
     both = keras.Model([one, other], layers.Add(name="add")([one, other]))
     with pytest.raises(ValueError, match=r"one input and one output.*2 inputs .* 1 outputs \['add"):
-        cutting.cut_teacher(both, ("add",), SHAPE)
+        cutting.cut_model(both, ("add",), SHAPE)
     fork = keras.Model(one, [layers.Conv2D(2, 3, name="a")(one), layers.Conv2D(2, 3)(one)])
     with pytest.raises(ValueError, match=r"one input and one output.*1 inputs .* 2 outputs \['a'"):
-        cutting.cut_teacher(fork, ("a",), SHAPE)
+        cutting.cut_model(fork, ("a",), SHAPE)
     with pytest.raises(ValueError, match=r"Sequential model without an input shape: put keras\.In"):
-        cutting.cut_teacher(keras.Sequential([layers.Conv2D(2, 3)]), ("a",), SHAPE)
+        cutting.cut_model(keras.Sequential([layers.Conv2D(2, 3)]), ("a",), SHAPE)
     image = keras.Input(SHAPE)
     outer = keras.Model(image, layers.Dense(2)(small(image)), name="outer")
     with pytest.raises(ValueError, match="'stage1_out' is in the nested model 'residual_cnn' ins"):
-        cutting.cut_teacher(outer, ("stage1_out",), SHAPE)
+        cutting.cut_model(outer, ("stage1_out",), SHAPE)
     with pytest.raises(ValueError, match=r"'residual_cnn' .*one map .*\(None, 5\)\. No layer of"):
-        cutting.cut_teacher(outer, ("residual_cnn",), SHAPE)
+        cutting.cut_model(outer, ("residual_cnn",), SHAPE)
 
 
 def test_a_layer_that_is_called_twice_is_no_cut():
@@ -187,16 +185,16 @@ def test_a_layer_that_is_called_twice_is_no_cut():
     model = keras.Model(image, layers.ReLU(name="last")(shared(x)))
     message = r"'shared' of .* is called 2 times, .*'first' before it and 'between' after it"
     with pytest.raises(ValueError, match=message):
-        cutting.cut_teacher(model, ("shared", "last"), SHAPE)
+        cutting.cut_model(model, ("shared", "last"), SHAPE)
     cuts = ("first", "between")
-    cut = cutting.cut_teacher(model, cuts, SHAPE)
+    cut = cutting.cut_model(model, cuts, SHAPE)
     assert _wrong_maps(cut, model, cuts, (SHAPE, SHAPE, SHAPE)) == []
     # What else the layer is used for does not matter.
     used = layers.Conv2D(3, 3, padding="same", name="used")
     one = keras.Model(image, layers.ReLU(name="end")(used(image)))
     used(keras.Input(SHAPE))
     for _ in range(2):  # nor that it was cut before
-        cut = cutting.cut_teacher(one, ("used",), SHAPE)
+        cut = cutting.cut_model(one, ("used",), SHAPE)
         assert _wrong_maps(cut, one, ("used",), (SHAPE, SHAPE)) == []
 
 
@@ -207,7 +205,7 @@ def test_bare_sums_and_models_in_the_model_can_be_cuts():
     y = x + layers.Conv2D(4, 3, padding="same", name="conv")(x)
     model = keras.Model(image, layers.ReLU(name="end")(y))
     (name,) = [op.name for op in model.operations if type(op).__name__ == "Add"]
-    cut = cutting.cut_teacher(model, ("inner", name), SHAPE)
+    cut = cutting.cut_model(model, ("inner", name), SHAPE)
     images = _images(SHAPE)
     expected = unit[1](unit[0](images), training=False)
     np.testing.assert_array_equal(cut.blocks[0](images, training=False), expected)
@@ -216,35 +214,8 @@ def test_bare_sums_and_models_in_the_model_can_be_cuts():
     assert cut.shapes == (SHAPE, (8, 8, 4), (8, 8, 4))
 
 
-def _section(model, weights="", preprocessing="none", modules=()):
-    return types.SimpleNamespace(
-        model=model, weights=weights, preprocessing=preprocessing, modules=modules
-    )
-
-
-def test_teachers_by_name():
-    one = building.build_teacher(_section("residual_cnn"), SHAPE, 5, 0.3, seed=1)
-    assert one.output_shape == (None, 5) and one.get_layer("head_dropout").rate == 0.3
-    with pytest.raises(ValueError, match="no teacher named 'residual_cn'.*mean 'residual_cnn'"):
-        building.build_teacher(_section("residual_cn"), SHAPE, 5)
-    with pytest.raises(ValueError, match="no teacher named 'efficientnet_b9'.*efficientnet_b7"):
-        building.build_teacher(_section("efficientnet_b9"), SHAPE, 5)
-    assert building.needs_training(_section("residual_cnn"))
-    assert building.needs_training(_section("efficientnet_b0"))
-    assert not building.needs_training(_section("efficientnet_b0", "imagenet"))
-    assert not building.needs_training(_section("some/model.keras"))
-
-
-def test_one_seed_gives_one_teacher():
-    def weights(model, seed):
-        built = building.build_teacher(_section(model), (32, 32, 3), 3, seed=seed)
-        return keras_files.weights_fingerprint(built)
-
-    assert weights("residual_cnn", 1) == weights("residual_cnn", 1) != weights("residual_cnn", 2)
-
-
 def test_efficientnets_first_weights_come_from_the_seed(b0):
-    again = building.build_teacher(_section("efficientnet_b0"), (32, 32, 3), 7, seed=3)
+    again = building.build_teacher("efficientnet_b0", (32, 32, 3), 7, seed=3)
     kernels = [layer.kernel for layer in b0.layers if type(layer) is layers.Conv2D]
     others = [layer.kernel for layer in again.layers if type(layer) is layers.Conv2D]
     assert len(kernels) > 30
@@ -270,8 +241,8 @@ def test_residual_cnn_is_what_it_says(small):
 
 def test_residual_cnn_wide_has_the_maps_of_small_images_and_even_stages():
     assert tuple(residual_cnn._SIZES) == application_names.TRAINED_HERE
-    model = building.build_teacher(_section("residual_cnn_wide"), (32, 32, 3), 10, seed=1)
-    cut = cutting.cut_teacher(model, [f"stage{i}_out" for i in range(1, 7)], (32, 32, 3))
+    model = building.build_teacher("residual_cnn_wide", (32, 32, 3), 10, seed=1)
+    cut = cutting.cut_model(model, [f"stage{i}_out" for i in range(1, 7)], (32, 32, 3))
     maps = [(32, 32), (16, 64), (8, 128), (8, 128), (4, 256), (4, 256)]
     assert [(side, width) for side, _, width in cut.shapes[1:]] == maps
     fit.check_fit(presets.get_space("small_images"), cut.shapes, cut.cuts)
@@ -315,11 +286,11 @@ def test_save_and_load_keep_every_bit(tmp_path, small):
     loaded = keras_files.load_model(path)
     fingerprint = keras_files.weights_fingerprint
     assert fingerprint(loaded) == fingerprint(small)
-    loaded_too = building.build_teacher(_section(str(path)), SHAPE, 5)
+    loaded_too = building.build_teacher(str(path), SHAPE, 5)
     assert fingerprint(loaded_too) == fingerprint(small)
-    cut = cutting.cut_teacher(loaded, CUTS, SHAPE)
+    cut = cutting.cut_model(loaded, CUTS, SHAPE)
     images = _images(SHAPE)
-    expected = cutting.cut_teacher(small, CUTS, SHAPE).features(images, training=False)
+    expected = cutting.cut_model(small, CUTS, SHAPE).features(images, training=False)
     for one, other in zip(cut.features(images, training=False), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -351,7 +322,7 @@ def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
 
 
 def test_residual_cnn_medium_has_the_maps_of_its_config():
-    model = building.build_teacher(_section("residual_cnn_medium"), (32, 32, 3), 10, seed=1)
-    cut = cutting.cut_teacher(model, [f"stage{i}_out" for i in range(1, 5)], (32, 32, 3))
+    model = building.build_teacher("residual_cnn_medium", (32, 32, 3), 10, seed=1)
+    cut = cutting.cut_model(model, [f"stage{i}_out" for i in range(1, 5)], (32, 32, 3))
     maps = [(16, 32), (8, 64), (8, 96), (4, 128)]
     assert [(side, width) for side, _, width in cut.shapes[1:]] == maps

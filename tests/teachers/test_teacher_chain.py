@@ -26,7 +26,7 @@ FAMILIES = {
 
 def _parts(model, cuts):
     """The blocks of the cut, and the rest of the model behind the last one."""
-    cut = cutting.cut_teacher(model, cuts, SHAPE)
+    cut = cutting.cut_model(model, cuts, SHAPE)
     nodes = {layer.name: layer for layer in model.operations}
     rest = keras.Model(nodes[cuts[-1]].output, model.output)
     return cut, [*cut.blocks, rest]

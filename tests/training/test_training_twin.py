@@ -167,11 +167,7 @@ def test_models_inside_a_model_and_frozen_layers_are_kept():
 
 @pytest.mark.parametrize("name", ["residual_cnn", "efficientnet_b0"])
 def test_teachers_have_twins(name):
-    from dna_tf.config import run_config
-
-    section = run_config.default_config().teacher
-    section.model = name
-    model = building.build_teacher(section, (32, 32, 3), 4, seed=1)
+    model = building.build_teacher(name, (32, 32, 3), 4, seed=1)
     twin = training_twin.make(model)
     kinds = {type(layer) for layer in twin.layers}
     assert training_twin.FusedBatchNormalization in kinds

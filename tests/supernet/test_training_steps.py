@@ -1,25 +1,19 @@
-"""Supernet training: the loss, the gradient, what moves, and what must not."""
-
-import types
+"""Steps of a cell's training: the loss, the rows that move, and those that must not."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf import workdirs
-from dna_tf.data import loading
-from dna_tf.phases import supernet_training, teacher_training
 from dna_tf.space.spaces import Block, Cell, Op, SearchSpace
 from dna_tf.supernet import cell_models, cell_trainer, packed_ops, sampling
-from tests.helpers.data_files import data_config, write_folder
 from tests.helpers.small_cells import SHAPES, SPACE
 
 STEPS = 3
 
 
 def _cell(block, cell, seed=0):
-    return cell_models.Cell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed)
+    return cell_models.TrainableCell(SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed)
 
 
 def _batch(block, number=0):
@@ -98,19 +92,6 @@ def test_training_brings_the_map_nearer():
     assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:8])
 
 
-def test_the_learning_rate_is_the_papers():
-    section = types.SimpleNamespace(
-        first_block_learning_rate=0.002, learning_rate=0.005, learning_rate_decay=0.9
-    )
-    rates = [
-        [supernet_training.learning_rate(section, block, e) for e in (0, 1, 19)]
-        for block in range(3)
-    ]
-    np.testing.assert_allclose(rates[0], [0.002, 0.0018, 0.000270170], rtol=1e-5)
-    np.testing.assert_allclose(rates[1], [0.005, 0.0045, 0.000675426], rtol=1e-5)
-    assert rates[2] == rates[1]
-
-
 def test_a_learning_rate_of_zero_keeps_the_weights():
     trainer = cell_trainer.CellTrainer(_cell(1, 0), seed=0)
     before = [rows.numpy().tobytes() for rows in trainer.cell.rows]
@@ -118,34 +99,10 @@ def test_a_learning_rate_of_zero_keeps_the_weights():
     assert [rows.numpy().tobytes() for rows in trainer.cell.rows] == before
 
 
-def test_held_out_images_are_of_all_classes(tmp_path):
-    write_folder(tmp_path, ["ant", "bee", "cat"], 20)
-    config = data_config(source=f"folder:{tmp_path}", rating_per_class=6, image_size=8)
-    loaded = loading.load(config, 0)
-    run = types.SimpleNamespace(
-        section=types.SimpleNamespace(batch_size=6),
-        images=loaded,
-        _predict=lambda images: (images + 1.0,),
-    )
-    images, maps = supernet_training._Run._held_out_maps(run)
-    np.testing.assert_array_equal(maps, images + 1.0)
-    pixels, labels = loaded.arrays("rating")
-    label_of = {x.tobytes(): int(y) for x, y in zip(pixels, labels, strict=True)}
-    assert {label_of[x.tobytes()] for x in images.numpy()} == {0, 1, 2}
-
-
-def test_changed_data_is_refused(tmp_path):
-    run = workdirs.Workdir(tmp_path)
-    images = types.SimpleNamespace(fingerprint="now")
-    teacher_training.check_same_data(images, {"data_fingerprint": "now"}, run)
-    with pytest.raises(ValueError, match="fingerprint now now, then then"):
-        teacher_training.check_same_data(images, {"data_fingerprint": "then"}, run)
-
-
 def test_the_loss_falls_under_stock_adam_in_the_same_way():
     """A cell of one op is one network: the whole trainer against Keras' optimizer."""
     space = SearchSpace("one", (Op(3, 2),), (Block(1, (Cell(2, 4),)),), SPACE.frame)
-    cell = cell_models.Cell(space, 0, 0, SHAPES[0], 6)
+    cell = cell_models.TrainableCell(space, 0, 0, SHAPES[0], 6)
     trainer = cell_trainer.CellTrainer(cell, seed=0)
     rows = [tf.Variable(unit.numpy()[0]) for unit in cell.rows]
     stock = keras.optimizers.Adam(0.003, epsilon=1e-8)

@@ -1,0 +1,123 @@
+"""The settings of the training and of the rating of cells, with the defaults of the config."""
+
+import dataclasses
+
+from dna_tf.config import field_checks, run_config
+
+
+@dataclasses.dataclass(frozen=True)
+class SupernetSettings:
+    """How cells are trained. The defaults are those of the config's section `supernet`.
+
+    Args:
+        features: how the teacher's maps are provided: `"memory"` or `"disk"` (computed once,
+            without augmentation), or `"online"` (computed in every step).
+        cache_dtype: of maps on disk: `"float16"`, `"bfloat16"` or `"float32"`.
+        cache_folder: folder of maps on disk; `""` is a folder beside the trained cells.
+        inputs: what a block reads: the `"teacher"`'s map (DNA), or the student's own. Then all
+            blocks from the image on train together (`"S1"`), or the earlier ones are kept
+            (`"S2"`), as in DNA Table 4.
+        epochs: passes over the training images.
+        batch_size: images of a batch, over all replicas.
+        learning_rate: of Adam in the first epoch.
+        first_block_learning_rate: the same for the cells of block 1.
+        learning_rate_decay: factor of the learning rate from one epoch to the next.
+        output_start: `"teacher"` starts each cell's output with mean and deviation of the
+            teacher's map; `"identity"` starts with 0 and 1 (DNA).
+        sampling: of paths: `"uniform"`, or `"fair"`, every op once in a group of steps.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        weight_decay: of convolution kernels.
+        clip_norm: largest norm of a path's gradient; 0 for no limit.
+        norm_images: images that share batch statistics; 0 for all of a replica.
+        checkpoint_seconds: time between two checkpoints: a killed training loses as much.
+
+    Raises:
+        ValueError: a value has the wrong type or is out of range.
+    """
+
+    features: str = "memory"
+    cache_dtype: str = "float16"
+    cache_folder: str = ""
+    inputs: str = "teacher"
+    epochs: int = 15
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    first_block_learning_rate: float = 0.01
+    learning_rate_decay: float = 0.85
+    output_start: str = "teacher"
+    sampling: str = "uniform"
+    precision: str = "float32"
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    norm_images: int = 0
+    checkpoint_seconds: float = 5.0
+
+    def __post_init__(self):
+        _check("supernet", self)
+
+
+@dataclasses.dataclass(frozen=True)
+class RatingSettings:
+    """How paths are rated. The defaults are those of the config's section `rating`.
+
+    Args:
+        batch_size: images of a rating batch.
+        batches: rating batches, at most; the rating images may be fewer.
+        calibration_images: training images of a calibration batch, for batch norm.
+        calibration_batches: how many such batches; their statistics are pooled.
+        checkpoint_seconds: time between two savings: a killed rating loses as much.
+
+    Raises:
+        ValueError: a value has the wrong type or is out of range.
+    """
+
+    batch_size: int = 50
+    batches: int = 20
+    calibration_images: int = 128
+    calibration_batches: int = 1
+    checkpoint_seconds: float = 2.0
+
+    def __post_init__(self):
+        _check("rating", self)
+
+
+def of_section(settings_class, section, **changes):
+    """The settings that a config section has.
+
+    Args:
+        settings_class: `SupernetSettings` or `RatingSettings`.
+        section: the config's section `supernet` or `rating`.
+        changes: fields with other values.
+    """
+    names = [field.name for field in dataclasses.fields(settings_class)]
+    return settings_class(**{name: section[name] for name in names} | changes)
+
+
+def with_changes(settings_class, settings, changes):
+    """Settings with some fields changed.
+
+    Args:
+        settings_class: `SupernetSettings` or `RatingSettings`.
+        settings: settings of this class; `None` has the defaults.
+        changes: a dict from fields to values.
+
+    Raises:
+        ValueError: there is no such field (near names are given), or a value is wrong.
+    """
+    settings = settings or settings_class()
+    known = dataclasses.asdict(settings)
+    for name in changes:
+        field_checks.check_known(settings_class.__name__, name, known)
+    return dataclasses.replace(settings, **changes)
+
+
+def _check(section, settings):
+    config = run_config.default_config()
+    fields = dataclasses.asdict(settings)
+    usual = {name: config[section][name] for name in fields}
+    try:
+        field_checks.check_like(f"config.{section}", fields, usual)
+        config[section].update(fields)
+        run_config.check_config(config)
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"config.{section}.", "")) from error

@@ -1,0 +1,161 @@
+"""Opening a run: its images are held against those that its teacher and students saw."""
+
+import pathlib
+import types
+
+import pytest
+
+from dna_tf import workdirs
+from dna_tf.common import files
+from dna_tf.data import loading
+from dna_tf.models import keras_files, students
+from dna_tf.phases import (
+    compression_start,
+    pruning,
+    quantizing,
+    rating,
+    reporting,
+    retraining,
+    runs,
+    supernet_training,
+    teacher_training,
+)
+from dna_tf.space import presets, spaces
+from dna_tf.teachers import residual_cnn
+from tests.helpers import data_files, rated_runs, student_runs, tiny_config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run as if it were trained up to a student: `(Workdir, config, architecture)`.
+
+    Its images are PNG files. Nothing in it is trained, and the cells have no weights.
+    """
+    folder = tmp_path_factory.mktemp("runs")
+    data_files.write_folder(folder / "images", ["ant", "bee", "cat"], 20)
+    keras_files.save_model(residual_cnn.build((16, 16, 3), 3), folder / "teacher.keras")
+    config = tiny_config.get_config()
+    config.data.source = f"folder:{folder / 'images'}"
+    config.teacher.model = str(folder / "teacher.keras")
+    config.supernet.batch_size = 8
+    workdir, config = workdirs.open_workdir(folder / "run", config)
+    teacher = teacher_training.train_teacher(workdir, config)
+    for b, c, _ in presets.get_space(config.space).cells():
+        name = spaces.cell_name(b, c)
+        cell = {"kind": "dna_tf.cell", "teacher": teacher["fingerprint"], "fingerprint": name}
+        files.write_json(workdir.cell(name), cell)
+    arch = student_runs.tiny_architecture(num_classes=3)
+    student = workdir.student(arch.name, 0)
+    keras_files.save_model(students.build_student(arch), student / "model.keras")
+    trained = {"architecture": arch.name, "data_fingerprint": teacher["data_fingerprint"]}
+    files.write_json(student / "result.json", {"kind": "dna_tf.student", "seed": 0, **trained})
+    return workdir, config, arch
+
+
+def _image(config):
+    return pathlib.Path(config.data.source.removeprefix("folder:")) / "ant" / "000.png"
+
+
+@pytest.fixture
+def changed(run):
+    """The run while one of its image files has other pixels."""
+    image = _image(run[1])
+    before = image.read_bytes()
+    image.write_bytes(data_files.png(data_files.picture(1000, 9, 9)))
+    yield run
+    image.write_bytes(before)
+
+
+def _supernet(workdir, config, arch):
+    cell = workdir.cell("block1_cell1")
+    result = cell.read_bytes()
+    cell.unlink()
+    try:
+        supernet_training.train_supernet(workdir, config)
+    finally:
+        cell.write_bytes(result)
+
+
+def _searched(arch):
+    blocks = [types.SimpleNamespace(cell=0, path=(0,) * n, rating=1.0) for n in (1, 2)]
+    return types.SimpleNamespace(blocks=blocks)
+
+
+_PHASES = {
+    "train_supernet": _supernet,
+    "rate": lambda workdir, config, arch: rating.rate(workdir, config),
+    "retrain": lambda workdir, config, arch: retraining.retrain(workdir, config, arch, [1]),
+    "quantize": lambda workdir, config, arch: quantizing.quantize(workdir, config, arch.name),
+    "prune": lambda workdir, config, arch: pruning.prune(workdir, config, arch.name),
+    "maps": lambda workdir, config, arch: reporting.imitated_maps(workdir, config, _searched(arch)),
+}
+
+
+@pytest.mark.parametrize("phase", _PHASES)
+def test_every_phase_refuses_images_that_changed(changed, monkeypatch, phase):
+    workdir = changed[0]
+    monkeypatch.setattr(compression_start.tf_keras_bridge, "import_tfmot", lambda: None)
+    before = rated_runs.snapshot(workdir.path).keys()
+    with pytest.raises(ValueError, match=r"(?s)^The data has changed since the teacher in .*run"):
+        _PHASES[phase](*changed)
+    assert rated_runs.snapshot(workdir.path).keys() == before
+
+
+def test_the_message_names_both_fingerprints_and_what_to_do(changed):
+    workdir, config, _ = changed
+    then = workdir.teacher_result()["data_fingerprint"]
+    now = loading.load(config.data, config.seed).fingerprint
+    assert now != then
+    with pytest.raises(ValueError) as error:
+        _ = runs.open_run(workdir.path).images
+    assert str(error.value) == (
+        f"The data has changed since the teacher in {workdir.teacher} was trained: fingerprint "
+        f"{now} now, {then} then. Bring the data back, or start in a new workdir."
+    )
+
+
+def test_without_a_teacher_the_images_are_held_against_the_student(changed, tmp_path, monkeypatch):
+    workdir, config, arch = changed
+    monkeypatch.setattr(compression_start.tf_keras_bridge, "import_tfmot", lambda: None)
+    other = workdirs.Workdir(tmp_path / "students_only")
+    other.path.mkdir()
+    (workdir.path / "students").rename(other.path / "students")
+    try:
+        for phase in (pruning.prune, quantizing.quantize):
+            with pytest.raises(ValueError, match="has changed since the student in .*seed0 was"):
+                phase(other, config, arch.name)
+    finally:
+        (other.path / "students").rename(workdir.path / "students")
+
+
+def test_a_run_loads_images_and_teacher_on_first_use_and_once(run, monkeypatch):
+    workdir, config, _ = run
+    loads, load = [], loading.load
+    monkeypatch.setattr(loading, "load", lambda *settings: loads.append(1) or load(*settings))
+    opened = runs.open_run(str(workdir.path))
+    assert opened.config.to_dict() == config.to_dict() and not loads
+    assert opened.images is opened.images and len(loads) == 1
+    assert opened.teacher is opened.teacher and len(opened.teacher.blocks) == 2
+    assert opened.images.fingerprint == workdir.teacher_result()["data_fingerprint"]
+    given = runs.open_run(workdir, config)
+    assert given.workdir is workdir and given.config is config
+    assert runs.open_run(workdir).config.to_dict() == config.to_dict()
+
+
+def test_a_run_without_a_teacher_names_the_file(tmp_path):
+    opened = runs.open_run(tmp_path / "new", tiny_config.get_config())
+    with pytest.raises(FileNotFoundError, match="result.json"):
+        _ = opened.teacher
+
+
+def test_a_result_is_reused_if_it_is_of_the_same_identity(tmp_path):
+    path = tmp_path / "result.json"
+    assert runs.existing_result(path, "dna_tf.x", seed=1) is None
+    path.write_text('{"kind": "dna_tf.x", "seed": 1, "file": "weights"}')
+    assert runs.existing_result(path, "dna_tf.x", seed=1) is None  # no weights yet
+    (tmp_path / "weights").touch()
+    assert runs.existing_result(path, "dna_tf.x", seed=1)["file"] == "weights"
+    assert runs.existing_result(path, "dna_tf.x", seed=2) is None
+    assert runs.existing_result(path, "dna_tf.x", seed=1, student="a") is None
+    with pytest.raises(ValueError, match="Delete .*result.json and do it again"):
+        runs.existing_result(path, "dna_tf.y")
