@@ -122,13 +122,13 @@ def write_run(folder, space, seed):
     made.space, made.data.image_size = space.name, TASK.image_size
     made.teacher.cuts = ()
     workdir, made = workdirs.open_workdir(folder, made)
-    result = {"kind": "dna_tf.teacher", "fingerprint": "teacher", "data_fingerprint": "data"}
+    result = {"kind": workdirs.TEACHER_KIND, "fingerprint": "teacher", "data_fingerprint": "data"}
     result |= {"image_shape": [224, 224, 3], "num_classes": TASK.num_classes}
     files.write_json(workdir.teacher / "result.json", result)
     table = cost_tables.cost_table(space, TASK)
     for (b, c), values in comparison.draw_ratings(space, table, "plausible", seed).items():
         name = spaces.cell_name(b, c)
-        cell = {"kind": "dna_tf.cell", "cell": name, "teacher": "teacher", "fingerprint": name}
+        cell = {"kind": workdirs.CELL_KIND, "cell": name, "teacher": "teacher", "fingerprint": name}
         files.write_json(workdir.cell(name), {**cell, "losses": []})
         rated = ratings.RatedCell({"relative_l1": np.stack([values, 0 * values])}, 1)
         path = workdir.ratings / f"{name}.json"

@@ -25,7 +25,19 @@ report.html
 from dna_tf.common import files
 from dna_tf.config import run_config
 
-KIND = "dna_tf.config"
+# The "kind" in the files of a workdir. Kinds of files that may lie elsewhere stand with their
+# owners (`architectures.KIND`, `ratings.KIND`, ...).
+CONFIG_KIND = "dna_tf.config"
+TEACHER_KIND = "dna_tf.teacher"
+CELL_KIND = "dna_tf.cell"
+FAILED_CELL_KIND = "dna_tf.failed_cell"
+FRONT_KIND = "dna_tf.front"
+STUDENT_KIND = "dna_tf.student"
+HISTORY_KIND = "dna_tf.history"
+EXPORT_KIND = "dna_tf.export"
+QAT_KIND = "dna_tf.qat"
+PRUNED_KIND = "dna_tf.pruned"
+EVALUATION_KIND = "dna_tf.evaluation"
 
 # Which folder a phase fills, and the sections of the config that its result depends
 # on besides those of the phases before it.
@@ -84,12 +96,12 @@ class Workdir:
     def student_result(self, name, seed):
         """What `retrain` measured of one trained student."""
         hint = f"Train the student first: python -m tools.retrain --workdir={self} --arch={name}"
-        return files.read_json(self.student(name, seed) / "result.json", "dna_tf.student", hint)
+        return files.read_json(self.student(name, seed) / "result.json", STUDENT_KIND, hint)
 
     def teacher_result(self):
         """What `train_teacher` wrote: accuracy, cut, shapes, classes, fingerprints."""
         hint = f"Train the teacher first: python -m tools.train_teacher --workdir={self}"
-        return files.read_json(self.teacher / "result.json", "dna_tf.teacher", hint)
+        return files.read_json(self.teacher / "result.json", TEACHER_KIND, hint)
 
     def cell(self, name):
         """The file with what is known of the training of a cell."""
@@ -102,7 +114,7 @@ class Workdir:
     def cell_result(self, name):
         """What `train_supernet` wrote of a cell, checked to belong to the present teacher."""
         hint = f"Train it first: python -m tools.train_supernet --workdir={self}"
-        result = files.read_json(self.cell(name), "dna_tf.cell", hint)
+        result = files.read_json(self.cell(name), CELL_KIND, hint)
         if result.get("teacher") != self.teacher_result()["fingerprint"]:
             raise ValueError(
                 f"The cell {name} in {self.supernet} imitates another teacher than the one in "
@@ -165,14 +177,14 @@ def open_workdir(path, config=None):
             )
         if held == plain:
             return workdir, config
-    files.write_json(workdir.config, {"kind": KIND, "config": plain})
+    files.write_json(workdir.config, {"kind": CONFIG_KIND, "config": plain})
     return workdir, config
 
 
 def _held(workdir):
     """The plain config that a workdir holds."""
     hint = "Start a run in a new workdir: python -m tools.train_teacher --config=configs/digits.py"
-    held = files.read_json(workdir.config, KIND, hint).get("config")
+    held = files.read_json(workdir.config, CONFIG_KIND, hint).get("config")
     if not isinstance(held, dict):
         raise ValueError(f"The file {workdir.config} holds no config. {hint}")
     return run_config.with_defaults(held)

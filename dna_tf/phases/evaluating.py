@@ -3,13 +3,12 @@
 import dataclasses
 import re
 
+from dna_tf import workdirs
 from dna_tf.common import checks, files, progress, statistics
 from dna_tf.data import sources
 from dna_tf.evaluation import confusion, evaluation_images, measuring, model_checks, page
 from dna_tf.models import inference, preprocessing
 from dna_tf.training import determinism
-
-KIND = "dna_tf.evaluation"
 
 
 def evaluate(workdir, config, model_path, settings=None, folder=None):
@@ -99,7 +98,7 @@ def _head(workdir, path, predict, images, settings):
     if workdir is not None and path.is_relative_to(workdir.path):
         model = str(path.relative_to(workdir.path))
     return {
-        "kind": KIND,
+        "kind": workdirs.EVALUATION_KIND,
         "model": model,
         "model_fingerprint": predict.fingerprint,
         "data": images.name,
@@ -140,7 +139,9 @@ def _name(path, settings, folder, head):
     special = dataclasses.replace(settings, batch_size=0) != measuring.Settings(batch_size=0)
     there = folder / f"{name}.json"
     if not special and there.exists():  # of another model with the same last folders?
-        model = files.read_json(there, KIND, "Delete it and evaluate again.").get("model")
+        model = files.read_json(
+            there, workdirs.EVALUATION_KIND, "Delete it and evaluate again."
+        ).get("model")
         special = model not in (head["model"], str(path))
     if not special:
         return name
@@ -151,7 +152,7 @@ def _name(path, settings, folder, head):
 def _known(path, head):
     if not path.exists():
         return None
-    there = files.read_json(path, KIND, "Delete it and evaluate again.")
+    there = files.read_json(path, workdirs.EVALUATION_KIND, "Delete it and evaluate again.")
     return there if all(there.get(key) == value for key, value in head.items()) else None
 
 

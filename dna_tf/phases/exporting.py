@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 
+from dna_tf import workdirs
 from dna_tf.common import files, progress
 from dna_tf.config import export_sections, run_config
 from dna_tf.export import (
@@ -20,7 +21,6 @@ from dna_tf.export import (
 from dna_tf.models import graph, keras_files
 from dna_tf.training import determinism
 
-KIND = "dna_tf.export"
 # What a result must be of, to be the one that is asked for.
 _ASKED = ("student", "seed", "asked")
 convert = conversion.convert
@@ -119,7 +119,7 @@ class _Job:
         head = self._head()
         if path.exists():
             hint = f"Take another folder by --output, or delete {path} if it is of no use."
-            there = files.read_json(path, KIND, hint)
+            there = files.read_json(path, workdirs.EXPORT_KIND, hint)
             rows = there["files"] | there.get("also", {})
             made = [self.folder / row["file"] for row in rows.values()]
             # Results of earlier versions say nothing of settings.
@@ -193,7 +193,7 @@ class _Job:
         """What says which export it is."""
         plain = run_config.to_plain(self.config)
         return {
-            "kind": KIND,
+            "kind": workdirs.EXPORT_KIND,
             "architecture": self.name,
             "seed": self.seed,
             "student": keras_files.weights_fingerprint(self.model),

@@ -1,12 +1,12 @@
 """DOC dna_tf.phases.pruning."""
 
+from dna_tf import workdirs
 from dna_tf.common import files, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, pruned_model
 from dna_tf.export import export_images
 from dna_tf.models import inference, keras_files
 from dna_tf.phases import compression_start
 
-KIND = "dna_tf.pruned"
 VERSION = 1
 
 
@@ -34,7 +34,7 @@ def prune(workdir, config, name, seed=0):
         calibration_images=config.export.calibration_images,
     )  # fmt: skip
     model, result_path = start.model, folder / "pruned.json"
-    known = start.finished(result_path, KIND, f"{name} is pruned")
+    known = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned")
     if known is not None:
         return known
     images = start.images()
@@ -55,7 +55,7 @@ def prune(workdir, config, name, seed=0):
     calibration = export_images.calibration(config, images, count)
     progress.say(f"Converting {name} before and after, to measure bytes")
     result = {
-        "kind": KIND,
+        "kind": workdirs.PRUNED_KIND,
         "architecture": name,
         "seed": seed,
         "student": start.fingerprint,

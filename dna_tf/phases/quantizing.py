@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from dna_tf import workdirs
 from dna_tf.common import files, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, quantized_model
 from dna_tf.export import agreement, conversion, export_images, metadata, prepare
 from dna_tf.phases import compression_start
 
-KIND = "dna_tf.qat"
 # Raised when the same settings would give another file than before.
 VERSION = 2
 
@@ -40,7 +40,7 @@ def quantize(workdir, config, name, seed=0):
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
     model, result_path = start.model, folder / "qat.json"
-    known = start.finished(result_path, KIND, f"{name} is quantised")
+    known = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised")
     if known is not None:
         return _check_good(known, config.export.least_agreement)
     images = start.images()
@@ -83,7 +83,7 @@ def quantize(workdir, config, name, seed=0):
     row = agreement.compare(content, made, scores["qat_after"], labels)
     of_float = agreement.answers(made, scores["float"], labels)
     result = {
-        "kind": KIND,
+        "kind": workdirs.QAT_KIND,
         "architecture": name,
         "seed": seed,
         "student": start.fingerprint,

@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from dna_tf import workdirs
 from dna_tf.common import files, progress, seeding, statistics
 from dna_tf.models import keras_files, students
 from dna_tf.phases import runs
@@ -14,8 +15,6 @@ from dna_tf.training import (
     student_training,
     tensorboard,
 )
-
-KIND = "dna_tf.student"
 
 
 def retrain(workdir, config, arch, seeds=None, strategy=None):
@@ -93,7 +92,7 @@ def _train(workdir, config, arch, images, trainer, seed, is_chief):
     student = trainer.train(run_seed, folder, start, label, watcher)
     costs = arch.costs()
     result = {
-        "kind": KIND,
+        "kind": workdirs.STUDENT_KIND,
         "architecture": arch.name,
         "seed": seed,
         "test_accuracy": student.test_accuracy,

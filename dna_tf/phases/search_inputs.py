@@ -12,8 +12,6 @@ from dna_tf.phases import latency_commands
 from dna_tf.search import control, finding
 from dna_tf.space import architectures, op_costs, presets, ratings, spaces, tasks
 
-FRONT_KIND = "dna_tf.front"
-
 
 class SearchInputs:
     """Ratings, costs and space of a run, ready to search.
@@ -153,7 +151,7 @@ class SearchInputs:
                 entry["weighted_rating"] = choice.rating
             entries.append({**entry, "blocks": self.problem.describe(choice)})
         return {
-            "kind": FRONT_KIND,
+            "kind": workdirs.FRONT_KIND,
             "space": self.space.name,
             "num_architectures": self.problem.num_architectures(),
             "front_costs": list(names),
@@ -211,7 +209,7 @@ def save_if_changed(content, path):
     """Writes the JSON file of a front unless it has the same content already."""
     if path.exists():
         try:
-            if files.read_json(path, FRONT_KIND, "") == content:
+            if files.read_json(path, workdirs.FRONT_KIND, "") == content:
                 return
         except ValueError:
             pass  # broken: written anew

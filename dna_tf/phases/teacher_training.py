@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from dna_tf import workdirs
 from dna_tf.common import files, progress, statistics
 from dna_tf.data import label_checks
 from dna_tf.models import inference, keras_files, model_costs
@@ -10,8 +11,6 @@ from dna_tf.phases import runs
 from dna_tf.space import fit, presets
 from dna_tf.teachers import building, cutting, input_range
 from dna_tf.training import classifier, strategies, tensorboard
-
-KIND = "dna_tf.teacher"
 
 
 def train_teacher(workdir, config, strategy=None):
@@ -46,7 +45,7 @@ def train_teacher(workdir, config, strategy=None):
         model = _train(workdir, config, model, images, strategy)
         cut = cutting.cut_model(model, cuts, images.image_shape)
     result = {
-        "kind": KIND,
+        "kind": workdirs.TEACHER_KIND,
         "model": section.model,
         "params": model_costs.count_params(cut.model),
         "macs": model_costs.count_macs(cut.model),

@@ -9,8 +9,6 @@ from dna_tf.common import files, formatting, statistics
 from dna_tf.report import run_data
 from dna_tf.space import zoo
 
-_EVALUATION = "dna_tf.evaluation"
-
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
@@ -103,7 +101,9 @@ def of_evaluation(path):
         FileNotFoundError: there is no such file.
         ValueError: it is no such file.
     """
-    result = files.read_json(path, _EVALUATION, "Make it: python -m tools.evaluate --model=FILE")
+    result = files.read_json(
+        path, workdirs.EVALUATION_KIND, "Make it: python -m tools.evaluate --model=FILE"
+    )
     if "num_classes" not in result:
         raise ValueError(f"The evaluation {path} is of an earlier version. Evaluate again.")
     total, five = result["test_images"], result["top5_correct"]
@@ -183,7 +183,7 @@ def _evaluation(workdir, model, trained):
     if not workdir.evaluations.exists():
         return {}
     for path in sorted(workdir.evaluations.glob("*.json")):
-        result = files.read_json(path, _EVALUATION, "Delete it and evaluate again.")
+        result = files.read_json(path, workdirs.EVALUATION_KIND, "Delete it and evaluate again.")
         same = all(
             result.get(key) == trained.get(key) for key in ("data_fingerprint", "test_images")
         )

@@ -131,22 +131,28 @@ def read_run(path):
     reader = _Reader(run)
     read, root = reader.read, workdir.path
     config = read(
-        "config", workdir.config, workdirs.KIND, "The config of the run is not in the workdir."
+        "config",
+        workdir.config,
+        workdirs.CONFIG_KIND,
+        "The config of the run is not in the workdir.",
     )
     if config is not None:
         run.config = config.get("config", {})
         run.space = reader.attempt("config", presets.get_space, run.config.get("space"))
     run.teacher = read(
-        "teacher", workdir.teacher / "result.json", "dna_tf.teacher", "There is no teacher yet."
+        "teacher",
+        workdir.teacher / "result.json",
+        workdirs.TEACHER_KIND,
+        "There is no teacher yet.",
     )
     run.teacher_epochs = reader.epochs("teacher", workdir.teacher)
     run.supernet_epochs = reader.supernet_epochs(workdir)
     reader.read_ratings(workdir.ratings)
     run.front = read(
-        "architectures", workdir.front, "dna_tf.front", "Nothing was searched yet: no front."
+        "architectures", workdir.front, workdirs.FRONT_KIND, "Nothing was searched yet: no front."
     )
     for path in sorted(workdir.fronts.glob("*.json")) if workdir.fronts.exists() else ():
-        content = read("architectures", path, "dna_tf.front", "")
+        content = read("architectures", path, workdirs.FRONT_KIND, "")
         if content is not None:
             run.fronts[", ".join(content["front_costs"])] = content
     reader.read_architectures(workdir)
@@ -181,7 +187,7 @@ class _Reader:
             return None
 
     def epochs(self, part, folder, absent=""):
-        history = self.read(part, folder / "history.json", "dna_tf.history", absent)
+        history = self.read(part, folder / "history.json", workdirs.HISTORY_KIND, absent)
         return [] if history is None else history.get("epochs", [])
 
     def supernet_epochs(self, workdir):
@@ -189,7 +195,7 @@ class _Reader:
         losses = {}
         for path in sorted(workdir.supernet.glob("block*_cell*.json")):
             failed = path.stem.endswith("_failed")
-            kind = "dna_tf.failed_cell" if failed else "dna_tf.cell"
+            kind = workdirs.FAILED_CELL_KIND if failed else workdirs.CELL_KIND
             content = self.read("supernet", path, kind, "")
             if content is not None:
                 losses[content["cell"]] = content["losses"]
@@ -232,7 +238,7 @@ class _Reader:
     def read_students(self, folder):
         for student in _folders(folder):
             for place in sorted(_folders(student), key=_seed_of):
-                result = self.read("students", place / "result.json", "dna_tf.student", "")
+                result = self.read("students", place / "result.json", workdirs.STUDENT_KIND, "")
                 if result is not None:
                     self._run.students.setdefault(student.name, []).append(result)
                 epochs = self.epochs("students", place)
@@ -249,7 +255,7 @@ class _Reader:
 
     def read_exports(self, folder):
         for place in _folders(folder):
-            result = self.read("exports", place / "result.json", "dna_tf.export", "")
+            result = self.read("exports", place / "result.json", workdirs.EXPORT_KIND, "")
             if result is not None:
                 self._run.exports[place.name] = result
         if not self._run.exports:

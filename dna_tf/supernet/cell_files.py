@@ -7,12 +7,11 @@ training of a cell was stopped).
 
 import json
 
+from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.space import spaces
 from dna_tf.supernet import cell_models, packed_ops, trained_cells
 
-KIND = "dna_tf.cell"
-FAILED_KIND = "dna_tf.failed_cell"
 IDENTITY_KIND = "dna_tf.cells"
 
 
@@ -31,7 +30,7 @@ def save(trained, folder):
     name = trained.name
     arrays = {f"unit{u}": array for u, array in enumerate(trained.weights)}
     files.write_arrays(folder / f"{name}.npz", arrays)
-    identity = {"kind": KIND, "cell": name, "fingerprint": trained.fingerprint}
+    identity = {"kind": workdirs.CELL_KIND, "cell": name, "fingerprint": trained.fingerprint}
     files.write_json(folder / f"{name}.json", {**trained.result, **identity})
     if has_failed(folder, name):
         _failed_path(folder, name).unlink()
@@ -39,7 +38,9 @@ def save(trained, folder):
 
 def save_failed(folder, name, result):
     """Writes why and when the training of a cell was stopped."""
-    files.write_json(_failed_path(folder, name), {"kind": FAILED_KIND, "cell": name, **result})
+    files.write_json(
+        _failed_path(folder, name), {"kind": workdirs.FAILED_CELL_KIND, "cell": name, **result}
+    )
 
 
 def has_failed(folder, name):
@@ -50,7 +51,7 @@ def has_failed(folder, name):
 def failure(folder, name):
     """Reads what `save_failed` wrote."""
     path = _failed_path(folder, name)
-    return files.read_json(path, FAILED_KIND, "Delete it and train the cell again.")
+    return files.read_json(path, workdirs.FAILED_CELL_KIND, "Delete it and train the cell again.")
 
 
 def next_retry_factor(folder, names):
@@ -115,7 +116,7 @@ def load(folder, space, shapes, names=None, teacher=None):
 def _load(folder, space, shapes, block, cell, teacher):
     name = spaces.cell_name(block, cell)
     result_path, path = folder / f"{name}.json", folder / f"{name}.npz"
-    result = files.read_json(result_path, KIND, "Train the cell first.")
+    result = files.read_json(result_path, workdirs.CELL_KIND, "Train the cell first.")
     if teacher is not None and result.get("teacher") != teacher:
         raise ValueError(
             f"The cell {name} in {folder} imitates another teacher than this one. Delete that "

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from dna_tf import workdirs
 from dna_tf.common import files, progress
 from dna_tf.training import checkpoints
-
-HISTORY_KIND = "dna_tf.history"
 
 # Seconds from one reading of the figures to the next, at most: they are on the device,
 # and reading them waits for it.
@@ -172,7 +171,9 @@ def run(
             if stops:
                 return history
         if chief:
-            files.write_json(folder / "history.json", {"kind": HISTORY_KIND, "epochs": history})
+            files.write_json(
+                folder / "history.json", {"kind": workdirs.HISTORY_KIND, "epochs": history}
+            )
     return history
 
 

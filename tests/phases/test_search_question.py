@@ -223,7 +223,7 @@ def test_differing_ones_and_fewer_than_asked(made):
 
 def test_fronts_are_written(made, problem):
     folder, results = made
-    front = files.read_json(folder / "run/fronts/macs_params.json", search_inputs.FRONT_KIND, "")
+    front = files.read_json(folder / "run/fronts/macs_params.json", workdirs.FRONT_KIND, "")
     allowed = search_cases.allowed(search_cases.all_architectures(problem), {"max_macs": 17e3})
     rows = [(one.rating, one.costs["macs"], one.costs["params"]) for one in allowed]
     expected = sorted(
@@ -238,7 +238,7 @@ def test_fronts_are_written(made, problem):
     assert front["front_costs"] == ["macs", "params"] and front["limits"] == {"max_macs": 17_000}
     assert f"({len(found)} entries, exact)" in results["front"]["stdout"]
     assert _choice(folder, "mine")[0].origin["limits"] == {"max_macs": 17_000}
-    rounded = files.read_json(folder / "run/fronts/macs.json", search_inputs.FRONT_KIND, "")
+    rounded = files.read_json(folder / "run/fronts/macs.json", workdirs.FRONT_KIND, "")
     assert rounded["rounding"] == 0.3
     assert "dearer by less than 30.000%" in results["rounded"]["stdout"]
 

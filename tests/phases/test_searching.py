@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.phases import search_inputs, searching
 from dna_tf.search import exact, fronts, problem_building, problems
@@ -196,7 +197,7 @@ def test_a_different_file_of_the_same_name_is_refused(run):
 def test_the_front_file_holds_the_front_of_rating_and_macs(run):
     workdir, config, ratings = run
     searching.search_budgets(workdir, config)
-    front = files.read_json(workdir.front, search_inputs.FRONT_KIND, "")
+    front = files.read_json(workdir.front, workdirs.FRONT_KIND, "")
     assert front["space"] == "tiny" and front["num_architectures"] == 24
     assert front["front_costs"] == ["macs"]
     # By brute force: kept is what nothing beats or equals at no higher cost.
@@ -335,7 +336,7 @@ def test_a_front_of_other_ratings_is_written_anew(run):
     assert workdir.front.read_bytes() != before
     workdir.front.write_text("{")
     searching.search_budgets(workdir, config)
-    assert files.read_json(workdir.front, search_inputs.FRONT_KIND, "")["entries"]
+    assert files.read_json(workdir.front, workdirs.FRONT_KIND, "")["entries"]
 
 
 def test_every_cell_without_ratings_is_named_and_the_rest_can_be_searched(run):

@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from dna_tf import workdirs
 from dna_tf.common import files, formatting, statistics
-from dna_tf.phases import search_inputs
 from dna_tf.report import choice_plot, front_section, rating_plots, report_page, run_data
 from dna_tf.search import comparison, fronts, problem_building
 from dna_tf.space import cost_tables, presets, ratings, spaces, tasks, zoo
@@ -248,7 +248,7 @@ def test_published_networks_stay_out_where_they_do_not_compare():
 
 def test_the_page_has_the_plots_and_other_fronts(digits):
     files.write_json(digits / "fronts" / "macs_params.json", {
-        "kind": search_inputs.FRONT_KIND, "front_costs": ["macs", "params"], "rounding": 0.001,
+        "kind": workdirs.FRONT_KIND, "front_costs": ["macs", "params"], "rounding": 0.001,
         "limits": {"max_macs": 1_500_000},
         "entries": [{"rating": 1.25}, {"rating": 1.5}, {"rating": 2.0}],
     })  # fmt: skip

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.phases import retraining, searching
 from dna_tf.space import architectures, scaling, zoo
@@ -187,7 +188,7 @@ def test_a_finished_student_of_another_image_size_is_not_taken(run):
     folder = run.student(arch.name, 0)
     kept = dataclasses.replace(arch, name="moved", origin={"by": "copy"})
     architectures.save(kept, folder / "architecture.json")
-    result = {"kind": retraining.KIND, "seed": 0, "test_correct": 1, "test_images": 2}
+    result = {"kind": workdirs.STUDENT_KIND, "seed": 0, "test_correct": 1, "test_images": 2}
     files.write_json(folder / "result.json", result)
     assert retraining.retrain(run, config, arch) == [result]
     for changed in ({"image_size": 20}, {"num_classes": 3}, {"channels": 4}):
