@@ -1,32 +1,32 @@
-"""What lies where in a workdir, and which config it belongs to.
+"""The workdir of a run: its files and folders, their kinds, and the config it belongs to.
 
 config.json                      the config of the run
 data.json                        labels of large data sets, read once
-broken_images.json               images that are left out, if data.max_broken_images allows some
+broken_images.json               images that are left out, if data.max_broken_images allows any
 teacher/                         model.keras, result.json, history.json, checkpoints/
 supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (checkpoints)
 features/                        the teacher's features, if they are cached on disk
-tensorboard/                     curves of all training, feature maps
+tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
-architectures/                   front.json, one JSON file per architecture
+architectures/                   front.json, and one JSON file for each architecture
 fronts/                          COSTS.json, such as macs_params.json: a front over these costs
-comparisons/                     what searches found beside the exact one, one JSON file each
+comparisons/                     results of other searches beside the exact one
 students/NAME/seedK/             model.keras (last epoch), best.keras, result.json, history.json,
                                  checkpoints/
-exports/NAME/                    float32.tflite, int8.tflite, ..., result.json; of students of other
-                                 seeds than 0 in exports/NAME_seedK/
-                                 qat_int8.tflite, qat.json (tools.quantize); pruned.keras,
-                                 pruned.json (tools.prune)
-quantization/                    NAME_seedK.json: which layers hurt under int8
-evaluations/                     one JSON file per evaluated model
+exports/NAME/                    float32.tflite, int8.tflite, ..., result.json;
+                                 qat_int8.tflite, qat.json (tools.quantize);
+                                 pruned.keras, pruned.json (tools.prune);
+                                 exports/NAME_seedK/ for a student of a seed other than 0
+quantization/                    NAME_seedK.json: the error of each layer under int8
+evaluations/                     one JSON file for each evaluated model
 report.html
 """
 
 from dna_tf.common import files
 from dna_tf.config import run_config
 
-# The "kind" in the files of a workdir. Kinds of files that may lie elsewhere stand with their
-# owners (`architectures.KIND`, `ratings.KIND`, ...).
+# The field "kind" of a workdir's files. Files that may also lie elsewhere have theirs in the
+# module that writes them: `architectures.KIND`, `ratings.KIND` and so on.
 CONFIG_KIND = "dna_tf.config"
 TEACHER_KIND = "dna_tf.teacher"
 CELL_KIND = "dna_tf.cell"
@@ -39,8 +39,8 @@ QAT_KIND = "dna_tf.qat"
 PRUNED_KIND = "dna_tf.pruned"
 EVALUATION_KIND = "dna_tf.evaluation"
 
-# Which folder a phase fills, and the sections of the config that its result depends
-# on besides those of the phases before it.
+# The folder of each phase, and the sections of the config on which its result depends
+# besides those of the phases before it.
 _PHASES = (
     ("teacher", ("seed", "data", "teacher", "teacher_training")),
     ("supernet", ("space", "supernet")),
@@ -51,11 +51,39 @@ _PHASES = (
 )
 
 
+# The tool that writes each part, with the flags that it needs besides --workdir.
+_TOOLS = {
+    "config": "train_teacher --config=configs/digits.py",
+    "teacher": "train_teacher",
+    "supernet": "train_supernet",
+    "ratings": "rate",
+    "architectures": "search",
+    "students": "retrain",
+    "exports": "export_tflite",
+    "evaluations": "evaluate",
+    "maps": "report",
+}
+
+
+def command(part, workdir="...", *arguments):
+    """The command line that writes a part of a workdir, for messages.
+
+    Args:
+        part: `"config"`, `"maps"` (feature maps of the report) or a folder of the workdir.
+        workdir: the workdir.
+        arguments: more flags.
+    """
+    return " ".join([f"python -m tools.{_TOOLS[part]}", f"--workdir={workdir}", *arguments])
+
+
 class Workdir:
     """The folders and files of one run.
 
     Args:
-        path: the folder, local or remote; it need not exist yet.
+        path: the folder, local or remote (`gs://`); it need not exist yet.
+
+    Raises:
+        ValueError: the path is empty or a file.
     """
 
     def __init__(self, path):
@@ -90,40 +118,48 @@ class Workdir:
         return self.path / "students" / name / f"seed{seed}"
 
     def exported(self, name, seed=0):
-        """The folder of what was made of one trained student for phones."""
+        """The folder of the files that were exported from one trained student."""
         return self.exports / (f"{name}_seed{seed}" if seed else name)
 
     def student_result(self, name, seed):
-        """What `retrain` measured of one trained student."""
-        hint = f"Train the student first: python -m tools.retrain --workdir={self} --arch={name}"
+        """The result of one trained student: accuracy, costs, fingerprints."""
+        hint = f"Train the student first: {command('students', self, f'--arch={name}')}"
         return files.read_json(self.student(name, seed) / "result.json", STUDENT_KIND, hint)
 
     def teacher_result(self):
-        """What `train_teacher` wrote: accuracy, cut, shapes, classes, fingerprints."""
-        hint = f"Train the teacher first: python -m tools.train_teacher --workdir={self}"
+        """The result of the teacher: accuracy, cuts, shapes, classes, fingerprints."""
+        hint = f"Train the teacher first: {command('teacher', self)}"
         return files.read_json(self.teacher / "result.json", TEACHER_KIND, hint)
 
     def cell(self, name):
-        """The file with what is known of the training of a cell."""
+        """The result file of a trained cell."""
         return self.supernet / f"{name}.json"
 
     def failed_cell(self, name):
-        """The file that says why the training of a cell was stopped."""
+        """The file that says why the training of a cell failed."""
         return self.supernet / f"{name}_failed.json"
 
     def cell_result(self, name):
-        """What `train_supernet` wrote of a cell, checked to belong to the present teacher."""
-        hint = f"Train it first: python -m tools.train_supernet --workdir={self}"
+        """The result of a trained cell, checked to belong to the teacher in the workdir.
+
+        Raises:
+            FileNotFoundError: the cell or the teacher is not trained.
+            ValueError: the cell was trained with another teacher.
+        """
+        hint = f"Train it first: {command('supernet', self)}"
         result = files.read_json(self.cell(name), CELL_KIND, hint)
         if result.get("teacher") != self.teacher_result()["fingerprint"]:
             raise ValueError(
                 f"The cell {name} in {self.supernet} imitates another teacher than the one in "
-                f"{self.teacher}. Delete the supernet's folder and train it again."
+                f"{self.teacher}. Delete the folder of the supernet and train it again."
             )
         return result
 
     def ratings_made_from(self, config, name):
-        """The fingerprint that fresh ratings of a cell have."""
+        """The fingerprint of everything that the ratings of a cell are made from.
+
+        Ratings with another fingerprint are out of date.
+        """
         return files.fingerprint(
             [
                 self.cell_result(name)["fingerprint"],
@@ -134,75 +170,76 @@ class Workdir:
 
 
 def open_workdir(path, config=None):
-    """Opens a workdir with a config, or with the config that it holds.
+    """Opens a workdir with a config, or with the config that is stored in it.
 
     Args:
         path: the folder.
-        config: a config, checked here; `None` reads the workdir's own.
+        config: a config, checked here; `None` reads the stored one.
 
     Returns:
-        `(Workdir, config)`; the config is written into a new workdir.
+        `(Workdir, config)`. The config is stored in the workdir, unless an equal one is.
 
     Raises:
-        FileNotFoundError: there is no config, given or held.
-        ValueError: the config is wrong, or differs from the held one in a field that a
-            phase already used; nothing is changed then.
+        FileNotFoundError: `config` is `None` and none is stored.
+        ValueError: the config is wrong, or differs from the stored one in a field that a
+            finished or started phase depends on. Nothing is written then.
     """
     workdir = Workdir(path)
     if config is None:
-        held = _held(workdir)
+        stored = _stored_config(workdir)
         try:
-            return workdir, run_config.from_plain(held)
+            return workdir, run_config.from_plain(stored)
         except ValueError as error:
             raise ValueError(f"The config in {workdir.config} cannot be used. {error}") from error
     run_config.check_config(config)
     config = run_config.with_image_size(config)
-    # The cells of this call are no property of the run: others train the others.
+    # Which cells this call trains does not belong to the run: other calls train the others.
     plain = run_config.to_plain(config)
     plain["supernet"]["cells"] = []
     if workdir.config.exists():
-        held = _held(workdir)
+        stored = _stored_config(workdir)
         used = _used_sections(workdir)
-        clashing = [
-            name for name in run_config.differences(plain, held) if name.partition(".")[0] in used
+        fields = [
+            name for name in run_config.differences(plain, stored) if name.partition(".")[0] in used
         ]
-        if clashing:
-            shown = "; ".join(
-                f"{n}: {_at(held, n)!r} there, {_at(plain, n)!r} now" for n in clashing
+        if fields:
+            changes = "; ".join(
+                f"{field}: {_value(stored, field)!r} there, {_value(plain, field)!r} now"
+                for field in fields
             )
             raise ValueError(
-                f"The workdir {workdir} was made by another config. Differing in what it already "
-                f"used: {shown}. Use another --workdir, or the config that made this one "
+                f"The workdir {workdir} was made with another config. Fields that its results "
+                f"depend on differ: {changes}. Use another --workdir, or the config of this one "
                 "(leave --config out to use it)."
             )
-        if held == plain:
+        if stored == plain:
             return workdir, config
     files.write_json(workdir.config, {"kind": CONFIG_KIND, "config": plain})
     return workdir, config
 
 
-def _held(workdir):
-    """The plain config that a workdir holds."""
-    hint = "Start a run in a new workdir: python -m tools.train_teacher --config=configs/digits.py"
-    held = files.read_json(workdir.config, CONFIG_KIND, hint).get("config")
-    if not isinstance(held, dict):
-        raise ValueError(f"The file {workdir.config} holds no config. {hint}")
-    return run_config.with_defaults(held)
+def _stored_config(workdir):
+    """The config that is stored in a workdir, as a dict."""
+    hint = f"Start a run in a new workdir: {command('config')}"
+    stored = files.read_json(workdir.config, CONFIG_KIND, hint).get("config")
+    if not isinstance(stored, dict):
+        raise ValueError(f"The file {workdir.config} contains no config. {hint}")
+    return run_config.with_defaults(stored)
 
 
 def sections_until(folder):
-    """The sections of the config that what lies in a phase's folder depends on."""
+    """The sections of the config on which the contents of a phase's folder depend."""
     last = [name for name, _ in _PHASES].index(folder)
     return tuple(section for _, sections in _PHASES[: last + 1] for section in sections)
 
 
 def _used_sections(workdir):
-    begun = [folder for folder, _ in _PHASES if (workdir.path / folder).exists()]
-    return {section for folder in begun for section in sections_until(folder)}
+    started = [folder for folder, _ in _PHASES if (workdir.path / folder).exists()]
+    return {section for folder in started for section in sections_until(folder)}
 
 
-def _at(plain, name):
+def _value(plain, field):
     value = plain
-    for part in name.split("."):
+    for part in field.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -29,8 +29,8 @@ def main():
     from dna_tf.common import files, progress
     from dna_tf.report import result_tables, tradeoff_plot
 
-    rows = [row for path in cli.FLAGS.workdir for row in result_tables.of_workdir(path)]
-    rows += [result_tables.of_evaluation(path) for path in cli.FLAGS.evaluation]
+    rows = [row for path in cli.FLAGS.workdir for row in result_tables.workdir_rows(path)]
+    rows += [result_tables.evaluation_row(path) for path in cli.FLAGS.evaluation]
     if not rows:
         raise ValueError(
             "Say what was measured: --workdir=FOLDER or --evaluation=FILE, each once or more."

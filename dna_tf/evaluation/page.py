@@ -4,7 +4,8 @@ import math
 
 from dna_tf.common import statistics
 from dna_tf.evaluation import confusion
-from dna_tf.report import html, run_data
+from dna_tf.report import markup
+from dna_tf.report.number_text import percent
 
 # Up to so many classes each has a row of its own; more are drawn in groups of neighbours.
 _MOST_ROWS = 100
@@ -28,19 +29,19 @@ def page_html(result):
         ("weights", result["model_fingerprint"]),
         ("data", result["data_fingerprint"]),
     ]
-    header = "".join(html.note(text) for text in result["warnings"])
-    header += html.facts(facts)
+    header = "".join(markup.note(text) for text in result["warnings"])
+    header += markup.facts(facts)
     sections = [
         ("confusion", "What is taken for what", _plot(result)),
         ("pairs", "Most confused", _pairs(result)),
         ("classes", "Worst classes", _classes(result)),
     ]
-    return html.page(f"Evaluation of {result['model']}", header, sections, "")
+    return markup.page(f"Evaluation of {result['model']}", header, sections, "")
 
 
 def _share(correct, total):
     low, high = statistics.wilson(correct, total)
-    share = run_data.percent(correct / total)
+    share = percent(correct / total)
     return f"{share} (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
 
 
@@ -73,10 +74,10 @@ def _plot(result):
         shapes.append(
             f'<rect x="{left + column * step:.2f}" y="{row * step:.2f}" width="{step:.2f}" '
             f'height="{step:.2f}" fill="{colour}" fill-opacity="{0.15 + 0.85 * share:.2f}">'
-            f"<title>{html.text(about)}</title></rect>"
+            f"<title>{markup.text(about)}</title></rect>"
         )
     for row in range(rows if labelled else 0):
-        name = html.text(_group(result, row, group))
+        name = markup.text(_group(result, row, group))
         shapes.append(
             f'<text x="{left - 6}" y="{(row + 0.5) * step + 4:.1f}" text-anchor="end" '
             f'font-size="12" fill="currentColor">{name}</text>'
@@ -93,7 +94,7 @@ def _plot(result):
             "blue holds what is taken for a neighbour, too."
         )
     return (
-        html.paragraph(told, "soft")
+        markup.paragraph(told, "soft")
         + f'<svg viewBox="0 0 {left + _SIDE} {_SIDE}" role="img" aria-label="confusion matrix" '
         f'style="width:100%;max-width:820px;height:auto">{"".join(shapes)}{frame}</svg>'
     )
@@ -110,31 +111,31 @@ def _group(result, index, group):
 def _pairs(result):
     pairs = confusion.confused_pairs(result["confusion"], 20)
     if not pairs:
-        return html.paragraph("Every answer is right.")
+        return markup.paragraph("Every answer is right.")
     rows = [
         [
             confusion.class_label(result, a),
             confusion.class_label(result, b),
             f"{n:,}",
             f"{of:,}",
-            run_data.percent(n / of),
+            percent(n / of),
         ]
         for a, b, n, of in pairs
     ]
     heads = ["class", "taken for", "images", "of", "share"]
-    return html.table(heads, rows)
+    return markup.table(heads, rows)
 
 
 def _classes(result):
     worst = confusion.worst_classes(result["per_class"], 20)
     if not worst:
-        return html.paragraph("No class has a mistake.")
+        return markup.paragraph("No class has a mistake.")
     rows = []
     for label, right, count in worst:
         low, high = statistics.wilson(right, count)
         interval = f"{100 * low:.1f} to {100 * high:.1f} %"
-        share = run_data.percent(right / count)
+        share = percent(right / count)
         rows.append(
             [confusion.class_label(result, label), f"{right:,}", f"{count:,}", share, interval]
         )
-    return html.table(["class", "right", "images", "accuracy", "95 % Wilson"], rows)
+    return markup.table(["class", "right", "images", "accuracy", "95 % Wilson"], rows)

@@ -1,16 +1,15 @@
-"""Which cell and which ops win as the budget grows, as an SVG heat map along a front.
+"""The cells and ops of the best architectures as the budget grows: an SVG heat map of a front.
 
-A row is a layer of a block, with a row for the chosen cell above each block's layers; the
-horizontal axis is the most MACs that are allowed. Hue is the kernel, strength the expansion.
+The horizontal axis is the largest allowed MACs. Each block has a row for its cell and below it
+one for each of its layers. The hue of an op is its kernel, the strength its expansion.
 """
 
-import html
 import re
 
 from dna_tf.common import formatting
 from dna_tf.report import drawing
 
-COLUMNS = 480  # budgets that are drawn at most
+COLUMNS = 480  # most budgets that are drawn
 _WIDTH, _LEFT, _RIGHT = 960, 118, 12
 _ROW, _CELL_ROW, _GAP, _TOP, _BOTTOM = 15, 17, 8, 30, 34
 _HUES = ("#2f7fc1", "#d97a1f", "#b8539a", "#2f9e73", "#8a6fd1", "#8d8a2b")
@@ -26,8 +25,8 @@ def svg(entries):
     """Draws the choices along a front.
 
     Args:
-        entries: dicts with `costs` and `blocks` (text as `Architecture.describe` has it), in
-            any order: a front of the rating against MACs.
+        entries: the entries of a front of the rating against MACs, in any order: dicts with
+            `costs` and `blocks` (text as `Architecture.describe` returns it).
 
     Returns:
         The SVG as text; `""` if there are fewer than two entries.
@@ -39,12 +38,9 @@ def svg(entries):
     ops = sorted({op for blocks in parsed for _, row in blocks for op in row}, key=_op_key)
     colors = _colors(ops)
     budgets = [budget for budget, _ in steps]
-    # The last budget would have no width of its own.
+    # An end after the last budget, which would otherwise have no width.
     budgets.append(budgets[-1] + 0.02 * (budgets[-1] - budgets[0]))
-    scale = (_WIDTH - _LEFT - _RIGHT) / (budgets[-1] - budgets[0])
-
-    def x(budget):
-        return _LEFT + scale * (budget - budgets[0])
+    x = drawing.scale(budgets[0], budgets[-1], _LEFT, _WIDTH - _RIGHT)
 
     shapes, top = [_legend(ops, colors)], _TOP
     for b in range(len(parsed[0])):
@@ -54,22 +50,21 @@ def svg(entries):
         names = list(dict.fromkeys(cells))
         for start, stop, cell in runs(cells):
             look = "cell" if names.index(cell) % 2 == 0 else "cell2"
-            place = (x(budgets[start]), top, x(budgets[stop]), _CELL_ROW - 2)
-            about = _about(f"block {b + 1}, cell", cell, budgets[start], budgets[stop])
-            shapes.append(_rect(place, f'class="{look}"', about))
-            if place[2] - place[0] > 38:
-                middle = (place[0] + place[2]) / 2
-                shapes.append(drawing.text(middle, top + 12, cell, "width"))
+            left, right = x(budgets[start]), x(budgets[stop])
+            hover = _hover(f"block {b + 1}, cell", cell, budgets[start], budgets[stop])
+            shapes.append(_rect(left, right, top, _CELL_ROW - 2, f'class="{look}"', hover))
+            if right - left > 38:
+                shapes.append(drawing.text((left + right) / 2, top + 12, cell, "width"))
         top += _CELL_ROW
         for layer in range(max(len(blocks[b][1]) for blocks in parsed)):
             row = [blocks[b][1][layer] if layer < len(blocks[b][1]) else "" for blocks in parsed]
             shapes.append(drawing.text(_LEFT - 6, top + 11, f"layer {layer + 1}", anchor="end"))
             for start, stop, op in runs(row):
                 if op:
-                    place = (x(budgets[start]), top, x(budgets[stop]), _ROW - 1)
-                    where = f"block {b + 1}, layer {layer + 1}"
-                    about = _about(where, op, budgets[start], budgets[stop])
-                    shapes.append(_rect(place, colors[op], about))
+                    left, right = x(budgets[start]), x(budgets[stop])
+                    row_name = f"block {b + 1}, layer {layer + 1}"
+                    hover = _hover(row_name, op, budgets[start], budgets[stop])
+                    shapes.append(_rect(left, right, top, _ROW - 1, colors[op], hover))
             top += _ROW
         top += _GAP
     for share in (0, 0.25, 0.5, 0.75, 1):
@@ -87,7 +82,7 @@ def svg(entries):
 
 
 def runs(values):
-    """Runs of equal neighbours, as `(start, stop, value)`."""
+    """Yields the runs of equal neighbours in a list, as `(start, stop, value)`."""
     start = 0
     for i in range(1, len(values) + 1):
         if i == len(values) or values[i] != values[start]:
@@ -96,18 +91,18 @@ def runs(values):
 
 
 def _steps(entries):
-    """`(budget, blocks)`: what is best from each budget on, ascending, at most `COLUMNS`."""
+    """Pairs of a budget and the blocks that are best from it on: ascending, at most `COLUMNS`."""
     ordered = sorted(entries, key=lambda entry: entry["costs"]["macs"])
     steps = [(entry["costs"]["macs"], entry["blocks"]) for entry in ordered]
     if len(steps) <= COLUMNS:
         return steps
-    low, high, picked, place = steps[0][0], steps[-1][0], [], 0
+    low, high, columns, step = steps[0][0], steps[-1][0], [], 0
     for column in range(COLUMNS):
         budget = high if column == COLUMNS - 1 else low + (high - low) * column / (COLUMNS - 1)
-        while place + 1 < len(steps) and steps[place + 1][0] <= budget:
-            place += 1
-        picked.append((budget, steps[place][1]))
-    return picked
+        while step + 1 < len(steps) and steps[step + 1][0] <= budget:
+            step += 1
+        columns.append((budget, steps[step][1]))
+    return columns
 
 
 def _blocks(text):
@@ -117,22 +112,22 @@ def _blocks(text):
 
 
 def _op_key(op):
-    """`"k5e6"` as `(5, 6)`; what is written otherwise comes last."""
+    """A key that sorts ops by kernel and expansion; names in another form come last."""
     match = re.fullmatch(r"k(\d+)e(\d+)", op)
     return (int(match[1]), int(match[2]), op) if match else (10**6, 0, op)
 
 
 def _colors(ops):
-    """From op to the SVG attributes of its colour."""
+    """A dict from op to the SVG attributes of its colour."""
     kernels = list(dict.fromkeys(_op_key(op)[0] for op in ops))
     expansions = sorted({_op_key(op)[1] for op in ops})
-    made = {}
+    colors = {}
     for op in ops:
         kernel, expansion, _ = _op_key(op)
         strength = (expansions.index(expansion) + 1) / len(expansions)
         hue = _HUES[kernels.index(kernel) % len(_HUES)]
-        made[op] = f'fill="{hue}" fill-opacity="{0.1 + 0.9 * strength**1.2:.2f}"'
-    return made
+        colors[op] = f'fill="{hue}" fill-opacity="{0.1 + 0.9 * strength**1.2:.2f}"'
+    return colors
 
 
 def _legend(ops, colors):
@@ -144,14 +139,11 @@ def _legend(ops, colors):
     return f"<g>{''.join(shapes)}</g>"
 
 
-def _about(where, what, start, stop):
+def _hover(row_name, choice, start, stop):
     ends = [formatting.format_count(round(value)) for value in (start, stop)]
-    return f"{where}: {what} from {ends[0]} to {ends[1]} MACs"
+    return f"{row_name}: {choice} from {ends[0]} to {ends[1]} MACs"
 
 
-def _rect(place, look, about):
-    left, top, right, height = place
-    return (
-        f'<rect {look} x="{left:.2f}" y="{top}" width="{max(right - left, 0.3):.2f}" '
-        f'height="{height}"><title>{html.escape(about)}</title></rect>'
-    )
+def _rect(left, right, top, height, look, hover):
+    width = f"{max(right - left, 0.3):.2f}"
+    return drawing.rect(f"{left:.2f}", top, width, height, look, hover)

@@ -1,8 +1,8 @@
 """The plotly figures of the report: curves, ratings of paths, and the Pareto front.
 
-Figures carry no colours of the page (text, grid, background): the page sets those
-when it draws, so that one figure serves a light and a dark screen. Text from files
-is escaped here, because plotly reads a part of HTML in its labels.
+The page sets the colours of text, grid and background when it draws, so that one figure
+serves light and dark screens. Text from files is escaped here, because plotly interprets some
+HTML in labels.
 """
 
 import html
@@ -13,15 +13,15 @@ import plotly.graph_objects as go
 from dna_tf.common import formatting
 from dna_tf.space import spaces
 
-# Told apart on white and on near-black; Okabe and Ito's hues, made mid-toned.
+# Distinguishable on light and dark backgrounds: Okabe and Ito's hues in medium tones.
 COLORS = ("#2f7fc1", "#d97a1f", "#2f9e73", "#b8539a", "#8a6fd1", "#c2514a", "#8d8a2b", "#3aa0ac")
 _DASHES = ("solid", "dash", "dot", "dashdot")
-MOST_POINTS = 400  # of a cell's paths, drawn one by one
-_MOST_ENTRIES = 2000  # of a front
+MOST_POINTS = 400  # most paths of a cell that are drawn as points
+_MOST_ENTRIES = 2000  # most entries of a front that are drawn
 
 
 def loss_curves(epochs):
-    """Draws the loss of each cell of the supernet over epochs: colour by block, dash by cell.
+    """Draws the loss of each cell over epochs: a colour for each block, a dash for each cell.
 
     Args:
         epochs: for each epoch a dict from cell name, such as `"block1_cell1"`, to loss.
@@ -43,24 +43,24 @@ def loss_curves(epochs):
         )
     values = [value for epoch in epochs for value in epoch.values() if value and value > 0]
     narrow = bool(values) and max(values) < 1000 * min(values)
-    # Labels at 1, 2, 5 of each power of ten; at powers only where there are many.
+    # Labels at 1, 2 and 5 times each power of ten; over a wide range at the powers only.
     figure.update_yaxes(type="log", tickformat="~g", dtick="D2" if narrow else 1)
     return figure
 
 
-def training_curves(runs):
-    """Draws the loss of several trainings over epochs; seeds of one name share a colour.
+def training_curves(trainings):
+    """Draws the loss of several trainings over epochs; all seeds of a name share a colour.
 
     Args:
-        runs: `(name, seed, epochs)` for each training; `epochs` is a list of dicts.
+        trainings: `(name, seed, epochs)` for each; `epochs` is a list of dicts.
 
     Returns:
         A `plotly.graph_objects.Figure`.
     """
     figure = _figure("epoch", "loss", height=320)
-    names = list(dict.fromkeys(name for name, _, _ in runs))
-    shown = set()
-    for name, seed, epochs in runs:
+    names = list(dict.fromkeys(name for name, _, _ in trainings))
+    in_legend = set()
+    for name, seed, epochs in trainings:
         label = html.escape(name)
         seed_text = "" if seed is None else f", seed {seed}"
         figure.add_scatter(
@@ -68,32 +68,32 @@ def training_curves(runs):
             y=[epoch.get("loss") for epoch in epochs],
             name=label,
             legendgroup=label,
-            showlegend=name not in shown and len(names) > 1,
+            showlegend=name not in in_legend and len(names) > 1,
             mode="lines",
             line={"color": _color(names.index(name)), "width": 1.5},
             hovertemplate=f"{label}{seed_text}<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
         )
-        shown.add(name)
+        in_legend.add(name)
     return figure
 
 
 def rating_distribution(cell_ratings, space, chosen=None):
-    """Draws the ratings of all paths, one row a cell: quartiles, paths, best and chosen path.
+    """Draws the ratings of all paths, a row for each cell: quartiles, paths, best and chosen path.
 
-    Quartiles are those of all paths. Of a cell with many paths the best ones and an
-    even sample of the others are drawn as points.
+    Quartiles are those of all paths. If a cell has many paths, the best ones and an even sample
+    of the others are drawn as points.
 
     Args:
         cell_ratings: `cell_ratings[block, cell]`, a float array with one rating per path.
         space: the `spaces.SearchSpace`.
-        chosen: an `architectures.Architecture` whose paths are marked; `None` marks none.
+        chosen: an `architectures.Architecture` whose paths are marked, or `None`.
 
     Returns:
         A `plotly.graph_objects.Figure`.
     """
     rows = list(space.cells())
     figure = _figure("rating (lower is better)", "", 110 + 44 * len(rows))
-    best, taken = [], []
+    best, marked = [], []
     for row, (b, c, _) in enumerate(rows):
         values = np.asarray(cell_ratings[b, c])
         low, q1, median, q3, high = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
@@ -119,11 +119,11 @@ def rating_distribution(cell_ratings, space, chosen=None):
             index = space.path_index(b, c, chosen.blocks[b].path)
             rank = int(np.flatnonzero(order == index)[0])
             text = _path_text(space, b, c, index, rank, len(order))
-            taken.append((values[index], row, text))
+            marked.append((values[index], row, text))
     _add_marks(figure, "best path of the cell", best, "diamond", 11, "%{text}")
-    if taken:
+    if marked:
         name = f"path in {html.escape(chosen.name)}"
-        _add_marks(figure, name, taken, "circle-open", 17, f"{name}<br>%{{text}}")
+        _add_marks(figure, name, marked, "circle-open", 17, f"{name}<br>%{{text}}")
     names = [f"{b + 1}.{c + 1}  {cell.layers} × {cell.width}" for b, c, cell in rows]
     figure.update_yaxes(
         tickvals=list(range(len(rows))), ticktext=names, range=[len(rows) - 0.4, -0.6],
@@ -133,18 +133,18 @@ def rating_distribution(cell_ratings, space, chosen=None):
 
 
 def pareto_front(entries, networks, budgets=()):
-    """Draws rating against MACs: the front, marked networks, and limits as lines.
+    """Draws rating against MACs: the front, single networks, and limits as vertical lines.
 
-    The `customdata` of every point is its index in `entries` followed by `networks`.
+    The `customdata` of a point is its index in the list `[*entries, *networks]`.
 
     Args:
         entries: dicts with `rating`, `costs` and `blocks` (text), best rating first.
-        networks: dicts with the same entries and `name` and `role`.
-        budgets: largest allowed MACs, drawn as vertical lines.
+        networks: dicts with the same keys, and `name` and `role`.
+        budgets: largest allowed MACs.
 
     Returns:
-        A `plotly.graph_objects.Figure`. Its last trace is empty: the page marks the
-        selected point with it.
+        A `plotly.graph_objects.Figure`. Its last trace is empty; the page uses it to mark the
+        selected point.
     """
     figure = _figure("MACs", "rating (lower is better)", height=460)
     step = -(-len(entries) // _MOST_ENTRIES) or 1
@@ -156,7 +156,7 @@ def pareto_front(entries, networks, budgets=()):
         customdata=kept,
         name="Pareto front",
         mode="lines+markers" if len(kept) < 300 else "lines",
-        # Between two entries the better rating is not yet affordable: a step.
+        # A step: between two entries the better rating is not affordable yet.
         line={"color": COLORS[0], "width": 1.5, "shape": "vh"},
         marker={"size": 7},
         hovertemplate="%{text}<extra></extra>",
@@ -165,12 +165,12 @@ def pareto_front(entries, networks, budgets=()):
     styles["published"] = ("diamond-open", 12, COLORS[2])
     for role in dict.fromkeys(network["role"] for network in networks):
         symbol, size, color = styles.get(role, ("square", 11, COLORS[2]))
-        own = [i for i, network in enumerate(networks) if network["role"] == role]
+        indices = [i for i, network in enumerate(networks) if network["role"] == role]
         figure.add_scatter(
-            x=[networks[i]["costs"]["macs"] for i in own],
-            y=[networks[i]["rating"] for i in own],
-            text=[_architecture_text(networks[i]) for i in own],
-            customdata=[len(entries) + i for i in own],
+            x=[networks[i]["costs"]["macs"] for i in indices],
+            y=[networks[i]["rating"] for i in indices],
+            text=[_architecture_text(networks[i]) for i in indices],
+            customdata=[len(entries) + i for i in indices],
             name=html.escape(role),
             mode="markers",
             marker={
@@ -203,7 +203,7 @@ def to_json(figure):
 def _figure(x_title, y_title, height):
     return go.Figure(
         layout={
-            "template": {},  # plotly's own template is 7 kB a figure and sets page colours
+            "template": {},  # plotly's template adds 7 kB to each figure and sets page colours
             "height": height,
             "margin": {"l": 12, "r": 12, "t": 24, "b": 12, "pad": 4},
             "xaxis": {"title": {"text": x_title}, "automargin": True, "zeroline": False},
@@ -223,7 +223,7 @@ def _add_marks(figure, name, marks, symbol, size, template):
         text=[mark[2] for mark in marks],
         name=name,
         mode="markers",
-        # The page sets the colour of what has meta "ink" to that of its text.
+        # The page draws traces with meta "ink" in the colour of its text.
         meta="ink",
         marker={"symbol": symbol, "size": size, "line": {"width": 2}},
         hovertemplate=f"{template}<br>rating %{{x:.4f}}<extra></extra>",
@@ -257,7 +257,7 @@ def _architecture_text(entry):
 
 
 def _cell_key(name):
-    """Sorts `block2_cell10` after `block2_cell9`; unknown names come last."""
+    """A key that sorts `block2_cell10` after `block2_cell9`; other names come last."""
     block, _, cell = name.removeprefix("block").partition("_cell")
     if block.isdigit() and cell.isdigit():
         return int(block), int(cell), name

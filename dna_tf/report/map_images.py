@@ -1,4 +1,4 @@
-"""Feature maps of teacher and student side by side, as small PNGs inside HTML."""
+"""Feature maps of teacher and student below one another, as small PNGs inside HTML."""
 
 import base64
 import html
@@ -18,56 +18,59 @@ def check_maps(maps):
 
     Args:
         maps: for each block a dict with `block` (number from 1), `layer` (of the
-            teacher), `rating`, `teacher` and `student` (arrays (images, height, width,
-            channels) of one shape) and `images` (array (images, height, width, 3 or 1)
-            in 0..255).
+            teacher), `rating`, `teacher` and `student` (arrays of one shape
+            `(images, height, width, channels)`) and `images` (array
+            `(images, height, width, 3 or 1)` in 0..255).
 
     Raises:
-        ValueError: an entry is missing or a shape does not fit.
+        ValueError: a key is missing or a shape does not fit.
     """
     for entry in maps:
-        absent = [key for key in _KEYS if key not in entry]
-        if absent:
-            raise ValueError(f"The maps of a block lack {absent}. Expected the keys {list(_KEYS)}.")
+        missing = [key for key in _KEYS if key not in entry]
+        if missing:
+            raise ValueError(
+                f"The maps of a block have no {', '.join(missing)}. Expected the keys "
+                f"{', '.join(_KEYS)}."
+            )
         shapes = [np.shape(entry[key]) for key in ("teacher", "student", "images")]
         teacher, student, images = shapes
         fits = len(teacher) == len(images) == 4 and teacher[0] == images[0] > 0
         if not fits or teacher != student or images[3] not in (1, 3):
             raise ValueError(
-                f"The maps of block {entry['block']} do not fit. Expected teacher and student of "
-                "one shape (images, height, width, channels), and as many RGB images. Received: "
-                f"teacher {teacher}, student {student}, images {images}"
+                f"The maps of block {entry['block']} do not fit. Expected teacher and student "
+                "maps of one shape (images, height, width, channels), and one picture for each "
+                f"image. Received: teacher {teacher}, student {student}, images {images}"
             )
 
 
 def maps_html(entry, num_channels=pictures.CHANNELS, num_images=_IMAGES):
-    """Draws the maps of one block: the channels in which the teacher varies most.
+    """Draws the maps of one block, for the channels in which the teacher varies most.
 
     Teacher and student share one colour scale for each channel of an image.
 
     Args:
         entry: an entry of the maps that `check_maps` takes.
-        num_channels: how many channels to show at most.
-        num_images: how many images to show at most.
+        num_channels: most channels to show.
+        num_images: most images to show.
 
     Returns:
         HTML: a grid for each image.
     """
     teacher = np.nan_to_num(np.asarray(entry["teacher"], np.float64))
     student = np.nan_to_num(np.asarray(entry["student"], np.float64))
-    shown = pictures.strongest_channels(teacher, num_channels)
+    channels = pictures.strongest_channels(teacher, num_channels)
     grids = []
     for i in range(min(num_images, len(teacher))):
         cells = [_img(_png(_rgb(entry["images"][i])), f"image {i + 1}")]
-        cells += [f'<div class="label channel">ch {c}</div>' for c in shown]
-        for who, values in (("teacher", teacher), ("student", student)):
-            cells.append(f'<div class="label">{who}</div>')
-            for c in shown:
+        cells += [f'<div class="label channel">ch {c}</div>' for c in channels]
+        for model, values in (("teacher", teacher), ("student", student)):
+            cells.append(f'<div class="label">{model}</div>')
+            for c in channels:
                 pair = np.stack([teacher[i, :, :, c], student[i, :, :, c]])
                 low, high = float(pair.min()), float(pair.max())
-                about = f"{who}, image {i + 1}, channel {c}; scale {low:.3g} to {high:.3g}"
-                cells.append(_img(_png(pictures.colored(values[i, :, :, c], low, high)), about))
-        style = f"grid-template-columns:3.6rem repeat({len(shown)},minmax(0,1fr))"
+                hover = f"{model}, image {i + 1}, channel {c}; scale {low:.3g} to {high:.3g}"
+                cells.append(_img(_png(pictures.colored(values[i, :, :, c], low, high)), hover))
+        style = f"grid-template-columns:3.6rem repeat({len(channels)},minmax(0,1fr))"
         grids.append(f'<div class="maps" style="{style}">{"".join(cells)}</div>')
     return f'<div class="columns">{"".join(grids)}</div>'
 
@@ -78,7 +81,7 @@ def _rgb(image):
 
 
 def _png(pixels):
-    """Encodes uint8 pixels (height, width, 3) as a PNG."""
+    """Encodes uint8 pixels `(height, width, 3)` as a PNG."""
     height, width, _ = pixels.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # 0: the row is not filtered
 
@@ -94,7 +97,7 @@ def _png(pixels):
     )
 
 
-def _img(png, about):
-    about = html.escape(about)
+def _img(png, hover):
+    hover = html.escape(hover)
     data = base64.b64encode(png).decode()
-    return f'<img alt="{about}" title="{about}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{hover}" title="{hover}" src="data:image/png;base64,{data}">'

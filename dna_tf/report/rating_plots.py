@@ -1,19 +1,18 @@
-"""Rating against cost, one small SVG panel a cell, with Kendall's tau beside it.
+"""Rating against cost: one small SVG panel for each cell, with Kendall's tau below it.
 
-A rating that ranks paths as their cost does says little more than the cost: so each panel
-has the rank correlation of the rating with MACs and with parameters. Paths are points
-where they are few, and counts in bins where they are many.
+A rating that orders paths as their cost does tells little more than the cost. Each panel
+therefore has the rank correlation of the rating with MACs and with parameters. Few paths are
+drawn as points, many as counts in bins.
 """
-
-import html
 
 import numpy as np
 
 from dna_tf.common import formatting, statistics
+from dna_tf.report import drawing, number_text
 from dna_tf.space import cost_tables, spaces
 
 MOST_POINTS = 300
-COLUMNS, ROWS = 36, 22  # of bins
+COLUMNS, ROWS = 36, 22  # bins
 SHADES = 5
 _WIDTH, _HEIGHT = 300, 190
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 10, 26
@@ -39,11 +38,11 @@ def panels(space, cell_ratings, task, chosen=None):
         space: the `spaces.SearchSpace`.
         cell_ratings: `cell_ratings[block, cell]`, one rating per path.
         task: the `tasks.Task` of the students.
-        chosen: an `architectures.Architecture` whose paths get a ring; `None` rings none.
+        chosen: an `architectures.Architecture` whose paths get a ring, or `None`.
 
     Returns:
-        HTML: a grid of figures. MACs and parameters are those of a student whose block reads
-        the narrowest cell before it.
+        HTML: a grid of figures. MACs and parameters assume that the block before has its
+        narrowest cell.
     """
     table = cost_tables.cost_table(space, task)
     shapes = []
@@ -51,15 +50,15 @@ def panels(space, cell_ratings, task, chosen=None):
         values = np.asarray(cell_ratings[b, c], np.float64)
         costs = table.paths[b, c, space.input_widths(b)[0]]
         macs, params = (np.asarray(costs[name], np.float64) for name in ("macs", "params"))
-        of_block = [cell_ratings[b, other] for other in range(len(space.blocks[b].cells))]
-        taken = None
+        in_block = [cell_ratings[b, other] for other in range(len(space.blocks[b].cells))]
+        marked = None
         if chosen is not None and b < len(chosen.blocks) and chosen.blocks[b].cell == c:
-            taken = space.path_index(b, c, chosen.blocks[b].path)
-        low, high = min(map(np.min, of_block)), max(map(np.max, of_block))
-        drawn = _panel(space, b, c, values, macs, (float(low), float(high)), taken)
+            marked = space.path_index(b, c, chosen.blocks[b].path)
+        low, high = min(map(np.min, in_block)), max(map(np.max, in_block))
+        panel = _panel(space, b, c, values, macs, (float(low), float(high)), marked)
         name = spaces.cell_name(b, c).replace("_", " ")
         shapes.append(
-            f"<figure>{drawn}<figcaption>{name}: {cell.layers} × {cell.width}, "
+            f"<figure>{panel}<figcaption>{name}: {cell.layers} × {cell.width}, "
             f"{len(values):,} paths<small>τ with MACs {_tau(values, macs)}, with parameters "
             f"{_tau(values, params)}</small></figcaption></figure>"
         )
@@ -67,7 +66,7 @@ def panels(space, cell_ratings, task, chosen=None):
 
 
 def lowest_paths(values, macs):
-    """Indices of the paths that no path with at most their MACs beats, cheapest first."""
+    """Indices of the paths that no path of at most their MACs beats in rating, cheapest first."""
     kept, best = [], np.inf
     for i in np.lexsort([values, macs]).tolist():
         if values[i] < best:
@@ -83,62 +82,49 @@ def bins(values, macs, low, high):
     return np.histogram2d(values, macs, (ROWS, COLUMNS), ends)[0].astype(np.int64)
 
 
-def _panel(space, block, cell, values, macs, ends, taken):
+def _panel(space, block, cell, values, macs, ends, marked):
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     low, high = ends
     first, last = float(macs.min()), float(macs.max())
-
-    def x(value):
-        return _LEFT + width * ((value - first) / (last - first) if last > first else 0.5)
-
-    def y(value):
-        return _TOP + height * (1 - (value - low) / (high - low) if high > low else 0.5)
+    x = drawing.scale(first, last, _LEFT, _LEFT + width)
+    y = drawing.scale(low, high, _TOP + height, _TOP)
 
     def dot(i, look, radius):
         ops = spaces.text(space, block, cell, i)
-        about = f"{ops}: rating {values[i]:.4f}, {formatting.format_count(int(macs[i]))} MACs"
-        return (
-            f'<circle class="{look}" cx="{x(macs[i]):.1f}" cy="{y(values[i]):.1f}" r="{radius}">'
-            f"<title>{html.escape(about)}</title></circle>"
-        )
+        hover = f"{ops}: rating {values[i]:.4f}, {formatting.format_count(int(macs[i]))} MACs"
+        return drawing.circle(x(macs[i]), y(values[i]), radius, look, hover)
 
     shapes = [f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}"/>']
     for value in (low, (low + high) / 2, high):
         shapes.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}h{width}"/>')
-        shapes.append(
-            f'<text x="{_LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-        )
+        shapes.append(drawing.text(_LEFT - 5, y(value) + 4, f"{value:.3g}", anchor="end"))
     for value, anchor in ((first, "start"), (last, "end")):
         text = formatting.format_count(int(value)) + (" MACs" if anchor == "end" else "")
-        shapes.append(
-            f'<text x="{x(value):.1f}" y="{_HEIGHT - 9}" text-anchor="{anchor}">{text}</text>'
-        )
+        shapes.append(drawing.text(x(value), _HEIGHT - 9, text, anchor=anchor))
     if len(values) > MOST_POINTS:
-        shapes += _drawn_bins(bins(values, macs, low, high), width, height)
+        shapes += _bin_shapes(bins(values, macs, low, high), width, height)
     else:
         shapes += [dot(i, "p", 2.4) for i in range(len(values))]
     shapes += [dot(i, "best", 3) for i in lowest_paths(values, macs)]
-    if taken is not None:
-        shapes.append(dot(taken, "taken", 6))
+    if marked is not None:
+        shapes.append(dot(marked, "taken", 6))
     return (
         f'<svg class="rc" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="rating against '
         f'MACs of {spaces.cell_name(block, cell)}">{"".join(shapes)}</svg>'
     )
 
 
-def _drawn_bins(counts, width, height):
+def _bin_shapes(counts, width, height):
     shapes, most = [], counts.max()
     for row, column in zip(*np.nonzero(counts), strict=True):
         count = int(counts[row, column])
         shade = int(np.ceil(SHADES * np.sqrt(count / most)))
         left, top = _LEFT + width * column / COLUMNS, _TOP + height * (1 - (row + 1) / ROWS)
-        shapes.append(
-            f'<rect class="b b{shade}" x="{left:.1f}" y="{top:.1f}" width="{width / COLUMNS:.1f}" '
-            f'height="{height / ROWS:.1f}"><title>{count:,}</title></rect>'
-        )
+        size = (f"{width / COLUMNS:.1f}", f"{height / ROWS:.1f}")
+        look = f'class="b b{shade}"'
+        shapes.append(drawing.rect(f"{left:.1f}", f"{top:.1f}", *size, look, f"{count:,}"))
     return shapes
 
 
 def _tau(values, costs):
-    tau = statistics.kendall_tau(values, costs)
-    return "–" if np.isnan(tau) else f"{tau:+.2f}".replace("-", "−")
+    return number_text.signed(statistics.kendall_tau(values, costs))

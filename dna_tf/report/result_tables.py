@@ -1,4 +1,4 @@
-"""Table 2 of measured results, from workdirs and evaluations, beside the published one."""
+"""DNA's Table 2 with measured results of runs and evaluations, and below it the published one."""
 
 import csv
 import dataclasses
@@ -7,32 +7,33 @@ import io
 from dna_tf import workdirs
 from dna_tf.common import files, formatting, statistics
 from dna_tf.report import run_data
+from dna_tf.report.number_text import percent
 from dna_tf.space import zoo
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """One network with what was measured of it.
+class ResultRow:
+    """The measured results of one network.
 
     Args:
-        name: of the network.
-        role: what it is: searched, a control, the teacher, a file.
-        place: workdir or file that it comes from.
+        name: the network.
+        role: what it is, in words: searched, a control, the teacher, a file.
+        path: the workdir or the evaluation that the results come from.
         data: the source of the test images.
-        num_classes: of the data.
-        images: test images.
-        seeds: trainings that the accuracy is the mean of.
-        params: trainable parameters; `None` where they are not known.
-        macs: multiply-accumulates of one image; likewise.
-        authors_flops: FLOPs as DNA's authors count them; likewise.
+        num_classes: classes of the data.
+        images: number of test images.
+        seeds: number of trainings; `top1` is their mean.
+        params: trainable parameters; `None` if unknown.
+        macs: multiply-accumulates for one image; `None` if unknown.
+        authors_flops: FLOPs as DNA's authors count them; `None` if unknown.
         top1: share of right answers.
-        spread: standard deviation over seeds; `None` for one.
-        top5: share of images with their class among the best five; `None` if not measured.
+        spread: standard deviation of `top1` over seeds; `None` for one seed.
+        top5: share of images whose class is among the best five; `None` if not measured.
     """
 
     name: str
     role: str
-    place: str
+    path: str
     data: str
     num_classes: int
     images: int
@@ -46,8 +47,8 @@ class Measured:
 
     @property
     def run(self):
-        """The last part of where it comes from, for people."""
-        return files.as_path(self.place).name.removesuffix(".json")
+        """The last part of the path: a short name of the run."""
+        return files.as_path(self.path).name.removesuffix(".json")
 
     @property
     def interval(self):
@@ -55,23 +56,23 @@ class Measured:
         return statistics.wilson(round(self.top1 * self.images), self.images)
 
 
-def of_workdir(path):
-    """The teacher and the trained students of a run.
+def workdir_rows(path):
+    """The results of the teacher and the trained students of a run.
 
-    Top-5 comes from the run's own `evaluations/`, where a student was evaluated.
+    Top-5 accuracies come from the run's `evaluations/`, if the students were evaluated.
 
     Args:
         path: the workdir.
 
     Returns:
-        A list of `Measured`, searched networks before controls.
+        A list of `ResultRow`, searched networks before controls.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds no trained network, or a file in it is broken.
+        ValueError: no network is trained in it, or one of its files is broken.
     """
     run, workdir = run_data.read_run(path), workdirs.Workdir(path)
-    # A report shows what is wrong beside the rest; a table would be of fewer seeds, silently.
+    # A report names a broken file beside the rest; a table would silently average fewer seeds.
     parts = ("teacher", "students", "architectures")
     broken = [note.text for part in parts for note in run.notes.get(part, ()) if not note.command]
     if broken:
@@ -88,29 +89,29 @@ def of_workdir(path):
             rows.append(_student_row(run, workdir, name, results, data))
     if not rows:
         raise ValueError(
-            f"The workdir {workdir} holds no trained network. Train students first: "
-            f"python -m tools.retrain --workdir={workdir}"
+            f"The workdir {workdir} contains no trained network. Train students first: "
+            f"{workdirs.command('students', workdir)}"
         )
     return rows
 
 
-def of_evaluation(path):
-    """The network of a result file of tools/evaluate.py.
+def evaluation_row(path):
+    """The `ResultRow` of a result file of an evaluation.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such file.
+        ValueError: it is another kind of file.
     """
     result = files.read_json(
-        path, workdirs.EVALUATION_KIND, "Make it: python -m tools.evaluate --model=FILE"
+        path, workdirs.EVALUATION_KIND, "Evaluate a model first; the result is such a file."
     )
     if "num_classes" not in result:
         raise ValueError(f"The evaluation {path} is of an earlier version. Evaluate again.")
     total, five = result["test_images"], result["top5_correct"]
-    return Measured(
-        name=_name_of(files.as_path(result["model"])),
+    return ResultRow(
+        name=_model_name(files.as_path(result["model"])),
         role=f"file at {result['settings']['image_size']} px",
-        place=str(path),
+        path=str(path),
         data=result["data"],
         num_classes=result["num_classes"],
         images=total,
@@ -124,8 +125,8 @@ def of_evaluation(path):
     )
 
 
-def _name_of(model):
-    """The name of an evaluated file; with its folders if all runs call such a file so."""
+def _model_name(model):
+    """The name of an evaluated file, with its folders if every run has a file of that name."""
     folders = [part for part in model.parent.parts[-2:] if part != model.anchor]
     if model.stem in ("model", "best") and folders:
         return "/".join(folders if model.stem == "model" else [*folders, model.stem])
@@ -135,10 +136,10 @@ def _name_of(model):
 
 
 def _teacher_row(workdir, teacher, data):
-    return Measured(
+    return ResultRow(
         name=str(teacher.get("model")),
         role="teacher",
-        place=str(workdir),
+        path=str(workdir),
         data=data,
         num_classes=teacher["num_classes"],
         images=teacher["test_images"],
@@ -155,18 +156,18 @@ def _teacher_row(workdir, teacher, data):
 def _student_row(run, workdir, name, results, data):
     arch = run.architectures.get(name)
     costs = arch.costs() if arch else {key: results[0].get(key) for key in ("params", "macs")}
-    known = arch.num_classes if arch else (run.teacher or {}).get("num_classes", 0)
+    num_classes = arch.num_classes if arch else (run.teacher or {}).get("num_classes", 0)
     mean, spread = statistics.mean_and_std([result["test_accuracy"] for result in results])
     evaluations = [
         _evaluation(workdir, f"students/{name}/seed{result['seed']}/model.keras", result)
         for result in results
     ]
-    return Measured(
+    return ResultRow(
         name=name,
         role=run_data.role(run, name),
-        place=str(workdir),
+        path=str(workdir),
         data=data,
-        num_classes=known,
+        num_classes=num_classes,
         images=results[0]["test_images"],
         seeds=len(results),
         params=costs.get("params"),
@@ -179,7 +180,7 @@ def _student_row(run, workdir, name, results, data):
 
 
 def _evaluation(workdir, model, trained):
-    """The evaluation of a trained model on the images that its training was measured on."""
+    """The evaluation of a model on the test images of its training; `{}` if there is none."""
     if not workdir.evaluations.exists():
         return {}
     for path in sorted(workdir.evaluations.glob("*.json")):
@@ -193,21 +194,21 @@ def _evaluation(workdir, model, trained):
 
 
 def _top5(evaluations):
-    """The mean share among the best five; `None` unless all trainings were evaluated."""
+    """The mean top-5 accuracy; `None` unless all trainings were evaluated."""
     if any(result.get("top5_correct") is None for result in evaluations):
         return None
     return statistics.mean_and_std([e["top5_correct"] / e["test_images"] for e in evaluations])[0]
 
 
 def markdown(rows):
-    """The table as Markdown: what was measured, by data, and what was published, apart.
+    """The table as Markdown: measured results by data set, then the published ones.
 
     Args:
-        rows: a list of `Measured`.
+        rows: a list of `ResultRow`.
     """
     lines = ["# Results", ""]
     for data in dict.fromkeys(row.data for row in rows):
-        own = [row for row in rows if row.data == data]
+        measured = [_measured_cells(row) for row in rows if row.data == data]
         lines += [f"## Measured here on {_cell(data)}", ""]
         heads = [
             "network",
@@ -219,7 +220,7 @@ def markdown(rows):
             "top-1",
             "95 % interval",
         ]
-        lines += _table([*heads, "top-5", "images", "seeds"], [_measured(row) for row in own])
+        lines += _table([*heads, "top-5", "images", "seeds"], measured)
     lines += [f"## Published, not measured here: {zoo.SOURCE}", ""]
     cells = [
         [
@@ -233,14 +234,14 @@ def markdown(rows):
     ]
     lines += _table(["network", "params", "FLOPs", "top-1", "top-5"], cells)
     lines.append(
-        "FLOPs are as each paper counts them; DNA's count multiply-accumulates and what batch norm "
-        "and biases add. The interval is Wilson's for one test set; ± is the standard deviation "
-        "over seeds."
+        "FLOPs are as each paper counts them; DNA's are multiply-accumulates and the operations of "
+        "batch norm and biases. The interval is Wilson's for one test set; ± is the standard "
+        "deviation over seeds."
     )
     return "\n".join(lines) + "\n"
 
 
-def _measured(row):
+def _measured_cells(row):
     low, high = row.interval
     spread = "" if row.spread is None else f" ± {100 * row.spread:.2f}"
     return [
@@ -252,7 +253,7 @@ def _measured(row):
         _exact(row.authors_flops),
         f"{100 * row.top1:.2f}{spread} %",
         f"{100 * low:.2f}–{100 * high:.2f} %",
-        run_data.percent(row.top5),
+        percent(row.top5),
         f"{row.images:,}",
         str(row.seeds),
     ]
@@ -281,10 +282,10 @@ _COLUMNS += ("top5_percent", "source")
 
 
 def csv_text(rows):
-    """The table as CSV; the column `kind` says `measured` or `published`.
+    """The table as CSV; its column `kind` is `measured` or `published`.
 
     Args:
-        rows: a list of `Measured`.
+        rows: a list of `ResultRow`.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
@@ -295,7 +296,7 @@ def csv_text(rows):
         plain = dataclasses.asdict(row)
         writer.writerow(
             {key: plain[key] for key in _COLUMNS[3:9]}
-            | {"kind": "measured", "network": row.name, "role": row.role, "source": row.place}
+            | {"kind": "measured", "network": row.name, "role": row.role, "source": row.path}
             | {key: "" if share is None else round(100 * share, 4) for key, share in shares.items()}
         )
     for row in zoo.TABLE_2:

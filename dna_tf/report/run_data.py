@@ -1,5 +1,4 @@
-"""Reads what a workdir holds into plain data for the report; any part may be missing."""
-# MERGED: "What a run's networks are and reached, for the report, tables and evaluations; no HTML."
+"""A run as plain data: reads all files of a workdir, any of which may be missing or broken."""
 
 import dataclasses
 
@@ -7,26 +6,14 @@ from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.space import architectures, cost_limits, presets, ratings, spaces, tasks
 
-# Which tool makes a part.
-_TOOLS = {
-    "config": "train_teacher --config=configs/digits.py",
-    "teacher": "train_teacher",
-    "supernet": "train_supernet",
-    "ratings": "rate",
-    "architectures": "search",
-    "students": "retrain",
-    "exports": "export_tflite",
-    "maps": "report",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """Says why something is not in the report.
+    """Says why a part of the run is missing.
 
     Args:
         text: a sentence.
-        command: the command line that makes it; `""` if the text says enough.
+        command: the command line that writes the part; `""` if a file of it is broken.
     """
 
     text: str
@@ -35,22 +22,22 @@ class Note:
 
 @dataclasses.dataclass
 class Run:
-    """What was found in a workdir: `None` or empty where a part is missing.
+    """The contents of a workdir: `None` or empty where a part is missing.
 
     Args:
-        config: the plain config.
+        config: the config as a dict.
         space: the `spaces.SearchSpace`.
-        teacher: the teacher's result.
+        teacher: the content of `teacher/result.json`.
         teacher_epochs: a dict of metrics for each epoch of the teacher.
         supernet_epochs: a dict from cell name to loss for each epoch of the supernet.
-        ratings: `ratings[block, cell]`, one float per path, in the config's `search.metric`.
-        front: the content of the front's file.
-        fronts: the contents of the files of other fronts, by name.
-        architectures: `architectures.Architecture` by name.
+        ratings: `ratings[block, cell]`, one float per path, in the metric of the search.
+        front: the content of `architectures/front.json`.
+        fronts: the contents of the files in `fronts/`, by the costs of the front.
+        architectures: each `architectures.Architecture` by its name.
         students: a list of results by architecture name, in order of seeds.
         student_epochs: a list of `(seed, epochs)` by architecture name.
-        exports: export results by architecture name.
-        notes: `Note`s by part (the keys are those of the folders, and `config`).
+        exports: export results by folder name.
+        notes: lists of `Note` by part: a folder's name, or `"config"`.
     """
 
     config: dict | None = None
@@ -68,7 +55,7 @@ class Run:
     notes: dict = dataclasses.field(default_factory=dict)
 
     def metric(self):
-        """The metric of the ratings, one of `ratings.METRICS`: what the search went by."""
+        """The metric of the ratings and of the search, one of `ratings.METRICS`."""
         return (self.config or {}).get("search", {}).get("metric", ratings.METRICS[0])
 
     def searched(self):
@@ -80,7 +67,10 @@ class Run:
         return self._names_by("control")
 
     def chosen(self):
-        """Name of the chosen student, or `None`: the config's, else the first with a control."""
+        """Name of the chosen student, or `None`.
+
+        The one that the config chooses; if it was not searched, the first with a control.
+        """
         searched = self.searched()
         if self.config is not None:
             search = self.config.get("search", {})
@@ -92,8 +82,8 @@ class Run:
         return next((name for name in [*controlled, *searched] if name in searched), None)
 
     def _names_by(self, origin):
-        found = [n for n, a in self.architectures.items() if a.origin.get("by") == origin]
-        return sorted(found, key=lambda name: (self.architectures[name].costs()["macs"], name))
+        names = [n for n, a in self.architectures.items() if a.origin.get("by") == origin]
+        return sorted(names, key=lambda name: (self.architectures[name].costs()["macs"], name))
 
 
 def task(run):
@@ -105,8 +95,8 @@ def task(run):
 
 
 def missing(part, text):
-    """A `Note` with the command that makes a part."""
-    return Note(text, f"python -m tools.{_TOOLS[part]} --workdir=...")
+    """A `Note` with the command that writes the part."""
+    return Note(text, workdirs.command(part))
 
 
 def read_run(path):
@@ -116,8 +106,8 @@ def read_run(path):
         path: the workdir.
 
     Returns:
-        A `Run`. What is missing has a note with the command that makes it; a file that
-        is broken or does not fit has a note with what is wrong.
+        A `Run`. A missing part has a note with the command that writes it; a file that is
+        broken or does not fit has a note that says what is wrong.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -129,40 +119,31 @@ def read_run(path):
         )
     run = Run()
     reader = _Reader(run)
-    read, root = reader.read, workdir.path
-    config = read(
-        "config",
-        workdir.config,
-        workdirs.CONFIG_KIND,
-        "The config of the run is not in the workdir.",
-    )
+    absent = "The config of the run is not in the workdir."
+    config = reader.read("config", workdir.config, workdirs.CONFIG_KIND, absent)
     if config is not None:
         run.config = config.get("config", {})
         run.space = reader.attempt("config", presets.get_space, run.config.get("space"))
-    run.teacher = read(
-        "teacher",
-        workdir.teacher / "result.json",
-        workdirs.TEACHER_KIND,
-        "There is no teacher yet.",
-    )
+    path = workdir.teacher / "result.json"
+    absent = "There is no teacher yet."
+    run.teacher = reader.read("teacher", path, workdirs.TEACHER_KIND, absent)
     run.teacher_epochs = reader.epochs("teacher", workdir.teacher)
     run.supernet_epochs = reader.supernet_epochs(workdir)
     reader.read_ratings(workdir.ratings)
-    run.front = read(
-        "architectures", workdir.front, workdirs.FRONT_KIND, "Nothing was searched yet: no front."
-    )
+    absent = "Nothing was searched yet, so there is no front."
+    run.front = reader.read("architectures", workdir.front, workdirs.FRONT_KIND, absent)
     for path in sorted(workdir.fronts.glob("*.json")) if workdir.fronts.exists() else ():
-        content = read("architectures", path, workdirs.FRONT_KIND, "")
-        if content is not None:
-            run.fronts[", ".join(content["front_costs"])] = content
+        front = reader.read("architectures", path, workdirs.FRONT_KIND, "")
+        if front is not None:
+            run.fronts[", ".join(front["front_costs"])] = front
     reader.read_architectures(workdir)
-    reader.read_students(root / "students")
+    reader.read_students(workdir.path / "students")
     reader.read_exports(workdir.exports)
     return run
 
 
 class _Reader:
-    """Reads files into a run and takes notes of those that are missing or broken."""
+    """Reads files into a run; a note says which are missing or broken."""
 
     def __init__(self, run):
         self._run = run
@@ -171,15 +152,22 @@ class _Reader:
         self._run.notes.setdefault(part, []).append(note)
 
     def read(self, part, path, kind, absent):
-        """The content of a JSON file, or `None` and a note (no note if `absent` is "")."""
+        """The content of a JSON file; `None` if it is missing or broken.
+
+        Args:
+            part: the part that gets a note.
+            path: the file.
+            kind: the expected kind of the file.
+            absent: the note's text if the file is missing; `""` adds no note.
+        """
         if not path.exists():
             if absent:
                 self.note(part, missing(part, absent))
             return None
-        return self.attempt(part, files.read_json, path, kind, "Make it again.")
+        return self.attempt(part, files.read_json, path, kind, "Delete it and run its tool again.")
 
     def attempt(self, part, function, *args):
-        """What `function` returns, or `None` and a note with the error's message."""
+        """Returns `function(*args)`; `None`, with the error as a note, if it fails."""
         try:
             return function(*args)
         except (ValueError, TypeError, KeyError) as error:
@@ -191,7 +179,7 @@ class _Reader:
         return [] if history is None else history.get("epochs", [])
 
     def supernet_epochs(self, workdir):
-        """A dict from cell name to loss for each epoch, of the cells that there are."""
+        """A dict from cell name to loss for each epoch, of all cells with a file."""
         losses = {}
         for path in sorted(workdir.supernet.glob("block*_cell*.json")):
             failed = path.stem.endswith("_failed")
@@ -231,19 +219,20 @@ class _Reader:
         folder = workdir.architectures
         for path in sorted(folder.glob("*.json")) if folder.exists() else ():
             if path.name != workdir.front.name:
-                one = self.attempt("architectures", architectures.load, path)
-                if one is not None:
-                    self._run.architectures[one.name] = one
+                architecture = self.attempt("architectures", architectures.load, path)
+                if architecture is not None:
+                    self._run.architectures[architecture.name] = architecture
 
     def read_students(self, folder):
         for student in _folders(folder):
-            for place in sorted(_folders(student), key=_seed_of):
-                result = self.read("students", place / "result.json", workdirs.STUDENT_KIND, "")
+            for seed_folder in sorted(_folders(student), key=_seed_of):
+                path = seed_folder / "result.json"
+                result = self.read("students", path, workdirs.STUDENT_KIND, "")
                 if result is not None:
                     self._run.students.setdefault(student.name, []).append(result)
-                epochs = self.epochs("students", place)
+                epochs = self.epochs("students", seed_folder)
                 if epochs:
-                    pair = (_seed_of(place), epochs)
+                    pair = (_seed_of(seed_folder), epochs)
                     self._run.student_epochs.setdefault(student.name, []).append(pair)
         trained = set(self._run.students)
         waiting = [name for name in self._run.architectures if name not in trained]
@@ -254,10 +243,10 @@ class _Reader:
             self.note("students", missing("students", "No student is trained yet."))
 
     def read_exports(self, folder):
-        for place in _folders(folder):
-            result = self.read("exports", place / "result.json", workdirs.EXPORT_KIND, "")
+        for exported in _folders(folder):
+            result = self.read("exports", exported / "result.json", workdirs.EXPORT_KIND, "")
             if result is not None:
-                self._run.exports[place.name] = result
+                self._run.exports[exported.name] = result
         if not self._run.exports:
             self.note("exports", missing("exports", "No student is exported to TFLite yet."))
 
@@ -266,35 +255,30 @@ def _folders(folder):
     return sorted(p for p in folder.iterdir() if p.is_dir()) if folder.exists() else []
 
 
-def _seed_of(place):
-    number = place.name.removeprefix("seed")
+def _seed_of(folder):
+    number = folder.name.removeprefix("seed")
     return int(number) if number.isdigit() else -1
 
 
 _COST_WORDS = {"macs": "MACs", "params": "parameters", "authors_flops": "authors' FLOPs"}
 
 
-def percent(share):
-    """A share for people: `0.97222` becomes `"97.22 %"`, and `None` a dash."""
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def limits_text(limits):
-    """Limits for readers of a report: `{"max_macs": 700000}` becomes `"MACs ≤ 700k"`.
+def limits_in_words(limits):
+    """Limits as text: `{"max_macs": 700000}` becomes `"MACs ≤ 700k"`.
 
     Args:
-        limits: what makes `cost_limits.Limits`: a mapping, text, or `None`.
+        limits: a mapping, text or `None`, as `cost_limits.Limits` takes it.
     """
     return cost_limits.Limits(limits).text(_COST_WORDS, signs=("≤", "≥"))
 
 
 def role(run, name):
-    """What a network is in this run, in a few words."""
+    """What a network is in this run, in a few words: searched, a control, ..."""
     if name not in run.architectures:
         return "no architecture file"
     origin = run.architectures[name].origin
     if origin.get("by") == "search":
-        return f"searched, {limits_text(origin.get('limits'))}"
+        return f"searched, {limits_in_words(origin.get('limits'))}"
     if origin.get("by") == "control":
         return f"random control of {origin.get('control_of')}"
     return str(origin.get("by", "given"))
@@ -305,8 +289,8 @@ def ordered_names(run):
     controls = run.controls()
     names = []
     for name in run.searched():
-        own = [c for c in controls if run.architectures[c].origin.get("control_of") == name]
-        names += [name, *own]
+        names.append(name)
+        names += [c for c in controls if run.architectures[c].origin.get("control_of") == name]
     return list(dict.fromkeys([*names, *controls, *run.architectures, *run.students]))
 
 

@@ -1,14 +1,13 @@
-"""Figure 3: accuracy against parameters and FLOPs, measured points and published ones, as SVG."""
+"""DNA's Figure 3 as SVG: accuracy against parameters and FLOPs, measured and published."""
 
 import dataclasses
-import html
 import math
 
 from dna_tf.common import formatting
 from dna_tf.report import drawing
 from dna_tf.space import zoo
 
-_WIDTH, _HEIGHT = 460, 330  # of a panel
+_WIDTH, _HEIGHT = 460, 330  # a panel
 _LEFT, _TOP, _GAP = 62, 64, 78
 _IMAGENET_CLASSES = 1000
 _BESIDE = ", beside published accuracies on ImageNet's 50,000 validation images"
@@ -31,7 +30,15 @@ background:#14181d}}
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One network in a panel: cost, accuracy in percent, its interval if it was measured."""
+    """One network in a panel.
+
+    Args:
+        name: its label.
+        cost: its parameters or FLOPs.
+        top1: its accuracy in percent.
+        interval: the 95 % interval of a measured accuracy; `None` for a published one.
+        is_ours: whether DNA's authors published it.
+    """
 
     name: str
     cost: float
@@ -41,13 +48,13 @@ class Point:
 
 
 def svg(rows):
-    """The figure: for each data set a pair of panels, parameters and FLOPs.
+    """Draws the figure: for each data set a pair of panels, parameters and FLOPs.
 
-    Published accuracies are of ImageNet: they are drawn, hollow, beside measurements
-    with 1000 classes; where there are none they have a pair of panels of their own.
+    Published accuracies were measured on ImageNet. They are drawn hollow, beside measurements
+    with 1000 classes, or in panels of their own if there are no such measurements.
 
     Args:
-        rows: a list of `result_tables.Measured`.
+        rows: a list of `result_tables.ResultRow`.
 
     Returns:
         The SVG as text; the same rows give the same text.
@@ -56,48 +63,49 @@ def svg(rows):
     for row in rows:
         groups.setdefault((row.data, row.num_classes), []).append(row)
     panels = []
-    for (data, classes), own in groups.items():
-        beside = classes == _IMAGENET_CLASSES
-        title = f"Measured here on {data}"
-        panels.append((title + (_BESIDE if beside else ""), own, beside))
-    if not any(beside for _, _, beside in panels):
+    for (data, classes), group in groups.items():
+        with_published = classes == _IMAGENET_CLASSES
+        title = f"Measured here on {data}" + (_BESIDE if with_published else "")
+        panels.append((title, group, with_published))
+    if not any(with_published for _, _, with_published in panels):
         panels.append(("Published on ImageNet, not measured here", [], True))
     width = 2 * (_LEFT + _WIDTH) + _GAP
     height = len(panels) * (_TOP + _HEIGHT + 60) + 34
     shapes = [_legend(14)]
-    for number, (title, own, beside) in enumerate(panels):
+    for number, (title, group, with_published) in enumerate(panels):
         top = 34 + number * (_TOP + _HEIGHT + 60)
         shapes.append(drawing.text(_LEFT, top + 30, title, "title"))
-        for column, (field, words) in enumerate((("params", "parameters"), ("flops", _FLOPS_TEXT))):
+        for column, (field, axis) in enumerate((("params", "parameters"), ("flops", _FLOPS_TEXT))):
             left = _LEFT + column * (_LEFT + _WIDTH + _GAP - 20)
-            shapes.append(_panel(left, top + _TOP - 14, words, *_points(own, beside, field)))
+            points = _points(group, with_published, field)
+            shapes.append(_panel(left, top + _TOP - 14, axis, *points))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="accuracy against cost"><style>{_STYLE}</style>{"".join(shapes)}</svg>\n'
     )
 
 
-def _points(rows, beside, field):
-    """The measured and the published points of a panel that have this cost."""
-    measured, several = [], len({row.place for row in rows}) > 1
+def _points(rows, with_published, field):
+    """The measured and the published points of a panel: those whose cost is known."""
+    measured, several_runs = [], len({row.path for row in rows}) > 1
     for row in rows:
         cost = row.params if field == "params" else row.authors_flops or row.macs
         if cost:
             interval = tuple(100 * share for share in row.interval)
-            name = f"{row.name} ({row.run})" if several else row.name
+            name = f"{row.name} ({row.run})" if several_runs else row.name
             measured.append(Point(name, cost, 100 * row.top1, interval))
-    known = [
+    published = [
         Point(row.name, getattr(row, field), row.top1, is_ours=row.is_ours)
-        for row in (zoo.TABLE_2 if beside else ())
+        for row in (zoo.TABLE_2 if with_published else ())
         if getattr(row, field)
     ]
-    return measured, known
+    return measured, published
 
 
-def _panel(left, top, words, measured, known):
-    points = [*measured, *known]
+def _panel(left, top, axis, measured, published):
+    points = [*measured, *published]
     middle = left + _WIDTH / 2
-    shapes = [drawing.text(middle, top + _HEIGHT + 36, words, "soft", "middle")]
+    shapes = [drawing.text(middle, top + _HEIGHT + 36, axis, "soft", "middle")]
     shapes.append(f'<path class="axis" d="M{left} {top}v{_HEIGHT}h{_WIDTH}"/>')
     if not points:
         shapes.append(
@@ -107,43 +115,33 @@ def _panel(left, top, words, measured, known):
     costs = _range([p.cost for p in points])
     shares = _range([s for p in points for s in (p.interval or (p.top1,))])
     shares = (max(0.0, shares[0]), min(100.0, shares[1]))
-
-    def x(cost):
-        return left + _WIDTH * (cost - costs[0]) / (costs[1] - costs[0])
-
-    def y(share):
-        return top + _HEIGHT * (1 - (share - shares[0]) / (shares[1] - shares[0]))
-
+    x = drawing.scale(*costs, left, left + _WIDTH)
+    y = drawing.scale(*shares, top + _HEIGHT, top)
     for value in _ticks(*shares):
         shapes.append(f'<path class="grid" d="M{left} {y(value):.1f}h{_WIDTH}"/>')
         shapes.append(drawing.text(left - 6, y(value) + 4, f"{value:g} %", "soft", "end"))
     for value in _ticks(*costs):
         label = formatting.format_count(value) if value else "0"
         shapes.append(drawing.text(x(value), top + _HEIGHT + 17, label, "soft", "middle"))
-    ours = sorted((p for p in known if p.is_ours), key=lambda p: p.cost)
+    ours = sorted((p for p in published if p.is_ours), key=lambda p: p.cost)
     if len(ours) > 1:
         path = "L".join(f"{x(p.cost):.1f} {y(p.top1):.1f}" for p in ours)
         shapes.append(f'<path class="line" d="M{path}"/>')
-    for point in known:
+    for point in published:
         shapes.append(_diamond(x(point.cost), y(point.top1), "dna" if point.is_ours else ""))
     for point in measured:
         low, high = point.interval
         shapes.append(f'<path class="bar" d="M{x(point.cost):.1f} {y(low):.1f}V{y(high):.1f}"/>')
-        shapes.append(
-            f'<circle class="measured" cx="{x(point.cost):.1f}" cy="{y(point.top1):.1f}" r="4.5">'
-            f"<title>{html.escape(_about(point))}</title></circle>"
-        )
+        cost = formatting.format_count(point.cost)
+        hover = f"{point.name}: {cost}, {point.top1:.2f} %, measured"
+        shapes.append(drawing.circle(x(point.cost), y(point.top1), 4.5, "measured", hover))
     shapes += _labels([(x(p.cost), y(p.top1), p.name) for p in points], left, top)
     return "".join(shapes)
 
 
-def _about(point):
-    return f"{point.name}: {formatting.format_count(point.cost)}, {point.top1:.2f} %, measured"
-
-
 def _labels(places, left, top):
     """Names beside the points, each moved up or down until it covers no other."""
-    taken, shapes = [], []
+    covered, shapes = [], []
     for x, y, name in sorted(places, key=lambda place: (place[1], place[0], place[2])):
         width = 6.2 * len(name)
         to_left = x + 8 + width > left + _WIDTH
@@ -152,12 +150,12 @@ def _labels(places, left, top):
         def is_free(line, start=start, end=start + width):
             inside = top + 10 <= line <= top + _HEIGHT - 4
             return inside and not any(
-                abs(line - other) < 12 and start < b and a < end for a, b, other in taken
+                abs(line - other) < 12 and start < b and a < end for a, b, other in covered
             )
 
         moves = (sign * step for step in range(0, _HEIGHT, 3) for sign in (1, -1))
         line = next((y + 4 + move for move in moves if is_free(y + 4 + move)), y + 4)
-        taken.append((start, start + width, line))
+        covered.append((start, start + width, line))
         shapes.append(
             drawing.text(x - 8 if to_left else x + 8, line, name, "", "end" if to_left else "")
         )

@@ -1,4 +1,4 @@
-"""Table 2 and Figure 3 of made-up runs: the numbers, and what is published told apart."""
+"""Table 2: the numbers of runs and evaluations, published ones apart."""
 
 import csv
 import dataclasses
@@ -6,14 +6,13 @@ import io
 import json
 import re
 import shutil
-import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
 from dna_tf.common import files
 from dna_tf.phases import searching
-from dna_tf.report import result_tables, tradeoff_plot
+from dna_tf.report import result_tables
 from dna_tf.space import architectures, zoo
 from tests.helpers import rated_runs, tool_runs
 
@@ -61,7 +60,7 @@ def evaluation(tmp_path_factory):
 
 def test_a_run_gives_the_mean_over_seeds(run):
     workdir, arch = run
-    (row,) = result_tables.of_workdir(workdir.path)
+    (row,) = result_tables.workdir_rows(workdir.path)
     assert (row.name, row.seeds, row.images, row.data) == (NAME, 2, 359, "digits")
     assert row.top1 == pytest.approx(305 / 359) and row.top5 == pytest.approx(345 / 359)
     assert row.spread == pytest.approx(((305 - 300) ** 2 * 2) ** 0.5 / 359)
@@ -79,7 +78,7 @@ def test_top5_is_left_out_unless_all_seeds_were_evaluated(run):
     held = path.read_text()
     path.unlink()
     try:
-        assert result_tables.of_workdir(workdir.path)[0].top5 is None
+        assert result_tables.workdir_rows(workdir.path)[0].top5 is None
     finally:
         path.write_text(held)
 
@@ -91,13 +90,13 @@ def test_a_broken_file_is_told_and_not_left_out(run, tmp_path, name):
     copy = shutil.copytree(run[0].path, tmp_path / "run")
     (copy / name).write_text('{"kind": ')
     with pytest.raises(ValueError, match=f"{re.escape(str(copy))} are broken.*{name}"):
-        result_tables.of_workdir(copy)
+        result_tables.workdir_rows(copy)
 
 
 def test_runs_and_models_are_told_apart(run, evaluation):
-    (row,) = result_tables.of_workdir(run[0].path)
-    places = ["runs/c10.1", "runs/c10.2", "/eval/lite.json"]
-    runs = [dataclasses.replace(row, place=place).run for place in places]
+    (row,) = result_tables.workdir_rows(run[0].path)
+    paths = ["runs/c10.1", "runs/c10.2", "/eval/lite.json"]
+    runs = [dataclasses.replace(row, path=path).run for path in paths]
     assert runs == ["c10.1", "c10.2", "lite"]
     held, found = json.loads(evaluation.read_text()), []
     for model in (
@@ -106,12 +105,12 @@ def test_runs_and_models_are_told_apart(run, evaluation):
     ):
         path = evaluation.with_name("named.json")
         files.write_json(path, {**held, "model": model})
-        found.append(result_tables.of_evaluation(path).name)
+        found.append(result_tables.evaluation_row(path).name)
     assert found == ["a/seed0", "a/seed1/best", "teacher", "a/int8", "model", "model", "lite0", "c"]
 
 
 def test_the_table_keeps_published_numbers_apart(run, evaluation):
-    rows = [*result_tables.of_workdir(run[0].path), result_tables.of_evaluation(evaluation)]
+    rows = [*result_tables.workdir_rows(run[0].path), result_tables.evaluation_row(evaluation)]
     text = result_tables.markdown(rows)
     digits, lite, other = re.split(r"^## ", text, flags=re.M)[1:]
     assert digits.startswith("Measured here on digits") and f"| {NAME} | searched, " in digits
@@ -139,48 +138,6 @@ def test_published_numbers_are_those_that_the_zoo_has():
     assert [row.top5 for row in zoo.TABLE_2 if row.is_ours] == [93.3, 93.3, 93.7, 94.0]
 
 
-def _marks(text):
-    """Counts of points by class, and all texts, of an SVG."""
-    root = ET.fromstring(text)
-    tags = [(e.tag.rpartition("}")[2], e.get("class")) for e in root.iter()]
-    return tags, ["".join(e.itertext()) for e in root.iter() if e.tag.endswith("text")]
-
-
-def test_published_points_stand_beside_measurements_of_imagenet_only(run, evaluation):
-    digits = result_tables.of_workdir(run[0].path)
-    lite = [result_tables.of_evaluation(evaluation)]
-    flops = sum(row.flops is not None for row in zoo.TABLE_2)
-    params = sum(row.params is not None for row in zoo.TABLE_2)
-    for rows, circles, titles in (
-        (digits, 2, ["Measured here on digits", "Published on ImageNet, not measured here"]),
-        (lite, 2, ["Measured here on folder:/data, beside published"]),
-        (digits + lite, 4, ["Measured here on digits", "Measured here on folder:/data, beside"]),
-    ):
-        tags, texts = _marks(tradeoff_plot.svg(rows))
-        assert tags.count(("circle", "measured")) == circles + 1  # and the legend's
-        hollow = tags.count(("path", "published")) + tags.count(("path", "dna"))
-        assert hollow == flops + params + 2
-        for title in titles:
-            assert any(text.startswith(title) for text in texts), texts
-        assert texts.count("DNA-d") == 2
-        assert "measured here, with 95 % interval" in texts
-    assert tradeoff_plot.svg(lite) == tradeoff_plot.svg(lite)
-
-
-def test_points_lie_where_their_numbers_say(evaluation):
-    (row,) = [result_tables.of_evaluation(evaluation)]
-    root = ET.fromstring(tradeoff_plot.svg([row]))
-    circles = [e for e in root.iter() if e.tag.endswith("circle")][1:]
-    diamonds = [e for e in root.iter() if e.get("class") == "dna"][1:]
-    (x, y) = (float(circles[0].get(key)) for key in ("cx", "cy"))
-    starts = [re.match(r"M([\d.]+) ([\d.]+)", e.get("d")).groups() for e in diamonds[:4]]
-    a, d = ([float(n) for n in starts[i]] for i in (0, 3))  # dna_a, dna_d by parameters
-    per_param, per_point = (d[0] - a[0]) / (6.4e6 - 4.2e6), (d[1] - a[1]) / (78.4 - 77.1)
-    assert x == pytest.approx(a[0] + (4.65e6 - 4.2e6) * per_param, abs=0.2)
-    assert y == pytest.approx(a[1] + 5 + (87.5 - 77.1) * per_point, abs=1.5)
-    assert y < a[1] < 1e6  # higher is better
-
-
 def test_the_tool_writes_all_three_or_says_what_is_wrong(run, evaluation, tmp_path):
     workdir, _ = run
     (tmp_path / "empty").mkdir()
@@ -189,7 +146,7 @@ def test_the_tool_writes_all_three_or_says_what_is_wrong(run, evaluation, tmp_pa
         (["tables", f"--workdir={workdir}", f"--evaluation={evaluation}", out], None),
         (["tables", out], "Say what was measured"),
         (["tables", f"--workdir={tmp_path}/no", out], "There is no workdir"),
-        (["tables", f"--workdir={tmp_path}/empty", out], "holds no trained network"),
+        (["tables", f"--workdir={tmp_path}/empty", out], "contains no trained network"),
         (["tables", f"--evaluation={workdir.config}", out], 'of kind "dna_tf.evaluation"'),
         (["tables", f"--workdir={workdir}", f"--workdir={workdir}", out], None),
     )

@@ -87,7 +87,7 @@ QUICK = {
     "another config": (
         "search",
         ["--workdir={run}", TINY, "--config.data.image_size=24", "--config.seed=4"],
-        r"{run} was made by another config\..*data\.image_size: 16 there, 24 now; "
+        r"{run} was made with another config\..*data\.image_size: 16 there, 24 now; "
         r"seed: 0 there, 4 now\. Use another --workdir",
     ),
     "another value than the run's": (

@@ -1,7 +1,7 @@
-"""The report's page: HTML pieces, style and script. All text given to it is escaped here.
+"""HTML pages that load nothing: pieces, style and script. Plain text is escaped here.
 
-The page loads nothing: plotly.js stands in it once, and a content security policy
-forbids the browser any request.
+A page contains plotly.js once, and its content security policy forbids the browser every
+request.
 """
 
 import html
@@ -111,10 +111,10 @@ function draw(plot) {
 plots.forEach(draw);
 
 function element(name, text, look) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (look) made.className = look;
-  return made;
+  const node = document.createElement(name);
+  if (text !== undefined) node.textContent = text;
+  if (look) node.className = look;
+  return node;
 }
 const panel = document.getElementById("architecture");
 const front = document.getElementById("figure-front");
@@ -159,13 +159,13 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 
 
 class Figures:
-    """Collects the figures of a page: an element where each stands, its data at the end."""
+    """The figures of a page: an element in the place of each, and all data at the end."""
 
     def __init__(self):
         self._data = []
 
     def add(self, name, figure):
-        """Returns the element in which the script draws `figure`."""
+        """Adds a plotly figure; returns the element in which the page's script draws it."""
         self._data.append(data_script(f"data-{name}", figures.to_json(figure)))
         style = f"min-height:{figure.layout.height}px"
         return (
@@ -174,7 +174,7 @@ class Figures:
         )
 
     def scripts(self):
-        """Returns the data, plotly.js and the page's script; nothing where there is no figure."""
+        """The data, plotly.js and the page's script, as HTML; `""` without figures."""
         if not self._data:
             return ""
         library = f"<script>{plotly.offline.get_plotlyjs()}</script>"
@@ -187,7 +187,7 @@ def text(value):
 
 
 def data_script(name, json_text):
-    """A `<script>` element that holds JSON for the page's script."""
+    """A `<script>` element with JSON for the page's script."""
     return f'<script type="application/json" id="{name}">{json_text}</script>'
 
 
@@ -202,21 +202,21 @@ def paragraph(sentence, look=""):
 
 
 def note(sentence, command=""):
-    """A line that says what is missing, and the command that makes it."""
-    made_by = f" Made by: <code>{text(command)}</code>" if command else ""
-    return f'<p class="note">{text(sentence)}{made_by}</p>'
+    """A line that says what is missing, with the command that writes it."""
+    command = f" Command: <code>{text(command)}</code>" if command else ""
+    return f'<p class="note">{text(sentence)}{command}</p>'
 
 
 def notes(run, part):
-    """The notes of a `run_data.Run` on one of its parts."""
-    return "".join(note(one.text, one.command) for one in run.notes.get(part, ()))
+    """The notes of a `run_data.Run` about one of its parts."""
+    return "".join(note(n.text, n.command) for n in run.notes.get(part, ()))
 
 
 def facts(pairs):
     """A grid of short facts.
 
     Args:
-        pairs: `(term, value)` of plain text; a value of `None` leaves the fact out.
+        pairs: `(term, value)` as plain text; facts with the value `None` are left out.
     """
     items = [
         f"<div><dt>{text(term)}</dt><dd>{text(value)}</dd></div>"
@@ -231,10 +231,10 @@ def table(heads, rows, look="", chosen=()):
 
     Args:
         heads: plain text of the head cells.
-        rows: lists of cells: plain text, or `(text, small text, exact text)`, of which
-            the second stands below and the third shows on hover; both may be `""`.
+        rows: lists of cells. A cell is plain text, or `(text, small text, exact text)`: the
+            second stands below the first, the third shows on hover; both may be `""`.
         look: `"wide"` keeps the first column in view.
-        chosen: indices of rows to set off.
+        chosen: indices of the rows to highlight.
     """
     head = "".join(f'<th scope="col">{text(h)}</th>' for h in heads)
     body = []
@@ -248,7 +248,7 @@ def table(heads, rows, look="", chosen=()):
 
 
 def details(summary, content):
-    """Content that is folded away; `content` is HTML."""
+    """Content (HTML) that is shown when its summary is clicked."""
     return f"<details><summary>{text(summary)}</summary>{content}</details>"
 
 
@@ -270,7 +270,9 @@ def page(title, header, sections, scripts):
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{_STYLE}{rating_plots.STYLE}{choice_plot.STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{text(title)}</title>\n"
+        f"<style>{_STYLE}{rating_plots.STYLE}{choice_plot.STYLE}</style>\n"
+        "</head>\n<body>\n<main>\n"
         f"<header><h1>{text(title)}</h1>\n{header}\n<nav>{links}</nav></header>\n{body}\n</main>\n"
         f"{scripts}\n</body>\n</html>\n"
     )
