@@ -4,21 +4,21 @@
     python -m tools.compare_searches --workdir=runs/digits --max_macs=1.4M --seeds=9
     python -m tools.compare_searches --space=dna --ratings=made --seed=0 --max_macs=350M
 
-Each search gets the same ratings, costs and limits. Shown are, as medians over the seeds:
+All searches get the same ratings, costs and limits. The table has medians over the seeds:
 
-  within limits   runs that found anything within the limits
+  within limits   runs that found an architecture within the limits
   gap             rating above that of the optimum, which the exact search proves
-  evaluations     what it looked at: architectures (random, evolution), sums of a start and
-                  a path (beams), paths in loops (traversal); these cost differently
-  to the end      whether it came to its own end, and not to that of its budget
+  evaluations     architectures that were rated (random, evolution), sums of a start and a path
+                  (beams), or paths visited in loops (traversal); one of each costs different time
+  to the end      whether it finished before its budget ran out
   seconds         on this machine, now
 
-With --ratings=made no workdir is needed: ratings are made up (made_ratings.py), at 224x224
-with 1000 classes for dna and at a space's own image size else. They say how searches
-compare, and nothing about networks. Without limits those of the config are taken,
-or with made-up ratings the middle of the range of MACs.
+--ratings=made needs no workdir: the ratings are random, and costs are those at the space's own
+image size, with 1000 classes at 224x224 and otherwise 10. They compare searches and say nothing
+about networks. Without limits the budgets of the config are searched; with made-up ratings, the
+middle of the range of MACs.
 
-Reads:  WORKDIR/ratings/ (no TensorFlow needed).
+Reads:  WORKDIR/ratings/. Loads no TensorFlow.
 Writes: WORKDIR/comparisons/NAME.json, or FILE with --output=FILE.
 """
 
@@ -31,21 +31,25 @@ from dna_tf.space import cost_tables
 
 cli.define_run_flags()
 cli.define_limit_flags()
-flags.DEFINE_string("space", "", "With --ratings=made: the space, such as dna.")
-flags.DEFINE_enum("ratings", "run", ["run", "made"], "Whose ratings: of the workdir, or made up.")
-flags.DEFINE_string("kind", "plausible", "Of made-up ratings: plausible, smooth or noise.")
-flags.DEFINE_integer("seed", 0, "Seeds the made-up ratings.", lower_bound=0)
-flags.DEFINE_integer("seeds", 5, "How many seeds each search gets.", lower_bound=1)
-flags.DEFINE_list("budgets", ["1000", "10000"], "Evaluations of random search and evolution.")
-flags.DEFINE_list("beams", ["1", "10", "100"], "How many starts a beam keeps.")
-flags.DEFINE_string("traversal_budget", "300M", "Paths that the authors' traversal looks at.")
-flags.DEFINE_string("output", "", "The JSON file; by default in the workdir, if there is one.")
+flags.DEFINE_string("space", "", "Search space for --ratings=made, such as dna.")
+flags.DEFINE_enum(
+    "ratings", "run", ["run", "made"], "Ratings: of the run in the workdir, or made up."
+)
+flags.DEFINE_string("kind", "plausible", "Kind of made-up ratings: plausible, smooth or noise.")
+flags.DEFINE_integer("seed", 0, "Seed of the made-up ratings.", lower_bound=0)
+flags.DEFINE_integer("seeds", 5, "Number of seeds for each search.", lower_bound=1)
+flags.DEFINE_list(
+    "budgets", ["1000", "10000"], "Numbers of evaluations for random search and evolution."
+)
+flags.DEFINE_list("beams", ["1", "10", "100"], "Numbers of starts that a beam keeps.")
+flags.DEFINE_string("traversal_budget", "300M", "Most paths that the authors' traversal visits.")
+flags.DEFINE_string("output", "", "JSON file to write. Default: a file in the workdir.")
 
 
 def main():
     """Compares."""
     given = cli.FLAGS
-    asked = cli.asked_limits()
+    asked = cli.limits_of_flags()
     budgets = [cli.whole_number("budgets", text) for text in given.budgets]
     beams = [cli.whole_number("beams", text) for text in given.beams]
     from dna_tf.common import files, formatting, progress

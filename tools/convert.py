@@ -1,14 +1,16 @@
-"""Converts weights that another framework trained into a Keras student.
+"""Converts weights from another framework into a Keras student.
 
     python -m tools.convert --arch=dna_a --weights=dna_a.npz --output=dna_a.keras
     python -m tools.convert --arch=dna_d --weights=w.safetensors --image_size=240 --output=d.keras
 
---weights is a .npz or .safetensors file with arrays under the names of the other framework;
-pickled files are not read. --scheme is how that framework names and runs networks: `timm` for the
-DNA authors' models and timm's EfficientNets in PyTorch (symmetric padding, epsilon 1e-5 in batch
-norm, ImageNet's mean and deviation), `timm_tf` for timm's tf_efficientnet models. The .keras file
-includes all of that, and takes images in 0..255 like every model here.
+--weights is a .npz or .safetensors file with arrays under the other framework's names; pickles
+are not read. --scheme names the conventions of the weights:
 
+  timm      the DNA authors' models and timm's EfficientNets in PyTorch: symmetric padding, batch
+            norm with epsilon 1e-5, images normalised with ImageNet's mean and deviation
+  timm_tf   timm's tf_efficientnet models
+
+All of this becomes part of the .keras file, which takes images in 0..255 like every model here.
 If weights are missing, unexpected or of another shape, they are listed and nothing is written.
 
 Writes: the file --output.
@@ -19,15 +21,15 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string("arch", "", "Name of a published network or of one in --workdir, or a file.")
-flags.DEFINE_string("weights", "", "A .npz or .safetensors file.")
-flags.DEFINE_string("output", "", "The .keras file to write.")
-flags.DEFINE_string("scheme", "timm", "How the weights are named: timm or timm_tf.")
-flags.DEFINE_integer(
-    "num_classes", None, "Outputs of the classifier; by default the architecture's."
+flags.DEFINE_string(
+    "arch", "", "Published network, architecture in --workdir, or architecture file."
 )
+flags.DEFINE_string("weights", "", "File with the weights: .npz or .safetensors.")
+flags.DEFINE_string("output", "", "The .keras file to write.")
+flags.DEFINE_string("scheme", "timm", "Conventions of the weights: timm or timm_tf.")
+flags.DEFINE_integer("num_classes", None, "Number of classes. Default: the architecture's.")
 flags.DEFINE_integer(
-    "image_size", None, "Height and width in pixels; by default the architecture's."
+    "image_size", None, "Height and width of images in pixels. Default: the architecture's."
 )
 
 

@@ -1,4 +1,4 @@
-"""Measures the accuracy of a model: top-1, top-5, by class, and what it takes for what.
+"""Measures the accuracy of a model: top-1, top-5, for each class, and its confusions.
 
     python -m tools.evaluate --workdir=runs/digits --arch=max_macs_1.5M --seed=0
     python -m tools.evaluate --workdir=runs/digits --model=teacher
@@ -6,21 +6,21 @@
     python -m tools.evaluate --model=student.keras --data=folder:/data/val --resize=256
     python -m tools.evaluate --model=dna_d.keras --data=folder:/data/val --image_size=240
 
---model is a .keras file, a .tflite file of any precision, the folder of a SavedModel, or in a
-workdir `teacher` or the name of a student. Models take images in 0..255; --preprocessing is for
-those of others. The graph of a SavedModel is code that is run as it is, and can read and write
-files: evaluate only those of people you trust. Keras files are loaded in safe mode.
+--model is a .keras file, a .tflite file of any precision, or the folder of a SavedModel; with
+--workdir also "teacher" or the name of a student. Models take images in 0..255; for others give
+--preprocessing. The graph of a SavedModel is code that runs as it is, and it can read and write
+files: evaluate only SavedModels of people you trust. Keras files are loaded in safe mode.
 
-Images are the test split of the workdir's data, or with --data the test split of another
-source, or the whole of one that has none. Their shorter side is resized to --resize (which
-is --image_size over --crop_fraction), then the centre is cropped to --image_size. A .keras
-file runs at other sizes than its own where its layers allow it.
+The images are the test split of the workdir's data. With --data they are the test split of
+another source, or all images of a source without one. The shorter side of an image is resized
+to --resize (by default --image_size divided by --crop_fraction); then its centre is cropped to
+--image_size. A .keras file also runs at image sizes other than its own, if its layers allow it.
 
-Before the work it is checked that image size, classes and labels fit. Labels that are off by
-one show in the first answers.
+Image size, classes and labels are checked before the work. Labels that are off by one are
+reported after the first answers.
 
-Writes: evaluations/NAME.json (accuracies, every class, confusion, settings, fingerprints) and
-NAME.html, in the workdir, or in the folder --output.
+Writes: evaluations/NAME.json (accuracies, all classes, confusions, settings, fingerprints) and
+NAME.html, in the workdir or in the folder --output.
 """
 
 from absl import flags
@@ -29,34 +29,47 @@ from dna_tf import cli
 
 cli.define_run_flags()
 flags.DEFINE_string(
-    "model", "", "A .keras or .tflite file, a SavedModel's folder, teacher, or a student's name."
+    "model", "", "A .keras or .tflite file, a SavedModel's folder, 'teacher', or a student's name."
 )
-flags.DEFINE_string("arch", "", "Name of a trained student in the workdir, instead of --model.")
-flags.DEFINE_integer("seed", 0, "Which student of --arch.")
+flags.DEFINE_string("arch", "", "Trained student in the workdir; instead of --model.")
+flags.DEFINE_integer("seed", 0, "Seed of the student's training.")
 flags.DEFINE_string(
-    "data", "", "A source instead of the workdir's data, such as folder:/data/val or digits."
+    "data",
+    "",
+    "Source of the images, such as folder:/data/val or digits. Default: the workdir's data.",
 )
 flags.DEFINE_integer("image_size", None, "Height and width of the images in pixels.")
-flags.DEFINE_float("crop_fraction", None, "Central part of the resized image that is kept.")
-flags.DEFINE_integer("resize", None, "Shorter side in pixels before the crop, instead of that.")
+flags.DEFINE_float(
+    "crop_fraction", None, "Share of the resized image's side that the central crop keeps."
+)
+flags.DEFINE_integer(
+    "resize", None, "Shorter side in pixels before the crop; instead of --crop_fraction."
+)
 flags.DEFINE_enum(
-    "interpolation", "bilinear", ["bilinear", "bicubic"], "Of the resize; with --data."
+    "interpolation",
+    "bilinear",
+    ["bilinear", "bicubic"],
+    "Interpolation of the resize; with --data.",
 )
 flags.DEFINE_string(
-    "preprocessing", "none", "What the model expects instead of 0..255, as in config.teacher."
+    "preprocessing",
+    "none",
+    "Input that the model expects instead of 0..255; values as in config.teacher.",
 )
-flags.DEFINE_integer("batch_size", 100, "Images at once.")
-flags.DEFINE_integer("limit", 0, "Measure only so many images, classes mixed; 0 takes all.")
-flags.DEFINE_integer("first_class", 0, "The score that stands for class 0; 1 skips a background.")
-flags.DEFINE_string("class_names", "", "A text file with the name of one class a line.")
-flags.DEFINE_string("output", "", "Folder of the results, instead of the workdir's evaluations.")
+flags.DEFINE_integer("batch_size", 100, "Images in a batch.")
+flags.DEFINE_integer("limit", 0, "Most images to measure, classes mixed; 0 takes all.")
+flags.DEFINE_integer("first_class", 0, "Index of the score of class 0; 1 skips a background class.")
+flags.DEFINE_string("class_names", "", "Text file with one class name on each line.")
+flags.DEFINE_string(
+    "output", "", "Folder to write into. Default: evaluations/, in the workdir if given."
+)
 
 
 def main():
     """Evaluates one model."""
     given = cli.FLAGS
     if bool(given.model) == bool(given.arch):
-        raise ValueError("Say what to evaluate: either --model=FILE or --arch=NAME.")
+        raise ValueError("Give the model to evaluate: either --model=FILE or --arch=NAME.")
     crop_fraction = _crop_fraction(given)
     workdir, config = None, given.config
     if given.workdir or given.arch:
@@ -91,7 +104,7 @@ def _crop_fraction(given):
     if given.resize is None:
         return given.crop_fraction
     if given.crop_fraction is not None:
-        raise ValueError("--resize and --crop_fraction say the same. Give one of them.")
+        raise ValueError("--resize and --crop_fraction set the same crop. Give one of them.")
     if given.image_size is None:
         raise ValueError(
             f"--resize={given.resize} needs --image_size, the side of the crop, such as "

@@ -3,35 +3,37 @@
     python -m tools.export_tflite --workdir=runs/digits --arch=max_macs_1.5M
     python -m tools.export_tflite --model=teacher.keras --output=files --config=my_config.py
 
-Without --arch the students of all budgets in the config and the control are exported. With
---model it is any Keras classifier from images in 0..255 to scores; the images are those of
---workdir or --config, at the model's own size.
+Without --arch the students of all budgets in the config and the control are exported. --model
+exports any Keras classifier from images in 0..255 to scores. Its images are those of --workdir
+or --config, at the model's own size.
 
 Precisions (--config.export.precisions="('float32','int8')"):
-  float32   as Keras computes
-  float16   weights of half the size; computed in float
+  float32   the computations of Keras
+  float16   weights of half the size; computes in float
   dynamic   8-bit weights, float activations: for CPUs
   int8      8-bit weights and activations: for all kinds of accelerators
-  int16     8-bit weights, 16-bit activations: where 8 bits cannot hold these; slow on CPUs
+  int16     8-bit weights, 16-bit activations: if 8 bits are too few for the activations; slow on
+            CPUs
 
-More of config.export, given as --config.export.FIELD=VALUE:
-  int8_io             int8, uint8 or float32: what int8 files take and give; float32 also for int16
-  image_size          height and width that the files take; 0 is the student's own
-  preprocessing       inside: files take 0..255; outside: the rescaling at the model's start is left
-                      out, and the file's metadata has the mean and deviation to apply instead
-  calibration_images  training images from which the ranges of int8 and int16 are taken
-  per_channel         a scale for each channel of a weight, or one for all
+Other fields of config.export, given as --config.export.FIELD=VALUE:
+  int8_io             input and output type of int8 files: int8, uint8 or float32; float32 is also
+                      possible for int16
+  image_size          height and width of the files' images; 0 takes the student's own
+  preprocessing       inside: the files take 0..255. outside: the rescaling at the model's start is
+                      left out, and the metadata contains the mean and deviation to apply instead
+  calibration_images  training images that determine the value ranges of int8 and int16
+  per_channel         one scale for each channel of a weight, or one for the whole weight
   float_layers        Keras layers that int8 files compute in float; tools.quantization_report
-                      says which ones hurt
-  also                savedmodel and onnx, beside the files
-  least_agreement     share of answers equal to Keras' below which an export is not good
+                      finds the ones worth it
+  also                savedmodel and onnx, beside the TFLite files
+  least_agreement     an export with a smaller share of answers equal to Keras' fails
 
-Each file is run on the test images: size, accuracy beside Keras', agreement, and its operators
-with those that accelerators commonly refuse. In the file are the names of the classes
-(labels.txt, in a zip archive), TFLite's metadata, and a JSON description.
+Each file is run on the test images. The result has its size, its accuracy and Keras', their
+agreement, and the operators, with those that accelerators commonly refuse. The file itself
+contains the class names (labels.txt, in a zip archive), TFLite's metadata, and a JSON description.
 
-A workdir keeps its config: to export once more with other settings, give another folder with
---output; then only config.export may differ from the workdir's config, which is left as it is.
+A workdir keeps its config. To export again with other settings, give another folder with
+--output: then config.export may differ from the workdir's config, which stays as it is.
 
 Reads:  WORKDIR/students/NAME/seedK/model.keras or --model, and the config's data.
 Writes: WORKDIR/exports/NAME/ or --output: *.tflite and result.json.
@@ -42,16 +44,16 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-cli.define_student_flags(default="all of the config")
-flags.DEFINE_string("model", "", "A .keras file of any classifier, instead of --arch.")
-flags.DEFINE_string("output", "", "Folder of the files, instead of the workdir's exports/NAME.")
+cli.define_student_flags(default="all students of the config")
+flags.DEFINE_string("model", "", "A .keras file of any classifier; instead of --arch.")
+flags.DEFINE_string("output", "", "Folder to write into. Default: exports/NAME in the workdir.")
 
 
 def main():
     """Exports students, or one model."""
     given = cli.FLAGS
     if given.model and given.arch:
-        raise ValueError("Say what to export: either --model=FILE or --arch=NAME.")
+        raise ValueError("Give what to export: either --model=FILE or --arch=NAME.")
     if given.model:
         _export_model(given)
         return

@@ -8,22 +8,26 @@
         --cost=int8_latency_ms
     python -m tools.latency_table --space=dna --output=phone.json --device=adb --cost=phone_ms
 
-A phone needs TFLite's stock program, too: --benchmark_binary=android_aarch64_benchmark_model.
+A phone also needs TFLite's benchmark program:
+--benchmark_binary=android_aarch64_benchmark_model.
 
-Then `python -m tools.search --cost_file=latency.json --max_latency_ms=20`; with the tables of
-two devices, each with a --cost of its own, both limits hold at once. Measure what was found:
---workdir=runs/digits --arch=NAME.
+The search then takes the table:
+`python -m tools.search --cost_file=latency.json --max_latency_ms=20`. Several tables, each with
+its own --cost, limit the latencies of several devices at once. To measure a searched
+architecture, give --workdir=runs/digits --arch=NAME.
 
-Parts are timed in turns, in many rounds, and the median counts. What spreads by more than
---noise is measured again, then reported. What adding parts up leaves out is fitted to --fit
-whole students. The same command goes on where it was stopped, and measures only what is not
-there yet. A table is fitted to one space, image size and number of classes: another one takes
-another --output, or --fit=0, which keeps the fit. Networks of --arch never change the fit, and
-with --validate they are lines in its plot.
+All graphs are timed in turns over many rounds; the table has their medians. A graph whose times
+spread by more than --noise is measured again, and reported if that does not help. The difference
+between a whole network and the sum of its parts is fitted to --fit random students.
 
-Reads:  with --workdir its config and teacher; the table that is there.
-Writes: OUTPUT.json, the table as search reads it; OUTPUT.measured.json, medians as measured;
-        with --validate OUTPUT.validation.json and .svg.
+The same command resumes a measurement that was stopped, and measures only what is missing. A
+table is fitted to one space, image size and number of classes. For another one, give another
+--output, or --fit=0 to keep the fit. Networks of --arch never change the fit; with --validate
+they are lines in its plot.
+
+Reads:  with --workdir its config and teacher; the table, if it exists.
+Writes: OUTPUT.json, the table for the search; OUTPUT.measured.json, the measured medians; with
+        --validate OUTPUT.validation.json and .svg.
 """
 
 import dataclasses
@@ -34,29 +38,41 @@ from dna_tf import cli
 from dna_tf.space import cost_limits
 
 cli.define_run_flags()
-flags.DEFINE_string("space", "", "Name of a search space; or --workdir takes its run's.")
-flags.DEFINE_integer("image_size", None, "Height and width in pixels; by default the space's.")
-flags.DEFINE_integer("num_classes", None, "Classes; 1000 by default, with --workdir the run's.")
-flags.DEFINE_string("output", "", "The table, a .json file.")
-flags.DEFINE_string("cost", "latency_ms", "The cost's name; it ends in _ms.")
-flags.DEFINE_enum("device", "host", ["host", "adb"], "This host, or a phone through adb.")
-flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Of all graphs that are made.")
+flags.DEFINE_string("space", "", "Search space. Default: the space of --workdir.")
+flags.DEFINE_integer(
+    "image_size", None, "Height and width of images in pixels. Default: the space's."
+)
+flags.DEFINE_integer(
+    "num_classes", None, "Number of classes. Default: 1000, or the run's with --workdir."
+)
+flags.DEFINE_string("output", "", "File of the table, ending in .json.")
+flags.DEFINE_string("cost", "latency_ms", "Name of the cost, ending in _ms.")
+flags.DEFINE_enum(
+    "device", "host", ["host", "adb"], "Device to measure: this host, or a phone through adb."
+)
+flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Precision of all graphs.")
 flags.DEFINE_integer("threads", 1, "Threads of the interpreter.", lower_bound=1)
-flags.DEFINE_list("cores", [], "Cores it may run on, such as 0,1; all by default.")
-flags.DEFINE_integer("rounds", None, "Rounds: 30 on a host, 3 on a phone.", lower_bound=1)
-flags.DEFINE_string("serial", "", "Which phone, as `adb devices` calls it.")
-flags.DEFINE_string("adb", "", "The adb command; by default it is looked for.")
-flags.DEFINE_string("benchmark_binary", "", "TFLite's benchmark_model for the phone.")
-flags.DEFINE_float("noise", 0.05, "Largest spread over median that is not measured again.")
+flags.DEFINE_list("cores", [], "CPU cores to run on, such as 0,1. Default: all.")
+flags.DEFINE_integer(
+    "rounds", None, "Rounds of measurements. Default: 30 on a host, 3 on a phone.", lower_bound=1
+)
+flags.DEFINE_string("serial", "", "Serial number of the phone, as `adb devices` prints it.")
+flags.DEFINE_string(
+    "adb", "", "Path of the adb command. Default: searched in PATH and in the Android SDK."
+)
+flags.DEFINE_string("benchmark_binary", "", "Path of TFLite's benchmark_model for the phone.")
+flags.DEFINE_float(
+    "noise", 0.05, "Largest spread divided by the median; above it a graph is measured again."
+)
 flags.DEFINE_integer(
     "fit",
     None,
-    "Whole students that overheads are fitted to: 20, or as many as the table that is there was "
-    "fitted to. 0 fits none anew.",
+    "Number of random students to which the overheads are fitted. Default: as many as in the "
+    "existing table, or 20 without one. 0: no new fit.",
     lower_bound=0,
 )
-flags.DEFINE_integer("validate", 0, "Random students that the table is held against.")
-flags.DEFINE_integer("seed", 0, "Seeds the random students.")
+flags.DEFINE_integer("validate", 0, "Number of random students on which the table is validated.")
+flags.DEFINE_integer("seed", 0, "Seed of the random students.")
 flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite files, MobileNets.")
 
 

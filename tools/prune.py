@@ -1,31 +1,32 @@
-"""Prunes a trained student: its smallest weights become zero while it goes on learning.
+"""Prunes a trained student: its smallest weights become zero while training continues.
 
     python -m tools.prune --workdir=runs/digits --arch=max_macs_1.5M
     python -m tools.prune --workdir=W --arch=NAME --seed=1 --config.prune.sparsity=0.7
 
-Pointwise convolutions and dense layers are pruned, where most weights are; depthwise
-kernels stay dense. The zeros make the file smaller only where it is compressed (an app
-package, a download); runtimes that compute with dense kernels are no faster for them. The
-result says the accuracy before and after and the bytes of float32, int8 and sparse files,
-plain and gzipped. Without --arch the chosen student of the config is taken.
+Pointwise convolutions and dense layers are pruned, which have most of the weights; depthwise
+kernels stay dense. The zeros make a file smaller only when it is compressed (an app package, a
+download), and runtimes with dense kernels do not become faster. The result has the accuracy
+before and after pruning, and the sizes of float32, int8 and sparse files, plain and gzipped.
+Without --arch the chosen student of the config is pruned.
 
-Settings (config.prune), given as --config.prune.FIELD=VALUE:
+Fields of config.prune, given as --config.prune.FIELD=VALUE:
   sparsity            share of zeros in each pruned kernel at the end
-  epochs              of training; the share rises during the first 60 % of it
-  batch_size          images
-  learning_rate       Adam, falling to zero by a cosine
-  checkpoint_seconds  work that a kill may lose
+  epochs              epochs of training; the share rises during the first 60 % of them
+  batch_size          images in a batch
+  learning_rate       learning rate of Adam, which falls to zero by a cosine
+  checkpoint_seconds  most work that is lost if the tool is killed
 
 Reads:  WORKDIR/students/NAME/seedK/model.keras and the config's data.
-Writes: WORKDIR/exports/NAME/pruned.keras and pruned.json (NAME_seedK/ for other seeds than 0).
-A run that was killed goes on from its last checkpoint; a result that is there is kept.
-Needs tensorflow-model-optimization and tf_keras. Keras students stay as they are.
+Writes: WORKDIR/exports/NAME/pruned.keras and pruned.json (exports/NAME_seedK/ for other seeds
+        than 0). The Keras student stays as it is.
+A killed run resumes from its last checkpoint; a finished result is kept.
+Needs the packages tensorflow-model-optimization and tf_keras.
 """
 
 from dna_tf import cli
 
 cli.define_run_flags()
-cli.define_student_flags(default="the chosen one")
+cli.define_student_flags(default="the chosen student of the config")
 
 
 def main():

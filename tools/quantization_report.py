@@ -1,20 +1,21 @@
-"""Reports which layers hurt when a student is quantised to int8, and which to keep in float.
+"""Reports which layers lose accuracy in int8, and which ones to keep in float.
 
     python -m tools.quantization_report --workdir=runs/digits --arch=max_macs_1.5M
     python -m tools.quantization_report --model=teacher.keras --output=report.json --config=my.py
 
 Columns of the table, the most harmful layers first:
-  harm       share in the sum of the squared errors of the next column but one
-  own error  of what the layer gives in 8 bits, relative rms, its input being as it is in the file
-  alone      error of the file's scores, relative rms, with this layer alone in 8 bits
+  harm       share of the total squared error (of the column `alone`)
+  own error  error of the layer's output in 8 bits, relative rms, with the input that it gets in
+             the file
+  alone      error of the file's scores, relative rms, with only this layer in 8 bits
 
-Then the 1, 2, 4, ... most harmful ones are kept in float at once, until the agreement is
-config.export.least_agreement. The command that exports with these layers in float is printed.
-Parts in float make a file slower, and accelerators of whole numbers refuse them: where many
-layers hurt, take int16, activation='relu6' and se_ratio=0, or quantisation-aware training.
+Then the 1, 2, 4, ... most harmful layers are kept in float, until the agreement with Keras reaches
+config.export.least_agreement. The tool prints the command that exports the student so. Layers in
+float make a file slower, and integer-only accelerators refuse them. If many layers are harmful,
+use int16, a space with activation='relu6' and se_ratio=0, or tools.quantize.
 
-The ranges come from config.export.calibration_images training images, the errors from --images
-rating images: the test images stay out of the choice.
+Value ranges come from config.export.calibration_images training images, errors from --images
+rating images. Test images are not used, as layers are chosen here.
 
 Reads:  WORKDIR/students/NAME/seedK/model.keras or --model, and the config's data.
 Writes: WORKDIR/quantization/NAME_seedK.json, or --output.
@@ -26,13 +27,15 @@ from ml_collections import config_flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string("arch", "", "Name of a trained student.")
-flags.DEFINE_integer("seed", 0, "Which student of it.")
-flags.DEFINE_string("model", "", "A .keras file of any classifier, instead of --arch.")
-flags.DEFINE_string("output", "", "The JSON file, instead of the workdir's.")
-flags.DEFINE_integer("images", 100, "Rating images on which errors are measured, at most.")
+flags.DEFINE_string("arch", "", "Trained student in the workdir.")
+flags.DEFINE_integer("seed", 0, "Seed of the student's training.")
+flags.DEFINE_string("model", "", "A .keras file of any classifier; instead of --arch.")
+flags.DEFINE_string("output", "", "JSON file to write. Default: a file in the workdir.")
+flags.DEFINE_integer("images", 100, "Most rating images on which errors are measured.")
 flags.DEFINE_integer(
-    "tried", 0, "Layers whose harm is measured, those with the largest own errors; 0: all."
+    "tried",
+    0,
+    "Number of layers whose harm is measured: those with the largest own errors. 0: all layers.",
 )
 
 
@@ -40,7 +43,7 @@ def main():
     """Measures one model."""
     given = cli.FLAGS
     if bool(given.model) == bool(given.arch):
-        raise ValueError("Say what to look at: either --model=FILE or --arch=NAME.")
+        raise ValueError("Give the model to examine: either --model=FILE or --arch=NAME.")
     if given.images < 2 or given.tried < 0:
         raise ValueError(
             "--images must be at least 2 and --tried at least 0. Received: "
@@ -71,7 +74,7 @@ def _say_next(given, workdir, result):
 
     names = result["float_layers"]
     if not names:
-        progress.say("No layers that are worth keeping in float.")
+        progress.say("No layer is worth keeping in float.")
         return
     kept = tuple([*result["kept_in_float"], *names])
     what = f"--model={given.model}" if given.model else f"--arch={given.arch} --seed={given.seed}"

@@ -1,33 +1,35 @@
-"""Trains a student with the rounding of an int8 file (QAT), and writes and checks that file.
+"""Trains a student with the rounding of an int8 file (QAT), then writes and checks that file.
 
     python -m tools.quantize --workdir=runs/digits --arch=max_macs_1.5M
     python -m tools.quantize --workdir=W --arch=NAME --seed=1 --config.quantize.epochs=10
 
-Try tools.export_tflite first: an int8 file without training costs nothing, and is enough
-where it keeps the accuracy. This tool is for students that lose by it, as those with swish
-and squeeze-and-excitation may. It measures both: float, int8 without training, the model
-with rounding before and after training, and the file itself, on the same test images.
-It starts with ranges measured on the float student, so it needs few epochs and a small
-learning rate. Without --arch the chosen student of the config is taken.
+Try tools.export_tflite first: an int8 file without training costs nothing, and is enough if it
+keeps the accuracy. This tool is for students that lose accuracy by rounding, as those with swish
+and squeeze-and-excitation may. It measures five accuracies on the same test images: float, int8
+without training, the model with rounding before and after training, and the int8 file. Training
+starts with value ranges measured on the float student, so few epochs and a small learning rate
+are enough. Without --arch the chosen student of the config is quantised.
 
-Settings (config.quantize), given as --config.quantize.FIELD=VALUE:
-  epochs              of training with rounding
-  batch_size          images
-  learning_rate       Adam, falling to zero by a cosine; larger ones move away from the student
-  calibration_images  training images for the first ranges, at least 10
-  checkpoint_seconds  work that a kill may lose
-The file must give the answers of the model that was trained: config.export.least_agreement.
+Fields of config.quantize, given as --config.quantize.FIELD=VALUE:
+  epochs              epochs of training with rounding
+  batch_size          images in a batch
+  learning_rate       learning rate of Adam, which falls to zero by a cosine; large ones lead away
+                      from the student
+  calibration_images  training images that determine the first value ranges, at least 10
+  checkpoint_seconds  most work that is lost if the tool is killed
+The agreement of the file with the trained model must reach config.export.least_agreement.
 
 Reads:  WORKDIR/students/NAME/seedK/model.keras and the config's data.
-Writes: WORKDIR/exports/NAME/qat_int8.tflite and qat.json (NAME_seedK/ for other seeds than 0).
-A run that was killed goes on from its last checkpoint; a file that is there is kept.
-Needs tensorflow-model-optimization and tf_keras. Keras students stay as they are.
+Writes: WORKDIR/exports/NAME/qat_int8.tflite and qat.json (exports/NAME_seedK/ for other seeds
+        than 0). The Keras student stays as it is.
+A killed run resumes from its last checkpoint; a finished file is kept.
+Needs the packages tensorflow-model-optimization and tf_keras.
 """
 
 from dna_tf import cli
 
 cli.define_run_flags()
-cli.define_student_flags(default="the chosen one")
+cli.define_student_flags(default="the chosen student of the config")
 
 
 def main():

@@ -1,11 +1,12 @@
-"""The whole pipeline: from nothing to a TFLite file and a report, in one command.
+"""Runs the whole pipeline: from nothing to TFLite files and a report, in one command.
 
     python -m tools.quickstart --workdir=runs/digits
 
-Calls what the other tools call, in order: train_teacher, train_supernet, rate, search,
-retrain, export_tflite; then writes WORKDIR/report.html. Run it again after a kill and it
-goes on where it was; run it on a finished workdir and it only writes the report again.
---config takes any other data, teacher and space.
+Does the work of these tools in order: train_teacher, train_supernet, rate, search, retrain,
+export_tflite, report. The same command resumes a run that was killed; on a finished run it only
+writes the report again. --config takes any other data, teacher and space.
+
+Writes: WORKDIR, all of it; at the end WORKDIR/report.html.
 """
 
 import time

@@ -3,12 +3,12 @@
     python -m tools.rate --workdir=runs/digits
     python -m tools.rate --workdir=W --share=2/3
 
-Reads:  WORKDIR/teacher/, WORKDIR/supernet/ and the config's data (its rating split).
-Writes: WORKDIR/ratings/, one JSON file per cell, with three metrics for each path, lower
-is better: relative_l1 (the search's default), mse and noise_to_signal.
+Reads:  WORKDIR/teacher/, WORKDIR/supernet/ and the rating split of the config's data.
+Writes: WORKDIR/ratings/, one JSON file for each cell, with three metrics for each path; lower is
+        better: relative_l1 (the default of the search), mse and noise_to_signal.
 
-A run that was killed goes on to the same bits. All GPUs of a machine rate, each some of
-the cells; with --share several machines that see one workdir do.
+A killed run resumes and gives the same ratings, to the bit. All GPUs of a machine rate, each some
+of the cells. With --share, several machines that see the workdir divide the cells among them.
 """
 
 from absl import flags
@@ -17,7 +17,7 @@ from dna_tf import cli
 from dna_tf.common import checks
 
 cli.define_run_flags()
-flags.DEFINE_string("share", "1/1", "Which part of the cells to rate: 2/3 is the second of three.")
+flags.DEFINE_string("share", "1/1", "Part of the cells to rate: 2/3 is the second of three parts.")
 
 
 def main():

@@ -1,12 +1,12 @@
-"""Writes the report of a run: one HTML file of whatever the tools made so far.
+"""Writes the report of a run: one HTML file with all results so far.
 
     python -m tools.report --workdir=runs/digits
 
-tools/quickstart.py ends with it; run it by itself after a search or a rating. It needs no
-TensorFlow but for the feature maps: --maps=no leaves them out.
+tools.quickstart ends with it. Run it again after a search, a rating or a training. Only the
+feature maps need TensorFlow; --maps=no leaves them out.
 
 Reads:  WORKDIR, all of it.
-Writes: WORKDIR/report.html, which opens anywhere and loads nothing.
+Writes: WORKDIR/report.html, which opens in any browser and loads nothing.
 """
 
 from absl import flags
@@ -18,7 +18,7 @@ flags.DEFINE_enum(
     "maps",
     "auto",
     ["auto", "no"],
-    "Feature maps of the chosen student: auto draws them if its cells and the teacher are there.",
+    "Feature maps of the chosen student: auto draws them if the teacher and its cells are trained.",
 )
 
 

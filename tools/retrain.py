@@ -1,18 +1,18 @@
-"""Trains students, from scratch or from a trained one, for several seeds.
+"""Trains students with several seeds, from scratch or from a trained student.
 
     python -m tools.retrain --workdir=runs/digits
     python -m tools.retrain --workdir=runs/digits --arch=max_macs_1.5M --seeds=0,1
     python -m tools.retrain --workdir=W --arch=dna_c --strategy=mirrored
     python -m tools.retrain --workdir=W --arch=dna_c --config.retrain.start_from=student.keras
 
-Without --arch the student of every budget in the config and the control are trained.
---arch takes a name in the workdir or an architecture file of your own.
+Without --arch the students of all budgets in the config and the control are trained. --arch
+takes the names of architectures in the workdir, of published networks, and architecture files.
 
-Reads:  WORKDIR/architectures/ and the config's data; WORKDIR/teacher/ with
-retrain.distill_weight above 0; a trained student with retrain.start_from.
+Reads:  WORKDIR/architectures/ and the config's data; WORKDIR/teacher/ if
+        config.retrain.distill_weight is above 0; the file config.retrain.start_from, if it is set.
 Writes: WORKDIR/students/NAME/seedK/ (model.keras, best.keras, result.json, history.json),
-WORKDIR/tensorboard/students/.
-A run that was killed goes on to the same bits; a student that is there is kept.
+        WORKDIR/tensorboard/students/.
+A killed run resumes and gives the same weights, to the bit; a finished student is kept.
 """
 
 from absl import flags
@@ -21,8 +21,10 @@ from dna_tf import cli
 
 cli.define_run_flags()
 cli.define_strategy_flags()
-flags.DEFINE_list("arch", [], "Names or files of architectures; default: all of the config.")
-flags.DEFINE_list("seeds", [], "Seeds, such as 0,1,2; default: config.retrain.seeds of them.")
+flags.DEFINE_list("arch", [], "Names or files of architectures. Default: all of the config.")
+flags.DEFINE_list(
+    "seeds", [], "Seeds, such as 0,1,2. Default: the first config.retrain.seeds numbers."
+)
 
 
 def main():

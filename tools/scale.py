@@ -1,15 +1,16 @@
-"""Makes any architecture wider and deeper by EfficientNet's compound rule, or smaller.
+"""Scales an architecture by EfficientNet's compound rule: wider and deeper, or smaller.
 
     python -m tools.scale --arch=dna_c --params=64.9M --output=dna_c_64.9M.json
     python -m tools.scale --arch=dna_a --macs=150M --image_size=compound
     python -m tools.scale --arch=max_macs_1.5M --workdir=runs/digits --width=2 --depth=3.1
     python -m tools.scale --arch=dna_c --like=efficientnet_b4
 
-Say one of: --params or --macs to reach, --width and --depth coefficients, or --like.
-The image size stays, unless --image_size says another.
+Give one of: a number of --params or --macs to reach, the coefficients --width and --depth, or
+--like. The image size stays the same unless --image_size is given.
 
-Reads:  a published network, a file, or WORKDIR/architectures/.
-Writes: the file --output, or WORKDIR/architectures/NAME.json. Without both it only shows.
+Reads:  a published network, an architecture file, or WORKDIR/architectures/.
+Writes: the file --output, or WORKDIR/architectures/NAME.json. Without --output and --workdir the
+        tool only prints the result.
 """
 
 import re
@@ -19,19 +20,26 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string("arch", "", "Name of a published network or of one in --workdir, or a file.")
+flags.DEFINE_string(
+    "arch", "", "Published network, architecture in --workdir, or architecture file."
+)
 flags.DEFINE_string("params", "", "Parameters to reach, such as 64.9M.")
 flags.DEFINE_string("macs", "", "MACs to reach, such as 400M.")
-flags.DEFINE_float("width", None, "Coefficient of the widths; 1 if only --depth is given.")
-flags.DEFINE_float("depth", None, "Coefficient of the layers; 1 if only --width is given.")
-flags.DEFINE_string("like", "", "The coefficients of efficientnet_b0 to _b7, without image size.")
+flags.DEFINE_float("width", None, "Factor of the widths; 1 if only --depth is given.")
+flags.DEFINE_float("depth", None, "Factor of the numbers of layers; 1 if only --width is given.")
+flags.DEFINE_string(
+    "like", "", "efficientnet_b0 to efficientnet_b7: takes its factors of width and depth."
+)
 flags.DEFINE_string(
     "image_size",
     "",
-    "Pixels a side, or 'compound': scaled with --params, --macs or --like. Default: as it is.",
+    "Height and width of images in pixels, or 'compound': scaled with --params, --macs or --like. "
+    "Default: unchanged.",
 )
 flags.DEFINE_string("output", "", "Architecture file to write, ending in .json.")
-flags.DEFINE_string("name", "", "Name of the scaled architecture; made from the rest by default.")
+flags.DEFINE_string(
+    "name", "", "Name of the scaled architecture. Default: made from the other flags."
+)
 
 
 def main():
@@ -39,7 +47,7 @@ def main():
     from dna_tf.space import zoo
 
     if not cli.FLAGS.arch:
-        raise ValueError("Say which architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
+        raise ValueError("Give the architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
     target = _target()
     image_size = _image_size(target)
     _check_names()
@@ -79,7 +87,7 @@ def _target():
     asked += ["--width and --depth"] if (width, depth) != (None, None) else []
     if len(asked) != 1:
         raise ValueError(
-            "Say what to scale to with one of --params=64.9M, --macs=400M, --width=2 --depth=3.1 "
+            "Give what to scale to, with one of --params=64.9M, --macs=400M, --width=2 --depth=3.1 "
             f"or --like=efficientnet_b4. Received: {', '.join(asked) or 'none of them'}"
         )
     if width is not None or depth is not None:

@@ -4,25 +4,26 @@
     python -m tools.search --workdir=runs/digits --max_macs=1.4M --max_params=80k --top=5
     python -m tools.search --workdir=runs/digits --max_macs=1.4M --front=macs,params
 
-Without limits the budgets of the config are searched, and a control is drawn at random
-at the cost of the chosen one. Else a question is answered, put together of these:
+Without limits the tool searches the budgets of the config, and draws a random control of the same
+cost as the chosen one. Otherwise these flags, in any combination, make up one search:
 
-  --max_macs=350M --min_params=4M     limits on params, macs, authors_flops, several at once
-  --max_latency_ms=20 --cost_file=latency.json    and on costs from files (op_costs.py)
-  --penalty=macs=1e-9                 instead of a limit: added to the rating per unit
-  --penalty=macs=1e-8@350M            the same, for what is above a target
+  --max_macs=350M --min_params=4M     limits on params, macs or authors_flops
+  --max_latency_ms=20 --cost_file=latency.json    limits on costs from a file, such as one that
+                                      tools.latency_table writes
+  --penalty=macs=1e-9                 instead of a limit: added to the rating for each unit
+  --penalty=macs=1e-8@350M            the same, for each unit above a target
   --top=5                             the five best: NAME, NAME_2, ...
-  --top=5 --max_shared_ops=10         each with at most 10 layers as in those before it
-  --front=macs,params                 all that nothing beats in rating and these costs
-  --weights=1,1,2                     a factor on each block's ratings
-  --skip_missing                      search over what is rated, leave out the rest
+  --top=5 --max_shared_ops=10         each shares at most 10 layers with every better one
+  --front=macs,params                 all that no other beats in both rating and these costs
+  --weights=1,1,2                     a factor for the ratings of each block
+  --skip_missing                      searches the cells that are rated and leaves out the others
 
-It also says how tight each limit is and what 1, 5 and 10 % more of it would bring, and with
-tables of latency_table.py the command that measures what was found.
+The result also says how tight each limit is and how much 1, 5 and 10 % more of it would gain. With
+tables of tools.latency_table it has the command that measures the architectures found.
 
-Reads:  WORKDIR/ratings/ (no TensorFlow needed), files of costs.
-Writes: WORKDIR/architectures/NAME.json, which every later tool takes, front.json there, and
-        with --front WORKDIR/fronts/COSTS.json.
+Reads:  WORKDIR/ratings/ and the files of costs. Loads no TensorFlow.
+Writes: WORKDIR/architectures/NAME.json for the later tools, and front.json there; with --front
+        WORKDIR/fronts/COSTS.json.
 """
 
 import re
@@ -34,15 +35,17 @@ from dna_tf import cli
 
 cli.define_run_flags()
 cli.define_limit_flags()
-flags.DEFINE_multi_string("cost_file", [], "File of op costs, such as latency.json.")
-flags.DEFINE_multi_string("penalty", [], "COST=FACTOR or COST=FACTOR@TARGET, in place of a limit.")
-flags.DEFINE_string("top", "", "How many architectures to find; 1 by default.")
-flags.DEFINE_string("max_shared_ops", "", "Layers that two of them may share at most.")
-flags.DEFINE_list("front", [], "Costs to trade against the rating, such as macs,params.")
-flags.DEFINE_string("round", "", "Rounds costs of the front: a share such as 0.001, its loss.")
-flags.DEFINE_list("weights", [], "A factor on each block's ratings (lambda), such as 1,1,2.")
-flags.DEFINE_bool("skip_missing", False, "Search over what is rated where ratings are missing.")
-flags.DEFINE_string("name", "", "Name of what is found; by default made of the limits.")
+flags.DEFINE_multi_string("cost_file", [], "File with the costs of ops, such as latency.json.")
+flags.DEFINE_multi_string("penalty", [], "COST=FACTOR or COST=FACTOR@TARGET, instead of a limit.")
+flags.DEFINE_string("top", "", "Number of architectures to find. Default: 1.")
+flags.DEFINE_string("max_shared_ops", "", "Most layers that two of them may share; with --top.")
+flags.DEFINE_list("front", [], "Costs of a front against the rating, such as macs,params.")
+flags.DEFINE_string(
+    "round", "", "Rounds the costs of the front, by at most this share, such as 0.001."
+)
+flags.DEFINE_list("weights", [], "A factor for the ratings of each block, such as 1,1,2.")
+flags.DEFINE_bool("skip_missing", False, "Search the rated cells if ratings are missing.")
+flags.DEFINE_string("name", "", "Name of the result. Default: made from the limits.")
 
 
 def _limit_flags(words):
@@ -85,14 +88,14 @@ def _question():
     from dna_tf.phases import search_question
 
     given = cli.FLAGS
-    asked = cli.asked_limits()
+    asked = cli.limits_of_flags()
     penalties = dict(search_question.parse_penalty(text) for text in given.penalty)
     if len(penalties) < len(given.penalty):
         raise ValueError(f"One cost has two penalties. Give each once. Received: {given.penalty}")
     if given.round and not given.front:
-        raise ValueError("--round is for a front: give --front=macs,params too, say.")
+        raise ValueError("--round needs a front: add for example --front=macs,params.")
     if given.max_shared_ops and not given.top:
-        raise ValueError("--max_shared_ops is for several: give --top=5 too, say.")
+        raise ValueError("--max_shared_ops needs several architectures: add for example --top=5.")
     if not (asked or penalties or given.top or given.front or given.name):
         return None
     shared = given.max_shared_ops

@@ -1,4 +1,4 @@
-"""Shows search spaces: all ready-made ones, or how the blocks and widths of one line up.
+"""Shows search spaces: a list of all, or the blocks, sizes and widths of one.
 
     python -m tools.space
     python -m tools.space --space=dna
@@ -6,8 +6,10 @@
     python -m tools.space --config=configs/digits.py
     python -m tools.space --workdir=runs/digits --json
 
-Reads:  with --workdir its config, and the teacher's shapes if it was trained.
-Writes: nothing. At once and without TensorFlow, except with --teacher, which is built.
+With a teacher, its shapes stand beside those of the space, and a cut that does not fit is refused.
+
+Reads:  with --workdir its config, and the teacher's shapes if the teacher is trained.
+Writes: nothing. Only --teacher loads TensorFlow, to build the teacher.
 """
 
 import json
@@ -18,18 +20,16 @@ from ml_collections import config_flags
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string("space", "", "Name of a search space; without one all ready-made are listed.")
+flags.DEFINE_string("space", "", "Name of a search space. Default: a list of all.")
 flags.DEFINE_integer(
-    "image_size", None, "Height and width in pixels; by default those that the space is made for."
+    "image_size", None, "Height and width of images in pixels. Default: the space's."
 )
-flags.DEFINE_string(
-    "teacher", "", "Name of a teacher, or a .keras file, whose channels are shown beside the space."
-)
+flags.DEFINE_string("teacher", "", "Name of a teacher, or a .keras file, to show beside the space.")
 flags.DEFINE_list(
     "cuts",
     [],
-    "The teacher's layer that ends each block; by default the paper's for EfficientNet, and "
-    "proposed ones for others.",
+    "Layers of the teacher, the end of each block. Default: the paper's for EfficientNet, a "
+    "proposed cut for other teachers.",
 )
 flags.DEFINE_bool("json", False, "Print one JSON value instead of text.")
 

@@ -6,8 +6,8 @@
     python -m tools.summary --arch=dna_a --num_classes=10 --image_size=32
     python -m tools.summary --arch=all
 
---json prints one JSON value instead, and --arch=all one table of the published networks;
-both at once, without loading TensorFlow.
+--arch=all prints one table of the published networks. --json prints one JSON value instead of
+text. Both load no TensorFlow.
 """
 
 import json
@@ -19,11 +19,13 @@ from dna_tf import cli
 
 cli.define_run_flags()
 flags.DEFINE_string(
-    "arch", "", "Name of a published network or of one in --workdir, a file, or all."
+    "arch", "", "Published network, architecture in --workdir, architecture file, or 'all'."
 )
-flags.DEFINE_integer("num_classes", None, "Outputs, if others than the architecture's.")
-flags.DEFINE_integer("image_size", None, "Height and width in pixels, likewise.")
-flags.DEFINE_integer("channels", None, "Channels of the images, likewise.")
+flags.DEFINE_integer("num_classes", None, "Number of classes. Default: the architecture's.")
+flags.DEFINE_integer(
+    "image_size", None, "Height and width of images in pixels. Default: the architecture's."
+)
+flags.DEFINE_integer("channels", None, "Channels of the images. Default: the architecture's.")
 flags.DEFINE_bool("json", False, "Print one JSON value instead of text.")
 
 _COUNTS_TEXT = """\
@@ -39,7 +41,7 @@ def main():
     from dna_tf.space import zoo
 
     if not cli.FLAGS.arch:
-        raise ValueError("Say which architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
+        raise ValueError("Give the architecture: --arch=NAME_OR_FILE, such as --arch=dna_a.")
     if cli.FLAGS.arch == "all":
         _print_published()
         return

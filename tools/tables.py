@@ -1,14 +1,15 @@
-"""Makes the paper's Table 2 and Figure 3 of measured results, with the published ones apart.
+"""Makes the paper's Table 2 and Figure 3 with measured results; published ones stand apart.
 
     python -m tools.tables --workdir=runs/digits --output=tables
     python -m tools.tables --workdir=runs/a --workdir=runs/b --evaluation=evaluations/dna_a.json
 
-Measured are the teacher and the trained students of every --workdir, and every result of
-tools/evaluate.py that --evaluation names. Top-5 of a student is shown when all its seeds were
-evaluated: python -m tools.evaluate --workdir=W --arch=NAME --seed=K. Published accuracies are
-labelled as such, are of ImageNet, and are drawn beside measurements with 1000 classes only.
+The measured results are those of the teacher and the trained students of every --workdir, and of
+every result file of tools.evaluate given by --evaluation. The top-5 accuracy of a student needs an
+evaluation of each of its seeds: python -m tools.evaluate --workdir=W --arch=NAME --seed=K.
+Published accuracies are labelled as such. They were measured on ImageNet, so the figure shows them
+beside measurements with 1000 classes only.
 
-Writes: in --output table2.md, table2.csv and figure3.svg, and prints the table.
+Writes: table2.md, table2.csv and figure3.svg in the folder --output; prints the table.
 """
 
 from absl import flags
@@ -17,11 +18,9 @@ from dna_tf import cli
 
 cli.define_run_flags()
 # Several runs, where other tools take one.
-flags.DEFINE_multi_string(
-    "workdir", [], "Folder of a run; may be given often.", allow_override=True
-)
-flags.DEFINE_multi_string("evaluation", [], "Result file of tools/evaluate.py; may be given often.")
-flags.DEFINE_string("output", "tables", "The folder to write into.")
+flags.DEFINE_multi_string("workdir", [], "Folder of a run.", allow_override=True)
+flags.DEFINE_multi_string("evaluation", [], "Result file of tools.evaluate.")
+flags.DEFINE_string("output", "tables", "Folder to write into.")
 
 
 def main():
@@ -33,7 +32,7 @@ def main():
     rows += [result_tables.evaluation_row(path) for path in cli.FLAGS.evaluation]
     if not rows:
         raise ValueError(
-            "Say what was measured: --workdir=FOLDER or --evaluation=FILE, each once or more."
+            "Give the results: --workdir=FOLDER or --evaluation=FILE, each once or more."
         )
     folder, table = files.as_path(cli.FLAGS.output), result_tables.markdown(rows)
     files.write_text(folder / "table2.md", table)

@@ -6,11 +6,11 @@
     python -m tools.teacher --model=my_model.keras --cuts=stage1_out,stage2_out
     python -m tools.teacher --workdir=runs/digits
 
-Without --cuts it proposes a cut: for the search space if one is given (or is the config's,
-and --model is not given), else at the ends of the teacher's stages.
+Without --cuts the tool proposes a cut that fits the search space: the one of --space, or without
+--model the one of the config. Without a space it proposes the ends of the teacher's stages.
 
-Reads:  a .keras file if --model or config.teacher.model names one; WORKDIR/teacher/ if it is
-        there. No images, no weights by name: nothing is downloaded or trained.
+Reads:  the .keras file of --model or config.teacher.model; WORKDIR/teacher/ if it exists. No
+        images and no weights of named teachers: nothing is downloaded or trained.
 Writes: nothing; with --output a config file.
 """
 
@@ -26,12 +26,14 @@ from dna_tf import cli
 cli.define_run_flags()
 flags.DEFINE_string("model", "", "Name of a teacher, or a .keras file. Default: the config's.")
 flags.DEFINE_integer(
-    "image_size", None, "Height and width of images in pixels. Default: what fits the model."
+    "image_size", None, "Height and width of images in pixels. Default: a size that fits the model."
 )
-flags.DEFINE_list("cuts", [], "Layers to cut at, one per block: they are checked.")
-flags.DEFINE_string("space", "", "Name of the search space whose blocks the cut must fit.")
-flags.DEFINE_bool("all", False, "Show all layers at which it can be cut, not just ends of stages.")
-flags.DEFINE_string("output", "", "Config file to write, ending in .py. It must not be there yet.")
+flags.DEFINE_list("cuts", [], "Layers to cut after, one for each block, to be checked.")
+flags.DEFINE_string("space", "", "Search space whose blocks the cut must fit.")
+flags.DEFINE_bool(
+    "all", False, "Show all layers where the teacher can be cut, not only ends of stages."
+)
+flags.DEFINE_string("output", "", "Config file to write, ending in .py. It must not exist yet.")
 
 
 def main():

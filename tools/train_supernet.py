@@ -5,16 +5,15 @@
     python -m tools.train_supernet --workdir=W --config.supernet.cells=block1_cell1
 
 Reads:  WORKDIR/teacher/ and the config's data.
-Writes: WORKDIR/supernet/ (weights and results of each cell), WORKDIR/features/ (with
-supernet.features=disk), WORKDIR/tensorboard/.
+Writes: WORKDIR/supernet/ (weights and result of each cell), WORKDIR/features/ (with
+        --config.supernet.features=disk), WORKDIR/tensorboard/.
 
-A run that was killed goes on to the same bits. Cells are independent: with
---config.supernet.cells each of several machines trains some of them into one workdir. Give
-the flag once for each cell:
+A killed run resumes and gives the same weights, to the bit. Cells are independent: several
+machines can each train some of them into one workdir. Give the flag once for each cell:
 
     --config.supernet.cells=block1_cell1 --config.supernet.cells=block2_cell1
 
-A cell that diverges is stopped and told; the others go on. --retry_factor trains it again.
+A cell that diverges is stopped and reported; the others continue. --retry_factor trains it again.
 """
 
 import math
@@ -28,7 +27,7 @@ cli.define_strategy_flags()
 flags.DEFINE_float(
     "retry_factor",
     0.0,
-    "Above 0: train the cells that diverged again, at their learning rate times this factor.",
+    "Above 0: train the cells that diverged again, with their learning rate times this factor.",
     lower_bound=0.0,
 )
 

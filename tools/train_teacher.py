@@ -1,11 +1,11 @@
-"""Trains the teacher of a run, or takes a trained one, checks it and cuts it into blocks.
+"""Trains the teacher of a run, or takes a trained one; checks it and cuts it into blocks.
 
     python -m tools.train_teacher --config=configs/digits.py --workdir=runs/digits
     python -m tools.train_teacher --config=C --workdir=W --strategy=mirrored
 
-Reads:  the config's data; a .keras file if config.teacher.model names one.
+Reads:  the config's data; the .keras file of config.teacher.model, if that is a file.
 Writes: WORKDIR/config.json, teacher/model.keras, teacher/result.json, teacher/history.json.
-A run that was killed goes on; a teacher that is there is kept.
+A killed run resumes; a finished teacher is kept.
 """
 
 from dna_tf import cli

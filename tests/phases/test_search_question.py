@@ -74,7 +74,7 @@ REFUSED = {
     "top text": ("--top=few", r"--top takes whole numbers.*'few'"),
     "share alone": ("--max_shared_ops=3", "give --top=5 too"),
     "share -1": ("--top=3 --max_shared_ops=-1", "--max_shared_ops takes whole numbers"),
-    "round alone": ("--round=0.1", "--round is for a front"),
+    "round alone": ("--round=0.1", "--round needs a front"),
     "round 2": ("--front=macs --round=2", "a share from 0 to 1"),
     "round text": ("--front=macs --round=little", "--round takes numbers.*'little'"),
     "weights": ("--weights=1,1,1", "there is no block 3"),

@@ -144,7 +144,7 @@ def test_the_tool_writes_all_three_or_says_what_is_wrong(run, evaluation, tmp_pa
     out = f"--output={tmp_path}/out"
     cases = (
         (["tables", f"--workdir={workdir}", f"--evaluation={evaluation}", out], None),
-        (["tables", out], "Say what was measured"),
+        (["tables", out], "Give the results"),
         (["tables", f"--workdir={tmp_path}/no", out], "There is no workdir"),
         (["tables", f"--workdir={tmp_path}/empty", out], "contains no trained network"),
         (["tables", f"--evaluation={workdir.config}", out], 'of kind "dna_tf.evaluation"'),

@@ -77,7 +77,7 @@ QUICK = {
     "workdir without a run": (
         "search",
         ["--workdir={new}"],
-        r"{new} holds no run.*python -m tools\.train_teacher --workdir={new}",
+        r"{new} contains no run.*python -m tools\.train_teacher --workdir={new}",
     ),
     "workdir that is a file": (
         "search",
@@ -93,7 +93,7 @@ QUICK = {
     "another value than the run's": (
         "search",
         ["--workdir={run}", "--config.rating.batches=1"],
-        r"another config\..* used: rating\.batches: 2 there, 1 now\. Use another --workdir",
+        r"another config\..* differ: rating\.batches: 2 there, 1 now\. Use another --workdir",
     ),
     "broken config of the run": (
         "search",
@@ -146,7 +146,7 @@ QUICK = {
     "evaluation of a student without a run": (
         "evaluate",
         ["--workdir={new}", "--arch=max_macs_15k"],
-        r"holds no run",
+        r"contains no run",
     ),
     "positional argument": (
         "search",

@@ -27,7 +27,7 @@ WRONG = {
     "no run": (
         "quantize",
         ["--workdir={run}/nothing", "--arch=a"],
-        r"holds no run \(no config\.json\)",
+        r"contains no run \(no config\.json\)",
     ),
     "out of range": (
         "prune",

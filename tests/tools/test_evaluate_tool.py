@@ -176,7 +176,7 @@ BAD = {
         r"is not a SavedModel: it has no file saved_model\.pb",
     ),
     "teacher without a run": (["--model=teacher"], "There is no model teacher"),
-    "no such run": (["--model={f}/model.keras", "--workdir={f}/bad"], r"/bad holds no run \("),
+    "no such run": (["--model={f}/model.keras", "--workdir={f}/bad"], r"/bad contains no run \("),
     "wrong number of classes": (
         ["--model={f}/model.keras", "--data=digits"],
         r"gives 7 scores, and the data has images of \(8, 8, 3\) and 10 classes",

@@ -117,7 +117,7 @@ def test_the_report_prints_what_it_writes(run, done):
 def test_a_student_that_is_good_enough_keeps_no_layers_in_float(done):
     said = done[0]["good enough"]
     assert said["returncode"] == 0, said["stderr"]
-    assert said["stdout"].splitlines()[-1] == "No layers that are worth keeping in float."
+    assert said["stdout"].splitlines()[-1] == "No layer is worth keeping in float."
 
 
 def test_any_model_is_exported_and_reported_on(done):
@@ -144,7 +144,7 @@ def test_any_model_is_exported_and_reported_on(done):
         ("no such model", "There is no model file /none.keras"),
         ("no keras file", "--model must be a .keras file. Received: a.h5"),
         ("other fields", r"only fields of config.export may differ .* Received: \['data.flip'\]"),
-        ("config and output", "the config is the workdir's own. Leave --config out"),
+        ("config and output", "the config is the one of the workdir. Leave --config out"),
         ("wrong value", "int8_io must be one of .* Received: 'int4'"),
         ("wrong layer", "names 'stem_swih', which is no layer .* Did you mean 'stem_swish'"),
         ("nothing to report on", "either --model=FILE or --arch=NAME"),

@@ -58,7 +58,7 @@ WRONG = {
         ["--arch={run}/config.json", "--width=2"],
         r'config\.json was expected to be of kind "dna_tf\.architecture"',
     ),
-    "workdir without a run": ([ARCH, "--width=2", "--workdir={new}"], r"{new} holds no run"),
+    "workdir without a run": ([ARCH, "--width=2", "--workdir={new}"], r"{new} contains no run"),
     "compound size with a width": (
         [ARCH, "--width=2", "--image_size=compound"],
         r"--image_size=compound goes with --params, --macs or --like",

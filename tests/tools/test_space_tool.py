@@ -33,7 +33,7 @@ WRONG = {
         ["--space=dna", "--workdir={run}", "--config.space=dna"],
         r"Received: --space and --workdir and --config",
     ),
-    "workdir without a run": (["--workdir={new}"], r"{new} holds no run"),
+    "workdir without a run": (["--workdir={new}"], r"{new} contains no run"),
     "another image size than the run's": (
         ["--workdir={run}", "--image_size=32"],
         r"an image of 16x16\. Received: image_size=32",

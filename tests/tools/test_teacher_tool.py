@@ -39,7 +39,7 @@ QUICK = {
         ["--workdir={run}", "--config.seed=3"],
         r"Leave out --config, or leave out --workdir",
     ),
-    "workdir without a run": (["--workdir={new}"], r"{new} holds no run"),
+    "workdir without a run": (["--workdir={new}"], r"{new} contains no run"),
     "positional argument": (["resnet50"], r"Tools take flags only.*\['resnet50'\]"),
 }
 _FILE = "--model={files}/own.keras"
