@@ -72,7 +72,7 @@ REFUSED = {
     "top 0": ("--top=0", r"from 1 to 1,000,000\. Received: 0"),
     "top huge": ("--top=1000000000", r"Received: 1000000000"),
     "top text": ("--top=few", r"--top takes whole numbers.*'few'"),
-    "share alone": ("--max_shared_ops=3", "give --top=5 too"),
+    "share alone": ("--max_shared_ops=3", "needs several architectures"),
     "share -1": ("--top=3 --max_shared_ops=-1", "--max_shared_ops takes whole numbers"),
     "round alone": ("--round=0.1", "--round needs a front"),
     "round 2": ("--front=macs --round=2", "a share from 0 to 1"),

@@ -213,7 +213,7 @@ BAD = {
     "resize alone": (["--model={f}/model.keras", "--resize=9"], r"--resize=9 needs --image_size"),
     "resize twice": (
         ["--model={f}/model.keras", "--resize=9", "--crop_fraction=0.5"],
-        r"say the same\. Give one",
+        r"set the same crop\. Give one",
     ),
     "broken images": (
         ["--model={f}/model.keras", "--data=folder:{f}/broken"],
