@@ -1,4 +1,4 @@
-"""The workdir: its layout, whose config it holds, and what belongs together in it."""
+"""The workdir: its layout, its stored config, and results that do not belong together."""
 
 import json
 import pathlib
@@ -14,11 +14,11 @@ from tests.helpers import rated_runs, tiny_config
 
 
 def _config(**changes):
-    made = tiny_config.get_config()
-    made.update_from_flattened_dict(
+    config = tiny_config.get_config()
+    config.update_from_flattened_dict(
         {name.replace("__", "."): value for name, value in changes.items()}
     )
-    return made
+    return config
 
 
 def test_every_path_is_one_of_the_documented_layout(tmp_path):
@@ -35,8 +35,8 @@ def test_every_path_is_one_of_the_documented_layout(tmp_path):
         workdir.evaluations,
         workdir.report,
     ]
-    shown = [str(path.relative_to(tmp_path)) for path in paths]
-    assert shown == [
+    relative = [str(path.relative_to(tmp_path)) for path in paths]
+    assert relative == [
         "config.json",
         "teacher",
         "supernet",
@@ -76,20 +76,20 @@ def test_a_workdir_needs_a_folder(tmp_path):
 
 def test_a_new_workdir_keeps_its_config_and_gives_it_back(tmp_path):
     folder = tmp_path / "deep" / "run"
-    given = _config(seed=5)
-    workdir, opened = workdirs.open_workdir(folder, given)
+    config = _config(seed=5)
+    workdir, opened = workdirs.open_workdir(folder, config)
     assert [p.name for p in folder.iterdir()] == ["config.json"]
     assert json.loads(workdir.config.read_text()) == {
         "kind": "dna_tf.config",
-        "config": run_config.to_plain(given),
+        "config": run_config.to_plain(config),
     }
-    assert opened is given
-    again, held = workdirs.open_workdir(folder)
+    assert opened is config
+    again, stored = workdirs.open_workdir(folder)
     assert again.path == workdir.path
-    assert held.is_locked and run_config.to_plain(held) == run_config.to_plain(given)
+    assert stored.is_locked and run_config.to_plain(stored) == run_config.to_plain(config)
     # A space that was written as a dict comes back as the same space.
     expected = spaces.SearchSpace.from_dict(tiny_config.SPACE)
-    assert presets.get_space(held.space) == presets.get_space(given.space) == expected
+    assert presets.get_space(stored.space) == presets.get_space(config.space) == expected
     before = rated_runs.snapshot(tmp_path)
     workdirs.open_workdir(folder, _config(seed=5))
     assert rated_runs.snapshot(tmp_path) == before  # an equal config is not written again
@@ -127,7 +127,8 @@ def test_a_wrong_config_writes_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-# Which phase has begun, a field that it depends on, and one that may still change.
+# Each case: the folder of a phase that has started, a field that it depends on, and a field that
+# may still change.
 @pytest.mark.parametrize(
     ("folder", "used", "free"),
     [

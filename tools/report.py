@@ -12,6 +12,8 @@ Writes: WORKDIR/report.html, which opens in any browser and loads nothing.
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import progress
+from dna_tf.space import spaces, zoo
 
 cli.define_run_flags()
 flags.DEFINE_enum(
@@ -25,20 +27,17 @@ flags.DEFINE_enum(
 def main():
     """Writes the report."""
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf.common import progress
     from dna_tf.phases import searching
     from dna_tf.report import report_page
 
     name = searching.chosen_name(config)
     maps = None
     if cli.FLAGS.maps == "auto" and workdir.architecture(name).exists():
-        from dna_tf.space import zoo
-
-        found = zoo.find(name, workdir.architectures)
-        if _has_networks(workdir, found):
+        architecture = zoo.find(name, workdir.architectures)
+        if _has_networks(workdir, architecture):
             from dna_tf.phases import reporting
 
-            maps = reporting.imitated_maps(workdir, config, found)
+            maps = reporting.imitated_maps(workdir, config, architecture)
     path = report_page.write_report(workdir.path, maps)
     progress.say(f"{path}: open it in a browser.")
     if workdir.front.exists():
@@ -48,12 +47,11 @@ def main():
 
 
 def _has_networks(workdir, arch):
-    """Whether the teacher and the cells that an architecture chose are there to be run."""
-    from dna_tf.space import spaces
-
+    """Whether the teacher and the cells of an architecture are trained."""
     if any(block.cell is None for block in arch.blocks):
-        return False  # it comes from no search
-    cells = [workdir.cell(spaces.cell_name(b, one.cell)) for b, one in enumerate(arch.blocks)]
+        return False  # the architecture was not searched
+    names = [spaces.cell_name(b, block.cell) for b, block in enumerate(arch.blocks)]
+    cells = [workdir.cell(name) for name in names]
     needed = [workdir.teacher / "result.json", workdir.teacher / "model.keras", *cells]
     return all(path.exists() for path in needed)
 

@@ -15,6 +15,8 @@ Writes: table2.md, table2.csv and figure3.svg in the folder --output; prints the
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import files, progress
+from dna_tf.report import result_tables, tradeoff_plot
 
 cli.define_run_flags()
 # Several runs, where other tools take one.
@@ -25,9 +27,6 @@ flags.DEFINE_string("output", "tables", "Folder to write into.")
 
 def main():
     """Writes table and figure."""
-    from dna_tf.common import files, progress
-    from dna_tf.report import result_tables, tradeoff_plot
-
     rows = [row for path in cli.FLAGS.workdir for row in result_tables.workdir_rows(path)]
     rows += [result_tables.evaluation_row(path) for path in cli.FLAGS.evaluation]
     if not rows:

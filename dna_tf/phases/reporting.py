@@ -1,4 +1,4 @@
-"""Feature maps of teacher and student side by side, for the report (DNA Figure 5)."""
+"""Feature maps of the teacher and of an architecture's paths, for the report (DNA Figure 5)."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,18 +10,18 @@ from dna_tf.supernet import cell_files, cell_rating, phase_settings
 
 
 def imitated_maps(workdir, config, arch, num_images=2):
-    """Runs an architecture's path of each block on the teacher's features.
+    """Runs the path of each block of an architecture on the teacher's features.
 
     Args:
         workdir: a `workdirs.Workdir` with the teacher and the cells of the architecture.
         config: its config.
-        arch: a searched `architectures.Architecture` (it knows its cells and paths).
-        num_images: how many images of the rating split to show.
+        arch: a searched `architectures.Architecture`, with the cell and path of each block.
+        num_images: number of images of the rating split.
 
     Returns:
-        A list with a dict per block: `block` (from 1), `layer` (the teacher's),
-        `rating`, and float arrays `teacher` and `student` `(images, height, width,
-        channels)` and `images` `(images, height, width, 3)` in 0..255.
+        A list with a dict for each block: `block` (from 1), `layer` (the teacher's cut),
+        `rating`, float arrays `teacher` and `student` of shape
+        `(images, height, width, channels)`, and `images`, `(images, height, width, 3)` in 0..255.
     """
     names = [spaces.cell_name(b, block.cell) for b, block in enumerate(arch.blocks)]
     run = runs.open_run(workdir, config)

@@ -1,12 +1,12 @@
-"""A command that answers as adb does, from recorded output, and notes what it was told.
+"""A stand-in for adb: an executable that replays recorded output and logs its arguments.
 
-`make` writes it as an executable file with its answers beside it.
+`make` writes it into a folder, with its answers beside it.
 """
 
 import json
 import sys
 
-# The form of benchmark_model's output since 2024 (with percentiles) and of before.
+# Output of benchmark_model since 2024, with percentiles, and of older versions.
 RECORDED_NEW = """\
 INFO: STARTING!
 INFO: Log parameter values verbosely: [0]
@@ -74,11 +74,12 @@ def make(folder, **changes):
 
     Args:
         folder: a `pathlib.Path`.
-        changes: other answers: `devices`, `benchmark` (a list, used in turns, or a text),
-            `hash` of the binary on the phone, `fails` (what fails, and how).
+        changes: other answers: `devices`; `benchmark`, a text or a list that is used in turns;
+            `hash` of the binary on the phone; `fails`, a dict from a part of a command line
+            to the error message.
 
     Returns:
-        `(path, calls)`: the command, and a function that lists what it was told.
+        `(path, calls)`: the command, and a function that lists the arguments of all calls.
     """
     answers = {
         "devices": DEVICES,
@@ -99,7 +100,7 @@ def make(folder, **changes):
     return str(command), calls
 
 
-def _answer(words, answers, told_before):
+def _answer(words, answers, earlier_calls):
     text = " ".join(words)
     for part, message in answers["fails"].items():
         if part in text:
@@ -108,16 +109,16 @@ def _answer(words, answers, told_before):
     if words == ["devices"]:
         print(answers["devices"], end="")
     elif "getprop" in text:
-        known = {"manufacturer": "Maker", "model": "Phone 9", "release": "15"}
-        print(known[text.rpartition(".")[2]])
+        properties = {"manufacturer": "Maker", "model": "Phone 9", "release": "15"}
+        print(properties[text.rpartition(".")[2]])
     elif "sha256sum" in text:
         print(answers["hash"] and f"{answers['hash']}  benchmark_model")
     elif "dumpsys battery" in text:
         print(BATTERY, end="")
     elif "--graph=" in text:
-        given = answers["benchmark"]
-        done = sum("--graph=" in " ".join(call) for call in told_before)
-        print(given if isinstance(given, str) else given[done % len(given)])
+        outputs = answers["benchmark"]
+        runs = sum("--graph=" in " ".join(call) for call in earlier_calls)
+        print(outputs if isinstance(outputs, str) else outputs[runs % len(outputs)])
     elif "push" in words:
         print(f"{words[-2]}: 1 file pushed, 0 skipped.")
     return 0

@@ -1,4 +1,4 @@
-"""All costs of a student, from the layers of its built Keras model and nothing else."""
+"""The costs of a student, counted from the layers of its Keras model alone."""
 
 import math
 
@@ -8,7 +8,7 @@ layers = keras.layers
 
 
 def counted(model):
-    """Trainable `params`, `macs` and `authors_flops`; a layer that is not known is an error."""
+    """A dict of trainable `params`, `macs` and `authors_flops`; unknown layers are an error."""
     macs = flops = 0
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
@@ -26,7 +26,7 @@ def counted(model):
         elif isinstance(layer, layers.GlobalAveragePooling2D) and not layer.keepdims:
             flops += math.prod(layer.input.shape[1:])
         else:
-            known = (
+            without_costs = (
                 layers.InputLayer,
                 layers.Rescaling,
                 layers.Activation,
@@ -34,6 +34,6 @@ def counted(model):
                 layers.Multiply,
                 layers.Add,
             )
-            assert isinstance(layer, known), layer
+            assert isinstance(layer, without_costs), layer
     params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return {"params": params, "macs": macs, "authors_flops": flops}

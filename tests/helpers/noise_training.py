@@ -1,4 +1,4 @@
-"""A classifier's training on a few noisy pictures: recipe, data, small networks."""
+"""What a classifier's short training needs: noisy pictures, a recipe, small networks."""
 
 import pathlib
 
@@ -16,7 +16,7 @@ SIZE, CLASSES, BATCH, IMAGES = 8, 3, 8, 28
 
 def recipe(**changes):
     """A short recipe for this data, with changes."""
-    usual = {
+    defaults = {
         "epochs": 2,
         "batch_size": BATCH,
         "warmup_epochs": 0.5,
@@ -25,13 +25,13 @@ def recipe(**changes):
         "tensorboard": False,
         "checkpoint_seconds": 0.0,
     }
-    made = training_sections.default_retraining(2, 0.01)
-    made.update({**usual, **changes})
-    return made
+    section = training_sections.default_retraining(2, 0.01)
+    section.update({**defaults, **changes})
+    return section
 
 
 def tiny_architecture(num_classes=3, size=16):
-    """Two layers, the second with a residual."""
+    """An architecture of two layers, the second with a residual connection."""
     ops = (spaces.Op(3, 2), spaces.Op(3, 2))
     frame = spaces.Frame(stem_width=4, stem_output_width=4, head_width=8)
     blocks = (architectures.BlockChoice(2, 4, ops),)
@@ -39,7 +39,7 @@ def tiny_architecture(num_classes=3, size=16):
 
 
 class Noise:
-    """Pictures in a seeded order, with noise for augmentation."""
+    """Pictures in a seeded order; the augmentation is noise."""
 
     num_classes = CLASSES
     fingerprint = "noise"
@@ -49,7 +49,7 @@ class Noise:
         self.labels = rng.integers(0, CLASSES, IMAGES).astype(np.int32)
         noise = rng.uniform(0, 150, (IMAGES, SIZE, SIZE, 3))
         self.pictures = (noise + 50 * self.labels[:, None, None, None]).astype(np.float32)
-        self.cut_at = None  # a number of an epoch and a batch at which reading fails
+        self.cut_at = None  # `(epoch, batch)` at which reading fails
 
     def steps_per_epoch(self, batch_size):
         return IMAGES // batch_size
@@ -75,12 +75,12 @@ class Noise:
 
 
 def data_of_noise():
-    """Data with steps, epochs and rating images."""
+    """The pictures, with the methods of `loading.Data`."""
     return Noise()
 
 
 def architecture_of_two_blocks():
-    """A small architecture for this data."""
+    """An architecture of two blocks for these pictures."""
     ops = (spaces.Op(3, 2),)
     blocks = (architectures.BlockChoice(2, 4, ops), architectures.BlockChoice(1, 4, ops))
     return architectures.Architecture(
@@ -89,7 +89,7 @@ def architecture_of_two_blocks():
 
 
 def plain_model(seed=0, norm=False, dtype=None):
-    """A small network, without batch norm unless asked for."""
+    """A small network for these pictures; with batch norm if `norm`."""
     image = keras.Input((SIZE, SIZE, 3))
     x = layers.Rescaling(1 / 255)(image)
     start = keras.initializers.GlorotUniform(seed)

@@ -1,10 +1,10 @@
-"""Parses command lines of the tools as the tools do, and runs none of them; run as a program.
+"""Parses command lines of tools as the tools do, without running them; also a program.
 
-    python -m tests.parsed_commands < COMMANDS.json > PARSED.json
+    python -m tests.helpers.parsed_commands < COMMANDS.json > PARSED.json
 
-It reads a list of lists of words, `["search", "--workdir=W"]`, and writes a dict for each:
-`error`, a text that is empty where all is well, `flags`, the values of those that were given,
-and `config`, the plain config where one was given.
+It reads a list of command lines such as `["search", "--workdir=W"]`, and writes a dict for each:
+`error`, a message or `""`; `flags`, the values of its flags; and `config`, the config as a dict,
+or `None` without --config.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ def parse_all(commands):
     """Runs this program.
 
     Args:
-        commands: a list of lists of words, the tool and its arguments.
+        commands: a list for each command line: the tool, then its arguments.
 
     Returns:
-        A list with the dict of each.
+        A list with the dict of each command line.
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tests.helpers.parsed_commands"],
         cwd=pathlib.Path(__file__).resolve().parents[2],
         input=json.dumps(commands),
@@ -36,26 +36,26 @@ def parse_all(commands):
         check=True,
         text=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(process.stdout)
 
 
 def parse(tool, arguments):
-    """Parses one command line in this process, which must hold no other tool's flags."""
+    """Parses one command line in this process, in which no other tool has defined flags."""
     sys.argv = [f"tools.{tool}", *arguments]
-    said = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            runpy.run_module(f"tools.{tool}", run_name="parsed")  # it defines its flags
+        with contextlib.redirect_stderr(errors):
+            runpy.run_module(f"tools.{tool}", run_name="parsed")  # defines its flags
             rest = cli.FLAGS(sys.argv)[1:]
     except SystemExit:
-        return {"error": said.getvalue()}
+        return {"error": errors.getvalue()}
     except Exception as error:  # of absl, or of the config file, which is code
         return {"error": f"{type(error).__name__}: {error}"}
     if rest:
         return {"error": f"Tools take flags only. Received: {rest}"}
-    given = [word.partition("=")[0].lstrip("-") for word in arguments]
-    flags = {name: cli.FLAGS[name].value for name in given if not name.startswith("config")}
-    plain = run_config.to_plain(cli.FLAGS.config) if "config" in given else None
+    names = [argument.partition("=")[0].lstrip("-") for argument in arguments]
+    flags = {name: cli.FLAGS[name].value for name in names if not name.startswith("config")}
+    plain = run_config.to_plain(cli.FLAGS.config) if "config" in names else None
     return {"error": "", "flags": flags, "config": plain}
 
 

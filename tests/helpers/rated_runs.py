@@ -1,4 +1,4 @@
-"""Runs as the tools leave them, written in milliseconds: made-up ratings, no training."""
+"""Runs with random ratings, as the tools leave them, written in milliseconds."""
 
 import pathlib
 
@@ -14,11 +14,11 @@ def rated_run(folder, config=None):
     """Writes a run that is ready to be searched.
 
     Args:
-        folder: where to.
-        config: its config; the tiny one by default.
+        folder: the workdir.
+        config: the config; the tiny one by default.
 
     Returns:
-        `(Workdir, config, ratings)`, ratings as `ratings.load_all` gives them.
+        `(Workdir, config, ratings)`, with ratings as `ratings.load_all` returns them.
     """
     workdir, config = workdirs.open_workdir(folder, config or tiny_config.get_config())
     size, channels = config.data.image_size, config.data.channels
@@ -38,26 +38,26 @@ def rated_run(folder, config=None):
 
 
 def write_ratings(workdir, config, seed=0):
-    """Writes ratings of all cells, drawn from a seed; returns them."""
+    """Writes random ratings of all cells; returns them as `ratings.load_all` does."""
     space = presets.get_space(config.space)
-    draws, made = np.random.RandomState(seed), {}
+    draws, rated = np.random.RandomState(seed), {}
     for b, c, _ in space.cells():
-        made[b, c] = draws.rand(space.num_paths(b, c))
+        rated[b, c] = draws.rand(space.num_paths(b, c))
         name = spaces.cell_name(b, c)
         made_from = workdir.ratings_made_from(config, name)
         path = workdir.ratings / f"{name}.json"
-        ratings.save(path, space, b, c, rated_cell(made[b, c]), made_from)
-    return made
+        ratings.save(path, space, b, c, rated_cell(rated[b, c]), made_from)
+    return rated
 
 
 def rated_cell(values):
-    """Ratings of a cell with these means of relative L1, as if of one batch."""
+    """The ratings of a cell with these means of relative L1, from one batch."""
     means = np.asarray(values, np.float64)
     return ratings.RatedCell({"relative_l1": np.stack([means, 0.0 * means])}, 1)
 
 
 def snapshot(folder):
-    """Every file below a folder: a dict from relative path to its bytes and time of change."""
+    """All files below a folder: a dict from relative path to `(bytes, time of change)`."""
     folder = pathlib.Path(folder)
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)

@@ -1,6 +1,6 @@
-"""Trains a classifier on one device in two parts, or on two; run as a program.
+"""A program that trains a classifier on one device in two parts, or on two devices.
 
-    python -m tests.replica_classifier STRATEGY FOLDER
+    python -m tests.helpers.replica_classifier STRATEGY FOLDER
 
 With `mirrored` the CPU is split into two logical ones.
 """
@@ -28,8 +28,8 @@ class Data:
         """The batches that the data yields."""
         batches = list(self._data.epoch(batch_size, epoch, seed, augment, 0, shard, augmentation))
         arrays = [np.concatenate([b[i].numpy() for b in batches]) for i in (0, 1)]
-        made = tf.data.Dataset.from_tensor_slices(tuple(arrays)).batch(batch_size, True)
-        return made.skip(skip_batches)
+        dataset = tf.data.Dataset.from_tensor_slices(tuple(arrays)).batch(batch_size, True)
+        return dataset.skip(skip_batches)
 
 
 def main(name, folder):
@@ -39,7 +39,7 @@ def main(name, folder):
     strategy = strategies.make(name)
     determinism.enable(0)
     count = strategy.num_replicas_in_sync
-    made = recipe(
+    settings = recipe(
         accumulate=1 if count == 2 else 2,
         weight_decay=0.05,
         optimizer="rmsprop",
@@ -50,9 +50,11 @@ def main(name, folder):
     evaluated = plain_model(norm=True)
     with strategy.scope():
         model = plain_model(norm=True)
-        trainer = classifier.ClassifierTrainer(model, Data(), made, evaluated, strategy=strategy)
+        trainer = classifier.ClassifierTrainer(
+            model, Data(), settings, evaluated, strategy=strategy
+        )
     trainer.train(4, folder, "toy")
-    found = {"replicas": count}
+    results = {"replicas": count}
     named = [(w.path, w.value) for w in model.weights]
     named += [
         (f"average_of_{w.path}", v)
@@ -60,8 +62,8 @@ def main(name, folder):
     ]
     for path, variable in named:
         local = strategy.experimental_local_results(variable)
-        found[path.replace("/", "_")] = np.stack([value.numpy() for value in local])
-    np.savez(pathlib.Path(folder) / "found.npz", **found)
+        results[path.replace("/", "_")] = np.stack([value.numpy() for value in local])
+    np.savez(pathlib.Path(folder) / "found.npz", **results)
 
 
 if __name__ == "__main__":

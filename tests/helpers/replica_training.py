@@ -1,9 +1,9 @@
-"""Trains a cell for a few steps under a strategy and writes what came out; run as a program.
+"""A program that trains cells for a few steps under a strategy and saves their variables.
 
-    python -m tests.replica_training STRATEGY OUTPUT.npz [OPTION=VALUE ...]
+    python -m tests.helpers.replica_training STRATEGY OUTPUT.npz [OPTION=VALUE ...]
 
-With `mirrored` the CPU is split into two logical ones. With `multi_worker` TF_CONFIG says
-which worker it is. All see the same global batches, split among the replicas.
+With `mirrored` the CPU is split into two logical ones. With `multi_worker`, TF_CONFIG says which
+worker this is. The global batches are always the same; the replicas divide them.
 """
 
 import ast
@@ -24,18 +24,18 @@ BATCH, STEPS, RATE, SEED = 16, 6, 0.01, 3
 def batches():
     """The global batches of all steps: images, and the maps of both blocks."""
     rng = np.random.RandomState(SEED)
-    made = [rng.uniform(0, 255, (STEPS * BATCH, *SHAPES[0]))]
-    made += [rng.normal(0.5, 2.0, (STEPS * BATCH, *shape)) for shape in SHAPES[1:]]
-    return tuple(array.astype(np.float32) for array in made)
+    arrays = [rng.uniform(0, 255, (STEPS * BATCH, *SHAPES[0]))]
+    arrays += [rng.normal(0.5, 2.0, (STEPS * BATCH, *shape)) for shape in SHAPES[1:]]
+    return tuple(array.astype(np.float32) for array in arrays)
 
 
 def train(strategy, block, cell, options):
     """Trains and returns the losses, the trainer, and the first values of its variables."""
     with strategy.scope():
-        made = cell_models.TrainableCell(
+        trained = cell_models.TrainableCell(
             SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], SEED
         )
-        trainer = cell_trainer.CellTrainer(made, SEED, options)
+        trainer = cell_trainer.CellTrainer(trained, SEED, options)
     first = [np.array(variable) for variable in trainer.variables]
 
     def dataset_of(shard):
@@ -60,7 +60,7 @@ def values_of(strategy, variable):
 
 
 def main(name, output, *settings):
-    """Trains under the strategy `name` and saves what came out."""
+    """Trains both cells under the strategy `name`; saves losses and variables."""
     if name == "mirrored":
         replicas.split_cpu()
     strategy = strategies.make(name)

@@ -1,4 +1,4 @@
-"""Two replicas for tests: two CPUs of one process, or two worker processes."""
+"""Two replicas: two logical CPUs of one process, or two worker processes."""
 
 import json
 import os
@@ -11,17 +11,17 @@ from tests.helpers import tool_runs
 
 
 def split_cpu():
-    """Makes two logical CPUs of the one, for `mirrored`; before TensorFlow uses it."""
+    """Splits the CPU into two logical ones, for `mirrored`; call it before TensorFlow starts."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
 
 
 def run_workers(commands):
-    """Runs a command line for each worker of a cluster on this machine, all at once.
+    """Runs one command line for each worker of a cluster on this machine, all at once.
 
     Returns:
-        A list of what each wrote: `(stdout, stderr)`.
+        `(stdout, stderr)` of each, as a list.
     """
     ports = []
     for _ in commands:

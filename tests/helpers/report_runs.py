@@ -1,4 +1,4 @@
-"""A run made up for the report, and a reader of the page that is made of it."""
+"""A run with invented results for the report, and a parser of its page."""
 
 import html.parser
 import pathlib
@@ -30,7 +30,7 @@ CONFIG = {
 
 
 def make_workdir(folder, control_name="control_1.3M", searched_better_by=4):
-    """Fills a folder as the tools do, with random ratings and a real search over them."""
+    """Writes a run with random ratings, a real search over them, and invented accuracies."""
     draws = np.random.RandomState(0)
     files.write_json(folder / "config.json", {"kind": "dna_tf.config", "config": CONFIG})
     write_teacher(folder / "teacher", draws)
@@ -130,7 +130,7 @@ def write_history(folder, epochs):
 
 
 def make_maps(shapes=((16, 16, 32), (8, 8, 64), (8, 8, 96))):
-    """Maps of smooth stripes; the student's are the teacher's with noise."""
+    """Feature maps of smooth stripes; the student's are the teacher's with noise."""
     draws = np.random.RandomState(1)
     maps = []
     for number, (height, width, channels) in enumerate(shapes, 1):
@@ -148,7 +148,7 @@ def make_maps(shapes=((16, 16, 32), (8, 8, 64), (8, 8, 96))):
 
 
 class Page(html.parser.HTMLParser):
-    """What stands in a page: elements, text by section, tables, and whether tags balance."""
+    """A parsed page: its elements, texts and tables by section; unbalanced tags are an error."""
 
     VOID = ("meta", "img", "br", "hr", "input", "link")
 
@@ -192,7 +192,7 @@ class Page(html.parser.HTMLParser):
             self.tables[self.section][-1][-1][-1][0] += data + "|"
 
     def row(self, section, start, table=0):
-        """The cells, as `(text, title)`, of the one row that starts with `start`."""
+        """The cells of the one row that begins with `start`, as `(text, title)`."""
         rows = [r for r in self.tables[section][table] if r[0][0].startswith(start + "|")]
         assert len(rows) == 1, (start, self.tables[section][table])
         return [(text.rstrip("|"), title) for text, title in rows[0]]

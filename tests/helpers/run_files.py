@@ -1,11 +1,11 @@
-"""What a finished run holds, in a form that two runs of one seed must share to the bit."""
+"""The results of a finished run in a form that is equal, to the bit, for runs of one seed."""
 
 import json
 import pathlib
 
 import keras
 
-# What says how long work took.
+# Fields with the time that work took.
 _TIMES = {
     "dna_tf.student": ("seconds",),
     "dna_tf.evaluation": ("seconds", "images_per_second"),
@@ -13,28 +13,28 @@ _TIMES = {
 
 
 def results(folder):
-    """The results of a run below a folder, checkpoints and report left out.
+    """The results of a run in a folder, without checkpoints and report.
 
     Returns:
-        A dict from relative path to what must be equal: bytes, JSON without times, or the
-        weights of a Keras file.
+        A dict from relative path to content: bytes, JSON without times, or the weights of a
+        Keras file.
     """
-    folder, found = pathlib.Path(folder), {}
+    folder, contents = pathlib.Path(folder), {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        unlike = {"checkpoints", "tensorboard"} & set(path.parts)  # these hold times
-        if path.is_dir() or unlike or name == "report.html":
+        has_times = {"checkpoints", "tensorboard"} & set(path.parts)
+        if path.is_dir() or has_times or name == "report.html":
             continue
         if path.suffix == ".keras" and not path.name.startswith("unfinished"):
-            found[name] = _weights(path)
+            contents[name] = _weights(path)
         elif path.suffix == ".json":
             content = json.loads(path.read_text())
             for key in _TIMES.get(content["kind"], ()):
                 content.pop(key)
-            found[name] = json.dumps(content)
+            contents[name] = json.dumps(content)
         else:
-            found[name] = path.read_bytes()
-    return found
+            contents[name] = path.read_bytes()
+    return contents
 
 
 def _weights(path):
@@ -43,5 +43,5 @@ def _weights(path):
 
 
 def differing(one, other):
-    """The names of the files that two runs do not share, or that differ."""
+    """The names of the files that only one of two runs has, or that differ."""
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))

@@ -1,4 +1,4 @@
-"""The space of the tests of single cells: two blocks, three cells, four ops, few weights."""
+"""A small space for tests of single cells: two blocks, three cells, four ops, few weights."""
 
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
@@ -8,4 +8,4 @@ SPACE = SearchSpace(
     (Block(2, (Cell(2, 4),)), Block(1, (Cell(1, 4), Cell(2, 5)))),
     Frame(stem_width=4, stem_output_width=3, head_width=8),
 )
-SHAPES = [(8, 8, 3), (2, 2, 6), (2, 2, 5)]  # of the image and of both blocks' maps
+SHAPES = [(8, 8, 3), (2, 2, 6), (2, 2, 5)]  # the image and the maps of both blocks

@@ -1,4 +1,4 @@
-"""Small students and pictures for the tests of exports."""
+"""Small students and pictures for tests of exports."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ LABELS = np.linalg.norm(_MEANS[:, None] - _COLOURS, axis=-1).argmin(-1)
 
 
 def tiny_architecture(activation="swish", se_ratio=0.25, classes=CLASSES):
-    """Two blocks of three layers."""
+    """An architecture of two blocks and three layers."""
     ops = (spaces.Op(3, 6), spaces.Op(5, 3))
     blocks = (architectures.BlockChoice(2, 16, ops), architectures.BlockChoice(1, 24, ops[:1]))
     frame = spaces.Frame(16, 2, 8, 64, activation, se_ratio)
@@ -28,13 +28,13 @@ def tiny_architecture(activation="swish", se_ratio=0.25, classes=CLASSES):
 
 
 def tiny_student(images=IMAGES, spoiled=False, **kwargs):
-    """A student that tells colours apart: random but for its statistics and its classifier.
+    """A student that classifies colours: only its batch norms and its classifier are fitted.
 
     Args:
-        images: of which the statistics are.
-        spoiled: whether one channel of a map is far larger than the others: an int8 file
-            cannot hold it, as all channels of a map share one scale.
-        kwargs: of `tiny_architecture`.
+        images: the images to which the batch norms are fitted.
+        spoiled: whether one channel of a map is far larger than the others. An int8 file cannot
+            represent it, as all channels of a map share one scale.
+        kwargs: arguments of `tiny_architecture`.
     """
     model = students.build_student(tiny_architecture(**kwargs), seed=2)
     if spoiled:
@@ -46,25 +46,25 @@ def tiny_student(images=IMAGES, spoiled=False, **kwargs):
 
 
 def fit_classifier(model, images, labels):
-    """Solves for a student's classifier by ridge regression."""
+    """Fits the classifier of a student by ridge regression."""
     pool = keras.Model(model.input, model.get_layer("head_pool").output)
     features = pool.predict(images, verbose=0).astype(np.float64)
     mean, classes = features.mean(0), model.output_shape[-1]
     inputs = features - mean
     square = inputs.T @ inputs
-    wanted = 4.0 * np.eye(classes)[labels] - 4.0 / classes
-    # Small weights: 8 bits of a weight are then enough.
-    weights = np.linalg.solve(square + 1e-4 * np.trace(square) * np.eye(64), inputs.T @ wanted)
+    targets = 4.0 * np.eye(classes)[labels] - 4.0 / classes
+    # Small weights, for which 8 bits are enough.
+    weights = np.linalg.solve(square + 1e-4 * np.trace(square) * np.eye(64), inputs.T @ targets)
     model.get_layer("classifier").kernel.assign(weights)
     model.get_layer("classifier").bias.assign(-mean @ weights)
 
 
 def undelegated(content, **more):
-    """A LiteRT interpreter with the operators of the file, none taken by XNNPACK.
+    """A LiteRT interpreter without XNNPACK, so that it has the operators of the file.
 
     Args:
-        content: bytes of a TFLite file.
-        more: arguments of `Interpreter`.
+        content: the bytes of a TFLite file.
+        more: other arguments of `Interpreter`.
     """
     kind = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     return interpreter.Interpreter(
@@ -73,18 +73,18 @@ def undelegated(content, **more):
 
 
 def write_student(workdir, model, arch):
-    """Writes a student of seed 0 into a workdir, as if it had been trained there."""
-    place = workdir.student(arch.name, 0)
-    keras_files.save_model(model, place / "model.keras")
-    architectures.save(arch, place / "architecture.json")
+    """Writes a student of seed 0 into a workdir, as training there would."""
+    folder = workdir.student(arch.name, 0)
+    keras_files.save_model(model, folder / "model.keras")
+    architectures.save(arch, folder / "architecture.json")
     result = {"kind": "dna_tf.student", "architecture": arch.name, "test_accuracy": 0.125}
-    files.write_json(place / "result.json", result)
+    files.write_json(folder / "result.json", result)
 
 
 def _spoil(model, factor=300.0):
     norm = model.get_layer("block1_layer1_dw_bn")
     gamma, beta = norm.gamma.numpy(), norm.beta.numpy()
-    # Swish leaves large positive numbers as they are, so the channel is kept well above 0.
+    # Swish does not change large positive numbers, so the channel is kept well above 0.
     gamma[0], beta[0] = factor / 30, factor
     norm.gamma.assign(gamma)
     norm.beta.assign(beta)

@@ -1,5 +1,4 @@
-"""Images that a small network learns in seconds, with the methods of `loading.Data` that
-fine-tuning uses, and students trained on them."""
+"""Images that a small network learns in seconds, and students trained on them."""
 
 import contextlib
 
@@ -14,7 +13,7 @@ SIZE, CLASSES = 16, 4
 
 
 class Stripes:
-    """Stripes of four directions with noise; the label is the direction."""
+    """Noisy stripes, labelled by their direction, with the methods of `loading.Data`."""
 
     def __init__(self, count=256, seed=0):
         draws = np.random.RandomState(seed)
@@ -34,8 +33,8 @@ class Stripes:
     def epoch(self, batch_size, epoch, seed, augment=True, skip_batches=0):
         order = np.random.RandomState([seed, epoch]).permutation(len(self.labels))
         for step in range(skip_batches, self.steps_per_epoch(batch_size)):
-            taken = order[step * batch_size : (step + 1) * batch_size]
-            yield tf.constant(self.pixels[taken]), tf.constant(self.labels[taken])
+            rows = order[step * batch_size : (step + 1) * batch_size]
+            yield tf.constant(self.pixels[rows]), tf.constant(self.labels[rows])
 
     @contextlib.contextmanager
     def reading(self):
@@ -54,7 +53,7 @@ def architecture_of(activation="swish", se_ratio=0.25, name="small"):
 
 
 def trained(activation="swish", se_ratio=0.25, epochs=5):
-    """A student that knows the stripes."""
+    """A student that was trained on the stripes."""
     keras.utils.set_random_seed(0)
     model = students.build_student(architecture_of(activation, se_ratio), 0.1, 0.1, seed=1)
     images = Stripes()
@@ -66,15 +65,15 @@ def trained(activation="swish", se_ratio=0.25, epochs=5):
 
 
 def shaken(model, seed=0):
-    """Gives every weight of a model a value that no initializer gives; returns the model."""
+    """Moves every weight of a model away from its initial value; returns the model."""
     draws = np.random.RandomState(seed)
     weights = model.get_weights()
     for index, variable in enumerate(model.weights):
-        drawn = draws.uniform(0.5, 1.5, weights[index].shape)
+        factors = draws.uniform(0.5, 1.5, weights[index].shape)
         if "gamma" in variable.path or "variance" in variable.path:
-            weights[index] = drawn.astype(np.float32)
+            weights[index] = factors.astype(np.float32)
         else:
             noise = draws.normal(0, 0.1, weights[index].shape)
-            weights[index] = (weights[index] * drawn + noise).astype(np.float32)
+            weights[index] = (weights[index] * factors + noise).astype(np.float32)
     model.set_weights(weights)
     return model

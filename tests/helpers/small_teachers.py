@@ -1,9 +1,9 @@
-"""Teachers for tests: networks as after training, and the cuts that are known for them."""
+"""Teachers for tests: networks with trained-looking batch norms, and known cuts."""
 
 import keras
 import numpy as np
 
-# Where EfficientNet-B0 is cut for DNA's six blocks.
+# The cuts of EfficientNet-B0 for DNA's six blocks.
 B0_CUTS = (
     "block2b_add",
     "block3b_add",
@@ -15,7 +15,7 @@ B0_CUTS = (
 
 
 def shaken(model, seed=2):
-    """The model with batch norms that are not the identity, as after training."""
+    """Draws the variables of all batch norms, so that none is the identity; returns the model."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

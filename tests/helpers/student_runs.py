@@ -1,4 +1,4 @@
-"""A workdir with one trained student of digits, for the tools that compress students."""
+"""A run with one trained student of digits, for tests of compression."""
 
 from dna_tf import workdirs
 from dna_tf.phases import retraining
@@ -10,8 +10,8 @@ def trained_run(folder, epochs=4):
     """Trains a tiny student.
 
     Args:
-        folder: where to.
-        epochs: of its training.
+        folder: the workdir.
+        epochs: epochs of the training.
 
     Returns:
         `(Workdir, config, name of the architecture)`.

@@ -1,6 +1,6 @@
-"""A run that takes seconds: digits at 16x16, two blocks, one epoch of everything.
+"""The config of a run that takes seconds: digits at 16x16, two blocks, one epoch of everything.
 
-It is a config file as users write them, with a search space of its own as a dict.
+It is a config file as users write them, with its own search space as a dict.
 """
 
 from dna_tf import config as configs
@@ -20,7 +20,7 @@ def get_config(length="short"):
     """Returns the tiny config.
 
     Args:
-        length: `"long"` has phases that take long enough to be killed in their middle.
+        length: `"long"` makes every phase last long enough to be killed in its middle.
     """
     config = configs.default_config()
     config.data.image_size = 16

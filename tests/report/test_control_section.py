@@ -32,14 +32,14 @@ def test_several_controls_count_once_each(tmp_path):
         files.write_json(folder / "architectures" / f"{name}.json", {**data, "name": name})
         write_student(folder, name, [right, right + 1], np.random.RandomState(number))
     run = run_data.read_run(folder)
-    (found,) = control_section.comparisons(run)
+    (compared,) = control_section.comparisons(run)
     ours = [n / 360 for n in (345, 342, 347)]
     theirs = [np.mean([345, 342, 347]) / 360, 330.5 / 360, 352.5 / 360]
-    np.testing.assert_allclose(found.searched_accuracies, ours)
-    np.testing.assert_allclose(found.control_accuracies, theirs)
+    np.testing.assert_allclose(compared.searched_accuracies, ours)
+    np.testing.assert_allclose(compared.control_accuracies, theirs)
     expected = scipy.stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    np.testing.assert_allclose((found.difference.low, found.difference.high), expected)
-    assert found.beaten == 1
+    np.testing.assert_allclose((compared.difference.low, compared.difference.high), expected)
+    assert compared.beaten == 1
     count, taus = control_section.rank_agreement(run)
     assert count == 6
     names = run_data.ordered_names(run)

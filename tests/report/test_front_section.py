@@ -15,8 +15,8 @@ from tests.helpers.report_runs import SPACE, Page, make_workdir
 
 def test_published_networks_stand_at_the_ratings_of_their_paths():
     networks = front_section.published_networks(paper_ratings.run())
-    found = {network["name"].partition(",")[0]: network for network in networks}
-    assert tuple(found) == zoo.NAMES
+    by_name = {network["name"].partition(",")[0]: network for network in networks}
+    assert tuple(by_name) == zoo.NAMES
     # dna.md, by hand: dna_c's block 1 is cell 1 (2 x 24) with k5e6 k3e6, ops 1 and 0 of six.
     choices = [(0, (1, 0)), (2, (1, 1, 0, 1)), (2, (1, 0, 1, 1)), (1, (0, 1, 1, 4))]
     choices += [(0, (1, 4, 1, 1)), (0, (0,))]
@@ -24,17 +24,17 @@ def test_published_networks_stand_at_the_ratings_of_their_paths():
         paper_ratings.RATINGS[b, c][int("".join(map(str, path)), 6)]
         for b, (c, path) in enumerate(choices)
     )
-    assert found["dna_c"]["rating"] == pytest.approx(rating, rel=1e-12)
-    assert found["dna_c"]["costs"]["macs"] == 450_138_976  # dna.md
-    assert found["dna_c"]["role"] == "published" and "published" in found["dna_c"]["name"]
-    assert "77.8 % on ImageNet, published, not measured here" in found["dna_c"]["note"]
+    assert by_name["dna_c"]["rating"] == pytest.approx(rating, rel=1e-12)
+    assert by_name["dna_c"]["costs"]["macs"] == 450_138_976  # dna.md
+    assert by_name["dna_c"]["role"] == "published" and "published" in by_name["dna_c"]["name"]
+    assert "77.8 % on ImageNet, published, not measured here" in by_name["dna_c"]["note"]
 
 
 def test_the_page_goes_by_the_metric_and_the_weights_of_the_search(tmp_path):
     folder = make_workdir(tmp_path)
-    held = json.loads((folder / "config.json").read_text())
-    held["config"]["search"]["metric"] = "mse"
-    files.write_json(folder / "config.json", held)
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["search"]["metric"] = "mse"
+    files.write_json(folder / "config.json", config)
     front = json.loads((folder / "architectures/front.json").read_text())
     files.write_json(folder / "architectures/front.json", {**front, "weights": [1.0, 2.0, 1.0]})
     squared = {}
@@ -52,8 +52,8 @@ def test_the_page_goes_by_the_metric_and_the_weights_of_the_search(tmp_path):
         row = [text for text, _ in page.row("ratings", name)]
         values = squared[b, c]
         best = " ".join(SPACE.ops[i].name for i in SPACE.paths(b, c)[values.argmin()])
-        shown = [f"{v:.4f}" for v in (values.min(), np.median(values), values.max())]
-        assert row[4:] == [*shown, best]
+        expected = [f"{v:.4f}" for v in (values.min(), np.median(values), values.max())]
+        assert row[4:] == [*expected, best]
     marks = next(
         t
         for t in json.loads(page.scripts["data-ratings"])["data"]
@@ -121,9 +121,9 @@ def test_the_page_of_the_paper_s_space_marks_published_networks(tmp_path):
     page = Page(path.read_text())
     assert len(path.read_bytes()) < 8_000_000
     traces = {t.get("name"): t for t in json.loads(page.scripts["data-front"])["data"]}
-    known = front_section.published_networks(run_data.read_run(tmp_path))
-    assert traces["published"]["x"] == [one["costs"]["macs"] for one in known]
-    assert traces["published"]["y"] == [one["rating"] for one in known]
+    networks = front_section.published_networks(run_data.read_run(tmp_path))
+    assert traces["published"]["x"] == [network["costs"]["macs"] for network in networks]
+    assert traces["published"]["y"] == [network["rating"] for network in networks]
     for text in traces["published"]["text"]:
         assert "published, not measured here" in text and "rating" in text
     assert "They were not trained or measured here" in page.texts["front"]

@@ -11,51 +11,20 @@ import numpy as np
 import pytest
 
 from dna_tf.common import files
-from dna_tf.phases import searching
 from dna_tf.report import result_tables
-from dna_tf.space import architectures, zoo
-from tests.helpers import rated_runs, tool_runs
-
-NAME = "max_macs_15k"
+from dna_tf.space import zoo
+from tests.helpers import evaluated_runs, tool_runs
+from tests.helpers.evaluated_runs import NAME
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A searched run with one student trained for two seeds, both evaluated."""
-    folder = tmp_path_factory.mktemp("tables") / "run"
-    workdir, config, _ = rated_runs.rated_run(folder)
-    searching.search_budgets(workdir, config)
-    arch = architectures.load(workdir.architecture(NAME))
-    for seed, (correct, five) in enumerate(((300, 340), (310, 350))):
-        where = workdir.student(NAME, seed)
-        result = {
-            **{"kind": "dna_tf.student", "architecture": NAME, "seed": seed},
-            **{"test_accuracy": correct / 359, "test_correct": correct, "test_images": 359},
-            **{"params": 1, "macs": 1, "seconds": 1.0, "data_fingerprint": "data"},
-        }
-        files.write_json(where / "result.json", result)
-        for number, count in enumerate((five, 1)):  # the second is on other images
-            evaluation = {
-                "kind": "dna_tf.evaluation",
-                "model": f"students/{NAME}/seed{seed}/model.keras",
-                "data_fingerprint": ("data", "other")[number],
-                **{"test_images": 359, "top5_correct": count, "test_correct": correct},
-            }
-            files.write_json(workdir.evaluations / f"{seed}_{number}.json", evaluation)
-    return workdir, arch
+    return evaluated_runs.write_run(tmp_path_factory.mktemp("tables") / "run")
 
 
 @pytest.fixture(scope="module")
 def evaluation(tmp_path_factory):
-    """A result of tools/evaluate.py with 1000 classes."""
-    path = tmp_path_factory.mktemp("evaluation") / "lite.json"
-    content = {
-        **{"kind": "dna_tf.evaluation", "model": "/m/lite0.keras", "data": "folder:/data"},
-        **{"settings": {"image_size": 224}, "num_classes": 1000, "params": 4_650_000},
-        **{"macs": 385_000_000, "test_correct": 875, "test_images": 1000, "top5_correct": 970},
-    }
-    files.write_json(path, content)
-    return path
+    return evaluated_runs.write_evaluation(tmp_path_factory.mktemp("evaluation"))
 
 
 def test_a_run_gives_the_mean_over_seeds(run):
@@ -75,38 +44,38 @@ def test_a_run_gives_the_mean_over_seeds(run):
 def test_top5_is_left_out_unless_all_seeds_were_evaluated(run):
     workdir, _ = run
     path = workdir.evaluations / "1_0.json"
-    held = path.read_text()
+    text = path.read_text()
     path.unlink()
     try:
         assert result_tables.workdir_rows(workdir.path)[0].top5 is None
     finally:
-        path.write_text(held)
+        path.write_text(text)
 
 
 @pytest.mark.parametrize(
     "name", [f"students/{NAME}/seed1/result.json", f"architectures/{NAME}.json"]
 )
-def test_a_broken_file_is_told_and_not_left_out(run, tmp_path, name):
+def test_a_broken_file_is_an_error_and_not_left_out(run, tmp_path, name):
     copy = shutil.copytree(run[0].path, tmp_path / "run")
     (copy / name).write_text('{"kind": ')
     with pytest.raises(ValueError, match=f"{re.escape(str(copy))} are broken.*{name}"):
         result_tables.workdir_rows(copy)
 
 
-def test_runs_and_models_are_told_apart(run, evaluation):
+def test_runs_and_models_have_different_names(run, evaluation):
     (row,) = result_tables.workdir_rows(run[0].path)
     paths = ["runs/c10.1", "runs/c10.2", "/eval/lite.json"]
     runs = [dataclasses.replace(row, path=path).run for path in paths]
     assert runs == ["c10.1", "c10.2", "lite"]
-    held, found = json.loads(evaluation.read_text()), []
+    content, names = json.loads(evaluation.read_text()), []
     for model in (
         *("students/a/seed0/model.keras", "students/a/seed1/best.keras", "teacher/model.keras"),
         *("exports/a/int8.tflite", "/model.keras", "model.keras", "/m/lite0.keras", "b/c.tflite"),
     ):
         path = evaluation.with_name("named.json")
-        files.write_json(path, {**held, "model": model})
-        found.append(result_tables.evaluation_row(path).name)
-    assert found == ["a/seed0", "a/seed1/best", "teacher", "a/int8", "model", "model", "lite0", "c"]
+        files.write_json(path, {**content, "model": model})
+        names.append(result_tables.evaluation_row(path).name)
+    assert names == ["a/seed0", "a/seed1/best", "teacher", "a/int8", "model", "model", "lite0", "c"]
 
 
 def test_the_table_keeps_published_numbers_apart(run, evaluation):
@@ -129,9 +98,9 @@ def test_the_table_keeps_published_numbers_apart(run, evaluation):
 
 def test_published_numbers_are_those_that_the_zoo_has():
     names = {"efficientnet_b0": "EfficientNet-B0", **{f"dna_{x}": f"DNA-{x}" for x in "abcd"}}
-    found = {row.name: row for row in zoo.TABLE_2}
-    for name, shown in names.items():
-        costs, row = zoo.get_architecture(name).costs(), found[shown]
+    rows = {row.name: row for row in zoo.TABLE_2}
+    for name, published_name in names.items():
+        costs, row = zoo.get_architecture(name).costs(), rows[published_name]
         assert row.top1 == zoo.PUBLISHED_TOP1_PERCENT[name]
         assert abs(costs["params"] - row.params) < 0.06e6
         assert abs(costs["authors_flops"] - row.flops) < 0.6e6

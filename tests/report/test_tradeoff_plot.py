@@ -5,52 +5,19 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from dna_tf.common import files
-from dna_tf.phases import searching
 from dna_tf.report import result_tables, tradeoff_plot
-from dna_tf.space import architectures, zoo
-from tests.helpers import rated_runs
-
-NAME = "max_macs_15k"
+from dna_tf.space import zoo
+from tests.helpers import evaluated_runs
 
 
 @pytest.fixture(scope="module")
 def evaluation(tmp_path_factory):
-    """A result of tools/evaluate.py with 1000 classes."""
-    path = tmp_path_factory.mktemp("evaluation") / "lite.json"
-    content = {
-        **{"kind": "dna_tf.evaluation", "model": "/m/lite0.keras", "data": "folder:/data"},
-        **{"settings": {"image_size": 224}, "num_classes": 1000, "params": 4_650_000},
-        **{"macs": 385_000_000, "test_correct": 875, "test_images": 1000, "top5_correct": 970},
-    }
-    files.write_json(path, content)
-    return path
+    return evaluated_runs.write_evaluation(tmp_path_factory.mktemp("evaluation"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A searched run with one student trained for two seeds, both evaluated."""
-    folder = tmp_path_factory.mktemp("tables") / "run"
-    workdir, config, _ = rated_runs.rated_run(folder)
-    searching.search_budgets(workdir, config)
-    arch = architectures.load(workdir.architecture(NAME))
-    for seed, (correct, five) in enumerate(((300, 340), (310, 350))):
-        where = workdir.student(NAME, seed)
-        result = {
-            **{"kind": "dna_tf.student", "architecture": NAME, "seed": seed},
-            **{"test_accuracy": correct / 359, "test_correct": correct, "test_images": 359},
-            **{"params": 1, "macs": 1, "seconds": 1.0, "data_fingerprint": "data"},
-        }
-        files.write_json(where / "result.json", result)
-        for number, count in enumerate((five, 1)):  # the second is on other images
-            evaluation = {
-                "kind": "dna_tf.evaluation",
-                "model": f"students/{NAME}/seed{seed}/model.keras",
-                "data_fingerprint": ("data", "other")[number],
-                **{"test_images": 359, "top5_correct": count, "test_correct": correct},
-            }
-            files.write_json(workdir.evaluations / f"{seed}_{number}.json", evaluation)
-    return workdir, arch
+    return evaluated_runs.write_run(tmp_path_factory.mktemp("tables") / "run")
 
 
 def _marks(text):

@@ -14,9 +14,9 @@ from tests.helpers import data_files, rated_runs, tool_runs
 
 TINY = "--config=tests/helpers/tiny_config.py"
 
-# Name: tool, arguments, and what the message must say. {run} is a searched run, {new} a
-# workdir that is not there yet, {files} the folder that `made` fills.
-# These load no TensorFlow; they run in one process together.
+# Each case: the tool, its arguments, and a pattern of the message. {run} is a searched run, {new}
+# a workdir that does not exist yet, {files} the folder of the fixture `paths`.
+# These cases load no TensorFlow; one process runs all of them.
 QUICK = {
     "unknown key": (
         "search",
@@ -170,7 +170,7 @@ QUICK = {
     ),
 }
 
-# These load TensorFlow; they run in one process together.
+# These cases load TensorFlow; one process runs all of them.
 _TEACHER = ("train_teacher", ["--workdir={new}", TINY])
 SLOWER = {
     "unknown cut": (
@@ -357,13 +357,13 @@ SLOWER = {
         r"\(16, 16, 3\) and 10 classes",
     ),
 }
-# Not part of a message: how far reading is, and what TensorFlow's C++ says when it loads,
-# which no setting stops.
+# Lines on standard error that are not messages: progress bars, and what TensorFlow's C++ code
+# prints when it loads, which no setting stops.
 _PROGRESS = re.compile(
     r"^(checking|labels of) .*: \S+/\S+ \w+, .* left"
     r"|^I0000 .*\.cc:\d+\]|^WARNING: All log messages before absl::InitializeLog"
 )
-# What a phase may leave in a new workdir before its data and teacher are checked.
+# Files that a phase may leave in a new workdir before its data and teacher are checked.
 _LEFT = {"config.json", "data.json"}
 
 
@@ -379,14 +379,14 @@ class Own(keras.Model):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A searched run, broken and foreign files; a dict of what the cases name."""
+def paths(tmp_path_factory):
+    """Writes a searched run, broken and foreign files; a dict of their paths."""
     folder = tmp_path_factory.mktemp("cli")
     run, config, _ = rated_runs.rated_run(folder / "run")
     searching.search_budgets(run, config)
     loading.load(config.data, config.seed, run.path)  # keeps the labels in the run, as phases do
-    held = run.config.read_text()
-    for name, text in (("broken", held[:100]), ("empty", held)):
+    config_text = run.config.read_text()
+    for name, text in (("broken", config_text[:100]), ("empty", config_text)):
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(text)
     files = folder / "files"
@@ -428,12 +428,12 @@ def made(tmp_path_factory):
     return {"run": run.path, "files": files, "folder": folder}
 
 
-def _arguments(made, name, case):
+def _arguments(paths, name, case):
     tool, arguments, expected = case[0], [w for part in case[1:-1] for w in part], case[-1]
-    folder = made["folder"]
+    folder = paths["folder"]
     places = {
-        "run": made["run"],
-        "files": made["files"],
+        "run": paths["run"],
+        "files": paths["files"],
         "broken": folder / "broken",
         "empty": folder / "empty",
         "new": folder / f"new {name}".replace(" ", "_"),
@@ -443,28 +443,28 @@ def _arguments(made, name, case):
 
 
 def _errors(result):
-    """What a tool wrote to stderr but progress, as lines."""
+    """The lines that a tool wrote to standard error, without progress."""
     lines = result["stderr"].strip().splitlines()
     return [line for line in lines if not _PROGRESS.search(line)]
 
 
-def _run(made, cases):
-    """Results of cases by name, and the files before and after."""
-    words = [_arguments(made, name, case)[0] for name, case in cases.items()]
-    before = rated_runs.snapshot(made["folder"])
+def _run(paths, cases):
+    """Runs cases: `(results by name, snapshot before, snapshot after)`."""
+    words = [_arguments(paths, name, case)[0] for name, case in cases.items()]
+    before = rated_runs.snapshot(paths["folder"])
     results = dict(zip(cases, tool_runs.run_all(words), strict=True))
-    return results, before, rated_runs.snapshot(made["folder"])
+    return results, before, rated_runs.snapshot(paths["folder"])
 
 
 @pytest.fixture(scope="module")
-def quick(made):
-    """Of all `QUICK` cases what `_run` gives."""
-    return _run(made, QUICK)
+def quick(paths):
+    """The results of all `QUICK` cases, as `_run` returns them."""
+    return _run(paths, QUICK)
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_wrong_input_that_needs_no_tensorflow(made, quick, name):
-    _, expected, new = _arguments(made, name, QUICK[name])
+def test_wrong_input_that_needs_no_tensorflow(paths, quick, name):
+    _, expected, new = _arguments(paths, name, QUICK[name])
     result = quick[0][name]
     errors = _errors(result)
     assert (result["returncode"], len(errors)) == (1, 1), result
@@ -480,14 +480,14 @@ def test_wrong_input_found_before_tensorflow_is_loaded_changes_nothing(quick):
 
 
 @pytest.fixture(scope="module")
-def batch(made):
-    """Of all `SLOWER` cases what `_run` gives."""
-    return _run(made, SLOWER)
+def batch(paths):
+    """The results of all `SLOWER` cases, as `_run` returns them."""
+    return _run(paths, SLOWER)
 
 
 @pytest.mark.parametrize("name", SLOWER)
-def test_wrong_input_of_training_tools(made, batch, name):
-    _, expected, _ = _arguments(made, name, SLOWER[name])
+def test_wrong_input_of_training_tools(paths, batch, name):
+    _, expected, _ = _arguments(paths, name, SLOWER[name])
     result = batch[0][name]
     errors = _errors(result)
     assert (result["returncode"], len(errors)) == (1, 1), result
@@ -495,45 +495,45 @@ def test_wrong_input_of_training_tools(made, batch, name):
     assert "Traceback" not in result["stdout"]
 
 
-def test_wrong_input_changes_no_workdir(made, batch):
+def test_wrong_input_changes_no_workdir(paths, batch):
     _, before, after = batch
     changed = {path for path in after if after[path] != before.get(path)}
     assert before.keys() <= after.keys()
     new = {path for path in changed if path.startswith("new_")}
-    assert changed == new  # no run that was there
+    assert changed == new  # no existing run
     assert {path.partition("/")[2] for path in new} <= _LEFT
 
 
-def test_the_traceback_is_shown_when_asked_for(made):
+def test_the_traceback_is_shown_when_asked_for(paths):
     for words, raised in (
-        (["search", f"--workdir={made['run']}", "--max_macs=1k"], "Infeasible: No architecture"),
-        (["search", f"--workdir={made['run']}", "--config.seed=x"], "IllegalFlagValueError"),
-        (["search", f"--config={made['files']}/raises.py"], "c.data.image_sise = 3"),
+        (["search", f"--workdir={paths['run']}", "--max_macs=1k"], "Infeasible: No architecture"),
+        (["search", f"--workdir={paths['run']}", "--config.seed=x"], "IllegalFlagValueError"),
+        (["search", f"--config={paths['files']}/raises.py"], "c.data.image_sise = 3"),
     ):
-        done = tool_runs.run(*words, "--traceback")
-        assert done.returncode == 1
-        assert done.stderr.startswith("Traceback (most recent call last):")
-        assert raised in done.stderr
-        assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+        process = tool_runs.run(*words, "--traceback")
+        assert process.returncode == 1
+        assert process.stderr.startswith("Traceback (most recent call last):")
+        assert raised in process.stderr
+        assert process.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
-def test_overrides_alone_change_the_config_of_the_run(made, tmp_path):
+def test_overrides_alone_change_the_config_of_the_run(paths, tmp_path):
     run, _, _ = rated_runs.rated_run(tmp_path)
-    done = tool_runs.run("search", f"--workdir={run}", "--config.retrain.epochs=7")
-    assert done.returncode == 0, done.stderr
-    held = json.loads(run.config.read_text())["config"]
-    assert held["retrain"]["epochs"] == 7
-    assert held["space"]["name"] == "tiny"  # not the embedded default
+    process = tool_runs.run("search", f"--workdir={run}", "--config.retrain.epochs=7")
+    assert process.returncode == 0, process.stderr
+    stored = json.loads(run.config.read_text())["config"]
+    assert stored["retrain"]["epochs"] == 7
+    assert stored["space"]["name"] == "tiny"  # not the default config
 
 
-def test_search_says_what_comes_next(made, tmp_path):
+def test_search_says_what_comes_next(paths, tmp_path):
     run, _, _ = rated_runs.rated_run(tmp_path)
-    done = tool_runs.run("search", f"--workdir={run}", TINY)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == f"Next: python -m tools.retrain --workdir={run}"
-    done = tool_runs.run("search", f"--workdir={run}", "--max_macs=14k", "--max_params=1200")
-    assert done.returncode == 0
+    process = tool_runs.run("search", f"--workdir={run}", TINY)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.splitlines()[-1] == f"Next: python -m tools.retrain --workdir={run}"
+    process = tool_runs.run("search", f"--workdir={run}", "--max_macs=14k", "--max_params=1200")
+    assert process.returncode == 0
     name = "max_params_1200_max_macs_14k"
-    assert done.stdout.splitlines()[-1].endswith(f"--workdir={run} --arch={name}")
+    assert process.stdout.splitlines()[-1].endswith(f"--workdir={run} --arch={name}")
     limits = architectures.load(run.architecture(name)).origin["limits"]
     assert limits == {"max_macs": 14_000, "max_params": 1200}

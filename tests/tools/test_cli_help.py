@@ -67,8 +67,8 @@ def test_help_prints_what_the_tool_says_of_itself(no_tensorflow):
 
 
 def test_help_exits_with_status_0_in_a_process_of_its_own():
-    done = tool_runs.run("search", "--help")
-    assert done.returncode == 0 and done.stdout.startswith("Finds the best architecture")
+    process = tool_runs.run("search", "--help")
+    assert process.returncode == 0 and process.stdout.startswith("Finds the best architecture")
 
 
 def test_summary_as_json_is_the_file_and_loads_no_tensorflow(searched, no_tensorflow):
@@ -76,13 +76,13 @@ def test_summary_as_json_is_the_file_and_loads_no_tensorflow(searched, no_tensor
     assert len(results) == 2
     for name, result in zip(_summaries(searched), results, strict=True):
         assert (result["returncode"], result["stderr"]) == (0, "")
-        shown = json.loads(result["stdout"])
+        summary = json.loads(result["stdout"])
         if os.path.exists(name):
-            assert shown.pop("rating") == architectures.load(name).rating
-            assert shown == json.loads(pathlib.Path(name).read_text())
+            assert summary.pop("rating") == architectures.load(name).rating
+            assert summary == json.loads(pathlib.Path(name).read_text())
         else:
-            assert shown["costs"] == zoo.get_architecture("dna_a").costs()
-            assert shown["rating"] is None
+            assert summary["costs"] == zoo.get_architecture("dna_a").costs()
+            assert summary["rating"] is None
         heavy = {"tensorflow", "keras", "tensorflow_datasets", "sklearn", "plotly"}
         assert not heavy & set(result["imported"])
 
@@ -91,10 +91,10 @@ def test_summary_of_a_searched_architecture(searched):
     words = ["summary", "--arch=max_macs_15k", f"--workdir={searched}"]
     (result,) = tool_runs.run_all([words])
     assert result["returncode"] == 0, result
-    found = architectures.load(searched / "architectures" / "max_macs_15k.json")
-    costs = found.costs()
+    architecture = architectures.load(searched / "architectures" / "max_macs_15k.json")
+    costs = architecture.costs()
     lines = result["stdout"].splitlines()
-    assert f"max_macs_15k: {found.describe()}" in lines
+    assert f"max_macs_15k: {architecture.describe()}" in lines
     for name, count in costs.items():
         assert any(line.startswith(f"{name}: {count:,} (") for line in lines)
     assert "block2_layer1_dw_conv" in result["stdout"]

@@ -135,10 +135,10 @@ def test_made_up_ratings_fall_with_cost_or_do_not():
     space = presets.get_space("digits")
     table = cost_tables.cost_table(space, tasks.Task(32, 3, 10))
     for kind, low, high in (("plausible", -1, -0.8), ("smooth", -1, -0.97), ("noise", -0.4, 0.4)):
-        made = comparison.draw_ratings(space, table, kind, 0)
+        drawn = comparison.draw_ratings(space, table, kind, 0)
         macs = np.log(table.paths[0, 1, 8]["macs"])
-        assert low <= np.corrcoef(made[0, 1], macs)[0, 1] <= high
-        assert all(len(made[b, c]) == space.num_paths(b, c) for b, c, _ in space.cells())
+        assert low <= np.corrcoef(drawn[0, 1], macs)[0, 1] <= high
+        assert all(len(drawn[b, c]) == space.num_paths(b, c) for b, c, _ in space.cells())
     with pytest.raises(ValueError, match="of a kind of .*Received: 'rough'"):
         comparison.draw_ratings(space, table, "rough")
 
@@ -161,6 +161,6 @@ def test_the_report_tool_leaves_out_maps_that_cannot_be_drawn(tmp_path, gone):
     searching.search_budgets(workdir, config)
     (workdir.teacher / "model.keras").write_bytes(b"")
     (workdir.path / gone).unlink()
-    (done,) = tool_runs.run_all([["report", f"--workdir={workdir}"]])
-    assert (done["returncode"], done["stderr"]) == (0, "")
+    (result,) = tool_runs.run_all([["report", f"--workdir={workdir}"]])
+    assert (result["returncode"], result["stderr"]) == (0, "")
     assert "Feature maps are drawn when" in workdir.report.read_text()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import rated_runs, student_runs, tool_runs
 
-# Tool, arguments, and what the message must say; {run} is a searched run without students.
+# Each case: the tool, its arguments, and a pattern of the message. {run} has no students.
 WRONG = {
     "no student": (
         "quantize",
@@ -49,22 +49,22 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    run = rated_runs.rated_run(tmp_path_factory.mktemp("made") / "run")[0]
+    run = rated_runs.rated_run(tmp_path_factory.mktemp("runs") / "run")[0]
     before = rated_runs.snapshot(run.path)
     cases = [
         [tool, *(word.format(run=run.path) for word in words)] for tool, words, _ in WRONG.values()
     ]
-    made = tool_runs.run_all([*cases, ["quantize", "--help"], ["prune", "--help"]])
-    return dict(zip([*WRONG, "quantize", "prune"], made, strict=True)), before, run.path
+    results = tool_runs.run_all([*cases, ["quantize", "--help"], ["prune", "--help"]])
+    return dict(zip([*WRONG, "quantize", "prune"], results, strict=True)), before, run.path
 
 
 @pytest.mark.parametrize("case", list(WRONG))
 def test_wrong_input_ends_with_one_message(ended, case):
-    done = ended[0][case]
-    assert done["returncode"] == 1
-    (line,) = [line for line in done["stderr"].splitlines() if line.startswith("error: ")]
+    result = ended[0][case]
+    assert result["returncode"] == 1
+    (line,) = [line for line in result["stderr"].splitlines() if line.startswith("error: ")]
     assert re.search(WRONG[case][2], line)
-    assert "Traceback" not in done["stderr"]
+    assert "Traceback" not in result["stderr"]
 
 
 def test_wrong_input_leaves_no_files_and_loads_no_tensorflow(ended):
@@ -75,31 +75,31 @@ def test_wrong_input_leaves_no_files_and_loads_no_tensorflow(ended):
 
 @pytest.mark.parametrize("tool", ["quantize", "prune"])
 def test_help_teaches(ended, tool):
-    done = ended[0][tool]
-    assert done["returncode"] == 0
+    result = ended[0][tool]
+    assert result["returncode"] == 0
     for text in (f"python -m tools.{tool} --workdir=", "Reads:", "Writes:", "--seed"):
-        assert text in done["stdout"]
+        assert text in result["stdout"]
 
 
-MADE = {"quantize": "qat_int8.tflite", "prune": "pruned.keras"}
+OUTPUTS = {"quantize": "qat_int8.tflite", "prune": "pruned.keras"}
 
 
 @pytest.fixture(scope="module")
 def compressed(tmp_path_factory):
-    """A run with a student, and what the tools wrote of it."""
+    """A run with a student, and the results of both tools on it."""
     workdir, _, name = student_runs.trained_run(tmp_path_factory.mktemp("student") / "run", 1)
     words = [f"--workdir={workdir}", f"--arch={name}"]
-    done = tool_runs.run_all([[tool, *words, f"--config.{tool}.epochs=1"] for tool in MADE])
-    return workdir, name, dict(zip(MADE, done, strict=True))
+    results = tool_runs.run_all([[tool, *words, f"--config.{tool}.epochs=1"] for tool in OUTPUTS])
+    return workdir, name, dict(zip(OUTPUTS, results, strict=True))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tool", MADE)
+@pytest.mark.parametrize("tool", OUTPUTS)
 def test_a_student_becomes_a_file_that_the_next_command_takes(compressed, tool):
     workdir, name, results = compressed
-    done = results[tool]
-    assert done["returncode"] == 0, done["stderr"]
-    made = workdir.exports / name / MADE[tool]
-    assert made.is_file()
-    last = done["stdout"].splitlines()[-1]
-    assert last == f"Next: python -m tools.evaluate --workdir={workdir} --model={made}"
+    result = results[tool]
+    assert result["returncode"] == 0, result["stderr"]
+    path = workdir.exports / name / OUTPUTS[tool]
+    assert path.is_file()
+    last = result["stdout"].splitlines()[-1]
+    assert last == f"Next: python -m tools.evaluate --workdir={workdir} --model={path}"

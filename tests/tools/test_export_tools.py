@@ -15,23 +15,25 @@ from tests.helpers import rated_runs, small_exports, tiny_config, tool_runs
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    workdir, made = workdirs.open_workdir(tmp_path_factory.mktemp("run"), tiny_config.get_config())
+    workdir, config = workdirs.open_workdir(
+        tmp_path_factory.mktemp("run"), tiny_config.get_config()
+    )
     arch = small_exports.tiny_architecture(classes=10)
-    pixels, labels = (a[:200] for a in loading.load(made.data, made.seed, None).arrays("train"))
+    pixels, labels = (a[:200] for a in loading.load(config.data, config.seed, None).arrays("train"))
     model = small_exports.tiny_student(pixels, spoiled=True, classes=10)
     small_exports.fit_classifier(model, pixels, labels)
     small_exports.write_student(workdir, model, arch)
     image = keras.Input((12, 12, 3))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
-    # All scores are nearly alike, which 8 bits do not tell apart.
+    # All scores are nearly equal, and 8 bits cannot distinguish them.
     x = keras.layers.Dense(10, kernel_initializer=keras.initializers.RandomNormal(3.0, 0.1, 0))(x)
     keras_files.save_model(keras.Model(image, x), workdir.path / "mine.keras")
     return pathlib.Path(workdir.path)
 
 
 @pytest.fixture(scope="module")
-def done(run, tmp_path_factory):
-    """All calls in one process, by what they are for."""
+def calls(run, tmp_path_factory):
+    """Runs all cases in one process: `(results by name, folder of outputs, snapshot before)`."""
     out, of_run = tmp_path_factory.mktemp("out"), [f"--workdir={run}", "--arch=tiny"]
     mine, tiny = f"--model={run}/mine.keras", "tests/helpers/tiny_config.py"
     cases = {
@@ -80,10 +82,10 @@ def done(run, tmp_path_factory):
     return results, out, before
 
 
-def test_an_export_beside_leaves_the_workdir_as_it_is(run, done):
-    results, out, before = done
-    said = results["beside"]
-    assert said["returncode"] == 0, said["stderr"]
+def test_an_export_beside_leaves_the_workdir_as_it_is(run, calls):
+    results, out, before = calls
+    result = results["beside"]
+    assert result["returncode"] == 0, result["stderr"]
     assert json.loads((out / "a" / "result.json").read_text())["seed"] == 0
     after = rated_runs.snapshot(run)
     assert {name for name in after if after[name] != before.get(name)} == {
@@ -91,45 +93,45 @@ def test_an_export_beside_leaves_the_workdir_as_it_is(run, done):
         "quantization/tiny_seed0.json",
     }
     assert re.search(
-        r"tiny float32: [\d,]+ bytes, accuracy .* \(Keras .*\), top-1 agr", said["stdout"]
+        r"tiny float32: [\d,]+ bytes, accuracy .* \(Keras .*\), top-1 agr", result["stdout"]
     )
-    assert re.search(r"operators: .*17 CONV_2D", said["stdout"])
-    assert "commonly refused or slow on accelerators: 17 LOGISTIC" in said["stdout"]
-    next_line = said["stdout"].splitlines()[-1]
+    assert re.search(r"operators: .*17 CONV_2D", result["stdout"])
+    assert "commonly refused or slow on accelerators: 17 LOGISTIC" in result["stdout"]
+    next_line = result["stdout"].splitlines()[-1]
     assert next_line.endswith(f"--model={out}/a/float32.tflite --preprocessing=minus_one_one")
 
 
-def test_the_report_prints_what_it_writes(run, done):
-    said = done[0]["report"]
-    assert said["returncode"] == 0, said["stderr"]
+def test_the_report_prints_what_it_writes(run, calls):
+    result = calls[0]["report"]
+    assert result["returncode"] == 0, result["stderr"]
     result = json.loads((run / "quantization" / "tiny_seed0.json").read_text())
     assert result["kind"] == "dna_tf.quantization_error" and result["images"] == 20
     assert len([row for row in result["layers"] if row["harm"] is not None]) == 2
     worst = " + ".join(result["layers"][0]["layers"])
-    line = next(line for line in said["stdout"].splitlines() if line.endswith(worst))
+    line = next(line for line in result["stdout"].splitlines() if line.endswith(worst))
     assert f"{100 * result['layers'][0]['harm']:.1f} %" in line
     assert result["float_layers"]
-    last = said["stdout"].splitlines()[-1]
+    last = result["stdout"].splitlines()[-1]
     assert last.startswith("Next: python -m tools.export_tflite")
     assert f"--config.export.float_layers=('{result['float_layers'][0]}'," in last
 
 
-def test_a_student_that_is_good_enough_keeps_no_layers_in_float(done):
-    said = done[0]["good enough"]
-    assert said["returncode"] == 0, said["stderr"]
-    assert said["stdout"].splitlines()[-1] == "No layer is worth keeping in float."
+def test_a_student_that_is_good_enough_keeps_no_layers_in_float(calls):
+    result = calls[0]["good enough"]
+    assert result["returncode"] == 0, result["stderr"]
+    assert result["stdout"].splitlines()[-1] == "No layer is worth keeping in float."
 
 
-def test_any_model_is_exported_and_reported_on(done):
-    results, out, _ = done
+def test_any_model_is_exported_and_reported_on(calls):
+    results, out, _ = calls
     assert results["model"]["returncode"] == 0, results["model"]["stderr"]
     assert (out / "m" / "int8.tflite").exists()
     last = results["model"]["stdout"].splitlines()[-1]
     assert last.endswith(f"--model={out}/m/float32.tflite --data=digits --image_size=12")
-    said = results["report of a model"]
-    assert said["returncode"] == 0, said["stderr"]
+    result = results["report of a model"]
+    assert result["returncode"] == 0, result["stderr"]
     assert json.loads((out / "r.json").read_text())["model"] == "mine"
-    last = said["stdout"].splitlines()[-1]
+    last = result["stdout"].splitlines()[-1]
     assert (
         "tools.export_tflite --model=" in last and "--config=tests/helpers/tiny_config.py" in last
     )
@@ -153,9 +155,9 @@ def test_any_model_is_exported_and_reported_on(done):
         ("report without output", "--model needs --output, the JSON file"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(done, case, message):
-    results, out, _ = done
-    said = results[case]
-    assert said["returncode"] == 1
-    assert re.search(f"error: .*{message}", said["stderr"])
-    assert "Traceback" not in said["stderr"] and not (out / "b").exists()
+def test_bad_input_is_refused_in_one_line(calls, case, message):
+    results, out, _ = calls
+    result = results[case]
+    assert result["returncode"] == 1
+    assert re.search(f"error: .*{message}", result["stderr"])
+    assert "Traceback" not in result["stderr"] and not (out / "b").exists()

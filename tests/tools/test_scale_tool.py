@@ -118,20 +118,20 @@ def test_wrong_input_writes_nothing_and_loads_no_tensorflow(refused):
 
 
 def test_a_published_network_is_scaled_into_a_file(tmp_path):
-    path = tmp_path / "new" / "made.json"
+    path = tmp_path / "new" / "scaled.json"
     words = ["scale", "--arch=dna_c", "--params=64.9M", f"--output={path}"]
     first, again, other = tool_runs.run_all([words, words, [*words, "--params=64M"]])
     assert (first["returncode"], first["stderr"]) == (0, "")
-    made = architectures.load(path)
-    assert made == scaling.scale_to(zoo.get_architecture("dna_c"), params=64_900_000)
-    shown = [line.split() for line in first["stdout"].splitlines()]
-    costs = made.costs()
+    scaled = architectures.load(path)
+    assert scaled == scaling.scale_to(zoo.get_architecture("dna_c"), params=64_900_000)
+    lines = [line.split() for line in first["stdout"].splitlines()]
+    costs = scaled.costs()
     for cost_name, before in zoo.get_architecture("dna_c").costs().items():
-        (line,) = [words for words in shown if words[0] == cost_name]
+        (line,) = [words for words in lines if words[0] == cost_name]
         assert (line[1], line[3]) == (f"{before:,}", f"{costs[cost_name]:,}")
-    assert "layers 2 4 4 4 4 1 8 15 15 15 15 4".split() in shown
-    assert "widths 24 40 80 112 192 320 48 72 152 216 360 608".split() in shown
-    assert "image size 224 224".split() in shown
+    assert "layers 2 4 4 4 4 1 8 15 15 15 15 4".split() in lines
+    assert "widths 24 40 80 112 192 320 48 72 152 216 360 608".split() in lines
+    assert "image size 224 224".split() in lines
     assert "reached 64,770,552 (-0.199%)" in first["stdout"]
     assert first["stdout"].splitlines()[-2:] == [
         f"Wrote {path}",
@@ -139,20 +139,20 @@ def test_a_published_network_is_scaled_into_a_file(tmp_path):
     ]
     assert again["returncode"] == 0 and f"{path} (is there already)" in again["stdout"]
     assert other["returncode"] == 1 and "is not overwritten" in other["stderr"]
-    assert architectures.load(path) == made
+    assert architectures.load(path) == scaled
 
 
 def test_coefficients_of_a_published_network(tmp_path):
     words = ["scale", "--arch=efficientnet_b0", "--like=efficientnet_b4"]
     path = tmp_path / "b4.json"
-    shown, written = tool_runs.run_all(
+    printed, written = tool_runs.run_all(
         [words, [*words, "--image_size=compound", "--name=b4", f"--output={path}"]]
     )
-    assert (shown["returncode"], written["returncode"]) == (0, 0), (shown, written)
-    assert "19,341,616" in shown["stdout"] and "1,503,710,432" in shown["stdout"]
-    assert shown["stdout"].splitlines()[-1].startswith("Nothing was written: give --output=")
-    made = architectures.load(path)
-    assert (made.name, made.image_size, made.costs()["params"]) == ("b4", 380, 19_341_616)
+    assert (printed["returncode"], written["returncode"]) == (0, 0), (printed, written)
+    assert "19,341,616" in printed["stdout"] and "1,503,710,432" in printed["stdout"]
+    assert printed["stdout"].splitlines()[-1].startswith("Nothing was written: give --output=")
+    scaled = architectures.load(path)
+    assert (scaled.name, scaled.image_size, scaled.costs()["params"]) == ("b4", 380, 19_341_616)
 
 
 def test_one_of_a_run_is_scaled_and_retrained(run, tmp_path):
@@ -177,9 +177,9 @@ def test_one_of_a_run_is_scaled_and_retrained(run, tmp_path):
     )
     assert trained["returncode"] == 0, trained
     result = json.loads((tmp_path / "new/students" / name / "seed0/result.json").read_text())
-    made = architectures.load(run.architecture(name))
-    assert (result["params"], result["macs"]) == (made.costs()["params"], made.costs()["macs"])
-    assert made.frame.stem_layers == 2
+    scaled = architectures.load(run.architecture(name))
+    assert (result["params"], result["macs"]) == (scaled.costs()["params"], scaled.costs()["macs"])
+    assert scaled.frame.stem_layers == 2
 
 
 def test_a_finished_student_of_another_image_size_is_not_taken(run):

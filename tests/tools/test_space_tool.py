@@ -55,8 +55,8 @@ WRONG_SUMMARIES = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A run whose teacher is there, one whose space does not fit it, one without a teacher."""
+def paths(tmp_path_factory):
+    """Writes a run with a teacher, one with a teacher that does not fit, one without a teacher."""
     folder = tmp_path_factory.mktemp("runs")
     paths = {name: folder / name for name in ("run", "misfit", "empty", "new")}
     teacher = {
@@ -75,16 +75,16 @@ def made(tmp_path_factory):
     return paths
 
 
-def _wrong(made, case):
+def _wrong(paths, case):
     blocks = [tiny_config.SPACE["blocks"][0], {"stride": 2, "cells": [[2, 0]]}]
     words, message = case
     zero = json.dumps({**tiny_config.SPACE, "blocks": blocks})
-    return tool_runs.filled({**made, "zero": zero}, words, message)
+    return tool_runs.filled({**paths, "zero": zero}, words, message)
 
 
 @pytest.fixture(scope="module")
-def quick(made):
-    """What needs no TensorFlow, in one process: results by name."""
+def quick(paths):
+    """Results by name of all cases without TensorFlow, run in one process."""
     cases = {
         "list": ["space"],
         "list as JSON": ["space", "--json"],
@@ -93,20 +93,20 @@ def quick(made):
         "other image": ["space", "--space=small_images_lite", "--image_size=64", "--json"],
         "config": ["space", "--config=tests/helpers/tiny_config.py", "--json"],
         "override": ["space", "--config.space=dna_lite", "--config.data.image_size=0", "--json"],
-        "run": ["space", f"--workdir={made['run']}"],
-        "run as JSON": ["space", f"--workdir={made['run']}", "--json"],
-        "empty": ["space", f"--workdir={made['empty']}", "--json"],
+        "run": ["space", f"--workdir={paths['run']}"],
+        "run as JSON": ["space", f"--workdir={paths['run']}", "--json"],
+        "empty": ["space", f"--workdir={paths['empty']}", "--json"],
         "all": ["summary", "--arch=all"],
         "all as JSON": ["summary", "--arch=all", "--json"],
         "all for CIFAR": ["summary", "--arch=all", "--json", "--num_classes=10", "--image_size=32"],
         "grey": ["summary", "--arch=dna_b", "--json", "--channels=1"],
     }
-    cases |= {name: ["space", *_wrong(made, case)[0]] for name, case in WRONG.items()}
+    cases |= {name: ["space", *_wrong(paths, case)[0]] for name, case in WRONG.items()}
     for name, case in WRONG_SUMMARIES.items():
-        cases[f"summary: {name}"] = ["summary", *_wrong(made, case)[0]]
-    before = {name: rated_runs.snapshot(path) for name, path in made.items()}
+        cases[f"summary: {name}"] = ["summary", *_wrong(paths, case)[0]]
+    before = {name: rated_runs.snapshot(path) for name, path in paths.items()}
     results = dict(zip(cases, tool_runs.run_all(list(cases.values())), strict=True))
-    assert {name: rated_runs.snapshot(path) for name, path in made.items()} == before
+    assert {name: rated_runs.snapshot(path) for name, path in paths.items()} == before
     assert not HEAVY & set(list(results.values())[-1]["imported"])
     return results
 
@@ -117,9 +117,9 @@ def _printed(result):
 
 
 @pytest.mark.parametrize("name", [*WRONG, *(f"summary: {name}" for name in WRONG_SUMMARIES)])
-def test_wrong_input_is_answered_with_one_message(quick, made, name):
+def test_wrong_input_is_answered_with_one_message(quick, paths, name):
     case = WRONG.get(name) or WRONG_SUMMARIES[name.removeprefix("summary: ")]
-    result, (_, message) = quick[name], _wrong(made, case)
+    result, (_, message) = quick[name], _wrong(paths, case)
     assert (result["returncode"], result["stdout"]) == (1, "")
     assert re.fullmatch(f"error: .*{message}.*\n", result["stderr"]), result["stderr"]
 
@@ -132,9 +132,9 @@ def test_without_flags_all_ready_made_spaces_are_listed(quick):
         assert f" {formatting.scientific(space.num_architectures())} " in line
     assert "_four_ops, _single, _lite" in text
     assert text.endswith("Next: python -m tools.space --space=dna\n")
-    shown = json.loads(_printed(quick["list as JSON"]))
-    assert [entry["name"] for entry in shown] == list(presets.PRESETS)
-    assert shown[0]["num_architectures"] == 195_898_498_887_057_408
+    printed = json.loads(_printed(quick["list as JSON"]))
+    assert [entry["name"] for entry in printed] == list(presets.PRESETS)
+    assert printed[0]["num_architectures"] == 195_898_498_887_057_408
 
 
 def test_a_space_by_name(quick):
@@ -149,13 +149,13 @@ def test_a_space_by_name(quick):
 def test_the_space_of_a_config(quick):
     tiny = presets.get_space(tiny_config.SPACE)
     assert json.loads(_printed(quick["config"])) == space_table.table(tiny, 16)
-    shown = json.loads(_printed(quick["override"]))
-    assert (shown["name"], shown["image"]) == ("dna_lite", [224, 224])
+    printed = json.loads(_printed(quick["override"]))
+    assert (printed["name"], printed["image"]) == ("dna_lite", [224, 224])
 
 
-def test_the_space_of_a_run_with_its_teacher(quick, made):
-    shown = json.loads(_printed(quick["run as JSON"]))
-    rows = [row["teacher"] for row in shown["blocks"]]
+def test_the_space_of_a_run_with_its_teacher(quick, paths):
+    printed = json.loads(_printed(quick["run as JSON"]))
+    rows = [row["teacher"] for row in printed["blocks"]]
     assert rows == [
         {"layer": "stage1_out", "reads": [16, 16, 3], "gives": [4, 4, 32], "fits": True},
         {"layer": "stage2_out", "reads": [4, 4, 32], "gives": [2, 2, 64], "fits": True},
@@ -166,9 +166,9 @@ def test_the_space_of_a_run_with_its_teacher(quick, made):
 
 
 def test_the_published_networks_in_one_table(quick):
-    shown = json.loads(_printed(quick["all as JSON"]))
+    printed = json.loads(_printed(quick["all as JSON"]))
     top1 = [77.1, 77.5, 77.8, 78.4, 76.3]
-    assert shown == [
+    assert printed == [
         {"name": name, **zoo.get_architecture(name).costs(), "published_top1_percent": percent}
         for name, percent in zip(zoo.NAMES, top1, strict=True)
     ]
@@ -194,7 +194,7 @@ def test_other_data_has_other_costs_and_no_published_accuracy(quick):
 
 
 @pytest.fixture(scope="module")
-def with_teacher(made):
+def with_teacher(paths):
     """What builds a teacher, or has to tell why one does not fit: one process."""
     return tool_runs.run_all(
         [
@@ -206,7 +206,7 @@ def with_teacher(made):
             ],
             ["space", "--space=digits", "--teacher=residual_cnn", "--cuts=stage1_out"],
             ["space", "--space=digits", "--teacher=residual_cn"],
-            ["space", f"--workdir={made['misfit']}"],
+            ["space", f"--workdir={paths['misfit']}"],
             ["summary", "--arch=dna_a", "--num_classes=10", "--image_size=32", "--channels=1"],
         ]
     )
@@ -219,9 +219,9 @@ def test_a_teacher_is_built_and_cut(with_teacher):
     gives = [[8, 8, 32], [4, 4, 64], [4, 4, 96]]
     assert [row["gives"] for row in rows] == gives
     assert [row["layer"] for row in rows] == ["stage1_out", "stage2_out", "stage3_out"]
-    shown = json.loads(efficientnet["stdout"])
-    rows = [row["teacher"] for row in shown["blocks"]]
-    assert shown["image"] == [64, 64] and all(row["fits"] for row in rows)
+    printed = json.loads(efficientnet["stdout"])
+    rows = [row["teacher"] for row in printed["blocks"]]
+    assert printed["image"] == [64, 64] and all(row["fits"] for row in rows)
     assert [row["gives"][2] for row in rows] == [24, 40, 80, 112, 192, 320]  # the paper's cut
     assert rows[0]["layer"] == "block2b_add"
     assert "8x8x32 -> 4x4x96 stage3_unit1_add " in chosen["stdout"]

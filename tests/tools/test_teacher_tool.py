@@ -21,8 +21,8 @@ from tests.helpers import rated_runs, tiny_config, tool_runs
 CUTS = ("stage1_out", "stage2_out", "stage3_out")
 HEAVY = {"tensorflow", "keras"}
 
-# Arguments, and what the message must say. {run} has a teacher, {fresh} none yet; {files} is
-# the folder that `made` fills. These load no TensorFlow.
+# Each case: arguments, and a pattern of the message. {run} has a teacher, {fresh} has none yet,
+# {files} is the folder of the fixture `paths`. These cases load no TensorFlow.
 QUICK = {
     "output of another kind": (["--output={files}/new.json"], r"ends in \.py\. Received: --output"),
     "output that is there": (
@@ -117,7 +117,7 @@ SHOWN = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def paths(tmp_path_factory):
     """Paths by name: a run with a teacher, one without, and a folder of files."""
     folder = tmp_path_factory.mktemp("teacher_tool")
     paths = {name: folder / name for name in ("run", "fresh", "files", "new")}
@@ -159,23 +159,23 @@ def _write_models(folder):
 
 
 @pytest.fixture(scope="module")
-def results(made):
+def results(paths):
     """All cases in one process; the quick ones first, before TensorFlow is loaded."""
-    cases = {name: tool_runs.filled(made, case[0])[0] for name, case in (QUICK | SLOWER).items()}
-    cases |= {name: tool_runs.filled(made, words)[0] for name, words in SHOWN.items()}
-    before = {name: rated_runs.snapshot(path) for name, path in made.items()}
-    done = tool_runs.run_all([["teacher", *words] for words in cases.values()])
-    after = {name: rated_runs.snapshot(path) for name, path in made.items()}
+    cases = {name: tool_runs.filled(paths, case[0])[0] for name, case in (QUICK | SLOWER).items()}
+    cases |= {name: tool_runs.filled(paths, words)[0] for name, words in SHOWN.items()}
+    before = {name: rated_runs.snapshot(path) for name, path in paths.items()}
+    all_results = tool_runs.run_all([["teacher", *words] for words in cases.values()])
+    after = {name: rated_runs.snapshot(path) for name, path in paths.items()}
     assert after["files"].pop("written.py")
     assert after == before
-    results = dict(zip(cases, done, strict=True))
+    results = dict(zip(cases, all_results, strict=True))
     assert not HEAVY & set(results[list(QUICK)[-1]]["imported"])
     return results
 
 
 @pytest.mark.parametrize("name", [*QUICK, *SLOWER])
-def test_wrong_input_is_answered_with_one_message(results, made, name):
-    result, (_, message) = results[name], tool_runs.filled(made, *(QUICK | SLOWER)[name])
+def test_wrong_input_is_answered_with_one_message(results, paths, name):
+    result, (_, message) = results[name], tool_runs.filled(paths, *(QUICK | SLOWER)[name])
     assert (result["returncode"], result["stdout"]) == (1, "")
     assert re.search(f"(^|\n)error: .*{message}.*\n$", result["stderr"]), result["stderr"]
     assert "Traceback" not in result["stderr"]
@@ -256,20 +256,20 @@ def test_cuts_are_shown_beside_the_ends_of_stages(results):
     assert any("fit it: digits" in line and "--space=digits proposes" in line for line in lines)
 
 
-def test_a_file_is_shown_at_its_own_size(results, made):
+def test_a_file_is_shown_at_its_own_size(results, paths):
     lines = _lines(results, "file")
-    assert lines[0].startswith(f"{made['files']}/own.keras: ")
+    assert lines[0].startswith(f"{paths['files']}/own.keras: ")
     assert lines[0].endswith("images of 32x32x3")
     assert "Proposed, at the ends of stages:" in lines
-    assert f'config.teacher.model = "{made["files"]}/own.keras"' in lines
+    assert f'config.teacher.model = "{paths["files"]}/own.keras"' in lines
     assert lines[-1].endswith(
-        f"tools.teacher --model={made['files']}/own.keras --output=my_config.py"
+        f"tools.teacher --model={paths['files']}/own.keras --output=my_config.py"
     )
 
 
-def test_the_written_file_is_a_config_for_the_space(results, made):
+def test_the_written_file_is_a_config_for_the_space(results, paths):
     lines = _lines(results, "imagenet")
-    path = made["files"] / "written.py"
+    path = paths["files"] / "written.py"
     assert lines[-2] == f"Wrote {path}"
     assert (
         lines[-1] == f"Next: python -m tools.train_teacher --workdir=runs/written --config={path}"
@@ -292,10 +292,10 @@ def test_the_space_of_the_config_counts_where_it_can(results):
     assert "Proposed for the config's space tiny:" in lines
     assert [row[1] for row in _rows(lines, "block ")] == list(CUTS[:1]) + ["stage3_out"]
     start = lines.index("config.space = {'name': 'tiny',")
-    held = ast.literal_eval(
+    space = ast.literal_eval(
         "\n".join(lines[start : lines.index("", start)]).removeprefix("config.space = ")
     )
-    assert held["blocks"] == tiny_config.SPACE["blocks"]
+    assert space["blocks"] == tiny_config.SPACE["blocks"]
     lines = _lines(results, "space that the config cannot have")
     assert lines[0].startswith(
         "The config's space cannot be used. Block 3 of the space 'dna' needs"
@@ -309,12 +309,12 @@ def test_no_weights_are_read_and_the_config_lines_keep_them(results):
     assert "config.data.image_size = 64" in lines
 
 
-def test_the_teacher_of_a_run_is_shown_as_it_was_cut(results, made):
+def test_the_teacher_of_a_run_is_shown_as_it_was_cut(results, paths):
     lines = _lines(results, "run")
     assert lines[0].endswith("images of 16x16x3")
     assert [row[1] for row in _rows(lines, "block ")] == list(CUTS[:2])
     assert "Blocks of this cut:" in lines
-    assert lines[-1] == f"Next: python -m tools.train_supernet --workdir={made['run']}"
+    assert lines[-1] == f"Next: python -m tools.train_supernet --workdir={paths['run']}"
     lines = _lines(results, "run cut elsewhere")
     assert "The run cuts elsewhere: stage1_out,stage2_out" in lines
     assert lines[-1].endswith("--cuts=stage2_unit1_add --output=my_config.py")
