@@ -15,7 +15,7 @@ def write_run(folder):
         `(Workdir, Architecture)`.
     """
     workdir, config, ratings = rated_runs.rated_run(folder)
-    space, limits = presets.space_of(config), cost_limits.Limits("max_macs=15k")
+    space, limits = presets.get_space(config.space), cost_limits.Limits("max_macs=15k")
     table = cost_tables.cost_table(space, tasks.Task(config.data.image_size, 3, 10))
     problem = problem_building.build_problem(space, ratings, table)
     origin = {"by": "search", "limits": dict(limits)}
