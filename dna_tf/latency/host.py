@@ -106,7 +106,7 @@ class HostMeter:
                 os.sched_setaffinity(0, before)
 
     def _measure(self, graphs):
-        loaded = {key: self._load(key, content) for key, content in graphs.items()}
+        loaded = {key: self.load(key, content) for key, content in graphs.items()}
         runs = {key: self._warm_up(graph) for key, graph in loaded.items()}
         medians = {key: [] for key in graphs}
         for _ in range(self._rounds):
@@ -117,7 +117,12 @@ class HostMeter:
             key: measurements.summarize(medians[key], runs[key] * self._rounds) for key in graphs
         }
 
-    def _load(self, key, content):
+    def load(self, key, content):
+        """Loads a TFLite file into an interpreter that is ready to run, with random inputs.
+
+        Raises:
+            ValueError: LiteRT cannot run it; its key is named.
+        """
         try:
             graph = interpreter.Interpreter(model_content=content, num_threads=self._threads)
             graph.allocate_tensors()

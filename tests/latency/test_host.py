@@ -18,44 +18,44 @@ TASK = tasks.Task(32, 3, 10)
 
 
 def _ops(content):
-    made = interpreter.Interpreter(
+    loaded = interpreter.Interpreter(
         model_content=content,
         experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
-    made.allocate_tensors()
-    return sorted(op["op_name"] for op in made._get_ops_details())
+    loaded.allocate_tensors()
+    return sorted(op["op_name"] for op in loaded._get_ops_details())
 
 
 @pytest.mark.parametrize("name", ["digits", "digits_lite"])
 def test_parts_one_after_another_are_the_student(name):
     """The ops of the parts' graphs, together, are those of the whole student's graph."""
     space = presets.get_space(name)
-    one = validation.random_architectures(space, TASK, 3, seed=0)[1]
-    parts = op_costs.network_keys(one)
+    student = validation.random_architectures(space, TASK, 3, seed=0)[1]
+    parts = op_costs.network_keys(student)
     assert any(p.stride == 1 and p.in_width == p.out_width for p in parts)  # a residual
     together = sorted(op for p in parts for op in _ops(graphs.part_graph(p)))
-    assert together == _ops(graphs.student_graph(one))
+    assert together == _ops(graphs.student_graph(student))
 
 
 def test_int8_graphs_compute_in_int8():
-    one = validation.random_architectures(SPACE, TASK, 3, seed=0)[1]
-    layer = next(p for p in op_costs.network_keys(one) if p.part == "layer")
+    student = validation.random_architectures(SPACE, TASK, 3, seed=0)[1]
+    layer = next(p for p in op_costs.network_keys(student) if p.part == "layer")
     for content in (
         graphs.part_graph(layer, "int8"),
-        graphs.student_graph(one, "int8"),
+        graphs.student_graph(student, "int8"),
     ):
-        made = interpreter.Interpreter(model_content=content)
-        made.allocate_tensors()
-        types = {details["dtype"] for details in made.get_tensor_details() if details["name"]}
+        loaded = interpreter.Interpreter(model_content=content)
+        loaded.allocate_tensors()
+        types = {details["dtype"] for details in loaded.get_tensor_details() if details["name"]}
         assert types <= {np.int8, np.int32} and np.int8 in types
-        kernels = [d for d in made.get_tensor_details() if d["shape"].size == 4]
+        kernels = [d for d in loaded.get_tensor_details() if d["shape"].size == 4]
         assert any(len(d["quantization_parameters"]["scales"]) > 1 for d in kernels)
 
 
 def test_parts_with_the_weights_of_a_student_compute_what_it_computes():
-    one = validation.random_architectures(SPACE, TASK, 3, seed=0)[2]
-    whole, models = students.build_student(one), []
-    for part in op_costs.network_keys(one):
+    student = validation.random_architectures(SPACE, TASK, 3, seed=0)[2]
+    whole, models = students.build_student(student), []
+    for part in op_costs.network_keys(student):
         models.append(graphs.part_model(part))
     rng = np.random.default_rng(0)
     for weight in whole.weights:
@@ -74,11 +74,11 @@ def test_parts_with_the_weights_of_a_student_compute_what_it_computes():
 
 
 def _run(content, values):
-    made = interpreter.Interpreter(model_content=content)
-    made.allocate_tensors()
-    made.set_tensor(made.get_input_details()[0]["index"], values)
-    made.invoke()
-    return made.get_tensor(made.get_output_details()[0]["index"])
+    loaded = interpreter.Interpreter(model_content=content)
+    loaded.allocate_tensors()
+    loaded.set_tensor(loaded.get_input_details()[0]["index"], values)
+    loaded.invoke()
+    return loaded.get_tensor(loaded.get_output_details()[0]["index"])
 
 
 def test_this_host_times_graphs():
@@ -87,12 +87,12 @@ def test_this_host_times_graphs():
     core = min(os.sched_getaffinity(0))
     meter = host.HostMeter(cores=(core,), rounds=5, burst_s=0.002, warmup_s=0.005)
     before = os.sched_getaffinity(0)
-    found = meter.measure({part: graphs.part_graph(part) for part in (small, large)})
+    entries = meter.measure({part: graphs.part_graph(part) for part in (small, large)})
     assert os.sched_getaffinity(0) == before
     # 800 times the work: whatever else the machine does.
-    assert 0 < 5 * found[small].value < found[large].value
-    assert found[large].repeats >= 15 and found[small].repeats > found[large].repeats
-    assert found[small].spread >= 0
+    assert 0 < 5 * entries[small].value < entries[large].value
+    assert entries[large].repeats >= 15 and entries[small].repeats > entries[large].repeats
+    assert entries[small].spread >= 0
     conditions = meter.conditions()
     assert conditions["threads"] == 1 and conditions["cores"] == [core]
     assert "ai-edge-litert" in conditions["runtime"] and conditions["device"]
@@ -102,7 +102,7 @@ def test_this_host_times_graphs():
 def test_turns_are_taken_round_by_round(monkeypatch):
     order = []
 
-    class Made:
+    class FakeGraph:
         def __init__(self, key):
             self.key = key
 
@@ -110,7 +110,7 @@ def test_turns_are_taken_round_by_round(monkeypatch):
             order.append(self.key)
 
     meter = host.HostMeter(rounds=3, burst_s=0, warmup_s=0)
-    monkeypatch.setattr(meter, "_load", lambda key, content: Made(key))
+    monkeypatch.setattr(meter, "load", lambda key, content: FakeGraph(key))
     meter.measure({"a": b"", "b": b""})
     turns = "".join(order)
     assert turns.endswith("aaaabbbb" * 3), turns
@@ -119,7 +119,7 @@ def test_turns_are_taken_round_by_round(monkeypatch):
 @pytest.mark.parametrize(("threads", "expected"), [(1, 4.0), (2, 10.0)])
 def test_waiting_for_the_core_does_not_count(monkeypatch, threads, expected):
     """Runs of 4 ms, each with 6 ms of another process on the same core."""
-    wall, own = itertools.count(0, 10_000_000), itertools.count(0, 4_000_000)
+    wall, thread_time = itertools.count(0, 10_000_000), itertools.count(0, 4_000_000)
 
     class Clocks:
         perf_counter = time.perf_counter
@@ -128,14 +128,14 @@ def test_waiting_for_the_core_does_not_count(monkeypatch, threads, expected):
             return next(wall)
 
         def thread_time_ns(self):
-            return next(own)
+            return next(thread_time)
 
-    class Made:
+    class FakeGraph:
         def invoke(self):
             pass
 
     meter = host.HostMeter(threads=threads, rounds=4, burst_s=0, warmup_s=0)
-    monkeypatch.setattr(meter, "_load", lambda key, content: Made())
+    monkeypatch.setattr(meter, "load", lambda key, content: FakeGraph())
     monkeypatch.setattr(host, "time", Clocks())
     assert meter.measure({"a": b""})["a"].value == expected
     assert meter.state()["waited_share"] == pytest.approx(1 - expected / 10)
@@ -167,9 +167,9 @@ def test_a_failing_converter_names_the_part(monkeypatch):
     message = r"converter failed on the part k3e6 16->24 stride 2 at 8 px: op not supported Nothing"
     with pytest.raises(ValueError, match=message):
         graphs.part_graph(part)
-    one = validation.random_architectures(SPACE, TASK, 1, seed=0)[0]
+    student = validation.random_architectures(SPACE, TASK, 1, seed=0)[0]
     with pytest.raises(ValueError, match="failed on the network 'random' .*k"):
-        graphs.student_graph(one)
+        graphs.student_graph(student)
 
 
 def test_a_graph_that_is_none_is_named():

@@ -44,8 +44,8 @@ def test_noise_is_measured_again_and_then_told(tmp_path):
 
 
 def test_summary_is_median_and_half_the_quartile_distance():
-    found = measurements.summarize([1.0, 2.0, 3.0, 4.0, 100.0], 7)
-    assert found == op_costs.CostEntry(3.0, 7, 1.0)
+    entry = measurements.summarize([1.0, 2.0, 3.0, 4.0, 100.0], 7)
+    assert entry == op_costs.CostEntry(3.0, 7, 1.0)
 
 
 def test_other_conditions_and_broken_files_are_refused(tmp_path):

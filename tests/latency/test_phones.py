@@ -26,25 +26,25 @@ def test_graphs_are_pushed_run_in_turns_and_parsed(tmp_path, binary):
     adb, calls = fake_adb.make(tmp_path, benchmark=answers)
     phone = phones.connect(adb)
     meter = phones.AdbMeter(phone, str(binary), threads=2, cores=(4, 5), rounds=3, runs=20)
-    found = meter.measure({"a": b"graph a", "b": b"graph b"})
+    entries = meter.measure({"a": b"graph a", "b": b"graph b"})
     # By hand: medians of 1.0 1.2 1.1 and of 5.0 5.1 5.4 ms; half of their quartile distances.
-    assert found["a"].value == pytest.approx(1.1) and found["b"].value == pytest.approx(5.1)
-    assert found["a"].spread == pytest.approx(0.05) and found["b"].spread == pytest.approx(0.1)
-    assert found["a"].repeats == 3 * 862
-    told = [" ".join(call[2:]) for call in calls() if call[0] == "-s"]
+    assert entries["a"].value == pytest.approx(1.1) and entries["b"].value == pytest.approx(5.1)
+    assert entries["a"].spread == pytest.approx(0.05) and entries["b"].spread == pytest.approx(0.1)
+    assert entries["a"].repeats == 3 * 862
+    commands = [" ".join(call[2:]) for call in calls() if call[0] == "-s"]
     assert all(call[:2] == ["-s", "8A1X0000"] for call in calls() if call[0] == "-s")
-    runs = [text for text in told if "--graph=" in text]
+    runs = [text for text in commands if "--graph=" in text]
     assert runs[0] == (
         "shell taskset 30 /data/local/tmp/dna_tf/benchmark_model "
         "--graph=/data/local/tmp/dna_tf/graph_0.tflite --num_threads=2 --num_runs=20 "
         "--warmup_runs=5 --use_xnnpack=true 2>&1 || true"
     )
     assert ["graph_0" in text for text in runs] == [True, False] * 3
-    pushed = [text.split()[-1] for text in told if text.startswith("push")]
+    pushed = [text.split()[-1] for text in commands if text.startswith("push")]
     names = ("benchmark_model", "graph_0.tflite", "graph_1.tflite")
     assert pushed == [f"{phones.FOLDER}/{name}" for name in names]
-    assert told.index(f"shell chmod 755 {phones.BINARY}") < told.index(runs[0])
-    assert told[-1] == f"shell rm -f {phones.FOLDER}/graph_*.tflite"
+    assert commands.index(f"shell chmod 755 {phones.BINARY}") < commands.index(runs[0])
+    assert commands[-1] == f"shell rm -f {phones.FOLDER}/graph_*.tflite"
 
 
 def test_what_a_table_says_of_a_phone(tmp_path, binary):

@@ -16,24 +16,26 @@ MACS = op_cost_tables.from_function("work_macs", lambda key: key.out_width * key
 
 def test_parts_of_an_architecture_are_those_of_its_space():
     students = validation.random_architectures(SPACE, TASK, 12, seed=3)
-    assert {p for one in students for p in op_costs.network_keys(one)} <= set(KEYS)
+    assert {p for student in students for p in op_costs.network_keys(student)} <= set(KEYS)
     paths = MACS.path_costs(SPACE, TASK)
     fast = tables.predictor(MACS, SPACE, TASK)
-    for one in students:
-        by_parts = MACS.network_cost(one)
+    for student in students:
+        by_parts = MACS.network_cost(student)
         total, width = (
-            paths.stem + paths.heads[one.blocks[-1].width],
+            paths.stem + paths.heads[student.blocks[-1].width],
             SPACE.input_widths(0)[0],
         )
-        choice = [(b.cell, SPACE.path_index(i, b.cell, b.path)) for i, b in enumerate(one.blocks)]
+        choice = [
+            (b.cell, SPACE.path_index(i, b.cell, b.path)) for i, b in enumerate(student.blocks)
+        ]
         for b, (cell, path) in enumerate(choice):
             total += paths.paths[b, cell, width][path]
-            width = one.blocks[b].width
+            width = student.blocks[b].width
         assert by_parts == pytest.approx(total) == pytest.approx(fast(*zip(*choice, strict=True)))
-    wanted = op_costs.space_keys(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
+    needed = op_costs.space_keys(presets.PRESETS["dna"], tasks.Task(224, 3, 1000))
     for name in zoo.NAMES:  # all can be found in the space
         parts = op_costs.network_keys(zoo.get_architecture(name))
-        assert set(parts) <= set(wanted), name
+        assert set(parts) <= set(needed), name
         assert len(parts) == 3 + sum(len(b.ops) for b in zoo.get_architecture(name).blocks)
 
 
@@ -42,12 +44,12 @@ def test_what_sums_leave_out_is_found(tmp_path, count):
     """Networks made with known numbers: 0.3 ms each, 0.9 of the medians, 2 us off each part."""
     truth = tables.Overhead(0.9, -0.002, 0.3)
 
-    def whole(one):
-        parts = op_costs.network_keys(one)
+    def whole(student):
+        parts = op_costs.network_keys(student)
         return 0.3 + sum(0.9 * part_ms(part) - 0.002 for part in parts)
 
     students = validation.random_architectures(SPACE, TASK, count, seed=1)
-    names = [validation.network_key(one) for one in students]
+    names = [validation.network_key(student) for student in students]
     by_name = dict(zip(names, students, strict=True))
     measured = measured_parts(tmp_path / "a.json", FakeMeter(part_ms))
     measured.measure_networks(names, FakeMeter(lambda n: whole(by_name[n])), graph_of, 0.1)
@@ -56,15 +58,15 @@ def test_what_sums_leave_out_is_found(tmp_path, count):
     assert overhead.scale == pytest.approx(truth.scale, abs=0.1)
     table = tables.make_table(measured, overhead)
     others = validation.random_architectures(SPACE, TASK, 15, seed=2, without=students)
-    for one in others:
-        assert table.network_cost(one) == pytest.approx(whole(one), rel=0.02)
+    for student in others:
+        assert table.network_cost(student) == pytest.approx(whole(student), rel=0.02)
     plain = tables.make_table(measured, tables.Overhead())
     assert plain.network_cost(others[0]) < 0.95 * whole(others[0])
 
 
 def test_a_fixed_cost_is_never_negative(tmp_path):
     students = validation.random_architectures(SPACE, TASK, 8, seed=1)
-    names = [validation.network_key(one) for one in students]
+    names = [validation.network_key(student) for student in students]
     by_name = dict(zip(names, students, strict=True))
     measured = measured_parts(tmp_path / "a.json", FakeMeter(part_ms))
 
@@ -83,23 +85,23 @@ def test_a_fixed_cost_is_never_negative(tmp_path):
 
 
 def test_the_table_is_a_file_of_op_costs_for_searches_on_two_devices(tmp_path):
-    one = tables.make_table(
+    first = tables.make_table(
         measured_parts(tmp_path / "a.json", FakeMeter(part_ms)),
         tables.Overhead(),
         "a_latency_ms",
     )
-    other = tables.make_table(
+    second = tables.make_table(
         measured_parts(tmp_path / "b.json", FakeMeter(lambda part: 1.0 / part.kernel)),
         tables.Overhead(fixed_ms=0.5),
         "b_latency_ms",
     )
     loaded = []
-    for table in (one, other):
+    for table in (first, second):
         op_costs.save(table, tmp_path / f"{table.cost}.json")
         loaded.append(op_costs.load(tmp_path / f"{table.cost}.json"))
         assert loaded[-1] == table
-    assert (one.device, one.runtime) == ("made up", "none 1.0")
-    assert one.about["threads"] == 1 and one.about["cores"] == [0]
+    assert (first.device, first.runtime) == ("made up", "none 1.0")
+    assert first.about["threads"] == 1 and first.about["cores"] == [0]
     rng = np.random.default_rng(0)
     ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
     extra = [table.path_costs(SPACE, TASK) for table in loaded]
@@ -109,8 +111,8 @@ def test_the_table_is_a_file_of_op_costs_for_searches_on_two_devices(tmp_path):
     names = ("a_latency_ms", "b_latency_ms")
     most = {f"max_{n}": 0.3 * problem.lowest(n) + 0.7 * problem.highest(n) for n in names}
     most["max_a_latency_ms"] = 0.9 * free.costs["a_latency_ms"]
-    found = exact.best(problem, most)[0]
-    assert all(found.costs[n] <= most[f"max_{n}"] for n in names)
+    limited = exact.best(problem, most)[0]
+    assert all(limited.costs[n] <= most[f"max_{n}"] for n in names)
 
 
 def test_missing_parts_are_listed(tmp_path):

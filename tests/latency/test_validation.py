@@ -16,8 +16,8 @@ from tests.helpers.fake_meter import SPACE, TASK
 
 def test_students_spread_over_the_range():
     students = validation.random_architectures(SPACE, TASK, 20, seed=0)
-    macs = [one.costs()["macs"] for one in students]
-    assert len({validation.network_key(one) for one in students}) == 20
+    macs = [student.costs()["macs"] for student in students]
+    assert len({validation.network_key(student) for student in students}) == 20
     assert macs == sorted(macs)
     assert students == validation.random_architectures(SPACE, TASK, 20, seed=0)
     uniform = cost_tables.cost_table(SPACE, TASK)
@@ -37,11 +37,11 @@ def test_students_spread_over_the_range():
 
 def test_comparison_by_hand():
     measured, macs = [1.0, 2.0, 4.0, 5.0], [1e6, 2e6, 3e6, 4e6]
-    found = validation.compare([1.1, 2.0, 3.6, 6.0], measured, macs)
-    assert found["median_error"] == pytest.approx(0.1)
-    assert found["worst_error"] == pytest.approx(0.2)
-    assert found["bias"] == pytest.approx(0.05)
-    assert found["rank_correlation"] == 1.0 == found["macs_rank_correlation"]
+    result = validation.compare([1.1, 2.0, 3.6, 6.0], measured, macs)
+    assert result["median_error"] == pytest.approx(0.1)
+    assert result["worst_error"] == pytest.approx(0.2)
+    assert result["bias"] == pytest.approx(0.05)
+    assert result["rank_correlation"] == 1.0 == result["macs_rank_correlation"]
     # The weighted fit by its normal equations.
     w = 1 / np.square(measured)
     x, y = np.array([1.0, 2, 3, 4]), np.array(measured)
@@ -50,11 +50,11 @@ def test_comparison_by_hand():
     expected = mean_y + slope * (x - mean_x)
     np.testing.assert_allclose(validation.fit_macs(macs, measured), expected)
     macs_error = np.median(np.abs(expected / y - 1))
-    assert found["error_over_macs_error"] == pytest.approx(0.1 / macs_error)
-    assert any("median error 10.0 %" in line for line in validation.lines(found))
+    assert result["error_over_macs_error"] == pytest.approx(0.1 / macs_error)
+    assert any("median error 10.0 %" in line for line in validation.lines(result))
     drawn = validation.svg([1.1, 2.0, 3.6, 6.0], measured, macs, "a < b")
     assert drawn.count('fill="#2563a8"/>') == 4 and "a &lt; b" in drawn
-    json.dumps(found, allow_nan=False)
+    json.dumps(result, allow_nan=False)
 
 
 def _drawn(references):
@@ -74,20 +74,23 @@ def test_references_are_lines_at_their_measured_latency():
     # 9 ms is beyond all students: the axis goes on to it.
     (x0, ms0), (x1, ms1) = ticks[0], ticks[-1]
     assert ms0 <= 1.0 and ms1 >= 9.0
-    found = sorted(ms0 + (float(one.get("x1")) - x0) / (x1 - x0) * (ms1 - ms0) for one in lines)
-    assert found == pytest.approx([2.5, 3.0, 3.01, 3.02, 9.0], abs=0.03)
-    assert all(one.get("x1") == one.get("x2") for one in lines)
+    latencies = sorted(
+        ms0 + (float(element.get("x1")) - x0) / (x1 - x0) * (ms1 - ms0) for element in lines
+    )
+    assert latencies == pytest.approx([2.5, 3.0, 3.01, 3.02, 9.0], abs=0.03)
+    assert all(element.get("x1") == element.get("x2") for element in lines)
     assert list(texts)[:2] == ["mobilenet_v3_large 2.5 ms", "a < b & c 3 ms"]
     assert list(texts)[4] == "...der/folder/folder/mine.tflite 9 ms"
     left, top, width, height = map(float, root.get("viewBox").split())
     boxes = []
-    for text, one in texts.items():
-        x, y, half = float(one.get("x")), float(one.get("y")), 5.5 * len(text) / 2
+    for label, element in texts.items():
+        x, y, half = float(element.get("x")), float(element.get("y")), 5.5 * len(label) / 2
         boxes.append((x - half, x + half, y - 10, y))
     for box in boxes:
         assert 62 <= box[0] and box[1] <= left + width and top + 12 <= box[2], box
-    for one, other in itertools.combinations(boxes, 2):
-        apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
-        assert apart, (one, other)
+    for (left0, right0, top0, low0), (left1, right1, top1, low1) in itertools.combinations(
+        boxes, 2
+    ):
+        assert right0 <= left1 or right1 <= left0 or low0 <= top1 or low1 <= top0
     root, lines, texts, _ = _drawn([])
     assert (lines, texts, root.get("viewBox")) == ([], {}, "0 0 420 420")

@@ -40,8 +40,8 @@ def test_no_image_is_no_answer():
 
 def test_an_accuracy_is_told_with_wilsons_interval():
     # 95 of 100 by R's prop.test(95, 100, correct = FALSE): 0.8882 to 0.9785.
-    told = statistics.describe_accuracy(95, 100)
-    assert told == "95.0 % (95 % interval 88.8-97.8, 95 of 100)"
+    text = statistics.describe_accuracy(95, 100)
+    assert text == "95.0 % (95 % interval 88.8-97.8, 95 of 100)"
     assert statistics.describe_accuracy(20, 20) == "100.0 % (95 % interval 83.9-100.0, 20 of 20)"
     assert statistics.describe_accuracy(0, 20) == "0.0 % (95 % interval 0.0-16.1, 0 of 20)"
     # The ends of the interval are the shares that are just z standard errors off.

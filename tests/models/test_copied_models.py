@@ -50,21 +50,21 @@ COPIES = {
 
 @pytest.mark.parametrize("copy", COPIES)
 def test_a_copy_computes_what_the_model_does(model, images, copy):
-    made = COPIES[copy](model)
-    assert made is not model
+    copied = COPIES[copy](model)
+    assert copied is not model
     expected = model.predict(images, verbose=0)
     assert np.ptp(expected, axis=0).min() > 1e-3
-    np.testing.assert_allclose(made.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(copied.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", [training_twin.make, split_kernels.make])
 def test_models_inside_a_model_are_copied_as_well(model, images, make):
     outer = _inside(model)
-    made = make(outer)
-    kinds = {type(layer) for layer in made.layers[1].layers}
+    copied = make(outer)
+    kinds = {type(layer) for layer in copied.layers[1].layers}
     assert not kinds & {keras.layers.DepthwiseConv2D}
     expected = outer.predict(images, verbose=0)
-    np.testing.assert_allclose(made.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(copied.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_at_another_size_the_same_layers_are_called(model):
@@ -72,8 +72,8 @@ def test_at_another_size_the_same_layers_are_called(model):
     x = larger
     for layer in model.layers[1:]:
         x = layer(x)
-    made = copies.resized(model, 20)
-    np.testing.assert_allclose(made.predict(larger, verbose=0), x, rtol=1e-4, atol=1e-5)
+    copied = copies.resized(model, 20)
+    np.testing.assert_allclose(copied.predict(larger, verbose=0), x, rtol=1e-4, atol=1e-5)
     at_size = prepare.prepare(model, 20)
     assert at_size.input_shape == (20, 20, 3)
     np.testing.assert_allclose(at_size.model.predict(larger, verbose=0), x, rtol=1e-4, atol=1e-5)

@@ -22,7 +22,7 @@ def _model(flatten=False):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def model_files(tmp_path_factory):
     """`(model, images, folder)`; the folder holds the model in every form."""
     keras.utils.set_random_seed(0)
     folder, model = tmp_path_factory.mktemp("models"), _model()
@@ -58,8 +58,8 @@ def made(tmp_path_factory):
         ("int8.tflite", 5e-2),
     ],
 )
-def test_every_form_answers_as_keras(made, name, tolerance):
-    model, images, folder = made
+def test_every_form_answers_as_keras(model_files, name, tolerance):
+    model, images, folder = model_files
     expected = model.predict(images, verbose=0)
     predict = inference.open_model(folder / name)
     assert (predict.input_shape, predict.num_outputs) == ((SIZE, SIZE, 3), CLASSES)
@@ -72,8 +72,8 @@ def test_every_form_answers_as_keras(made, name, tolerance):
     assert again.fingerprint == predict.fingerprint
 
 
-def test_other_weights_and_other_layers_have_another_fingerprint(made, tmp_path):
-    model, _, folder = made
+def test_other_weights_and_other_layers_have_another_fingerprint(model_files, tmp_path):
+    model, _, folder = model_files
     first = inference.open_model(folder / "model.keras").fingerprint
     other = keras.models.clone_model(model)
     other.set_weights([w * 1.001 for w in model.get_weights()])
@@ -83,12 +83,12 @@ def test_other_weights_and_other_layers_have_another_fingerprint(made, tmp_path)
         model.save(tmp_path / "tanh.keras")
     finally:
         model.layers[2].activation = keras.activations.relu
-    found = {inference.open_model(p).fingerprint for p in sorted(tmp_path.iterdir())}
-    assert len(found | {first}) == 3
+    fingerprints = {inference.open_model(p).fingerprint for p in sorted(tmp_path.iterdir())}
+    assert len(fingerprints | {first}) == 3
 
 
-def test_a_keras_model_runs_at_another_size(made, capsys):
-    model, _, folder = made
+def test_a_keras_model_runs_at_another_size(model_files, capsys):
+    model, _, folder = model_files
     images = np.random.RandomState(1).randint(0, 256, (3, 18, 18, 3)).astype(np.float32)
     predict = inference.open_model(folder / "model.keras", 18)
     assert "was made for 12x12 and runs at 18x18" in capsys.readouterr().out
@@ -101,8 +101,8 @@ def test_a_keras_model_runs_at_another_size(made, capsys):
     np.testing.assert_allclose(predict.scores(images), expected, atol=1e-6)
 
 
-def test_what_cannot_be_run_is_refused(made, tmp_path):
-    _, _, folder = made
+def test_what_cannot_be_run_is_refused(model_files, tmp_path):
+    _, _, folder = model_files
     (tmp_path / "text.txt").write_text("x")
     for path, size, message in (
         (tmp_path / "no.keras", None, "There is no model file"),

@@ -32,18 +32,20 @@ def _write(tmp_path, change, base=SEARCHED):
     return path
 
 
-@pytest.mark.parametrize("made", [SEARCHED, zoo.get_architecture("dna_a")], ids=lambda a: a.name)
-def test_save_and_load_give_an_equal_architecture(tmp_path, made):
+@pytest.mark.parametrize(
+    "architecture", [SEARCHED, zoo.get_architecture("dna_a")], ids=lambda a: a.name
+)
+def test_save_and_load_give_an_equal_architecture(tmp_path, architecture):
     path = tmp_path / "new" / "arch.json"
-    architectures.save(made, path)
+    architectures.save(architecture, path)
     loaded = architectures.load(path)
-    assert loaded == made
-    assert loaded.costs() == made.costs()
-    for one, other in zip(loaded.blocks, made.blocks, strict=True):
-        assert type(one.ops) is tuple
-        assert type(one.path) is type(other.path)
-        if other.rating is not None:
-            assert one.rating.hex() == other.rating.hex()
+    assert loaded == architecture
+    assert loaded.costs() == architecture.costs()
+    for block, expected in zip(loaded.blocks, architecture.blocks, strict=True):
+        assert type(block.ops) is tuple
+        assert type(block.path) is type(expected.path)
+        if expected.rating is not None:
+            assert block.rating.hex() == expected.rating.hex()
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(tmp_path):
@@ -183,13 +185,13 @@ def test_what_makes_no_sense_is_refused():
 
 def test_adapted_changes_the_data_and_nothing_else():
     assert SEARCHED.adapted() == SEARCHED
-    made = SEARCHED.adapted(num_classes=3, image_size=32, channels=3)
-    assert (made.num_classes, made.image_size, made.channels) == (3, 32, 3)
+    architecture = SEARCHED.adapted(num_classes=3, image_size=32, channels=3)
+    assert (architecture.num_classes, architecture.image_size, architecture.channels) == (3, 32, 3)
     for name in ("name", "blocks", "frame", "origin"):
-        assert getattr(made, name) == getattr(SEARCHED, name)
-    assert made.rating == SEARCHED.rating
+        assert getattr(architecture, name) == getattr(SEARCHED, name)
+    assert architecture.rating == SEARCHED.rating
     # 32 widths of the head to 3 classes instead of 7, and 3x3 kernels to 8 for 2 more channels.
-    fewer = SEARCHED.costs()["params"] - made.costs()["params"]
+    fewer = SEARCHED.costs()["params"] - architecture.costs()["params"]
     assert fewer == 4 * (32 + 1) - 9 * 8 * 2
     for name in ("num_classes", "image_size", "channels"):
         for bad in (0, -1, 1.5, "10", True):
@@ -201,11 +203,15 @@ def test_adapted_changes_the_data_and_nothing_else():
 def test_zoo_is_the_table_of_the_paper():
     assert zoo.NAMES == ("dna_a", "dna_b", "dna_c", "dna_d", "efficientnet_b0")
     for name in zoo.NAMES:
-        made = zoo.get_architecture(name)
-        assert made.name == name
-        assert [block.stride for block in made.blocks] == [2, 2, 2, 1, 2, 1]
-        assert (made.image_size, made.channels, made.num_classes) == (224, 3, 1000)
-        assert made.frame == Frame()
+        architecture = zoo.get_architecture(name)
+        assert architecture.name == name
+        assert [block.stride for block in architecture.blocks] == [2, 2, 2, 1, 2, 1]
+        assert (architecture.image_size, architecture.channels, architecture.num_classes) == (
+            224,
+            3,
+            1000,
+        )
+        assert architecture.frame == Frame()
     assert list(zoo.PUBLISHED_TOP1_PERCENT.items()) == [
         ("dna_a", 77.1),
         ("dna_b", 77.5),

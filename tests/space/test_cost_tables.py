@@ -134,8 +134,8 @@ def test_network_costs_against_a_count_by_hand(name):
     space, task = SPACES[name]
     rng = np.random.default_rng(1)
     for _ in range(30):
-        made = _architecture(space, *_random_choice(space, rng), task)
-        assert made.costs() == _count_by_hand(made), made.describe()
+        architecture = _architecture(space, *_random_choice(space, rng), task)
+        assert architecture.costs() == _count_by_hand(architecture), architecture.describe()
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
@@ -153,8 +153,8 @@ def test_table_entries_add_up_to_the_costs_of_networks(name):
             width = space.blocks[b].cells[c].width
         for cost_name in cost_tables.COSTS:
             total[cost_name] += table.heads[width][cost_name]
-        made = _architecture(space, cells, paths, task)
-        assert total == made.costs(), (cells, paths)
+        architecture = _architecture(space, cells, paths, task)
+        assert total == architecture.costs(), (cells, paths)
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))

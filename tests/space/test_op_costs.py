@@ -1,4 +1,4 @@
-"""Files of op costs: read, checked, and added up like the counted costs."""
+"""Tables of op costs: added up like counted costs, saved, checked, and missing parts named."""
 
 import dataclasses
 import json
@@ -15,33 +15,33 @@ TASK = tasks.Task(32, 3, 10)
 TABLE = cost_tables.cost_table(SPACE, TASK)
 
 
-def _macs(part):
-    """MACs of a part, counted from the spec that it names: independent of how they are added."""
-    return part.spec().macs(part.size, part.size) + part.out_width * part.num_classes
+def _macs(key):
+    """MACs of a part, counted from its own spec: independent of how they are added up."""
+    return key.spec().macs(key.size, key.size) + key.out_width * key.num_classes
 
 
 @pytest.mark.parametrize("name", ["digits", "dna", "dna_single_lite"])
 def test_costs_that_are_macs_equal_the_counted_macs(name):
     space = presets.get_space(name)
     task = tasks.Task(space.image_size, 3, 7)
-    table = cost_tables.cost_table(space, task)
-    made = op_cost_tables.from_function("work_macs", _macs, space, task, fixed=5.0)
-    paths = made.path_costs(space, task)
-    assert set(paths.paths) == set(table.paths)
-    for key, columns in table.paths.items():
+    counted = cost_tables.cost_table(space, task)
+    table = op_cost_tables.from_function("work_macs", _macs, space, task, fixed=5.0)
+    paths = table.path_costs(space, task)
+    assert set(paths.paths) == set(counted.paths)
+    for key, columns in counted.paths.items():
         np.testing.assert_array_equal(paths.paths[key], columns["macs"])
-    assert paths.stem == table.stem["macs"] + 5
-    assert paths.heads == {width: head["macs"] for width, head in table.heads.items()}
-    parts = op_costs.space_keys(space, task)
-    assert len(parts) == len(set(parts)) == len(made.entries)
+    assert paths.stem == counted.stem["macs"] + 5
+    assert paths.heads == {width: head["macs"] for width, head in counted.heads.items()}
+    keys = op_costs.space_keys(space, task)
+    assert len(keys) == len(set(keys)) == len(table.entries)
 
 
 def test_a_cost_from_a_file_limits_a_search(tmp_path):
     rng = np.random.default_rng(0)
-    made = op_cost_tables.from_function("latency_ms", lambda part: rng.uniform(0.1, 2), SPACE, TASK)
-    op_costs.save(made, tmp_path / "latency.json")
+    table = op_cost_tables.from_function("latency_ms", lambda key: rng.uniform(0.1, 2), SPACE, TASK)
+    op_costs.save(table, tmp_path / "latency.json")
     loaded = op_costs.load(tmp_path / "latency.json")
-    assert loaded == made and op_costs.identity(loaded) == op_costs.identity(made)
+    assert loaded == table and op_costs.identity(loaded) == op_costs.identity(table)
     ratings = {(b, c): rng.random(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
     extra = [loaded.path_costs(SPACE, TASK)]
     problem = problem_building.build_problem(SPACE, ratings, TABLE, extra)
@@ -55,38 +55,38 @@ def test_a_cost_from_a_file_limits_a_search(tmp_path):
 def test_what_tells_of_a_measurement_is_kept(tmp_path):
     part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 112, "swish", 0.25)
     entry = op_costs.CostEntry(1.31, repeats=50, spread=0.02)
-    made = op_costs.OpCosts("latency_ms", {part: entry}, 0.4, "phone", "litert", {"threads": 1})
-    op_costs.save(made, tmp_path / "latency.json")
-    assert op_costs.load(tmp_path / "latency.json") == made
+    table = op_costs.OpCosts("latency_ms", {part: entry}, 0.4, "phone", "litert", {"threads": 1})
+    op_costs.save(table, tmp_path / "latency.json")
+    assert op_costs.load(tmp_path / "latency.json") == table
     content = json.loads((tmp_path / "latency.json").read_text())
     assert content["entries"][0]["spread"] == 0.02 and content["device"] == "phone"
     assert str(part) == "k3e6 16->24 stride 2 at 112 px"
     # How it was measured does not change what a search finds.
-    other = dataclasses.replace(made, device="board")
-    assert op_costs.identity(other) == op_costs.identity(made)
-    cheaper = dataclasses.replace(made, fixed=0.3)
-    assert op_costs.identity(cheaper) != op_costs.identity(made)
+    other = dataclasses.replace(table, device="board")
+    assert op_costs.identity(other) == op_costs.identity(table)
+    cheaper = dataclasses.replace(table, fixed=0.3)
+    assert op_costs.identity(cheaper) != op_costs.identity(table)
 
 
 def test_missing_parts_and_other_sizes_are_listed():
-    made = op_cost_tables.from_function("latency_ms", lambda part: 1.0, SPACE, TASK)
+    table = op_cost_tables.from_function("latency_ms", lambda key: 1.0, SPACE, TASK)
     with pytest.raises(
         ValueError,
         match=r"is missing \d+ of \d+ parts .* at 64 px .*stem 3->.* at 64 px;"
         r".* and \d+ more\. It has \d+ parts, for images of 32 px",
     ):
-        made.path_costs(SPACE, tasks.Task(64, 3, 10))
+        table.path_costs(SPACE, tasks.Task(64, 3, 10))
     with pytest.raises(
         ValueError, match=r"is missing 1 of .* with 11 classes: head .*, 11 classes\. "
     ):
-        made.path_costs(SPACE, tasks.Task(32, 3, 11))
+        table.path_costs(SPACE, tasks.Task(32, 3, 11))
     with pytest.raises(ValueError, match=r"is missing .* of the space 'dna'"):
-        made.path_costs(presets.PRESETS["dna"], tasks.Task(32, 3, 10))
+        table.path_costs(presets.PRESETS["dna"], tasks.Task(32, 3, 10))
     with pytest.raises(ValueError, match="It has 0 parts, for images of no known px"):
         op_costs.OpCosts("latency_ms", {}).path_costs(SPACE, TASK)
     with pytest.raises(op_costs.MissingParts) as caught:
-        made.path_costs(SPACE, tasks.Task(32, 3, 11))
-    assert caught.value.table is made
+        table.path_costs(SPACE, tasks.Task(32, 3, 11))
+    assert caught.value.table is table
     assert [(key.part, key.num_classes) for key in caught.value.parts] == [("head", 11)]
 
 

@@ -71,11 +71,11 @@ def test_costs_from_the_table_are_those_of_the_architecture_and_of_the_model(nam
         assert table.costs_of(space, choices) == costs, choices
         assert all(type(value) is int for value in costs.values())
     assert cells == {(b, c) for b, c, _ in space.cells()}
-    made = _architecture(space, choices, task)
-    assert {op for block in made.blocks for op in block.ops} == set(space.ops)
-    model = students.build_student(made)
+    architecture = _architecture(space, choices, task)
+    assert {op for block in architecture.blocks for op in block.ops} == set(space.ops)
+    model = students.build_student(architecture)
     counted = keras_costs.counted(model)
-    assert counted == made.costs() == table.costs_of(space, choices)
+    assert counted == architecture.costs() == table.costs_of(space, choices)
     assert counted["macs"] == model_costs.count_macs(model)
 
 
@@ -84,8 +84,8 @@ def test_costs_of_takes_one_cell_and_path_of_the_space_for_each_block():
     task = tasks.Task(32, 3, 10)
     table = cost_tables.cost_table(space, task)
     good = [(0, (0, 1)), (1, (0, 1, 3)), (0, (np.int64(2), 2))]
-    made = _architecture(space, [(c, tuple(map(int, path))) for c, path in good], task)
-    assert table.costs_of(space, good) == made.costs()
+    architecture = _architecture(space, [(c, tuple(map(int, path))) for c, path in good], task)
+    assert table.costs_of(space, good) == architecture.costs()
     for bad, message in (
         (good[:2], r"'digits' has 3 blocks, and each needs one \(cell, path\)\. Received: 2"),
         ([(3, (0, 1)), *good[1:]], "Block 1 of the space 'digits' has 3 cells.*Received: cell=3"),

@@ -1,6 +1,7 @@
-"""Rating files: round trips to the bit, parts of a cell, and stale or foreign files."""
+"""Rating files: round trips to the bit, partly rated cells, stale files; and their summaries."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -15,29 +16,30 @@ SPACE = SearchSpace(
     (Op(3, 6), Op(5, 3)),
     (Block(2, (Cell(1, 8), Cell(3, 4))), Block(1, (Cell(2, 8),))),
 )
+THREE_OPS = SearchSpace("two", (Op(3, 2), Op(5, 1), Op(3, 1)), (Block(1, (Cell(2, 4),)),))
 
 
 def _save_all(folder):
     rng = np.random.default_rng(0)
-    made = {}
+    by_cell = {}
     for b, c, _ in SPACE.cells():
-        made[b, c] = rng.random(SPACE.num_paths(b, c)) / 3
+        by_cell[b, c] = rng.random(SPACE.num_paths(b, c)) / 3
         ratings.save(
             folder / f"{spaces.cell_name(b, c)}.json",
             SPACE,
             b,
             c,
-            rated_runs.rated_cell(made[b, c]),
+            rated_runs.rated_cell(by_cell[b, c]),
             "abc",
         )
-    return made
+    return by_cell
 
 
 def test_load_all_gives_back_every_bit(tmp_path):
-    made = _save_all(tmp_path)
+    by_cell = _save_all(tmp_path)
     loaded = ratings.load_all(tmp_path, SPACE)
     assert list(loaded) == [(0, 0), (0, 1), (1, 0)]
-    for key, values in made.items():
+    for key, values in by_cell.items():
         assert loaded[key].dtype == np.float64
         np.testing.assert_array_equal(loaded[key], values)
     assert list(ratings.load_all(str(tmp_path), SPACE)) == list(loaded)
@@ -49,11 +51,11 @@ def test_cell_names_count_from_one():
 
 
 def test_a_part_is_loaded_alone_and_refused_in_all(tmp_path):
-    made = _save_all(tmp_path)
+    by_cell = _save_all(tmp_path)
     path = tmp_path / "block1_cell2.json"
-    ratings.save(path, SPACE, 0, 1, rated_runs.rated_cell(made[0, 1][:3]), "abc")
-    np.testing.assert_array_equal(ratings.load(path, SPACE, 0, 1, "abc"), made[0, 1][:3])
-    with pytest.raises(ValueError, match=r"block1_cell2 has 3 of 8 paths rated.*tools/rate\.py"):
+    ratings.save(path, SPACE, 0, 1, rated_runs.rated_cell(by_cell[0, 1][:3]), "abc")
+    np.testing.assert_array_equal(ratings.load(path, SPACE, 0, 1, "abc"), by_cell[0, 1][:3])
+    with pytest.raises(ValueError, match=r"block1_cell2 has 3 of 8 paths rated.*Rate again"):
         ratings.load_all(tmp_path, SPACE)
     ratings.save(path, SPACE, 0, 1, rated_runs.rated_cell([]), "abc")
     assert ratings.load(path, SPACE, 0, 1).shape == (0,)
@@ -62,7 +64,7 @@ def test_a_part_is_loaded_alone_and_refused_in_all(tmp_path):
 def test_load_all_of_a_folder_that_lacks_a_cell(tmp_path):
     _save_all(tmp_path)
     (tmp_path / "block2_cell1.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"block2_cell1\.json.*tools/rate\.py"):
+    with pytest.raises(FileNotFoundError, match=r"block2_cell1\.json.*Rate the cells"):
         ratings.load_all(tmp_path, SPACE)
 
 
@@ -96,12 +98,12 @@ def _columns(means, spreads=None):
 
 def test_all_metrics_and_spreads_come_back(tmp_path):
     path, rng = tmp_path / "block1_cell2.json", np.random.default_rng(3)
-    made = {name: rng.random((2, 8)) / 3 for name in ratings.METRICS}
-    ratings.save(path, SPACE, 0, 1, ratings.RatedCell(made, 7), "abc")
-    found = ratings.load_cell(path, SPACE, 0, 1, "abc")
-    assert found.batches == 7 and len(found) == 8
-    for name, values in made.items():
-        np.testing.assert_array_equal(found.metrics[name], values)
+    metrics = {name: rng.random((2, 8)) / 3 for name in ratings.METRICS}
+    ratings.save(path, SPACE, 0, 1, ratings.RatedCell(metrics, 7), "abc")
+    rated = ratings.load_cell(path, SPACE, 0, 1, "abc")
+    assert rated.batches == 7 and len(rated) == 8
+    for name, values in metrics.items():
+        np.testing.assert_array_equal(rated.metrics[name], values)
         np.testing.assert_array_equal(ratings.load(path, SPACE, 0, 1, metric=name), values[0])
     with pytest.raises(ValueError, match="no metric 'nsr'.*They have .*'noise_to_signal'"):
         ratings.load(path, SPACE, 0, 1, metric="nsr")
@@ -121,7 +123,7 @@ def test_all_metrics_and_spreads_come_back(tmp_path):
         (_columns([0.1, "a"]), "are not lists of numbers"),
         (_columns([0.1, True]), "are not lists of numbers"),
         (_columns([[0.1], [0.2]]), "are not lists of numbers"),
-        (_columns([0.1] * 9), r"are 9, and block1_cell2 of the space has 8 paths"),
+        (_columns([0.1] * 9), r"has 9 ratings, and block1_cell2 of the space has 8 paths"),
         (_columns([0.1], [0.1, 0.2]), "are not lists of one length"),
         ({"metrics": {"relative_l1": {"mean": [0.1]}}}, "are not lists of numbers"),
         ({"metrics": {"mse": _columns([0.1])["metrics"]["relative_l1"]}}, "'relative_l1'.*'mse'"),
@@ -141,3 +143,31 @@ def test_a_truncated_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match="not complete JSON"):
         ratings.load(path, SPACE, 0, 1)
+
+
+def test_effects_are_means_over_the_paths_with_the_op():
+    means = np.random.default_rng(0).random(9)
+    summary = ratings.summarize(means, means / 10, 4, 3, {"macs": np.arange(9)})
+    paths = list(itertools.product(range(3), repeat=2))
+    for layer, op in itertools.product(range(2), range(3)):
+        of_op = [mean for mean, path in zip(means, paths, strict=True) if path[layer] == op]
+        assert summary.effects[layer, op] == pytest.approx(np.mean(of_op) - means.mean())
+    assert (summary.best, summary.worst) == (int(np.argmin(means)), int(np.argmax(means)))
+    assert summary.noise == pytest.approx(np.median(means) / 10 / 2)
+    assert np.isnan(ratings.summarize(means, means, 0, 3, {}).noise)
+
+
+def test_an_additive_rating_has_its_parts_as_effects():
+    parts = np.array([[0.3, -0.1, -0.2], [0.05, 0.0, -0.05]])
+    means = (2.0 + parts[0][:, None] + parts[1][None, :]).ravel()
+    np.testing.assert_allclose(ratings.summarize(means, means, 2, 3, {}).effects, parts, atol=1e-12)
+
+
+def test_lines_name_paths_and_ops():
+    means = np.arange(9.0)
+    summary = ratings.summarize(means, means, 2, 3, {"macs": -means})
+    text = "\n".join(ratings.lines("block1_cell1", summary, THREE_OPS, 0, 0))
+    assert "block1_cell1: 9 paths, mean 4.0000" in text
+    assert "macs -1.00" in text
+    assert "best:  k3e2 k3e2" in text and "worst: k3e1 k3e1" in text
+    assert "layer 1, effect of each op: k3e2 -3.0000  k5e1 +0.0000  k3e1 +3.0000" in text

@@ -87,10 +87,10 @@ def test_a_teacher_of_other_sizes_is_marked():
     # Block 3 reads the teacher's 14x14, makes 7x7 of it, and should give 14x14.
     fits = [row["teacher"]["fits"] for row in data["blocks"]]
     assert fits == [True, False, False, True, True, True]
-    found = space_table.lines(DNA, None, shapes)
-    marked = [line[0] for line in found if "(does not fit)" in line]
+    text_lines = space_table.lines(DNA, None, shapes)
+    marked = [line[0] for line in text_lines if "(does not fit)" in line]
     assert marked == ["2", "3"]
-    assert sum("the sizes do not fit in 2 blocks: 2, 3" in line for line in found) == 1
+    assert sum("the sizes do not fit in 2 blocks: 2, 3" in line for line in text_lines) == 1
     space = presets.PRESETS["small_images"]
     sizes = (32, 32, 16, 8, 8, 4, 4)
     data = space_table.table(space, None, [(size, size, 7) for size in sizes])
