@@ -94,4 +94,4 @@ def test_kendalls_tau_counts_pairs(seed):
     assert statistics.kendall_tau(first, second) == pytest.approx(both / np.sqrt(ties[0] * ties[1]))
     assert statistics.kendall_tau(first, first) == pytest.approx(1.0)
     assert statistics.kendall_tau(first, -first) == pytest.approx(-1.0)
-    assert np.isnan(statistics.kendall_tau(first, np.firsts(20)))
+    assert np.isnan(statistics.kendall_tau(first, np.ones(20)))

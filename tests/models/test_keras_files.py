@@ -36,20 +36,20 @@ def module(tmp_path, monkeypatch):
 
 
 def _forget(before, monkeypatch):
-    known = keras.saving.get_custom_objects()
-    known.clear()
-    known.update(before)
+    registered = keras.saving.get_custom_objects()
+    registered.clear()
+    registered.update(before)
     monkeypatch.delitem(sys.modules, "my_layers_of_a_test", raising=False)
 
 
 def test_a_files_own_layers_are_registered_by_the_modules_named(tmp_path, module, monkeypatch):
     before = dict(keras.saving.get_custom_objects())
-    own = importlib.import_module(module)
+    layers_module = importlib.import_module(module)
     image = keras.Input(SHAPE)
-    x = keras.layers.Activation(own.tripled)(own.Doubled(name="own")(image))
+    x = keras.layers.Activation(layers_module.tripled)(layers_module.Doubled(name="own")(image))
     keras_files.save_model(keras.Model(image, x), tmp_path / "own.keras")
     _forget(before, monkeypatch)
-    expected = r"own\.keras is no Keras.*own must be registered.*config\.teacher\.modules.*Doubled"
+    expected = r"own\.keras is not a Keras.*must be registered.*name the modules.*Doubled"
     with pytest.raises(ValueError, match=expected):
         keras_files.load_model(tmp_path / "own.keras")
     model = keras_files.load_model(tmp_path / "own.keras", [module])
@@ -73,6 +73,6 @@ def test_a_lambda_stays_refused_and_the_way_out_is_told(tmp_path, module):
     inner = keras.Sequential([image, keras.layers.Lambda(lambda x: x * 2)])
     for i, model in enumerate((inner, keras.Model(image, inner(image)))):
         keras_files.save_model(model, tmp_path / f"{i}.keras")
-        with pytest.raises(ValueError, match="A Lambda is code in a file: replace it") as told:
+        with pytest.raises(ValueError, match="A Lambda is code in a file: replace it") as caught:
             keras_files.load_model(tmp_path / f"{i}.keras", [module])
-        assert "safe_mode" not in str(told.value)  # Keras' own advice is not ours
+        assert "safe_mode" not in str(caught.value)  # Keras' own advice is not ours

@@ -67,7 +67,7 @@ def test_describe_writes_networks_as_the_zoo_does():
 
 
 def test_load_of_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file .*none\.json.*tools/search\.py"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*none\.json.*written by a search"):
         architectures.load(tmp_path / "none.json")
 
 

@@ -93,6 +93,6 @@ def test_an_equal_architecture_is_saved_already_and_another_is_kept(folder):
     assert architectures.is_saved(architecture, path, "Move it.")
     assert not architectures.is_saved(architecture, folder / "new.json", "Move it.")
     other = dataclasses.replace(architecture, origin={"by": "hand"})
-    for path in (path, folder / "front.json"):
+    for used in (path, folder / "front.json"):
         with pytest.raises(ValueError, match=r"contains something else, .* not overwritten.*Move"):
-            architectures.is_saved(other, path, "Move it.")
+            architectures.is_saved(other, used, "Move it.")
