@@ -2,70 +2,75 @@
 
     import dna_tf
 
-    architecture = dna_tf.load_architecture("runs/digits/architectures/max_macs_1.5M.json")
-    model = dna_tf.build_model(architecture)  # a Keras functional model, fresh weights
-    model = dna_tf.build_model("dna_a", num_classes=10)  # a published network
+    images = dna_tf.load_images("digits", image_size=32, seed=0)
+    teacher = dna_tf.cut_teacher("my_teacher.keras", images, space=dna_tf.get_space("digits"))
 
-Names are loaded when first used: what handles tables only never imports TensorFlow.
+docs/api.md lists the public names. Each is loaded on first use, so `import dna_tf`, and
+whatever reads tables only, loads no TensorFlow.
 """
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:  # what editors and type checkers see
+    from dna_tf.config import recipes as recipes
+    from dna_tf.config.run_config import default_config as default_config
+    from dna_tf.data.loading import images_from_arrays as images_from_arrays
+    from dna_tf.data.loading import load_images as load_images
+    from dna_tf.evaluation.measuring import evaluate as evaluate
+    from dna_tf.export.exporter import export_tflite as export_tflite
+    from dna_tf.models.students import build_model as build_model
+    from dna_tf.phases.runs import open_run as open_run
+    from dna_tf.search.problems import search_problem as search_problem
+    from dna_tf.space.architectures import Architecture as Architecture
+    from dna_tf.space.cost_limits import Limits as Limits
+    from dna_tf.space.presets import get_space as get_space
+    from dna_tf.space.spaces import SearchSpace as SearchSpace
+    from dna_tf.space.spaces import Task as Task
+    from dna_tf.space.zoo import load_architecture as load_architecture
+    from dna_tf.supernet.cell_training import train_cells as train_cells
+    from dna_tf.supernet.rating import rate_cells as rate_cells
+    from dna_tf.teachers.building import cut_teacher as cut_teacher
+    from dna_tf.training.student_training import train_student as train_student
 
 __version__ = "0.1.0"
 
-
-def load_architecture(name_or_file):
-    """Loads an architecture from its file, or a published one by name.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file cannot be used, or nothing has that name.
-    """
-    from dna_tf.space import zoo
-
-    return zoo.find(str(name_or_file))
-
-
-def build_model(
-    architecture,
-    num_classes=None,
-    image_size=None,
-    channels=None,
-    dropout=0.0,
-    drop_connect=0.0,
-    seed=0,
-):
-    """Builds the Keras functional model of an architecture, with fresh weights.
-
-    Args:
-        architecture: an `architectures.Architecture`, its file, or a published name.
-        num_classes: outputs of the classifier; `None` keeps the architecture's.
-        image_size: height and width in pixels of the images; `None` likewise.
-        channels: channels of the images; `None` likewise.
-        dropout: rate before the classifier, in [0, 1).
-        drop_connect: highest rate of dropping a residual's branch, in [0, 1).
-        seed: seeds the weights.
-
-    Returns:
-        A `keras.Model` from images in 0..255 `(batch, height, width, channels)` to logits
-        `(batch, num_classes)`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file cannot be used, nothing has that name, or a number is out of
-            range.
-    """
-    from dna_tf.space import architectures
-
-    if not isinstance(architecture, architectures.Architecture):
-        architecture = load_architecture(architecture)
-    architecture = architecture.adapted(num_classes, image_size, channels)
-    from dna_tf.models import students  # after the checks, which need no TensorFlow
-
-    return students.build_student(architecture, dropout, drop_connect, seed)
+# Public name -> the module that defines it, below `dna_tf`.
+_MODULES = {
+    "load_images": "data.loading",
+    "images_from_arrays": "data.loading",
+    "SearchSpace": "space.spaces",
+    "get_space": "space.presets",
+    "Task": "space.spaces",
+    "Limits": "space.cost_limits",
+    "Architecture": "space.architectures",
+    "load_architecture": "space.zoo",
+    "cut_teacher": "teachers.building",
+    "train_cells": "supernet.cell_training",
+    "rate_cells": "supernet.rating",
+    "search_problem": "search.problems",
+    "find_best": "search.problems",
+    "find_front": "search.problems",
+    "build_model": "models.students",
+    "train_student": "training.student_training",
+    "evaluate": "evaluation.measuring",
+    "export_tflite": "export.exporter",
+    "default_config": "config.run_config",
+    "open_run": "phases.runs",
+}
+__all__ = [*_MODULES, "recipes"]
 
 
 def __getattr__(name):
-    if name == "recipes":  # `from dna_tf import config, recipes` in config files of users
-        from dna_tf.config import recipes
+    if name == "recipes":
+        value = importlib.import_module("dna_tf.config.recipes")
+    elif name in _MODULES:
+        value = getattr(importlib.import_module(f"dna_tf.{_MODULES[name]}"), name)
+    else:
+        raise AttributeError(f"module 'dna_tf' has no attribute {name!r}")
+    globals()[name] = value  # the next use does not come here
+    return value
 
-        return recipes
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__():
+    return sorted({*globals(), *__all__})

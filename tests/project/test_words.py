@@ -1,0 +1,100 @@
+"""The words of the house: names that say the thing, no workdirs below `phases/`, ruff."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.project import rooms
+
+ROOT = rooms.ROOT
+# They name what the author did, not what the thing is.
+VAGUE = {"made", "found", "known", "shown", "told", "given", "asked", "held"}
+# Rooms of values: no workdir, no config object and no command line.
+OF_VALUES = tuple(room for room in rooms.FOLDERS if room not in ("phases", "config"))
+# It reads a run: what it takes is a workdir.
+READS_A_RUN = ("run_data.py",)
+
+
+def bound_names(tree):
+    """Yields `(line, name)` for each variable and argument that a file binds."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+
+
+def trees(folder):
+    """Yields `(path, tree)` for the Python files below a folder of the project."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        yield path, ast.parse(path.read_text())
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "configs", "dna_tf", "tests", "tools"])
+def test_variables_are_called_by_what_they_are(folder):
+    vague = [
+        f"{path}:{line} {name}"
+        for path, tree in trees(folder)
+        for line, name in bound_names(tree)
+        if name in VAGUE
+    ]
+    assert not vague, "\n".join(vague)
+
+
+@pytest.mark.parametrize("room", OF_VALUES)
+def test_below_phases_there_is_no_workdir_and_no_config(room):
+    wrong = []
+    for path, tree in trees(f"dna_tf/{room}"):
+        if path.name in READS_A_RUN:
+            continue
+        for line, name in bound_names(tree):
+            if name in ("workdir", "config"):
+                wrong.append(f"{path}:{line} {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", OF_VALUES)
+def test_below_phases_there_is_no_command_line(room):
+    wrong = []
+    for path, tree in trees(f"dna_tf/{room}"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if re.search(r"python -m (dna_tf\.)?tools|(?<![\w-])--[a-z]\w+", node.value):
+                    wrong.append(f"{path}:{node.lineno} {node.value[:80]!r}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "configs", "dna_tf", "tests", "tools"])
+def test_a_module_is_imported_by_its_name(folder):
+    """An alias of a module of ours says that its name is a variable's."""
+    aliases = []
+    for path, tree in trees(folder):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(
+                ("dna_tf.", "tests.")
+            ):
+                aliases += [f"{path}:{node.lineno} {a.name}" for a in node.names if a.asname]
+    assert not aliases, "\n".join(aliases)
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
+def test_ruff(command):
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+
+
+def test_the_rules_see_what_they_forbid():
+    tree = ast.parse(
+        "def f(workdir):\n    made, (found, x) = 1, (2, 3)\n    for known in x: pass\n"
+    )
+    assert sorted(name for _, name in bound_names(tree)) == sorted(
+        ["workdir", "made", "found", "x", "known"]
+    )
