@@ -31,6 +31,7 @@ TEST_REQUIREMENTS = [
     "pillow>=10",
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
+    "ruff>=0.17,<0.18",
     "scipy>=1.15,<2",
     "setuptools>=65",
     "tensorboard>=2.21,<3",
@@ -83,10 +84,10 @@ setuptools.setup(
     python_requires=">=3.11,<3.13",
     packages=sorted(PACKAGES),
     package_dir=PACKAGES,
+    package_data={"dna_tf": ["py.typed"]},
     install_requires=REQUIREMENTS,
     extras_require={
         "test": TEST_REQUIREMENTS,
-        "lint": ["ruff>=0.17,<0.18"],
         "tensorboard": ["tensorboard>=2.21,<3"],  # to look; writing its files needs none
     },
     entry_points={

@@ -21,15 +21,17 @@ if typing.TYPE_CHECKING:  # what editors and type checkers see
     from dna_tf.export.exporter import export_tflite as export_tflite
     from dna_tf.models.students import build_model as build_model
     from dna_tf.phases.runs import open_run as open_run
-    from dna_tf.search.problems import search_problem as search_problem
+    from dna_tf.search.finding import find_best as find_best
+    from dna_tf.search.finding import find_front as find_front
+    from dna_tf.search.finding import search_problem as search_problem
     from dna_tf.space.architectures import Architecture as Architecture
     from dna_tf.space.cost_limits import Limits as Limits
     from dna_tf.space.presets import get_space as get_space
     from dna_tf.space.spaces import SearchSpace as SearchSpace
-    from dna_tf.space.spaces import Task as Task
+    from dna_tf.space.tasks import Task as Task
     from dna_tf.space.zoo import load_architecture as load_architecture
+    from dna_tf.supernet.cell_rating import rate_cells as rate_cells
     from dna_tf.supernet.cell_training import train_cells as train_cells
-    from dna_tf.supernet.rating import rate_cells as rate_cells
     from dna_tf.teachers.building import cut_teacher as cut_teacher
     from dna_tf.training.student_training import train_student as train_student
 
@@ -41,16 +43,16 @@ _MODULES = {
     "images_from_arrays": "data.loading",
     "SearchSpace": "space.spaces",
     "get_space": "space.presets",
-    "Task": "space.spaces",
+    "Task": "space.tasks",
     "Limits": "space.cost_limits",
     "Architecture": "space.architectures",
     "load_architecture": "space.zoo",
     "cut_teacher": "teachers.building",
     "train_cells": "supernet.cell_training",
-    "rate_cells": "supernet.rating",
-    "search_problem": "search.problems",
-    "find_best": "search.problems",
-    "find_front": "search.problems",
+    "rate_cells": "supernet.cell_rating",
+    "search_problem": "search.finding",
+    "find_best": "search.finding",
+    "find_front": "search.finding",
     "build_model": "models.students",
     "train_student": "training.student_training",
     "evaluate": "evaluation.measuring",

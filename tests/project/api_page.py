@@ -50,18 +50,22 @@ def _section(name, value):
 def _signature(name, value):
     """The signature as lines of at most 100 characters."""
     signature = inspect.signature(value)
-    text = f"{name}{signature}".replace("'", "").replace("dna_tf.", "")
+    text = f"{name}{_short(signature)}"
     if len(text) <= 100:
         return [text]
-    returned = signature.return_annotation
-    arrow = "" if returned is signature.empty else f" -> {returned}".replace("'", "")
+    arrow = _short(signature).rpartition(" -> ")[2]
     lines, keyword = [f"{name}("], False
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword:
             lines.append("    *,")
             keyword = True
-        lines.append(f"    {parameter},".replace("'", ""))
-    return [*lines, f"){arrow}"]
+        lines.append(f"    {_short(parameter)},")
+    return [*lines, f") -> {arrow}"]
+
+
+def _short(annotated):
+    """The text of a signature or parameter, its types without their modules."""
+    return re.sub(r"(?:[a-z_]\w*\.)+(\w+)", r"\1", str(annotated).replace("'", ""))
 
 
 def _prose(doc):
