@@ -2,13 +2,12 @@
 
 Three modes, one form of batch:
 
-* `memory`: the teacher sees every training image once and its maps stay in memory. The
-  fastest, for data that fits. Gives up augmentation.
-* `disk`: the same on disk, in the run's folder `features/`, for larger data. Gives up
-  augmentation, and the order of an epoch mixes within a buffer only. float16 rounds
-  the maps to 11 bits.
-* `online`: the teacher runs on each augmented batch, once for all cells. Gives up
-  nothing but time: a pass of the teacher in each step.
+* `memory`: the teacher sees every training image once, and its maps stay in memory. The
+  fastest, for data that fits; without augmentation.
+* `disk`: the same on disk, for larger data; without augmentation. An epoch is shuffled
+  within a buffer only, and float16 rounds the maps to 11 bits.
+* `online`: the teacher runs on each augmented batch, once for all cells. It costs time: a
+  pass of the teacher in each step.
 """
 
 import contextlib
@@ -22,55 +21,55 @@ from dna_tf.data import pipelines
 from dna_tf.features import cache_writer, feature_cache
 
 
-def prepare(section, teacher, data, folder):
-    """Writes the cache of `disk`, or what is missing of it; nothing in the other modes.
+def prepare(section, teacher, images, folder):
+    """Writes the cache of the mode `disk`, or its missing shards; does nothing in other modes.
 
-    `feature_datasets` does this first. Of several processes that share a folder only one
-    may write: let it do this while the others wait.
+    `feature_datasets` does this first. If several processes share a folder, only one may
+    write: let it call this while the others wait.
 
     Args:
-        section, teacher, data, folder: as of `feature_datasets`.
+        section, teacher, images, folder: as for `feature_datasets`.
 
     Raises:
-        ValueError: as of `feature_datasets`.
-        OSError: the disk became full; what is finished is kept.
+        ValueError: as `feature_datasets`.
+        OSError: the disk became full; finished shards are kept.
     """
     if section.features == "disk":
-        with data.reading():
-            cache_writer.write(section.cache_folder or folder, teacher, data, section.cache_dtype)
+        with images.reading():
+            cache_writer.write(section.cache_folder or folder, teacher, images, section.cache_dtype)
 
 
-def feature_datasets(section, teacher, data, seed, folder):
-    """Returns the batches of each epoch: images, and the maps of the blocks of a teacher.
+def feature_datasets(section, teacher, images, seed, folder):
+    """Returns the batches of each epoch: images, and the maps of the teacher's blocks.
 
     A batch is a tuple: images `(batch, height, width, channels)` in 0..255, then the
-    output of each block of the teacher. In `online` mode it has the augmented images alone,
-    and the step runs the teacher, under its strategy.
+    output of each block of the teacher. In `online` mode it has the augmented images only,
+    and the step runs the teacher, in its strategy.
 
     Args:
         section: the config's `supernet` section: `features` (the mode), `batch_size`
-            (what is left of an epoch is dropped), and for `disk` `cache_dtype` and
+            (a last smaller batch is dropped), and for `disk` `cache_dtype` and
             `cache_folder`.
         teacher: a `cutting.Teacher`.
-        data: a `loading.Data`; its training split is used.
+        images: a `labelled_images.Images`; the training split is used.
         seed: seeds order and augmentation.
-        folder: where `disk` keeps its cache unless `cache_folder` says otherwise.
+        folder: of the cache of `disk`, if `cache_folder` is empty.
 
     Returns:
         A `FeatureDatasets`: call it with `(epoch, skip)`.
 
     Raises:
-        ValueError: the features do not fit in memory or on the disk, or cannot be kept
-            in the cache's dtype; the cache is damaged or of something else.
+        ValueError: the features do not fit in memory or on the disk, or exceed the range of
+            the cache's dtype; the cache is damaged or was made from something else.
     """
     order_seed = seeding.derive_seed("features", seed)
     makers = {"memory": _in_memory, "disk": _on_disk, "online": _online}
     if section.features not in makers:
         raise ValueError(
-            f"config.supernet.features must be one of {list(makers)}."
+            f"features must be one of {list(makers)}."
             f"{checks.near_names(section.features, makers)} Received: {section.features!r}"
         )
-    return makers[section.features](section, teacher, data, order_seed, folder)
+    return makers[section.features](section, teacher, images, order_seed, folder)
 
 
 class FeatureDatasets:
@@ -78,7 +77,7 @@ class FeatureDatasets:
 
     Args:
         dataset: function from `(epoch, skip, shard)` to a `tf.data.Dataset`.
-        reading: function that gives a context.
+        reading: function that returns a context for loops over the datasets.
     """
 
     def __init__(self, dataset, reading):
@@ -89,15 +88,15 @@ class FeatureDatasets:
 
         Args:
             epoch: int, which epoch it is.
-            skip: how many batches are left out at the start.
-            shard: `(index, count)`: the part of each batch for one of several workers,
-                a batch of `batch_size / count` images. With `memory` and `online` the
-                parts of all workers are the batch that one worker gets.
+            skip: leaves out that many batches at the start.
+            shard: `(index, count)`: the part of each batch for one of several workers, of
+                `batch_size / count` images. With `memory` and `online` the parts of all
+                workers are together the batch of a single worker.
         """
         return self._dataset(epoch, skip, shard)
 
     def reading(self):
-        """Context for loops over the datasets: broken images and shards get their names.
+        """Context for loops over the datasets: names broken images and shards.
 
         Raises:
             ValueError: names the image or the shard.
@@ -106,7 +105,7 @@ class FeatureDatasets:
 
 
 def feature_function(teacher):
-    """The teacher as a compiled function from images to the tuple of its blocks' outputs."""
+    """Returns a compiled function from images to the tuple of the outputs of all blocks."""
 
     @tf.function(reduce_retracing=True)
     def predict(images):
@@ -116,19 +115,19 @@ def feature_function(teacher):
     return predict
 
 
-def _online(section, teacher, data, order_seed, folder):
+def _online(section, teacher, images, order_seed, folder):
     def dataset(epoch, skip, shard):
-        batches = data.epoch(
+        batches = images.epoch(
             section.batch_size, epoch, order_seed, augment=True, skip_batches=skip, shard=shard
         )
-        return batches.map(lambda images, labels: (images,)).prefetch(tf.data.AUTOTUNE)
+        return batches.map(lambda pixels, labels: (pixels,)).prefetch(tf.data.AUTOTUNE)
 
-    return FeatureDatasets(dataset, data.reading)
+    return FeatureDatasets(dataset, images.reading)
 
 
-def _on_disk(section, teacher, data, order_seed, folder):
-    prepare(section, teacher, data, folder)
-    made_from = cache_writer.made_from(teacher, data, section.cache_dtype)
+def _on_disk(section, teacher, images, order_seed, folder):
+    prepare(section, teacher, images, folder)
+    made_from = cache_writer.made_from(teacher, images, section.cache_dtype)
     cache = feature_cache.FeatureCache(section.cache_folder or folder, made_from)
 
     def dataset(epoch, skip, shard):
@@ -138,8 +137,8 @@ def _on_disk(section, teacher, data, order_seed, folder):
     return FeatureDatasets(dataset, cache.reading)
 
 
-def _in_memory(section, teacher, data, order_seed, folder):
-    kept = _all_features(teacher, data)
+def _in_memory(section, teacher, images, order_seed, folder):
+    kept = _all_features(teacher, images)
     size = section.batch_size
 
     def gather(rows):
@@ -157,26 +156,25 @@ def _in_memory(section, teacher, data, order_seed, folder):
     return FeatureDatasets(dataset, contextlib.nullcontext)
 
 
-def _all_features(teacher, data):
-    """Images and maps of the training split: a list of float32 tensors in host memory."""
-    count = data.counts["train"]
+def _all_features(teacher, images):
+    """Returns images and maps of the training split: float32 tensors in host memory."""
+    count = images.counts["train"]
     needed = 4 * count * sum(int(np.prod(shape)) for shape in teacher.shapes)
     room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     if needed > room:
         raise ValueError(
             f"The teacher's features of {count:,} images need {needed / 2**30:.1f} GiB, and half "
-            f"of this machine's memory is {room / 2**30:.1f} GiB. Set "
-            "--config.supernet.features=disk, which keeps them on disk, or "
-            "--config.supernet.features=online, which keeps none."
+            f"of this machine's memory is {room / 2**30:.1f} GiB. Set features=disk, which keeps "
+            "them on disk, or features=online, which keeps none."
         )
     kept = [np.empty((count, *shape), np.float32) for shape in teacher.shapes]
     predict, start = feature_function(teacher), 0
-    with progress.bar("teacher features", count, "image") as shown:
-        for images, _ in data.images("train", batch_size=64):
-            for array, values in zip(kept, (images, *predict(images)), strict=True):
-                array[start : start + len(images)] = values.numpy()
-            start += len(images)
-            shown.update(len(images))
+    with progress.bar("teacher features", count, "image") as bar:
+        for pixels, _ in images.images("train", batch_size=64):
+            for array, values in zip(kept, (pixels, *predict(pixels)), strict=True):
+                array[start : start + len(pixels)] = values.numpy()
+            start += len(pixels)
+            bar.update(len(pixels))
     with tf.device("CPU:0"):
-        # Making a tensor copies: one at a time, so that only one is there twice.
+        # A tensor is a copy: one array at a time, so that only one exists twice.
         return [tf.constant(kept.pop(0)) for _ in range(len(kept))]

@@ -1,7 +1,6 @@
-"""The teacher's maps of all training images on disk, read as seeded epochs of batches.
+"""Reads the teacher's maps of all training images from disk, as seeded epochs of batches.
 
-`feature_writer` writes them; `feature_shards` describes the files, `feature_records` a
-record.
+`cache_writer` writes them.
 """
 
 import contextlib
@@ -13,36 +12,36 @@ from dna_tf.common import checks, files, seeding
 from dna_tf.data import pipelines
 from dna_tf.features import shard_files
 
-# Source of these sizes: our choice. They decide the order, so they are the same everywhere.
+# These sizes decide the order of images, so they are the same on every machine.
 SHUFFLE_BYTES = 512 * 2**20
 SHARDS_READ_AT_ONCE = 16
 _READ_BUFFER_BYTES = 2**21
 
 
 class FeatureCache:
-    """A whole cache of features, opened for reading.
+    """A complete cache of features, opened for reading.
 
     Args:
         folder: of the cache, local or remote.
-        made_from: what the features must have been made from, as
-            `cache_writer.made_from` gives it.
+        made_from: the expected origin of the features, as returned by
+            `cache_writer.made_from`.
 
     Attributes:
-        count: how many images it holds.
+        count: number of images.
         shapes: `(height, width, channels)` of the image and of each block's map.
 
     Raises:
-        FileNotFoundError: there is no cache, or it was not finished, or shards are missing.
+        FileNotFoundError: there is no cache, it was not finished, or shards are missing.
         ValueError: it was made from something else, or shards are cut off.
     """
 
     def __init__(self, folder, made_from):
         folder = files.as_path(folder)
-        self._plan, self._entries = shard_files.held(folder)
+        self._plan, self._entries = shard_files.read_plan(folder)
         if self._plan is None or not self._plan.manifest.exists():
             raise FileNotFoundError(
                 f"The folder {folder} holds no whole cache of features (no manifest.json). Run "
-                "the training with config.supernet.features=disk: it writes what is missing."
+                "the training with features=disk: it writes the missing files."
             )
         shard_files.check_made_from(self._plan, made_from)
         self._check_present()
@@ -50,10 +49,10 @@ class FeatureCache:
         self.shapes = self._plan.shapes
 
     def steps_per_epoch(self, batch_size, num_shards=1):
-        """Returns the number of batches that each of `num_shards` workers gets in an epoch.
+        """Returns the number of batches of an epoch for each of `num_shards` workers.
 
         Raises:
-            ValueError: there is not one whole batch for each.
+            ValueError: there is less than one whole batch for each.
         """
         steps = self.count // num_shards // batch_size
         if batch_size < 1 or steps < 1:
@@ -74,20 +73,19 @@ class FeatureCache:
     ):
         """Returns the batches of one epoch.
 
-        The shards come in a new seeded order each epoch, 16 are read in turn, and images
-        are drawn from a buffer. What this gives up: images that lie far apart in that
-        order never meet in a batch, where an order of all images would let any two meet
-        (a cache smaller than the buffer has that); and a cached map belongs to one view
-        of its image, so there is no augmentation.
+        The shards come in a new seeded order in each epoch, 16 are read in turn, and images
+        are drawn from a buffer. This has two costs. Images that are far apart in that order
+        are never in one batch, unless the cache is smaller than the buffer. And a cached map
+        belongs to one view of its image, so there is no augmentation.
 
         Args:
             batch_size: images of a batch of this worker.
             epoch: int, which epoch it is.
             seed: int. With `epoch` it decides the order.
             skip_batches: leaves out that many batches at the start. They are read, but
-                not parsed; those that follow are the same to the bit.
-            shard: `(index, count)`: this worker's part of the epoch's images; the parts
-                are disjoint, together all, and as many batches each.
+                not parsed; the batches after them are the same to the bit.
+            shard: `(index, count)`: this worker's part of the epoch's images. The parts are
+                disjoint and have the same number of batches.
             shuffle_bytes: size of the buffer; it decides the order too.
 
         Returns:
@@ -95,8 +93,8 @@ class FeatureCache:
             channels)` in 0..255, then the map of each block.
 
         Raises:
-            ValueError: there are not so many images, more batches are skipped than there
-                are, or there is no such shard.
+            ValueError: the batch is larger than the cache, more batches are skipped than
+                there are, or the shard is out of range.
         """
         index, workers = pipelines.check_shard(shard)
         steps = self.steps_per_epoch(batch_size, workers)
@@ -140,17 +138,17 @@ class FeatureCache:
             raise
 
     def _check_present(self):
-        there = shard_files.present(self._plan, self._entries)
-        missing = [self._plan.name(number) for number, is_there in enumerate(there) if not is_there]
+        exist = shard_files.present(self._plan, self._entries)
+        missing = [self._plan.name(number) for number, exists in enumerate(exist) if not exists]
         if missing:
             raise FileNotFoundError(
                 f"Of the {self._plan.num_shards} shards of features in {self._plan.folder} "
                 f"{len(missing)} are missing: {checks.some(missing)}. Run the training "
-                "with config.supernet.features=disk again: it writes only these anew."
+                "with features=disk again: it writes only these anew."
             )
 
     def _ranges(self, seeds, start, stop):
-        """The images `start` to `stop` of the epoch's order of shards, as parts of shards.
+        """Returns the images `start` to `stop` of the epoch's order of shards, as parts of shards.
 
         Returns:
             Paths of shards, first records and numbers of records, three arrays.

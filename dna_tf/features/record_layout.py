@@ -1,7 +1,7 @@
 """The record of one image in a cache of features: its pixels and the teacher's maps, as bytes.
 
 A record is the image as uint8, then the map of each block in the cache's dtype, each
-flattened, little-endian, with nothing between them. All records of a cache have one
+flattened, little-endian, with nothing between them. All records of a cache have the same
 size, and reading one is a cast: a `tf.train.Example` takes more than twice as long.
 """
 
@@ -13,13 +13,13 @@ import tensorflow as tf
 from dna_tf.common import checks
 
 DTYPES = {"float16": tf.float16, "bfloat16": tf.bfloat16, "float32": tf.float32}
-# What a TFRecord file adds to a record: its length and two checksums.
+# Bytes that a TFRecord file adds to a record: its length and two checksums.
 FRAME_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What lies where in a record.
+    """The positions of image and maps in a record.
 
     Args:
         shapes: `(height, width, channels)` of the image and of each block's map.
@@ -31,13 +31,13 @@ class Layout:
 
     @property
     def record_bytes(self):
-        """The size of a record."""
+        """The size of a record in bytes."""
         map_values = sum(int(np.prod(shape)) for shape in self.shapes[1:])
         return int(np.prod(self.shapes[0])) + DTYPES[self.dtype].size * map_values
 
     @property
     def frame_bytes(self):
-        """What a record takes in a TFRecord file."""
+        """The bytes of a record in a TFRecord file."""
         return self.record_bytes + FRAME_BYTES
 
     def encode(self, images, maps):
@@ -49,7 +49,7 @@ class Layout:
 
         Returns:
             uint8 tensor `(batch, record_bytes)`, and for each map two bool scalars:
-            whether all values are finite as they came, and in the cache's dtype.
+            whether all values are finite before the cast, and in the cache's dtype.
         """
         dtype = DTYPES[self.dtype]
         batch = tf.shape(images)[0]
@@ -62,7 +62,7 @@ class Layout:
         return tf.concat(parts, axis=1), tf.convert_to_tensor(finite)
 
     def decode(self, records):
-        """Graph function from records to what the cache gives.
+        """Graph function from records to float32 images and maps.
 
         Args:
             records: string tensor `(batch,)`.
@@ -83,7 +83,7 @@ class Layout:
             A tuple of tensors `(batch, height, width, channels)`: uint8 images, then the
             map of each block in the cache's dtype.
         """
-        # Static sizes give static shapes, and refuse a record of another size.
+        # Static sizes give static shapes, and refuse records of another size.
         values = tf.io.decode_raw(records, tf.uint8)
         values = tf.ensure_shape(values, (records.shape[0], self.record_bytes))
         batch, dtype = tf.shape(records)[0], DTYPES[self.dtype]
@@ -109,5 +109,5 @@ def check_dtype(dtype):
 
 
 def _all_finite(values):
-    # bfloat16 and float16 have no kernel of their own on every device.
+    # Not every device has a kernel for bfloat16 and float16.
     return tf.reduce_all(tf.math.is_finite(tf.cast(values, tf.float32)))

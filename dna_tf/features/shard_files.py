@@ -1,11 +1,11 @@
-"""The files of a cache of features: shards of records, and what is known of each.
+"""The files of a cache of features: shards of records with checksums, and a manifest.
 
 features-00000-of-00010.tfrecord        records of a fixed range of images
 features-00000-of-00010.json            its checksum, until the manifest is written
-manifest.json                           what the cache was made from, and all checksums
+manifest.json                           the origin of the cache, and all checksums
 
-The JSON file of a shard is written before the shard gets its name, so that a shard
-that is there is whole and has a checksum.
+The JSON file of a shard is written before the shard gets its name, so that every shard with
+its final name is complete and has a checksum.
 """
 
 import concurrent.futures
@@ -25,16 +25,16 @@ from dna_tf.features import record_layout
 MANIFEST_KIND = "dna_tf.feature_manifest"
 SHARD_KIND = "dna_tf.feature_shard"
 _CHUNK_BYTES = 2**22
-_PARALLEL_STATS = 16  # files of remote storage that are asked for their size at once
+_PARALLEL_STATS = 16  # requests for the sizes of remote files at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a cache is made from, and which images lie in which shard.
+    """The origin of a cache, and which images are in which shard.
 
     Args:
         folder: `epath.Path` of the cache.
-        made_from: dict from names to what can be compared in JSON; with `"dtype"`.
+        made_from: dict for JSON with everything the features depend on, and with `"dtype"`.
         shapes: `(height, width, channels)` of the image and of each block's map.
         count: how many images.
         images_per_shard: images of each shard but the last, which holds the rest.
@@ -56,11 +56,11 @@ class Plan:
         return -(-self.count // self.images_per_shard)
 
     def start(self, number):
-        """The place of a shard's first image in the order of the cache."""
+        """The position of a shard's first image in the order of the cache."""
         return number * self.images_per_shard
 
     def size(self, number):
-        """How many images a shard holds."""
+        """The number of images of a shard."""
         return min(self.images_per_shard, self.count - self.start(number))
 
     def file_bytes(self, number):
@@ -80,7 +80,7 @@ class Plan:
         return self.folder / "manifest.json"
 
     def to_dict(self):
-        """All but the folder, as JSON holds it."""
+        """Everything except the folder, for JSON."""
         return {
             "made_from": self.made_from,
             "shapes": [list(shape) for shape in self.shapes],
@@ -89,15 +89,15 @@ class Plan:
         }
 
 
-def held(folder):
-    """Reads what the JSON files of a folder say.
+def read_plan(folder):
+    """Reads the JSON files of a cache.
 
     Args:
         folder: `epath.Path`; it need not exist.
 
     Returns:
         `(plan, entries)`: a `Plan`, or `None` in a folder without a cache; and a dict from
-        the name of each shard that is known to its entry, `{"name", "images", "sha256"}`.
+        the name of each finished shard to its entry, `{"name", "images", "sha256"}`.
 
     Raises:
         ValueError: a file is damaged.
@@ -106,22 +106,22 @@ def held(folder):
     if not folder.exists():
         return plan, entries
     path = folder / "manifest.json"
-    found = [path] if path.exists() else []
+    manifests = [path] if path.exists() else []
     # The files of shards come last: they are newer than the manifest.
-    for path in found + sorted(folder.glob("features-*.json")):
+    for path in manifests + sorted(folder.glob("features-*.json")):
         kind = MANIFEST_KIND if path.name == "manifest.json" else SHARD_KIND
         content = files.read_json(path, kind, f"Delete the folder {folder}: it is made again.")
         try:
-            described = Plan(
+            plan_of_file = Plan(
                 folder,
                 dict(content["made_from"]),
                 tuple(tuple(int(n) for n in shape) for shape in content["shapes"]),
                 int(content["images"]),
                 int(content["images_per_shard"]),
             )
-            if plan not in (None, described):
-                raise ValueError("it is of another cache than the other files")
-            plan = described
+            if plan not in (None, plan_of_file):
+                raise ValueError("it belongs to another cache than the other files")
+            plan = plan_of_file
             record_layout.check_dtype(plan.made_from["dtype"])
             for entry in content["shards"]:
                 entries[entry["name"]] = {key: entry[key] for key in ("name", "images", "sha256")}
@@ -134,10 +134,10 @@ def held(folder):
 
 
 def check_made_from(plan, made_from):
-    """Checks that a cache was made from what is present now.
+    """Checks that a cache was made from the current teacher, data and dtype.
 
     Raises:
-        ValueError: names what differs.
+        ValueError: names the differences.
     """
     differing = [
         f"{name} {plan.made_from.get(name)!r} there, {made_from.get(name)!r} now"
@@ -147,24 +147,23 @@ def check_made_from(plan, made_from):
     if differing:
         raise ValueError(
             f"The features in {plan.folder} were made from something else: {'; '.join(differing)}."
-            " Delete that folder, and they are made again, or set config.supernet.cache_folder to "
-            "another one."
+            " Delete that folder, and they are made again, or set cache_folder to another one."
         )
 
 
 def present(plan, entries):
-    """Finds which shards are there, and checks that none is cut off.
+    """Returns which shards exist, after checking that none is cut off.
 
     Args:
         plan: a `Plan`.
-        entries: dict from the name of each shard that is known to its entry. A file that
-            is not known counts as not there.
+        entries: dict from the name of each finished shard to its entry. A file without an
+            entry counts as missing.
 
     Returns:
         A list of bool, one for each shard.
 
     Raises:
-        ValueError: shards have another size than they were written with.
+        ValueError: the size of a shard has changed.
     """
     with concurrent.futures.ThreadPoolExecutor(_PARALLEL_STATS) as pool:
         lengths = list(pool.map(_length, map(plan.path, range(plan.num_shards))))
@@ -190,10 +189,10 @@ def _length(path):
 
 def damaged(places, what="damaged"):
     """Returns the `ValueError` that names damaged shards."""
-    these, files_ = ("this file", "it") if len(places) == 1 else ("these files", "them")
+    these, them = ("this file", "it") if len(places) == 1 else ("these files", "them")
     return ValueError(
         f"Features on disk are {what}: {checks.some(places)}. Delete {these} and run "
-        f"again: only {files_} will be written anew."
+        f"again: only {them} will be written anew."
     )
 
 
@@ -206,7 +205,7 @@ def write(plan, number, batches):
         batches: list of uint8 arrays `(images, record_bytes)`.
 
     Raises:
-        OSError: the disk is full; what was written of this shard is removed.
+        OSError: the disk is full; the unfinished shard is removed.
     """
     path = plan.path(number)
     temporary = path.parent / f".{path.name}.tmp"
@@ -224,21 +223,21 @@ def write(plan, number, batches):
         if _is_full(error):
             raise OSError(
                 errno.ENOSPC,
-                f"The disk of {plan.folder} is full ({source_base.first_line(error)}). The shards "
-                "that are finished are kept. Free space there and run again: it goes on with the "
-                "missing ones; or set config.supernet.cache_folder to another disk",
+                f"The disk of {plan.folder} is full ({source_base.first_line(error)}). Finished "
+                "shards are kept. Free space there and run again to write the missing ones, or "
+                "set cache_folder to another disk",
             ) from error
         raise
 
 
 def _is_full(error):
-    # TensorFlow says that a disk is full, or a quota used up, in its own way.
+    # TensorFlow has an error of its own for a full disk or quota.
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or isinstance(error, tf.errors.ResourceExhaustedError)
 
 
 def write_manifest(plan, entries):
-    """Writes the manifest of a whole cache and removes the JSON files of its shards."""
+    """Writes the manifest of a complete cache and removes the JSON files of its shards."""
     shards = [entries[plan.name(number)] for number in range(plan.num_shards)]
     content = {"kind": MANIFEST_KIND, "fingerprint": files.fingerprint(plan.made_from)}
     files.write_json(plan.manifest, {**content, **plan.to_dict(), "shards": shards})
@@ -247,13 +246,13 @@ def write_manifest(plan, entries):
 
 
 def remove_temporaries(folder):
-    """Removes what a killed writing left; nobody else may be writing there."""
+    """Removes the files that a killed process left; no other process may be writing."""
     for path in folder.glob(".features-*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def sha256(path):
-    """The SHA-256 of a file in hexadecimal digits, as `sha256sum` prints it."""
+    """Returns the SHA-256 of a file in hexadecimal digits, as `sha256sum` prints it."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -265,7 +264,7 @@ def verify(plan, entries):
     """Reads all shards and compares their checksums.
 
     Raises:
-        ValueError: names the shards that differ.
+        ValueError: names the shards whose checksums differ.
     """
     numbers = range(plan.num_shards)
     wrong = [
@@ -278,10 +277,10 @@ def verify(plan, entries):
 
 
 def find_damage(plan, entries, error):
-    """Names the shard in which TensorFlow found a damaged record; it does not say which.
+    """Names the shard with a damaged record, which TensorFlow's error does not name.
 
-    Its message has the place in the file: that one record is read in every shard, and if
-    all of them are sound there, all checksums are compared.
+    The error has the position in the file: that record is read in every shard, and if it is
+    intact in all of them, all checksums are compared.
 
     Args:
         plan: a `Plan`.
@@ -308,7 +307,7 @@ def find_damage(plan, entries, error):
 
 
 def _is_sound(path, offset, frame_bytes):
-    """Whether TensorFlow reads the record there: from a file that holds no other."""
+    """Whether TensorFlow reads the record at an offset, alone in a file."""
     with path.open("rb") as file:
         file.seek(offset)
         frame = file.read(frame_bytes)

@@ -1,22 +1,22 @@
 """Convolutions and swish whose gradients are fast on CPUs.
 
-Measured on the ops of the paper's cells, against TensorFlow's own; on accelerators they work as
-TensorFlow's do.
+Speeds are measured on the ops of the paper's cells, relative to TensorFlow's ops. On
+accelerators TensorFlow's ops are used.
 
-* Depthwise convolution: the CPU kernel for the gradient of its kernel is slow where that kernel
-  has more than three columns, and slower where it pads: 25 times the forward pass for 5x5 and
-  7x7. Columns are independent of one another, so the gradient is taken for at most three at a
-  time, of images padded once: 2.5 to 13 times as fast. With stride 1 the gradient of the images
-  is itself a depthwise convolution, by the kernel turned around: 1.5 times as fast.
+* Depthwise convolution: on CPUs, the gradient of a kernel with more than three columns is
+  slow, and slower with padding: 25 times the forward pass for 5x5 and 7x7. Columns are
+  independent, so the gradient is computed for at most three at a time, on images that are
+  padded once: 2.5 to 13 times as fast. With stride 1 the gradient of the images is itself a
+  depthwise convolution, with the reversed kernel: 1.5 times as fast.
 * 1x1 convolution: as a product of matrices its kernel's gradient is 1.2 to 2 times as fast.
-* Swish: its gate is kept for the gradient, at the price of memory, and no factor beta is left.
+* Swish: its gate is kept for the gradient, which takes memory, and it has no factor beta.
 """
 
 import functools
 
 import tensorflow as tf
 
-# Columns of a depthwise kernel up to which its gradient is fast. Measured.
+# Number of columns of a depthwise kernel up to which its gradient is fast. Measured.
 _MOST_COLUMNS = 3
 
 
@@ -25,7 +25,7 @@ def depthwise(x, kernel, stride):
 
     Args:
         x: float tensor `(batch, height, width, channels)`.
-        kernel: of the same type, `(rows, columns, channels, 1)`.
+        kernel: tensor of the same type, `(rows, columns, channels, 1)`.
         stride: an int.
 
     Returns:
@@ -49,7 +49,7 @@ def pointwise(x, kernel):
 
     Args:
         x: float tensor `(batch, height, width, channels)`.
-        kernel: of the same type, `(1, 1, channels, filters)`.
+        kernel: tensor of the same type, `(1, 1, channels, filters)`.
 
     Returns:
         A tensor `(batch, height, width, filters)`.
@@ -64,11 +64,11 @@ def pointwise(x, kernel):
 @tf.autograph.experimental.do_not_convert
 @tf.custom_gradient
 def swish(x):
-    """`tf.nn.silu` but for rounding.
+    """Swish, equal to `tf.nn.silu` except for rounding.
 
-    TensorFlow's has a factor beta of 1, which it removes from a graph but not from the functions
-    that a choice holds, and computes the sigmoid again for the gradient. That saves memory, so on
-    accelerators it is done here too.
+    `tf.nn.silu` has a factor beta of 1, which TensorFlow removes from a graph, but not from the
+    branches of a choice. It computes the sigmoid again for the gradient. That saves memory, so
+    on accelerators it is done here too.
 
     Args:
         x: a float tensor.
@@ -82,7 +82,7 @@ def swish(x):
     def backward(upstream):
         kept = gate
         if _has_accelerator():
-            with tf.control_dependencies([upstream]):  # not before the way back
+            with tf.control_dependencies([upstream]):  # not before the backward pass
                 kept = tf.sigmoid(x)
         return upstream * (kept + y * (1.0 - kept))
 
@@ -95,7 +95,7 @@ def _plain(x, kernel, stride):
 
 def _of_images(x, kernel, upstream, stride):
     if stride == 1 and kernel.shape[0] % 2 and kernel.shape[1] % 2:
-        return _plain(upstream, tf.reverse(kernel, [0, 1]), 1)  # padded alike on both sides
+        return _plain(upstream, tf.reverse(kernel, [0, 1]), 1)  # equal padding on both sides
     return tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
         input_sizes=tf.shape(x),
         filter=kernel,
@@ -118,27 +118,27 @@ def _of_kernel(x, kernel, upstream, stride):
     pads = [_same_padding(height, rows, stride), _same_padding(width, columns, stride)]
     x = tf.pad(x, [(0, 0), *pads, (0, 0)])
     strips, start = [], 0
-    for taken in strip_widths(columns):
-        # What these columns of the kernel see on their way over the images.
-        seen = (-(-width // stride) - 1) * stride + taken
+    for strip_width in strip_widths(columns):
+        # The columns of the images that these columns of the kernel read.
+        read = (-(-width // stride) - 1) * stride + strip_width
         strip = gradient(
-            input=x[:, :, start : start + seen],
-            filter_sizes=[rows, taken, channels, 1],
+            input=x[:, :, start : start + read],
+            filter_sizes=[rows, strip_width, channels, 1],
             padding="VALID",
         )
         strips.append(strip)
-        start += taken
+        start += strip_width
     return tf.concat(strips, axis=1)
 
 
 def strip_widths(columns):
-    """The columns of a kernel in parts of at most three, about equal."""
+    """Returns the widths of strips of at most three columns, about equal."""
     parts = -(-columns // _MOST_COLUMNS)
     return [columns // parts + (part < columns % parts) for part in range(parts)]
 
 
 def _same_padding(side, size, stride):
-    """Rows or columns before and after, as TensorFlow's "same" padding has them."""
+    """Returns the rows or columns before and after, as in TensorFlow's "same" padding."""
     total = max((-(-side // stride) - 1) * stride + size - side, 0)
     return total // 2, total - total // 2
 

@@ -1,11 +1,11 @@
-"""One seed, one result: what has to be set once before any TensorFlow work."""
+"""The same seed gives the same result: set once, before any work of TensorFlow."""
 
 import keras
 import tensorflow as tf
 
 
 def enable(seed):
-    """Makes TensorFlow's ops deterministic and seeds what has no seed of its own.
+    """Makes TensorFlow's ops deterministic and seeds those without a seed of their own.
 
     Args:
         seed: an int.

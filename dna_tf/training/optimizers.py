@@ -1,7 +1,7 @@
-"""The optimizers of a recipe, and what its weight decay means for each of them.
+"""The learning rates, optimizers and weight decay of a recipe.
 
-Weight decay moves kernels only, never biases and batch norm. For adamw and lamb it is
-decoupled: the rate times the decay is taken off the weight itself. For sgd and rmsprop
+Weight decay changes kernels only, not biases and batch norm. For adamw and lamb it is
+decoupled: the rate times the decay is subtracted from the weight itself. For sgd and rmsprop
 it is L2, part of the gradient, as in EfficientNet's TensorFlow code.
 """
 
@@ -13,108 +13,13 @@ import tensorflow as tf
 from dna_tf.config import training_sections
 
 
-class RMSpropTF(keras.optimizers.RMSprop):
-    """RMSprop as TensorFlow 1 had it, in which EfficientNet and DNA's students were trained.
-
-    The mean square starts at one and not at zero, so that the first steps are small.
-    As in Keras' own, epsilon is inside the root, `rate * g / sqrt(mean_square + epsilon)`,
-    and the momentum sums steps that hold the rate of their time. An update is one
-    operation of TensorFlow's for each weight, where Keras' own takes seven.
-
-    Source: TensorFlow's `tf.compat.v1.train.RMSPropOptimizer`; the authors' script asks
-    for the same (`--opt rmsproptf --opt-eps 0.001`).
-    """
-
-    def build(self, var_list):
-        """Makes the variables of the optimizer."""
-        built = self.built
-        super().build(var_list)
-        if not built:
-            for mean_square in self._velocities:
-                mean_square.assign(tf.ones(mean_square.shape))
-
-    def update_step(self, gradient, variable, learning_rate):
-        """Moves one weight by its gradient."""
-        index = self._get_variable_index(variable)
-        tf.raw_ops.ResourceApplyRMSProp(
-            var=variable.handle,
-            ms=self._velocities[index].value.handle,
-            mom=self._momentums[index].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
-            rho=self.rho,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-
-def make_optimizer(recipe, steps_per_epoch):
-    """The optimizer of a recipe, with its learning-rate schedule.
-
-    In mixed float16 it scales the loss: give it gradients of its `scale_loss(loss)`.
-
-    Args:
-        recipe: a config section such as `retrain`.
-        steps_per_epoch: steps of an epoch.
-
-    Returns:
-        A `keras.optimizers.Optimizer`.
-
-    Source: rmsprop's decay 0.9, momentum 0.9 and epsilon 1e-3 are DNA's (and
-    EfficientNet's); lamb is Keras' own, which applies weight decay beside its trust
-    ratio and not within it as You et al., 2020.
-    """
-    rate = make_schedule(recipe, steps_per_epoch)
-    decay = (
-        (recipe.weight_decay or None) if recipe.optimizer in training_sections.DECOUPLED else None
-    )
-    if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    elif recipe.optimizer == "lamb":
-        optimizer = keras.optimizers.Lamb(rate, epsilon=1e-6, weight_decay=decay)
-    elif recipe.optimizer == "rmsprop":
-        optimizer = RMSpropTF(rate, rho=0.9, momentum=0.9, epsilon=1e-3)
-    else:
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    if decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    if recipe.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
-
-
-def add_l2(recipe, gradients, weights, factor=1.0):
-    """Adds the part of L2 weight decay to gradients, for those optimizers that take it so.
-
-    Args:
-        recipe: a config section such as `retrain`.
-        gradients: tensors like the weights.
-        weights: Keras variables.
-        factor: what the gradients are multiplied by, such as a loss scale.
-
-    Returns:
-        A list of tensors.
-    """
-    if not recipe.weight_decay or recipe.optimizer in training_sections.DECOUPLED:
-        return gradients
-    return [
-        gradient + factor * recipe.weight_decay * weight.value if is_kernel(weight) else gradient
-        for gradient, weight in zip(gradients, weights, strict=True)
-    ]
-
-
-def is_kernel(weight):
-    """Whether weight decay moves a weight."""
-    return not any(name in weight.path for name in ("bias", "beta", "gamma"))
-
-
 def peak_learning_rate(recipe):
-    """The learning rate of a recipe for its batch.
+    """Returns the learning rate of a recipe for its batch.
 
-    `recipe.learning_rate` holds at `recipe.reference_batch_size` images; at another
-    batch it is proportional to the batch for sgd and rmsprop, and to the square root
+    `recipe.learning_rate` is for a batch of `recipe.reference_batch_size` images. For other
+    batches it is proportional to the batch for sgd and rmsprop, and to the square root
     of the batch for adamw and lamb, whose steps do not grow with the gradient. With a
-    reference of 0 it is taken as it is.
+    reference of 0 it is not scaled.
 
     Args:
         recipe: a config section such as `retrain`.
@@ -130,7 +35,7 @@ def peak_learning_rate(recipe):
 
 
 def make_schedule(recipe, steps_per_epoch):
-    """The schedule of a recipe.
+    """Returns the schedule of a recipe.
 
     Args:
         recipe: a config section such as `retrain`.
@@ -157,13 +62,13 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: steps of the rise; the last one has the peak.
         total_steps: steps of the whole training, at which the cosine is zero.
         kind: one of `training_sections.SCHEDULES`.
-        decay_factor: of `exponential`: what each stair multiplies by.
+        decay_factor: of `exponential`: the factor of each stair.
         decay_steps: of `exponential`: steps of a stair, a float. Stairs are counted from
-            the first step of the training, so that the rise ends on a lower one.
+            the first step of the training, so the rise may end on a lower stair.
 
     Source: EfficientNet's TensorFlow code (`utils.build_learning_rate`) for the
-    staircase: 0.97 every 2.4 epochs, counted so. Its rise begins at a rate of 0 where
-    ours takes the first of `warmup_steps` equal parts.
+    staircase: 0.97 every 2.4 epochs, counted in this way. Its rise starts at a rate of 0; here
+    it starts at the first of `warmup_steps` equal parts.
     """
 
     def __init__(
@@ -174,7 +79,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.decay_factor, self.decay_steps = decay_factor, decay_steps
 
     def __call__(self, step):
-        """The learning rate of a step, counted from 0."""
+        """Returns the learning rate of a step, counted from 0."""
         step = tf.cast(step, tf.float32)
         rise = (step + 1.0) / max(1, self.warmup_steps)
         fall = 1.0
@@ -187,7 +92,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * tf.where(step < self.warmup_steps, rise, fall)
 
     def get_config(self):
-        """The arguments, for Keras."""
+        """Returns the arguments, for Keras."""
         return {
             "peak": self.peak,
             "warmup_steps": self.warmup_steps,
@@ -196,3 +101,98 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             "decay_factor": self.decay_factor,
             "decay_steps": self.decay_steps,
         }
+
+
+class RMSpropTF(keras.optimizers.RMSprop):
+    """RMSprop as in TensorFlow 1, with which EfficientNet and DNA's students were trained.
+
+    The mean square starts at one and not at zero, so the first steps are small.
+    As in Keras, epsilon is inside the root, `rate * g / sqrt(mean_square + epsilon)`, and the
+    momentum sums steps with the rate of their time. An update is one operation of TensorFlow
+    for each weight; in Keras it is seven.
+
+    Source: TensorFlow's `tf.compat.v1.train.RMSPropOptimizer`, which the authors' script uses
+    too (as `rmsproptf` with an epsilon of 0.001).
+    """
+
+    def build(self, var_list):
+        """Creates the variables of the optimizer."""
+        built = self.built
+        super().build(var_list)
+        if not built:
+            for mean_square in self._velocities:
+                mean_square.assign(tf.ones(mean_square.shape))
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one weight by its gradient."""
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=variable.handle,
+            ms=self._velocities[index].value.handle,
+            mom=self._momentums[index].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            rho=self.rho,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+def make_optimizer(recipe, steps_per_epoch):
+    """Returns the optimizer of a recipe, with its learning-rate schedule.
+
+    In mixed float16 it scales the loss: its gradients must be those of `scale_loss(loss)`.
+
+    Args:
+        recipe: a config section such as `retrain`.
+        steps_per_epoch: steps of an epoch.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+
+    Source: rmsprop's decay 0.9, momentum 0.9 and epsilon 1e-3 are those of DNA and
+    EfficientNet; lamb is that of Keras, which applies weight decay outside its trust ratio,
+    not inside it as You et al., 2020.
+    """
+    rate = make_schedule(recipe, steps_per_epoch)
+    decay = (
+        (recipe.weight_decay or None) if recipe.optimizer in training_sections.DECOUPLED else None
+    )
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    elif recipe.optimizer == "lamb":
+        optimizer = keras.optimizers.Lamb(rate, epsilon=1e-6, weight_decay=decay)
+    elif recipe.optimizer == "rmsprop":
+        optimizer = RMSpropTF(rate, rho=0.9, momentum=0.9, epsilon=1e-3)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+    if decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    if recipe.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def add_l2(recipe, gradients, weights, factor=1.0):
+    """Adds L2 weight decay to gradients, for the optimizers whose decay is not decoupled.
+
+    Args:
+        recipe: a config section such as `retrain`.
+        gradients: tensors like the weights.
+        weights: Keras variables.
+        factor: factor of the gradients, such as a loss scale.
+
+    Returns:
+        A list of tensors.
+    """
+    if not recipe.weight_decay or recipe.optimizer in training_sections.DECOUPLED:
+        return gradients
+    return [
+        gradient + factor * recipe.weight_decay * weight.value if is_kernel(weight) else gradient
+        for gradient, weight in zip(gradients, weights, strict=True)
+    ]
+
+
+def is_kernel(weight):
+    """Whether weight decay changes a weight."""
+    return not any(name in weight.path for name in ("bias", "beta", "gamma"))

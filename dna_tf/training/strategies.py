@@ -1,4 +1,4 @@
-"""Where training runs: one device, several, several machines, or a TPU."""
+"""Strategies of training: one device, several, several machines, or a TPU."""
 
 import tensorflow as tf
 
@@ -8,20 +8,20 @@ NAMES = ("auto", "cpu", "mirrored", "multi_worker", "tpu")
 
 
 def make(name, tpu=""):
-    """Makes the strategy of a run; before anything else is made in TensorFlow.
+    """Makes the strategy of a run; call it before any other work of TensorFlow.
 
     Args:
         name: one of `NAMES`. `auto` takes a TPU if one is named, all GPUs if there are
             several, the one GPU, or the CPU. `mirrored` copies the model to all GPUs of
             this machine (or all logical CPUs). `multi_worker` reads the environment
-            variable TF_CONFIG, in which every worker has its place.
+            variable TF_CONFIG, which lists the workers.
         tpu: name or address of the TPU; "" or "local" for the one of this machine.
 
     Returns:
         A `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: the name is unknown, or what it needs is not there.
+        ValueError: the name is unknown, or its devices or settings are missing.
     """
     if name not in NAMES:
         raise ValueError(
@@ -46,7 +46,7 @@ def make(name, tpu=""):
 def _cpu():
     if tf.config.list_physical_devices("GPU"):
         try:
-            # Work outside of a strategy, such as evaluation, must not find them either.
+            # Work outside of a strategy, such as evaluation, must not use them either.
             tf.config.set_visible_devices([], "GPU")
         except RuntimeError:  # TensorFlow has begun to use them
             return tf.distribute.OneDeviceStrategy("CPU:0")
@@ -58,8 +58,8 @@ def _tpu(name):
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=name)
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise ValueError(
-            f"No TPU can be reached as {name!r}: {str(error).splitlines()[0]} Give its name or "
-            "address with --tpu, or run where one is."
+            f"No TPU can be reached as {name!r}: {str(error).splitlines()[0]} Check its name "
+            "or address, or run on a machine with a TPU."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 
@@ -69,8 +69,8 @@ def _multi_worker():
     if not cluster or "worker" not in cluster.jobs:
         raise ValueError(
             "The strategy multi_worker needs the environment variable TF_CONFIG with the workers' "
-            'addresses and the own place: {"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
-            '"task": {"type": "worker", "index": 0}}.'
+            'addresses and the index of this one: {"cluster": {"worker": ["host1:2222", '
+            '"host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
         )
     if set(cluster.jobs) != {"worker"}:
         # A chief beside worker 0 would be a second process that writes the files.
@@ -82,16 +82,16 @@ def _multi_worker():
 
 
 def is_chief(strategy):
-    """Whether this process is the one that writes files."""
+    """Whether this process writes the files of the run."""
     resolver = strategy.cluster_resolver
     return resolver is None or not resolver.task_type or resolver.task_id == 0
 
 
 def check_batch(strategy, field, batch_size):
-    """Checks that a global batch splits evenly.
+    """Checks that a global batch divides among the replicas.
 
     Raises:
-        ValueError: it does not; the message has both numbers and near ones that fit.
+        ValueError: it does not; the message has both numbers and near sizes that do.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
@@ -109,12 +109,12 @@ def distribute(strategy, dataset_of, batch_size):
     Args:
         strategy: a `tf.distribute.Strategy`.
         dataset_of: `dataset_of(shard)` with `shard = (index, count)` returns the
-            `tf.data.Dataset` of one of several workers, each batch the worker's part.
+            `tf.data.Dataset` of one of several workers, with its part of each batch.
         batch_size: images of a global batch.
 
     Returns:
-        An iterable of batches as `strategy.run` takes them; joined in the order of the
-        replicas they are the batches of a single device.
+        An iterable of batches for `strategy.run`; joined in the order of the replicas they
+        are the batches of a single device.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
@@ -128,7 +128,7 @@ def distribute(strategy, dataset_of, batch_size):
 
 
 def wait_for_all(strategy):
-    """Waits until every process of the strategy has come here."""
+    """Waits until every process of the strategy has called this."""
     resolver = strategy.cluster_resolver
     if resolver is not None and resolver.task_type:
 

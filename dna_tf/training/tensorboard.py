@@ -1,8 +1,8 @@
-"""What TensorBoard shows of a training while it runs: curves and images.
+"""Writes event files for TensorBoard during a training: curves and images.
 
-The event files are written as the records of `tf.compat.v1.Event` that they are.
-`tf.summary` would need the tensorboard package just to write, and has no way to tell
-TensorBoard from which step on a resumed run repeats an earlier one.
+The files are written record by record, as `tf.compat.v1.Event`s. `tf.summary` would need
+the tensorboard package, and cannot tell TensorBoard from which step on a resumed run repeats
+an earlier one.
 """
 
 import socket
@@ -17,33 +17,32 @@ from dna_tf.common import files
 class Watcher:
     """Writes TensorBoard event files; look at them with `tensorboard --logdir=FOLDER`.
 
-    Every start of a program writes a file of its own. Nothing is written, not even a
-    file, before there is something to show.
+    Every start of a program writes a new file. The file is created with the first event.
 
     Args:
-        folder: where the files go, local or remote.
-        seconds: how often the training loop gives figures, at least.
+        folder: of the files, local or remote.
+        seconds: longest time between two figures of the training loop.
     """
 
     def __init__(self, folder, seconds=10.0):
         self.seconds = seconds
         self._folder = files.as_path(folder)
-        # Each flush writes the file of a bucket as a whole.
+        # In a bucket each flush writes the whole file.
         self._flush_seconds = 120.0 if "://" in str(self._folder) else 0.0
         self._flushed_at = time.monotonic()
         self._first_step = 0
         self._writer = None
 
     def start(self, first_step):
-        """Says from which step on this program writes; what follows goes into a new file.
+        """Sets the first step of this program; later events go into a new file.
 
-        TensorBoard then forgets what killed programs wrote for that step and later ones:
-        without it the curves of a resumed run would jump back and forth. Its fast loader
-        (the default, when installed) forgets for each curve only what is not before the
-        first new point; older points that stay are of the same training, and in order.
+        TensorBoard then discards the events of killed programs from that step on. Otherwise
+        the curves of a resumed run would jump back and forth. Its fast loader (the default,
+        if installed) discards, for each curve, only events from the first new point on; older
+        points that stay are of the same training and in order.
 
         Args:
-            first_step: what was written for this step or a later one is void.
+            first_step: events from this step on are discarded.
         """
         self.close()
         self._first_step = first_step
@@ -54,7 +53,7 @@ class Watcher:
         Args:
             step: steps done so far, from 0.
             figures: dict of floats; names with a slash, such as `"loss/block1_cell1"`, are
-                grouped by what stands before it.
+                grouped by the part before the slash.
         """
         values = [
             tf.compat.v1.Summary.Value(tag=name, simple_value=float(value))
@@ -68,11 +67,11 @@ class Watcher:
 
         Args:
             step: steps done so far, from 0.
-            name: what it shows; images of one name lie on one slider over steps.
+            name: images of the same name share a slider over steps.
             image: uint8 array `(height, width, 3)`, RGB.
 
         Raises:
-            ValueError: the array is none of that form.
+            ValueError: the array has another type or shape.
         """
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -89,13 +88,13 @@ class Watcher:
         self._write(step, [tf.compat.v1.Summary.Value(tag=name, image=picture)])
 
     def flush(self):
-        """Brings what was written to the disk or the bucket."""
+        """Writes all events to the disk or the bucket."""
         if self._writer is not None:
             self._writer.flush()
             self._flushed_at = time.monotonic()
 
     def close(self):
-        """Brings all to its place and closes the file."""
+        """Writes all events and closes the file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -115,7 +114,7 @@ class Watcher:
 
     def _open(self):
         self._folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard takes the files of a folder in order of their names.
+        # TensorBoard reads the files of a folder in the order of their names.
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}"
         self._writer = tf.io.TFRecordWriter(str(self._folder / name))
         self._record(0, file_version="brain.Event:2")

@@ -1,10 +1,10 @@
-"""A model that computes what another one does, faster in training.
+"""The twin of a model: the same function with faster layers, for training.
 
-Keras 3 computes batch norm from single operations, each a pass over memory: with it, half of
-a step of a mobile network goes into batch norm on a CPU. TensorFlow has it as one operation
-with a gradient of its own. The gradients of convolutions and swish are those of
-`cpu_gradients`. The twin is for training only: what is evaluated and saved is the
-model itself, of stock layers, which any Keras can load.
+Keras 3 computes batch norm from single operations, each a pass over memory: on a CPU, they
+take half of a training step of a mobile network. TensorFlow has batch norm as one operation
+with its own gradient. The gradients of convolutions and swish are those of `cpu_gradients`.
+The twin is for training only: the model itself, with stock layers that any Keras can load, is
+evaluated and saved.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ def make(model):
         model: a functional `keras.Model` of stock layers.
 
     Returns:
-        A `keras.Model` whose batch norms, convolutions and activations are the layers below;
-        their names, types and settings are those of the model's. Evaluated, and where they
-        are not faster, they compute as stock layers do.
+        A `keras.Model` whose batch norms, convolutions and activations are the layers below,
+        with the names and settings of the model's. In evaluation, and where they are not
+        faster, they compute as stock layers do.
     """
     return copies.swap(model, _TWINS)
 
 
 @contextlib.contextmanager
 def norm_momentum(model, parts):
-    """Lets batch norm's moving statistics move in `parts` calls as far as in one."""
+    """Context in which batch norm's moving statistics move in `parts` calls as far as in one."""
     inside = graph.layers_inside(model)
     norms = [layer for layer in inside if isinstance(layer, keras.layers.BatchNormalization)]
     usual = [layer.momentum for layer in norms]
@@ -48,7 +48,7 @@ def norm_momentum(model, parts):
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch norm that in training is TensorFlow's fused operation.
 
-    Equal to the stock layer but for rounding; its epsilon is at least 1.001e-5 then.
+    Equal to the stock layer except for rounding; its epsilon is at least 1.001e-5.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -58,7 +58,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta),
             epsilon=self.epsilon,
         )  # fmt: skip
-        # It returns the variance of a sample; Keras keeps that of the population.
+        # It returns the sample variance; Keras keeps the population variance.
         count = tf.cast(tf.size(inputs) // tf.size(mean), mean.dtype)
         variance *= (count - 1.0) / count
         momentum = self.momentum
@@ -85,7 +85,7 @@ class PartedDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
 
 class PointwiseConv2D(keras.layers.Conv2D):
-    """A convolution that in training is `cpu_gradients.pointwise` where its kernel is 1x1."""
+    """A convolution that in training is `cpu_gradients.pointwise` if its kernel is 1x1."""
 
     def call(self, inputs, training=None):
         alone = {self.groups, *self.kernel_size, *self.strides} == {1}
@@ -96,7 +96,7 @@ class PointwiseConv2D(keras.layers.Conv2D):
 
 
 class GatedActivation(keras.layers.Activation):
-    """An activation that in training is `cpu_gradients.swish` where it is swish."""
+    """An activation that in training is `cpu_gradients.swish` if it is swish."""
 
     def call(self, inputs, training=None):
         if training and self.activation is keras.activations.silu:
@@ -105,7 +105,7 @@ class GatedActivation(keras.layers.Activation):
 
 
 def _biased_and_activated(layer, outputs):
-    """What follows the convolution in a layer of Keras."""
+    """Applies the bias and the activation of a Keras layer."""
     if layer.use_bias:
         outputs += layer.bias
     return outputs if layer.activation is None else layer.activation(outputs)

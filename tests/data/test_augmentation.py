@@ -64,23 +64,23 @@ def pillow(name, image, signed):
 @pytest.mark.parametrize("name", rand_augment.OPS)
 def test_an_operation_does_what_pillows_does(name, signed):
     image = photo(3)
-    made = rand_augment.run(name, tf.constant(image), tf.constant(signed)).numpy().astype(int)
+    result = rand_augment.run(name, tf.constant(image), tf.constant(signed)).numpy().astype(int)
     expected = np.asarray(pillow(name, image, signed)).astype(int)
-    assert made.shape == image.shape
+    assert result.shape == image.shape
     if name in ("rotate", "shear_x", "shear_y", "translate_x", "translate_y"):
         # What lies half outside is blended with the fill here, and not by Pillow.
-        filled = (expected == 128).all(-1) | (made == 128).all(-1)
+        filled = (expected == 128).all(-1) | (result == 128).all(-1)
         around = tf.nn.max_pool2d(filled[None, ..., None].astype(float), 5, 1, "SAME")[0, ..., 0]
         compared = np.asarray(around) == 0
         compared[[0, 1, -2, -1]] = compared[:, [0, 1, -2, -1]] = False
         assert compared.sum() > 100
-        assert np.abs(made - expected)[compared].max() <= 2
-        assert np.abs(made - image)[compared].mean() > 2
+        assert np.abs(result - expected)[compared].max() <= 2
+        assert np.abs(result - image)[compared].mean() > 2
         return
-    assert np.abs(made - expected).max() <= (0 if name in ("identity", "posterize") else 1)
-    assert np.mean(made != expected) < 0.03
+    assert np.abs(result - expected).max() <= (0 if name in ("identity", "posterize") else 1)
+    assert np.mean(result != expected) < 0.03
     if name != "identity":
-        assert np.any(made != image)
+        assert np.any(result != image)
 
 
 def test_operations_take_grey_images():
@@ -109,8 +109,8 @@ def test_operations_are_drawn_evenly_and_by_the_seed_alone(monkeypatch):
 
 
 def test_crop_boxes_are_in_the_image_and_of_the_areas_asked_for():
-    made = augmentation.Augmentation(crop_area=0.25)
-    box = tf.function(made.crop_box)
+    result = augmentation.Augmentation(crop_area=0.25)
+    box = tf.function(result.crop_box)
     shares, ratios, tops = [], [], []
     for number in range(400):
         top, left, height, width = box(tf.constant([60, 90, 3]), tf.constant([1, number], tf.int64))
@@ -167,8 +167,8 @@ def test_colours_change_as_numpy_changes_them():
 
 def test_erasing_happens_as_often_and_as_large_as_asked():
     image = tf.constant(photo(2))
-    made = augmentation.Augmentation(erase=0.5)
-    erase = tf.function(lambda seed: made.image(image, seed))
+    result = augmentation.Augmentation(erase=0.5)
+    erase = tf.function(lambda seed: result.image(image, seed))
     shares = []
     for number in range(200):
         changed = np.any(erase(tf.constant([9, number], tf.int64)).numpy() != image.numpy(), -1)
@@ -177,13 +177,13 @@ def test_erasing_happens_as_often_and_as_large_as_asked():
             assert changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() > 0.95
         shares.append(changed.mean())
     assert 0.35 < np.mean(np.array(shares) > 0) < 0.65
-    found = [share for share in shares if share]
-    assert min(found) < 0.05 and 0.25 < max(found) < 0.37
+    erased = [share for share in shares if share]
+    assert min(erased) < 0.05 and 0.25 < max(erased) < 0.37
 
 
 def numpy_mix(pictures, labels, draws, classes):
     """Both kinds of mixing, image by image."""
-    made, targets = pictures.copy(), np.zeros((len(pictures), classes))
+    result, targets = pictures.copy(), np.zeros((len(pictures), classes))
     _, height, width, _ = pictures.shape
     for i in range(len(pictures)):
         j, (share, cuts, y, x) = i ^ 1, draws[i - i % 2]
@@ -192,13 +192,13 @@ def numpy_mix(pictures, labels, draws, classes):
             top, left = int(y * height) - tall // 2, int(x * width) - wide // 2
             rows = slice(max(top, 0), min(top + tall, height))
             columns = slice(max(left, 0), min(left + wide, width))
-            made[i, rows, columns] = pictures[j, rows, columns]
+            result[i, rows, columns] = pictures[j, rows, columns]
             share = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / height / width
         else:
-            made[i] = share * pictures[i] + (1 - share) * pictures[j]
+            result[i] = share * pictures[i] + (1 - share) * pictures[j]
         targets[i, labels[i]] += share
         targets[i, labels[j]] += 1 - share
-    return made, targets
+    return result, targets
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0), (0, 1.0), (0.8, 1.0)])
@@ -211,10 +211,10 @@ def test_mixing_is_that_of_numpy(mixup, cutmix):
     kinds = set(draws[:, 1])
     assert kinds == ({0, 1} if mixup and cutmix else {float(bool(cutmix))})
     expected, targets = numpy_mix(pictures, labels, draws.astype(np.float64), 5)
-    made = augmentation.mix(tf.constant(pictures), tf.constant(labels), tf.constant(draws), 5)
-    np.testing.assert_allclose(made[0], expected, atol=1e-3)
-    np.testing.assert_allclose(made[1], targets, atol=1e-5)
-    np.testing.assert_allclose(np.sum(made[1], 1), 1.0, atol=1e-6)
+    result = augmentation.mix(tf.constant(pictures), tf.constant(labels), tf.constant(draws), 5)
+    np.testing.assert_allclose(result[0], expected, atol=1e-3)
+    np.testing.assert_allclose(result[1], targets, atol=1e-5)
+    np.testing.assert_allclose(np.sum(result[1], 1), 1.0, atol=1e-6)
 
 
 def test_lambda_is_of_the_beta_distribution():
@@ -234,11 +234,11 @@ def test_epochs_are_the_same_in_parts_and_when_resumed(tmp_path, in_memory):
     limit = 2**28 if in_memory else 0
     loaded = loading.load(config, seed=0, memory_limit_bytes=limit)
     for crop_area in (0.0, 0.3):
-        made = augmentation.Augmentation(crop_area, 0.1, 2, 9.0, 0.5, 0.2, 1.0, 3)
+        result = augmentation.Augmentation(crop_area, 0.1, 2, 9.0, 0.5, 0.2, 1.0, 3)
 
-        def epoch(number=1, made=made, **more):
-            found = loaded.epoch(8, number, seed=5, augmentation=made, **more)
-            return list(found.as_numpy_iterator())
+        def epoch(number=1, result=result, **more):
+            dataset = loaded.epoch(8, number, seed=5, augmentation=result, **more)
+            return list(dataset.as_numpy_iterator())
 
         whole = epoch()
         assert [batch[0].shape for batch in whole] == [(8, 16, 16, 3)] * 4
@@ -254,7 +254,7 @@ def test_epochs_are_the_same_in_parts_and_when_resumed(tmp_path, in_memory):
         assert not np.array_equal(epoch(2)[0][0], whole[0][0])
         plain = next(loaded.epoch(8, 1, seed=5).as_numpy_iterator())
         assert plain[1].shape == (8,) and not np.array_equal(plain[0], whole[0][0])
-        untouched = loaded.epoch(8, 1, seed=5, augment=False, augmentation=made)
+        untouched = loaded.epoch(8, 1, seed=5, augment=False, augmentation=result)
         np.testing.assert_array_equal(next(untouched.as_numpy_iterator())[1], plain[1])
 
 

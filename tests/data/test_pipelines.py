@@ -29,9 +29,9 @@ def _has_no_tuning(dataset):
 def test_elements_and_their_order_are_kept():
     dataset = tf.data.Dataset.range(50).map(lambda n: n * n, tf.data.AUTOTUNE)
     for rewrite in (True, False):
-        made = pipelines.finished(dataset, 50, rewrite)
-        np.testing.assert_array_equal(list(made.as_numpy_iterator()), np.arange(50) ** 2)
-        optimised = made.options().experimental_optimization.apply_default_optimizations
+        finished = pipelines.finished(dataset, 50, rewrite)
+        np.testing.assert_array_equal(list(finished.as_numpy_iterator()), np.arange(50) ** 2)
+        optimised = finished.options().experimental_optimization.apply_default_optimizations
         assert optimised is (None if rewrite else False)
 
 

@@ -54,10 +54,10 @@ def test_broken_images_up_to_a_limit_are_left_out_and_listed(tmp_path, capsys, k
         capsys.readouterr().err
     )
     listed = json.loads((cache / source_base.FILE).read_text())
-    (found,) = listed["sources"].values()
-    assert (listed["kind"], found["images"]) == ("dna_tf.broken_images", 36)
-    assert [image["index"] for image in found["broken"]] == list(broken)
-    names = [image["image"] for image in found["broken"]]
+    (of_source,) = listed["sources"].values()
+    assert (listed["kind"], of_source["images"]) == ("dna_tf.broken_images", 36)
+    assert [image["index"] for image in of_source["broken"]] == list(broken)
+    names = [image["image"] for image in of_source["broken"]]
     if kind == "folder":
         assert names[0] == f"{tmp_path}/made/ant/001.png"
     else:
@@ -103,17 +103,17 @@ def test_the_usual_refusal_names_the_way_out(tmp_path):
 def test_evaluation_leaves_broken_images_out_too(tmp_path, capsys, kind):
     broken = (1, 13, 26)
     config = config_of(kind, tmp_path, broken=broken, max_broken_images=3)
-    found = evaluation_images.of_source(config)
+    images = evaluation_images.of_source(config)
     assert "3 images cannot be decoded and are left out." in capsys.readouterr().err
-    pairs = [(x.tobytes(), int(y[0])) for x, y in found.dataset(1).as_numpy_iterator()]
+    pairs = [(x.tobytes(), int(y[0])) for x, y in images.dataset(1).as_numpy_iterator()]
     whole = evaluation_images.of_source(config_of(kind, tmp_path / "good"))
     good = [(x.tobytes(), int(y[0])) for x, y in whole.dataset(1).as_numpy_iterator()]
-    assert (found.count, len(pairs), len(good)) == (33, 33, 36)
+    assert (images.count, len(pairs), len(good)) == (33, 33, 36)
     assert set(pairs) < set(good)
     few = [y for _, y in evaluation_images.of_source(config, limit=30).dataset(40)]
     assert few[0].shape == (30,)
     config.max_broken_images = 0
-    assert evaluation_images.of_source(config).fingerprint != found.fingerprint
+    assert evaluation_images.of_source(config).fingerprint != images.fingerprint
     config.max_broken_images = 2
     with pytest.raises(ValueError, match=r"3 images cannot be .* allows 2"):
         evaluation_images.of_source(config)
@@ -124,10 +124,10 @@ def test_crops_of_broken_images_are_named(tmp_path):
 
     config = config_of("tfrecord", tmp_path, broken=(5,), rating_per_class=1)
     loaded = loading.load(config, 0, memory_limit_bytes=0)
-    made = augmentation.Augmentation(crop_area=0.2)
+    crops = augmentation.Augmentation(crop_area=0.2)
     with pytest.raises(ValueError, match="Cannot decode record"), loaded.reading():
         for _ in range(3):
-            for batch in loaded.epoch(3, 0, 0, augmentation=made):
+            for batch in loaded.epoch(3, 0, 0, augmentation=crops):
                 tf.size(batch[0])
         for _ in loaded.images("test", 4):
             pass

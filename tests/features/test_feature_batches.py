@@ -30,10 +30,10 @@ def cut():
 @pytest.fixture(scope="module")
 def images():
     config = data_files.data_config(image_size=8, test_fraction=0.9, rating_per_class=4, shift=0.3)
-    made = loading.load(config, seed=0)
-    assert made.image_shape == SHAPE and 100 < made.counts["train"] < 200
-    assert made.counts["train"] % BATCH
-    return made
+    loaded = loading.load(config, seed=0)
+    assert loaded.image_shape == SHAPE and 100 < loaded.counts["train"] < 200
+    assert loaded.counts["train"] % BATCH
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def _check_maps(cut, epoch, rtol=1e-4):
     for image, *maps in epoch:
         assert image.dtype == np.float32 and image.shape == (BATCH, *SHAPE)
         expected = cut.features(image, training=False)
-        for made, want, shape in zip(maps, expected, cut.shapes[1:], strict=True):
-            assert made.shape == (BATCH, *shape)
-            np.testing.assert_allclose(made, want, rtol=rtol, atol=1e-4)
+        for received, want, shape in zip(maps, expected, cut.shapes[1:], strict=True):
+            assert received.shape == (BATCH, *shape)
+            np.testing.assert_allclose(received, want, rtol=rtol, atol=1e-4)
 
 
 def _keys(epoch):
@@ -107,8 +107,8 @@ def test_skipping_leaves_the_same_bits(mode, skip, cut, images, folder):
 
 def test_memory_keeps_its_order(cut, images, folder):
     batches = _feature_batches(_section("memory"), cut, images, 3, folder)
-    shown = [b"".join(_keys(_epoch(batches, epoch, skip=2))) for epoch in (0, 1)]
-    assert hashlib.sha256(b"".join(shown)).hexdigest()[:16] == GOLDEN_ORDER
+    keys = [b"".join(_keys(_epoch(batches, epoch, skip=2))) for epoch in (0, 1)]
+    assert hashlib.sha256(b"".join(keys)).hexdigest()[:16] == GOLDEN_ORDER
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -197,15 +197,15 @@ def test_a_distributed_dataset_gives_the_same_values(cut, images, folder):
 
 
 def test_memory_shows_each_training_image_at_most_once_and_unchanged(cut, images):
-    known = {row.tobytes() for row in images.arrays("train")[0]}
+    unchanged = {row.tobytes() for row in images.arrays("train")[0]}
     batches = _feature_batches(_section("memory"), cut, images, 3, None)
     seen = set()
     for epoch in range(4):
         keys = _keys(_epoch(batches, epoch))
-        assert set(keys) <= known
-        assert len(keys) - len(set(keys)) <= images.counts["train"] - len(known)  # twin images
+        assert set(keys) <= unchanged
+        assert len(keys) - len(set(keys)) <= images.counts["train"] - len(unchanged)  # twin images
         seen.update(keys)
-    assert seen == known  # what one epoch leaves out another one shows
+    assert seen == unchanged  # what one epoch leaves out another one shows
 
 
 def test_online_shows_the_augmented_images_of_the_data(cut, images):
@@ -214,14 +214,14 @@ def test_online_shows_the_augmented_images_of_the_data(cut, images):
     expected = images.epoch(BATCH, 1, seed, augment=True)
     for (image, *_), (want, _) in zip(batches(1, 0), expected, strict=True):
         np.testing.assert_array_equal(image, want)
-    known = {row.tobytes() for row in images.arrays("train")[0]}
-    assert not set(_keys(_epoch(batches))) <= known
+    unchanged = {row.tobytes() for row in images.arrays("train")[0]}
+    assert not set(_keys(_epoch(batches))) <= unchanged
 
 
 def test_features_that_do_not_fit_are_refused(cut, images, monkeypatch):
     sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 100}
     monkeypatch.setattr(feature_batches.os, "sysconf", sizes.__getitem__)
-    with pytest.raises(ValueError, match=r"images need .* GiB.*--config\.supernet\.features=onl"):
+    with pytest.raises(ValueError, match=r"images need .* GiB.* features=online, which ke"):
         _feature_batches(_section("memory"), cut, images, 3, None)
     # The limit is half of the memory; maps and images are float32.
     floats = sum(int(np.prod(shape)) for shape in cut.shapes) * images.counts["train"]
@@ -242,13 +242,13 @@ def test_one_block_gives_one_map(cut):
 
 
 def test_the_teacher_is_asked_in_inference_mode():
-    asked = []
+    modes = []
 
     def ask(images, training):
-        asked.append(training)
+        modes.append(training)
         return [images, images + 1.0]
 
     maps = feature_batches.feature_function(types.SimpleNamespace(features=ask))(
         np.zeros((1, 2, 2, 1))
     )
-    assert asked == [False] and [float(np.sum(each)) for each in maps] == [0.0, 4.0]
+    assert modes == [False] and [float(np.sum(each)) for each in maps] == [0.0, 4.0]

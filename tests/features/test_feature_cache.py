@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+import types
 
 import keras
 import numpy as np
@@ -92,12 +93,12 @@ def _keys(batches):
 
 def _records(content):
     """The records of a TFRecord file: length, its checksum, record, its checksum."""
-    found = []
+    records = []
     while content:
         (length,) = struct.unpack("<Q", content[:8])
-        found.append(content[12 : 12 + length])
+        records.append(content[12 : 12 + length])
         content = content[16 + length :]
-    return found
+    return records
 
 
 def _in_order_of_shards(folder):
@@ -218,11 +219,11 @@ def test_the_parts_of_workers_are_disjoint_and_together_all(workers, written, cu
     parts = [_keys(_batches(cache.batches(1, 5, 3, shard=(i, workers)))) for i in range(workers)]
     assert {len(part) for part in parts} == {COUNT // workers}
     assert [cache.steps_per_epoch(1, workers)] * workers == [len(part) for part in parts]
-    shown = [key for part in parts for key in part]
-    known = [pixels.tobytes() for pixels in images.arrays("train")[0]]
-    assert not collections.Counter(shown) - collections.Counter(known)
+    keys = [key for part in parts for key in part]
+    expected = [pixels.tobytes() for pixels in images.arrays("train")[0]]
+    assert not collections.Counter(keys) - collections.Counter(expected)
     if workers == 3:
-        assert sorted(shown) == sorted(known)
+        assert sorted(keys) == sorted(expected)
 
 
 def test_a_killed_writing_goes_on_to_the_same_bits(written, cut, images, tmp_path, monkeypatch):
@@ -287,8 +288,8 @@ def test_sources_that_are_read_in_order_resume_too(tmp_path, cut):
                 _shard(tmp_path / "two", number).unlink()
     assert _contents(tmp_path / "two") == _contents(tmp_path / "one")
     cache = _open(tmp_path / "two", cut, streamed)
-    shown = _keys(_batches(cache.batches(1, 0, 0)))
-    assert sorted(shown) == sorted(pixels.tobytes() for pixels in streamed.arrays("train")[0])
+    keys = _keys(_batches(cache.batches(1, 0, 0)))
+    assert sorted(keys) == sorted(pixels.tobytes() for pixels in streamed.arrays("train")[0])
 
 
 # Of the second record of a shard: its length, the length's checksum, pixels, maps, checksum.
@@ -307,7 +308,7 @@ def test_a_flipped_bit_is_noticed_when_read_and_names_the_shard(
         with cache.reading():
             _batches(cache.batches(16, 0, seed=0))
     with pytest.raises(ValueError, match=expected):
-        shard_files.verify(*shard_files.held(files.as_path(copied)))
+        shard_files.verify(*shard_files.read_plan(files.as_path(copied)))
     path.unlink()
     cache_writer.write(copied, cut, images, batch_size=8)
     assert _contents(copied) == _contents(written)
@@ -363,13 +364,13 @@ def test_damage_is_found_by_its_place_or_else_by_checksums(copied, cut, images, 
 
 
 def test_verify_finds_exchanged_shards(copied):
-    shard_files.verify(*shard_files.held(files.as_path(copied)))
+    shard_files.verify(*shard_files.read_plan(files.as_path(copied)))
     one, other = _shard(copied, 2), _shard(copied, 6)
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
     with pytest.raises(ValueError, match="damaged: .*00002.*, .*00006.* Delete these files"):
-        shard_files.verify(*shard_files.held(files.as_path(copied)))
+        shard_files.verify(*shard_files.read_plan(files.as_path(copied)))
 
 
 def _rescaled():
@@ -395,8 +396,8 @@ def _rescaled():
         ("preprocessing", lambda cut, images: (_cut(model=_rescaled()), images, "float16")),
     ],
 )  # fmt: skip
-def test_a_cache_of_something_else_is_refused(what, made, written, cut, images):
-    changed = made(cut, images)
+def test_a_cache_of_something_else_is_refused(what, changes, written, cut, images):
+    changed = changes(cut, images)
     before = _contents(written)
     expected = f"something else: (cuts .*; )?{what}.* Delete"
     with pytest.raises(ValueError, match=expected) as error:
@@ -435,26 +436,26 @@ def test_damaged_json_is_refused(copied, cut, images):
     manifest.write_text(content)
     sidecar = json.loads(content) | {"kind": shard_files.SHARD_KIND, "images_per_shard": 8}
     (copied / "features-00000-of-00017.json").write_text(json.dumps(sidecar))
-    with pytest.raises(ValueError, match="of another cache than the other files"):
+    with pytest.raises(ValueError, match="to another cache than the other files"):
         _open(copied, cut, images)
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(
     cut, images, tmp_path, monkeypatch
 ):
-    asked = []
+    paths = []
     needed = COUNT * 592
 
     def usage(path):
-        asked.append(path)
-        return shutil._ntuple_diskusage(10**12, 0, free)
+        paths.append(path)
+        return types.SimpleNamespace(total=10**12, used=0, free=free)
 
     monkeypatch.setattr(cache_writer.shutil, "disk_usage", usage)
     free = int(needed * 1.05) - 1
     folder = tmp_path / "not" / "there"
     with pytest.raises(ValueError, match=r"need 0\.00 GB more .* 5% to spare.*=online"):
         cache_writer.write(folder, cut, images, batch_size=8)
-    assert not (tmp_path / "not").exists() and str(asked[0]) == str(tmp_path)
+    assert not (tmp_path / "not").exists() and str(paths[0]) == str(tmp_path)
     free += 2
     cache_writer.write(folder, cut, images, images_per_shard=PER_SHARD, batch_size=8)
     _shard(folder, 3).unlink()
@@ -499,7 +500,9 @@ def test_a_disk_that_becomes_full_keeps_finished_shards(
 
     monkeypatch.setattr(shard_files.tf.io, "TFRecordWriter", Writer)
     monkeypatch.setattr(cache_writer, "WRITERS", 1)
-    with pytest.raises(OSError, match="is full .*No space left on device.*finished are kept"):
+    with pytest.raises(
+        OSError, match="is full .*No space left on device.*Finished shards are kept"
+    ):
         cache_writer.write(tmp_path, cut, images, images_per_shard=PER_SHARD, batch_size=8)
     names = {path.name for path in tmp_path.iterdir()}
     assert {f"features-0000{n}-of-00009.tfrecord" for n in range(4)} <= names

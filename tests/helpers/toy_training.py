@@ -115,7 +115,7 @@ class Cells(Toy):
     def __init__(self, **failing):
         super().__init__()
         self.failing = failing
-        self.asked = 0
+        self.calls = 0
 
     def step(self, batch, number):
         loss = super().step(batch, number)["norm"]
@@ -127,6 +127,6 @@ class Cells(Toy):
 
     def failures(self):
         """From the variables alone, as restored ones must tell it, too."""
-        self.asked += 1
+        self.calls += 1
         done = int(self.steps)
         return {n: f"{n} failed at step {at}." for n, at in self.failing.items() if done > at}

@@ -209,8 +209,8 @@ def test_what_a_save_left_that_was_cut_off_goes_with_the_next(tmp_path):
     again = Saved(tmp_path)
     assert again.restore() == 1
     again.save(2)
-    made = [f"ckpt-{number}{suffix}" for number in (1, 2) for suffix in (DATA, INDEX)]
-    assert _files(tmp_path) == made
+    expected = [f"ckpt-{number}{suffix}" for number in (1, 2) for suffix in (DATA, INDEX)]
+    assert _files(tmp_path) == expected
 
 
 def test_an_error_that_is_not_of_the_files_is_not_taken_for_damage(tmp_path, capsys, monkeypatch):

@@ -69,12 +69,12 @@ def test_training_learns(tmp_path):
 
 @pytest.mark.parametrize("kind", ["adamw", "rmsprop"])
 def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind):
-    data, made = data_of_noise(), recipe(optimizer=kind)
-    used = classifier.ClassifierTrainer(_student(0), data, made)
+    data, settings = data_of_noise(), recipe(optimizer=kind)
+    used = classifier.ClassifierTrainer(_student(0), data, settings)
     first = used.train(1, tmp_path / "one", "toy", _student(11))
     after_first = _bits(used.model)
     second = used.train(2, tmp_path / "two", "toy", _student(12))
-    fresh = classifier.ClassifierTrainer(_student(12), data, made)
+    fresh = classifier.ClassifierTrainer(_student(12), data, settings)
     assert fresh.train(2, tmp_path / "three", "toy") == second != first
     assert len(_bits(fresh.model)) > 30
     assert _bits(used.model) == _bits(fresh.model)  # drop seeds and moving statistics too
@@ -85,7 +85,7 @@ def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind):
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_strategy_of_one_device_is_entered_and_has_the_same_bits(tmp_path, accumulate):
-    made, devices = recipe(accumulate=accumulate, ema_decay=0.5), {}
+    settings, devices = recipe(accumulate=accumulate, ema_decay=0.5), {}
     models = []
     for name, strategy in (
         ("usual", tf.distribute.get_strategy()),
@@ -93,7 +93,9 @@ def test_a_strategy_of_one_device_is_entered_and_has_the_same_bits(tmp_path, acc
     ):
         with strategy.scope():
             model = _student(1)
-            trainer = classifier.ClassifierTrainer(model, data_of_noise(), made, strategy=strategy)
+            trainer = classifier.ClassifierTrainer(
+                model, data_of_noise(), settings, strategy=strategy
+            )
         loss, seen = trainer.loss, devices.setdefault(name, set())
 
         def recording(targets, logits, loss=loss, seen=seen):
@@ -117,14 +119,14 @@ def test_other_workers_load_the_best_epoch_after_the_chiefs_last_offer(tmp_path,
         (strategies, "wait_for_all"),
     ):
         monkeypatch.setattr(owner, name, lambda *_, name=name: order.append(name))
-    made = recipe(rating_every=1, take="best")
-    classifier.ClassifierTrainer(_student(0), data_of_noise(), made).train(1, tmp_path, "toy")
+    settings = recipe(rating_every=1, take="best")
+    classifier.ClassifierTrainer(_student(0), data_of_noise(), settings).train(1, tmp_path, "toy")
     assert order == ["offer", "offer", "wait_for_all", "load"]
 
 
 def test_a_training_that_was_cut_off_ends_with_the_same_bits(tmp_path):
-    data, made = data_of_noise(), recipe()
-    whole = classifier.ClassifierTrainer(_student(3), data, made)
+    data, settings = data_of_noise(), recipe()
+    whole = classifier.ClassifierTrainer(_student(3), data, settings)
     history = whole.train(4, tmp_path / "whole", "toy")
     expected = _bits(whole.model)
     for number, cut_at in enumerate([(0, 1), (1, 0), (1, 2)]):
@@ -134,7 +136,7 @@ def test_a_training_that_was_cut_off_ends_with_the_same_bits(tmp_path):
             whole.train(4, folder, "toy", _student(3))
         data.cut_at = None
         # A new process starts from other weights: all must come from the checkpoint.
-        again = whole if number else classifier.ClassifierTrainer(_student(9), data, made)
+        again = whole if number else classifier.ClassifierTrainer(_student(9), data, settings)
         assert again.train(4, folder, "toy", _student(8)) == history
         assert _bits(again.model) == expected
 

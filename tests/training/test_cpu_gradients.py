@@ -28,17 +28,17 @@ def test_output_and_gradients_equal_tensorflows(sides, height, width, stride, co
     rng = np.random.default_rng([*sides, height, stride])
     x = tf.constant(rng.normal(0, 1, (2, height, width, 11)), tf.float32)
     kernel = tf.constant(rng.normal(0, 1, (*sides, 11, 1)), tf.float32)
-    made = -(-height // stride), -(-width // stride)
-    upstream = tf.constant(rng.normal(0, 1, (2, *made, 11)), tf.float32)
+    size = -(-height // stride), -(-width // stride)
+    upstream = tf.constant(rng.normal(0, 1, (2, *size, 11)), tf.float32)
 
     def ours(x, kernel):
         return cpu_gradients.depthwise(x, kernel, stride)
 
     ours = tf.function(ours) if compiled else ours
     expected = _gradients(_plain(stride), x, kernel, upstream)
-    for found, one in zip(_gradients(ours, x, kernel, upstream), expected, strict=True):
-        assert found.shape == one.shape
-        np.testing.assert_allclose(found, one, rtol=1e-5, atol=1e-4)
+    for received, one in zip(_gradients(ours, x, kernel, upstream), expected, strict=True):
+        assert received.shape == one.shape
+        np.testing.assert_allclose(received, one, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -80,8 +80,8 @@ def test_sizes_known_only_at_run_time():
 
     upstream = tf.ones((2, 3, 5, 4))
     expected = _gradients(_plain(2), x, kernel, upstream)
-    for found, one in zip(ours(x, kernel, upstream), expected, strict=True):
-        np.testing.assert_allclose(found, one, rtol=1e-5, atol=1e-4)
+    for received, one in zip(ours(x, kernel, upstream), expected, strict=True):
+        np.testing.assert_allclose(received, one, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 6, 7), (1, 1, 1, 7), (3, 1, 1, 7)])
@@ -90,9 +90,9 @@ def test_a_pointwise_convolution_is_tensorflows(shape):
     x = tf.constant(rng.normal(0, 1, shape), tf.float32)
     kernel = tf.constant(rng.normal(0, 1, (1, 1, 7, 9)), tf.float32)
     upstream = tf.constant(rng.normal(0, 1, (*shape[:3], 9)), tf.float32)
-    found = _gradients(cpu_gradients.pointwise, x, kernel, upstream)
+    received = _gradients(cpu_gradients.pointwise, x, kernel, upstream)
     expected = _gradients(lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"), x, kernel, upstream)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(received, expected, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
@@ -130,8 +130,8 @@ def test_swish_is_tensorflows(dtype, accelerated, monkeypatch):
     rounding = {tf.float32: 1e-6, tf.bfloat16: 0.04, tf.float16: 5e-3}[dtype]
     expected = exact * gate, slope * upstream.numpy().astype(np.float64)
     for one, other in zip((y, gradient), expected, strict=True):
-        found = one.numpy().astype(np.float64)
-        np.testing.assert_allclose(found, other, rtol=rounding, atol=rounding)
+        received = one.numpy().astype(np.float64)
+        np.testing.assert_allclose(received, other, rtol=rounding, atol=rounding)
 
 
 def test_swish_far_out_has_slopes_0_and_1():
@@ -169,8 +169,8 @@ def test_large_kernels_have_no_gradient_op_of_more_than_three_columns():
     graph = both.get_concrete_function(
         tf.TensorSpec((2, 8, 8, 4)), tf.TensorSpec((7, 7, 4, 1))
     ).graph
-    made = [op for op in graph.get_operations() if "BackpropFilter" in op.type]
-    assert len(made) == 3
-    for op in made:
+    size = [op for op in graph.get_operations() if "BackpropFilter" in op.type]
+    assert len(size) == 3
+    for op in size:
         assert tf.get_static_value(op.inputs[1])[1] <= 3
         assert op.get_attr("padding") == b"VALID"

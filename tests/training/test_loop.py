@@ -42,13 +42,13 @@ def test_the_history_holds_the_means_of_each_epoch(tmp_path):
     assert toy.seen == list(range(EPOCHS * STEPS))
     for epoch, figures in enumerate(history):
         assert list(figures) == ["loss", "norm"]
-        given = [twin.step(batch, 0) for batch in twin.batches(epoch, 0)]
+        figures = [twin.step(batch, 0) for batch in twin.batches(epoch, 0)]
         for name, value in figures.items():
-            expected = np.mean([float(each[name]) for each in given])
+            expected = np.mean([float(each[name]) for each in figures])
             assert value == pytest.approx(expected, rel=1e-6, abs=1e-7)
     assert len(history) == EPOCHS and toy.values() == twin.values()
-    held = json.loads((tmp_path / "history.json").read_text())
-    assert held == {"kind": "dna_tf.history", "epochs": history}
+    saved = json.loads((tmp_path / "history.json").read_text())
+    assert saved == {"kind": "dna_tf.history", "epochs": history}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "inside"])
@@ -190,7 +190,7 @@ def test_the_bar_shows_the_first_figures_or_the_mean_of_each_block(tmp_path, cap
     others = {"loss": 0.5, "accuracy": 0.25, "speed": 2.0, "more": 1.0}
     for name, figures in (("cells", losses), ("others", others)):
         tensors = {name: tf.constant(value) for name, value in figures.items()}
-        toy_training.run(tmp_path / name, toy_training.Toy(), lambda *_, given=tensors: given)
+        toy_training.run(tmp_path / name, toy_training.Toy(), lambda *_, figures=tensors: figures)
     lines = [line for line in capsys.readouterr().err.splitlines() if ": 12/12" in line]
     assert lines[0].endswith(", epoch 3/3: b1 0.375 b2 2 b10 1")
     assert lines[1].endswith(", epoch 3/3: loss 0.5, accuracy 0.25, speed 2, ...")
@@ -255,8 +255,8 @@ def test_a_run_cut_off_at_the_end_of_an_epoch_ends_it_once_more(
 
 
 def test_a_figure_of_an_epoch_that_is_not_finite_is_left_out(tmp_path, capsys):
-    given = {"good": 1.0, "bad": math.nan, "worse": math.inf}
-    history = toy_training.run(tmp_path, toy_training.Toy(), on_epoch=lambda epoch: given)
+    figures = {"good": 1.0, "bad": math.nan, "worse": math.inf}
+    history = toy_training.run(tmp_path, toy_training.Toy(), on_epoch=lambda epoch: figures)
     assert all(list(figures) == ["loss", "norm", "good"] for figures in history)
     warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert warned == [
@@ -342,7 +342,7 @@ def test_failures_are_asked_for_every_ten_seconds(tmp_path, monkeypatch):
     step = clock.takes(4.0, cells.step)
     toy_training.run(tmp_path, cells, step, seconds=1e9, failures=cells.failures)
     # After three steps of each epoch, and at its end, from where the time counts anew.
-    assert cells.asked == 2 * EPOCHS
+    assert cells.calls == 2 * EPOCHS
 
 
 def test_another_worker_restores_and_writes_nothing(tmp_path, whole, capsys):

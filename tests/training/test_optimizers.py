@@ -14,9 +14,9 @@ STEPS = 6
 
 
 def recipe(**changes):
-    made = training_sections.default_retraining(4, 0.1)
-    made.update({"schedule": "constant", "warmup_epochs": 0.0, **changes})
-    return made
+    section = training_sections.default_retraining(4, 0.1)
+    section.update({"schedule": "constant", "warmup_epochs": 0.0, **changes})
+    return section
 
 
 def twin_rate(step, peak, warmup, total, kind, factor=0.97, stair=7.5):
@@ -48,7 +48,7 @@ def test_the_schedule_by_hand():
 
 def test_the_papers_schedule_by_hand():
     # EfficientNet: 0.256 at 4096, 0.97 every 2.4 epochs, after 5 epochs of warm-up.
-    made = recipe(
+    section = recipe(
         schedule="exponential",
         learning_rate=0.256,
         reference_batch_size=4096,
@@ -57,7 +57,7 @@ def test_the_papers_schedule_by_hand():
         warmup_epochs=5.0,
         epochs=350,
     )
-    schedule = optimizers.make_schedule(made, 10)
+    schedule = optimizers.make_schedule(section, 10)
     rates = [float(schedule(step)) for step in (0, 49, 50, 71, 72, 95, 96)]
     peak = 0.128
     expected = [peak / 50, peak, peak * 0.97**2, peak * 0.97**2, *[peak * 0.97**3] * 2]
@@ -68,13 +68,13 @@ def test_the_papers_schedule_by_hand():
     ("kind", "factor"), [("sgd", 4), ("rmsprop", 4), ("adamw", 2), ("lamb", 2)]
 )
 def test_the_rate_grows_with_the_batch_by_the_stated_rule(kind, factor):
-    made = recipe(optimizer=kind, batch_size=256, reference_batch_size=64)
-    assert optimizers.peak_learning_rate(made) == pytest.approx(0.1 * factor)
-    made.reference_batch_size = 0
-    assert optimizers.peak_learning_rate(made) == 0.1
+    section = recipe(optimizer=kind, batch_size=256, reference_batch_size=64)
+    assert optimizers.peak_learning_rate(section) == pytest.approx(0.1 * factor)
+    section.reference_batch_size = 0
+    assert optimizers.peak_learning_rate(section) == 0.1
     # Parts of a batch change nothing: the rate is of the update.
-    made.update({"accumulate": 8, "reference_batch_size": 64})
-    assert optimizers.peak_learning_rate(made) == pytest.approx(0.1 * factor)
+    section.update({"accumulate": 8, "reference_batch_size": 64})
+    assert optimizers.peak_learning_rate(section) == pytest.approx(0.1 * factor)
 
 
 class Twin:
@@ -132,16 +132,16 @@ def test_an_optimizer_does_what_its_twin_does(kind, decay):
     dense.build((None, 4))
     dense.bias.assign([0.0, 1.0, -2.0])
     weights = dense.trainable_variables
-    made = recipe(optimizer=kind, weight_decay=decay, learning_rate=0.05)
-    optimizer = optimizers.make_optimizer(made, STEPS)
+    section = recipe(optimizer=kind, weight_decay=decay, learning_rate=0.05)
+    optimizer = optimizers.make_optimizer(section, STEPS)
     optimizer.build(weights)
     twin = Twin(kind, decay, [w.numpy() for w in weights])
     rng = np.random.RandomState(0)
     for number in range(STEPS):
         gradients = [rng.normal(0, 10.0 ** (number - 3), w.shape).astype("f") for w in weights]
         twin.step(gradients, 0.05, number)
-        given = [tf.constant(gradient) for gradient in gradients]
-        optimizer.apply(optimizers.add_l2(made, given, weights), weights)
+        tensors = [tf.constant(gradient) for gradient in gradients]
+        optimizer.apply(optimizers.add_l2(section, tensors, weights), weights)
         for weight, expected in zip(weights, twin.weights, strict=True):
             np.testing.assert_allclose(weight.numpy(), expected, rtol=2e-5, atol=2e-6)
 
@@ -152,12 +152,12 @@ def test_rmsprop_is_tensorflows_own():
     dense.build((None, 1))
     dense.kernel.assign([[0.5, -1.0, 3.0]])
     old = tf.compat.v1.train.RMSPropOptimizer(0.1, 0.9, 0.9, 1e-3)
-    made = optimizers.make_optimizer(recipe(optimizer="rmsprop", weight_decay=0.0), STEPS)
-    assert type(made) is optimizers.RMSpropTF
+    optimizer = optimizers.make_optimizer(recipe(optimizer="rmsprop", weight_decay=0.0), STEPS)
+    assert type(optimizer) is optimizers.RMSpropTF
     for number in range(STEPS):
         gradient = tf.constant([0.02, -3.0, 0.5]) * (number - 2.5)
         old.apply_gradients([(gradient, variable)])
-        made.apply([gradient[None]], [dense.kernel])
+        optimizer.apply([gradient[None]], [dense.kernel])
         np.testing.assert_allclose(dense.kernel.numpy()[0], variable.numpy(), rtol=1e-5)
 
 

@@ -29,10 +29,10 @@ STEPS = IMAGES // BATCH
 def train(model, folder, data=None, evaluated=None, teacher=None, seed=4, **changes):
     """Trains a model and returns the trainer and the history."""
     changes = {"warmup_epochs": 0.0, "label_smoothing": 0.0, **changes}
-    made = classifier.ClassifierTrainer(
+    trainer = classifier.ClassifierTrainer(
         model, data or data_of_noise(), recipe(**changes), evaluated, teacher
     )
-    return made, made.train(seed, folder, "toy")
+    return trainer, trainer.train(seed, folder, "toy")
 
 
 def values(model):
@@ -45,16 +45,16 @@ def furthest(one, other):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_parts_of_a_batch_are_one_batch_without_batch_norm(tmp_path, optimizer):
-    found = {}
+    trained = {}
     for parts in (1, 2, 4):
         model = plain_model()
         first = values(model)
         _, history = train(model, tmp_path / str(parts), accumulate=parts, optimizer=optimizer)
-        found[parts] = values(model), history
+        trained[parts] = values(model), history
         assert furthest(values(model), first) > 0.01
     for parts in (2, 4):
-        assert furthest(found[parts][0], found[1][0]) < 1e-5
-        for one, other in zip(found[parts][1], found[1][1], strict=True):
+        assert furthest(trained[parts][0], trained[1][0]) < 1e-5
+        for one, other in zip(trained[parts][1], trained[1][1], strict=True):
             assert one == pytest.approx(other, rel=1e-5)
 
 
@@ -210,8 +210,9 @@ def test_rating_images_say_which_epoch_was_best(tmp_path, monkeypatch, take):
     rated = {n: e["rating_accuracy"] for n, e in enumerate(history, 1) if "rating_accuracy" in e}
     assert list(rated) == [2, 4, 5]  # every two, and the last one
     for number, accuracy in rated.items():
-        found = [np.argmax(numpy_logits(seen[number], p + 20.0)) for p in data_of_noise().pictures]
-        assert accuracy == pytest.approx(np.mean(found == data_of_noise().labels))
+        data = data_of_noise()
+        answers = [np.argmax(numpy_logits(seen[number], p + 20.0)) for p in data.pictures]
+        assert accuracy == pytest.approx(np.mean(answers == data.labels))
     best = max(rated, key=rated.get)
     assert furthest(values(other), seen[best if take == "best" else 5]) == 0
 
@@ -244,9 +245,9 @@ def test_distillation_is_that_of_numpy(tmp_path, weight, temperature):
     losses, distances = [], []
     for images, labels in data_of_noise().epoch(BATCH, 0, order_seed(4), True, 0, (0, 1), None):
         for image, label in zip(images.numpy(), labels.numpy(), strict=True):
-            own, known = numpy_logits(first, image), numpy_logits(teacher_first, image)
+            own, taught = numpy_logits(first, image), numpy_logits(teacher_first, image)
             logs = own - np.log(np.exp(own).sum())
-            soft = np.exp(known / temperature) / np.exp(known / temperature).sum()
+            soft = np.exp(taught / temperature) / np.exp(taught / temperature).sum()
             soft_logs = own / temperature - np.log(np.exp(own / temperature).sum())
             distances.append((soft * (np.log(soft) - soft_logs)).sum())
             losses.append((1 - weight) * -logs[label] + weight * temperature**2 * distances[-1])
@@ -278,7 +279,7 @@ def test_a_student_learns_from_its_teacher_alone(tmp_path):
 
 @pytest.mark.slow
 def test_replicas_agree_and_are_parts_of_the_batch(tmp_path):
-    found = {}
+    arrays = {}
     for name in ("cpu", "mirrored"):
         words = [
             sys.executable,
@@ -289,21 +290,21 @@ def test_replicas_agree_and_are_parts_of_the_batch(tmp_path):
         ]
         run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
-        found[name] = np.load(tmp_path / name / "found.npz")
-    assert found["mirrored"]["replicas"] == 2
+        arrays[name] = np.load(tmp_path / name / "found.npz")
+    assert arrays["mirrored"]["replicas"] == 2
     histories = [
-        json.loads((tmp_path / name / "history.json").read_text())["epochs"] for name in found
+        json.loads((tmp_path / name / "history.json").read_text())["epochs"] for name in arrays
     ]
     for one, both in zip(*histories, strict=True):
         for name in ("loss", "accuracy", "learning_rate"):
             assert both[name] == pytest.approx(one[name], rel=1e-4)
-    for name in found["mirrored"].files:
-        both = found["mirrored"][name]
+    for name in arrays["mirrored"].files:
+        both = arrays["mirrored"][name]
         if name.startswith("replica"):
             continue
         np.testing.assert_array_equal(both[0], both[1], err_msg=name)  # to the bit
         if "moving" not in name:  # two parts in one update, on two replicas or in turn
-            np.testing.assert_allclose(both[0], found["cpu"][name][0], atol=2e-5, err_msg=name)
+            np.testing.assert_allclose(both[0], arrays["cpu"][name][0], atol=2e-5, err_msg=name)
 
 
 def test_a_batch_of_recipes_that_cannot_be(tmp_path):

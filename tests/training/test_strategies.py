@@ -44,11 +44,11 @@ def _two_replicas(strategy, settings, folder):
             commands[0], cwd=tool_runs.ROOT, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-    found = []
+    results = []
     for path in paths:
         with np.load(path) as arrays:
-            found.append(dict(arrays))
-    return found
+            results.append(dict(arrays))
+    return results
 
 
 def _one_device(settings):
@@ -70,17 +70,17 @@ def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
     # learning rate's size and any sign, and later losses feel it. Such weights are few, their
     # distance is bound by the learning rate, and all others agree to float rounding.
     strategy, settings = CASES[case]
-    found, *others = _two_replicas(strategy, settings, tmp_path)
+    first, *others = _two_replicas(strategy, settings, tmp_path)
     assert len(others) == (strategy == "multi_worker")
     for other in others:  # all processes have the same bits
-        assert other.keys() == found.keys()
-        for name, value in found.items():
+        assert other.keys() == first.keys()
+        for name, value in first.items():
             assert value.tobytes() == other[name].tobytes(), name
-    assert found["num_replicas"] == 2
+    assert first["num_replicas"] == 2
     bound = 2 * replica_training.STEPS * replica_training.RATE
     for block, (losses, trainer, _) in _one_device(settings).items():
-        np.testing.assert_allclose(found[f"{block}_losses"], losses, rtol=5e-4)
-        np.testing.assert_allclose(found[f"{block}_losses"][0], losses[0], rtol=5e-7)
+        np.testing.assert_allclose(first[f"{block}_losses"], losses, rtol=5e-4)
+        np.testing.assert_allclose(first[f"{block}_losses"][0], losses[0], rtol=5e-7)
         values = [np.array(variable) for variable in trainer.variables]
         units = UNITS[block]
         assert len(values) == 4 * units + 2
@@ -88,7 +88,7 @@ def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
         # its ops are up to 3e-3 apart and all others within 1e-7; then the others follow.
         near = 1e-3 if block == 0 else 1e-6
         for number, value in enumerate(values):
-            both = found[f"{block}_{number}"]
+            both = first[f"{block}_{number}"]
             # All replicas of a process have the same bits.
             assert all(one.tobytes() == both[0].tobytes() for one in both)
             if number >= 3 * units:  # how often each op was drawn, and the state of the cell
@@ -99,7 +99,7 @@ def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
             assert far.max() <= bound, number
             # Ops that no step drew did not move by a bit, nor did their state.
             undrawn = values[3 * units + number % units] == 0
-            start = found[f"{block}_{number}_first"]
+            start = first[f"{block}_{number}_first"]
             assert both[0][undrawn].tobytes() == start[undrawn].tobytes()
             assert number or np.all(both[0][~undrawn].any(axis=1))
 
@@ -142,11 +142,11 @@ def test_names_and_what_they_need(monkeypatch):
     hosts = {"chief": ["localhost:1"], "worker": ["localhost:2"]}
     place = {"cluster": hosts, "task": {"type": "chief", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(place))
-    made = []
-    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: made.append(1))
+    calls = []
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda: calls.append(1))
     with pytest.raises(ValueError, match=r"workers only.*Received: jobs \['chief', 'worker'\]"):
         strategies.make("multi_worker")
-    assert not made
+    assert not calls
 
     def connect(tpu):
         raise OSError(f"{tpu}: no such host")
@@ -159,7 +159,7 @@ def test_names_and_what_they_need(monkeypatch):
 def test_cpu_hides_the_gpus_or_names_the_cpu_where_they_are_in_use(monkeypatch):
     hidden = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"a {kind}"])
-    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *known: hidden.append(known))
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *devices: hidden.append(devices))
     assert strategies.make("cpu") is tf.distribute.get_strategy()
     assert hidden == [([], "GPU")]
 

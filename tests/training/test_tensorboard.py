@@ -21,21 +21,23 @@ def _shown(folder):
     for_programs = accumulators.EventAccumulator(str(folder)).Reload()
     for_pages = plugins.EventAccumulator(str(folder)).Reload()
     tags = for_programs.Tags()
-    shown = {tag: [(e.step, e.value) for e in for_programs.Scalars(tag)] for tag in tags["scalars"]}
-    for tag, points in shown.items():
-        given = for_pages.Tensors(tag)
-        assert [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in given] == points
+    curves = {
+        tag: [(e.step, e.value) for e in for_programs.Scalars(tag)] for tag in tags["scalars"]
+    }
+    for tag, points in curves.items():
+        events = for_pages.Tensors(tag)
+        assert [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in events] == points
     for tag in tags["images"]:
         images = [(e.step, e.encoded_image_string) for e in for_programs.Images(tag)]
-        given = for_pages.Tensors(tag)
+        events = for_pages.Tensors(tag)
         # Width, height, and the images.
-        given = [(e.step, tf.make_ndarray(e.tensor_proto)[2]) for e in given]
-        assert given == images
-        shown[tag] = [(step, tf.io.decode_png(png).numpy()) for step, png in images]
+        pictures = [(e.step, tf.make_ndarray(e.tensor_proto)[2]) for e in events]
+        assert pictures == images
+        curves[tag] = [(step, tf.io.decode_png(png).numpy()) for step, png in images]
         sizes = [(e.height, e.width) for e in for_programs.Images(tag)]
-        assert sizes == [image.shape[:2] for _, image in shown[tag]]
-    assert set(shown) == set(for_pages.Tags()["tensors"])
-    return shown
+        assert sizes == [image.shape[:2] for _, image in curves[tag]]
+    assert set(curves) == set(for_pages.Tags()["tensors"])
+    return curves
 
 
 def _records(folder):
@@ -52,10 +54,10 @@ def test_scalars_and_images_are_shown(tmp_path):
         watcher.image(10, "maps/block1", image)
         watcher.scalars(20, {"loss/block1_cell1": np.float32(-2.5e-20)})
         watcher.scalars(30, {})
-    shown = _shown(tmp_path / "new" / "run")
-    [(step, read)] = shown.pop("maps/block1")
+    curves = _shown(tmp_path / "new" / "run")
+    [(step, read)] = curves.pop("maps/block1")
     assert step == 10 and read.dtype == np.uint8 and np.array_equal(read, image)
-    assert shown == {
+    assert curves == {
         "loss/block1_cell1": [(10, np.float32(0.1)), (20, np.float32(-2.5e-20))],
         "images_per_second": [(10, 250.0)],
     }
@@ -121,10 +123,10 @@ def test_a_program_that_starts_again_takes_back_what_it_repeats(tmp_path):
     again.start(31)  # the same program, once more
     again.scalars(32, {"a": 320})
     again.close()
-    shown = _shown(tmp_path)
-    assert shown["a"] == [(10, 10.0), (20, 20.0), (32, 320.0)]
-    assert shown["only_first"] == [(10, 10.0), (20, 20.0)]
-    assert [step for step, _ in shown["image"]] == [10, 20]
+    curves = _shown(tmp_path)
+    assert curves["a"] == [(10, 10.0), (20, 20.0), (32, 320.0)]
+    assert curves["only_first"] == [(10, 10.0), (20, 20.0)]
+    assert [step for step, _ in curves["image"]] == [10, 20]
 
 
 def test_the_half_record_of_a_killed_program_harms_nothing(tmp_path):
@@ -141,18 +143,18 @@ def test_the_half_record_of_a_killed_program_harms_nothing(tmp_path):
 
 
 class Noted:
-    """A watcher that keeps what it is given."""
+    """A watcher that keeps its figures."""
 
     seconds = 10.0
 
     def __init__(self):
-        self.began, self.given, self.calls = [], [], []
+        self.began, self.figures, self.calls = [], [], []
 
     def start(self, first_step):
         self.began.append(first_step)
 
     def scalars(self, step, figures):
-        self.given.append((step, figures))
+        self.figures.append((step, figures))
 
     def flush(self):
         self.calls.append("flush")
@@ -177,8 +179,8 @@ def test_the_loop_gives_means_since_the_last_time_and_the_rate(tmp_path, monkeyp
     assert noted.began == [1]
     # The first step takes ten seconds alone, then two do; an epoch's end is always one.
     times = [(0, 1), (1, 3), (3, 4), (4, 6), (6, 8), (8, 8), (8, 10), (10, 12), (12, 12)]
-    assert [step for step, _ in noted.given] == [end for _, end in times]
-    for (begin, end), (_, figures) in zip(times, noted.given, strict=True):
+    assert [step for step, _ in noted.figures] == [end for _, end in times]
+    for (begin, end), (_, figures) in zip(times, noted.figures, strict=True):
         figures = dict(figures)
         rate = figures.pop("images_per_second", None)
         assert rate == (pytest.approx(32 / 5) if end > max(begin, 1) else None)
@@ -187,7 +189,7 @@ def test_the_loop_gives_means_since_the_last_time_and_the_rate(tmp_path, monkeyp
         assert ended == (0.5 * (end // STEPS - 1) if is_end else None)
         part = seen[begin:end]
         for name in ("loss", "norm") if part else ():
-            mean = np.mean([given[name] for given in part])
+            mean = np.mean([of_step[name] for of_step in part])
             assert figures.pop(name) == pytest.approx(mean, rel=1e-5, abs=1e-6)
         assert not figures
 
@@ -195,13 +197,13 @@ def test_the_loop_gives_means_since_the_last_time_and_the_rate(tmp_path, monkeyp
 def test_the_losses_of_cells_are_one_group_and_failed_ones_are_left_out(tmp_path):
     cells, noted = toy_training.Cells(block1_cell2=5), Noted()
     toy_training.run(tmp_path, cells, watcher=noted, failures=cells.failures)
-    for step, figures in noted.given:
+    for step, figures in noted.figures:
         figures.pop("images_per_second", None)
         alive = (1, 3) if step > 5 else (1, 2, 3)
         if figures:
             assert list(figures) == [f"loss/block1_cell{c}" for c in alive]
             assert np.isfinite(list(figures.values())).all()
-    assert noted.given[-1][0] == EPOCHS * STEPS
+    assert noted.figures[-1][0] == EPOCHS * STEPS
 
 
 def test_all_is_on_the_disk_before_a_checkpoint(tmp_path, monkeypatch):
@@ -233,9 +235,9 @@ def whole(tmp_path_factory):
 
 
 def _curves(folder):
-    shown = _shown(folder / "watch")
-    shown.pop("images_per_second")
-    return shown
+    curves = _shown(folder / "watch")
+    curves.pop("images_per_second")
+    return curves
 
 
 def _compare(points, expected):
@@ -264,9 +266,9 @@ def test_a_run_that_was_cut_off_is_shown_as_one_that_was_not(
         toy = toy_training.Toy()
         _train(tmp_path, toy_training.cut_at(toy, min(number + 3, 11)), toy, seconds=seconds)
     _train(tmp_path, seconds=seconds)
-    shown = _curves(tmp_path)
-    assert set(shown) == set(whole)
-    for name, points in shown.items():
+    curves = _curves(tmp_path)
+    assert set(curves) == set(whole)
+    for name, points in curves.items():
         _compare(points, whole[name])
 
 
@@ -287,9 +289,9 @@ def test_an_end_of_an_epoch_that_comes_again_is_shown_once(tmp_path, whole, monk
             _train(tmp_path, toy=toy, seconds=-1)
     assert [step for step, _ in _shown(tmp_path / "watch")["quality"]][-1] == (epoch + 1) * STEPS
     _train(tmp_path, seconds=-1)
-    shown = _shown(tmp_path / "watch")
-    _compare(shown["quality"], whole["quality"])
-    steps = [step for step, _ in shown["loss"]]
+    curves = _shown(tmp_path / "watch")
+    _compare(curves["quality"], whole["quality"])
+    steps = [step for step, _ in curves["loss"]]
     assert steps == sorted(set(steps))
     # The last step's own figures went with the end that was taken back; no others did.
     assert set(range(1, 13)) - set(steps) == {(epoch + 1) * STEPS}

@@ -52,12 +52,12 @@ def test_the_twin_passes_as_the_model_does_in_training():
     np.testing.assert_array_equal(
         twin.predict_on_batch(images), model.predict_on_batch(images)
     )  # evaluated, they are the same to the bit
-    expected, found = _passed(model, images), _passed(twin, images)
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-3, atol=1e-4)
-    for one, other in zip(found[1] + found[2], expected[1] + expected[2], strict=True):
+    expected, received = _passed(model, images), _passed(twin, images)
+    np.testing.assert_allclose(received[0], expected[0], rtol=1e-3, atol=1e-4)
+    for one, other in zip(received[1] + received[2], expected[1] + expected[2], strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-2, atol=2e-3 * np.abs(other).max() + 1e-6)
     before = [w.numpy() for w in _student().non_trainable_variables if "moving" in w.path]
-    moved = [np.abs(a - b).max() for a, b in zip(found[2], before, strict=True)]
+    moved = [np.abs(a - b).max() for a, b in zip(received[2], before, strict=True)]
     assert min(moved) > 0
 
 
@@ -69,10 +69,10 @@ def test_fused_batch_norm_is_numpys():
     values = [draws.uniform(0.5, 1.5, 7).astype(np.float32) for _ in range(4)]
     layer.set_weights(values)
     gamma, beta, mean, variance = values
-    found = layer(inputs, training=True).numpy()
+    received = layer(inputs, training=True).numpy()
     axes = (0, 1, 2)
     expected = (inputs - inputs.mean(axes)) / np.sqrt(inputs.var(axes) + 1e-3) * gamma + beta
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-5)
     moving = 0.8 * mean + 0.2 * inputs.mean(axes), 0.8 * variance + 0.2 * inputs.var(axes)
     np.testing.assert_allclose(layer.moving_mean.numpy(), moving[0], rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance.numpy(), moving[1], rtol=1e-5)
@@ -85,11 +85,11 @@ def test_fused_batch_norm_is_numpys():
 )  # fmt: skip
 def test_what_cannot_be_fused_is_stock(settings, shape):
     inputs = np.random.RandomState(1).normal(1.0, 2.0, shape).astype(np.float32)
-    made = [
+    layers_ = [
         kind(**settings)(inputs, training=True).numpy()
         for kind in (keras.layers.BatchNormalization, training_twin.FusedBatchNormalization)
     ]
-    np.testing.assert_array_equal(*made)
+    np.testing.assert_array_equal(*layers_)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_what_cannot_be_fused_is_stock(settings, shape):
 )  # fmt: skip
 def test_depthwise_layers_of_all_settings_are_stock(settings):
     inputs = np.random.RandomState(2).normal(size=(2, 9, 9, 4)).astype(np.float32)
-    made = [
+    layers_ = [
         kind(5, **settings, depthwise_initializer=keras.initializers.HeNormal(seed=3))
         for kind in (keras.layers.DepthwiseConv2D, training_twin.PartedDepthwiseConv2D)
     ]
-    np.testing.assert_allclose(made[1](inputs), made[0](inputs), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layers_[1](inputs), layers_[0](inputs), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -117,19 +117,19 @@ def test_convolutions_of_all_settings_are_stock(size, settings, training):
     rng = np.random.RandomState(2)
     inputs = tf.constant(rng.normal(size=(2, 9, 8, 4)), tf.float32)
     stock, ours = keras.layers.Conv2D, training_twin.PointwiseConv2D
-    made = [kind(6, size, **settings) for kind in (stock, ours)]
-    made[0].build(inputs.shape), made[1].build(inputs.shape)
-    values = [rng.normal(size=w.shape) for w in made[0].weights]
+    layers_ = [kind(6, size, **settings) for kind in (stock, ours)]
+    layers_[0].build(inputs.shape), layers_[1].build(inputs.shape)
+    values = [rng.normal(size=w.shape) for w in layers_[0].weights]
     passed = []
-    for layer, kwargs in zip(made, ({}, {"training": training}), strict=True):
+    for layer, kwargs in zip(layers_, ({}, {"training": training}), strict=True):
         layer.set_weights(values)
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = layer(inputs, **kwargs)
             loss = tf.reduce_sum(outputs**2)
         passed.append([outputs, *tape.gradient(loss, [inputs, layer.kernel.value])])
-    for found, expected in zip(passed[1], passed[0], strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    for received, expected in zip(passed[1], passed[0], strict=True):
+        np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -137,8 +137,8 @@ def test_convolutions_of_all_settings_are_stock(size, settings, training):
 def test_activations_are_stock(name, training):
     inputs = np.random.RandomState(2).normal(0, 3, (4, 50)).astype(np.float32)
     expected = keras.layers.Activation(name)(inputs)
-    found = training_twin.GatedActivation(name)(inputs, training=training)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    received = training_twin.GatedActivation(name)(inputs, training=training)
+    np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_mixed_precision_keeps_its_types():
@@ -148,9 +148,9 @@ def test_mixed_precision_keeps_its_types():
         layer.compute_dtype for layer in model.layers[1:]
     ]
     images = np.random.RandomState(0).uniform(0, 255, SHAPE).astype(np.float32)
-    expected, found = _passed(model, images), _passed(twin, images)
-    assert found[0].dtype == expected[0].dtype
-    furthest = np.abs(found[0].astype(np.float32) - expected[0].astype(np.float32)).max()
+    expected, received = _passed(model, images), _passed(twin, images)
+    assert received[0].dtype == expected[0].dtype
+    furthest = np.abs(received[0].astype(np.float32) - expected[0].astype(np.float32)).max()
     assert furthest < 0.1 * np.abs(expected[0].astype(np.float32)).max()
 
 
