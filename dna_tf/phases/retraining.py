@@ -51,7 +51,7 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
     opened = runs.open_run(workdir, config)
     if recipe.start_from:
         arch = student_checks.fit_to_data(arch, opened.images)
-    results = [_finished(workdir, arch, seed) for seed in seeds]
+    results = [finished(workdir, arch, seed) for seed in seeds]
     are_finished = [result is not None for result in results]
     if not all(are_finished):
         images = opened.images
@@ -156,7 +156,7 @@ def _check_same_data(images, arch, results):
             )
 
 
-def _finished(workdir, arch, seed):
+def finished(workdir, arch, seed):
     """Returns the result of a finished student, or `None`."""
     folder = workdir.student(arch.name, seed)
     if not (folder / "result.json").exists():

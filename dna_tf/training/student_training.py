@@ -11,7 +11,7 @@ import tensorflow as tf
 from dna_tf.common import checks, files
 from dna_tf.data import labelled_images
 from dna_tf.models import inference
-from dna_tf.training import classifier, kept_weights, strategies, student_checks
+from dna_tf.training import classifier, determinism, kept_weights, strategies, student_checks
 
 KIND = "dna_tf.student_training"
 _TEST_BATCH = 100
@@ -121,6 +121,7 @@ def train_student(
     recipe = student_checks.checked_recipe(recipe)
     checks.check_whole("seed", seed, 0)
     student_checks.check_model(model, images)
+    determinism.enable(seed)
     if bool(recipe.distill_weight) != (teacher is not None):
         raise ValueError(
             "A teacher is used if the recipe has distill_weight above 0. Received: "

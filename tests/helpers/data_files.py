@@ -38,11 +38,11 @@ def write_folder(root, classes, count, first=0):
 def example(**features):
     """A serialized `tf.train.Example` of bytes and int features."""
     kinds = {bytes: ("bytes_list", tf.train.BytesList), int: ("int64_list", tf.train.Int64List)}
-    made = {}
+    encoded = {}
     for name, value in features.items():
         kind, make = kinds[type(value)]
-        made[name] = tf.train.Feature(**{kind: make(value=[value])})
-    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+        encoded[name] = tf.train.Feature(**{kind: make(value=[value])})
+    return tf.train.Example(features=tf.train.Features(feature=encoded)).SerializeToString()
 
 
 def write_records(path, records):

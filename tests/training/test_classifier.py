@@ -1,14 +1,12 @@
 """Training on labels: the figures, one step for many trainings, parts of a batch, averages."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dna_tf.models import students
-from dna_tf.training import classifier, kept_weights, strategies, student_checks
+from dna_tf.training import classifier, kept_weights, strategies
 from tests.helpers.noise_training import (
     BATCH,
     CLASSES,
@@ -155,16 +153,3 @@ def test_a_batch_larger_than_the_data_is_refused_before_training():
 
     with pytest.raises(ValueError, match="batch size must be from 1"):
         classifier.ClassifierTrainer(_student(0), Small(), recipe())
-
-
-def test_students_that_do_not_fit_the_data_are_refused():
-    fits = types.SimpleNamespace(image_shape=(SIZE, SIZE, 3), num_classes=CLASSES)
-    student_checks.check_fits_data(architecture_of_two_blocks(), fits)
-    for shape, classes in (((16, 16, 3), 3), ((8, 8, 1), 3), ((8, 9, 3), 3), ((8, 8, 3), 10)):
-        other = types.SimpleNamespace(image_shape=shape, num_classes=classes)
-        gives = "x".join(map(str, shape))
-        message = (
-            f"'tiny' takes images of 8x8x3 and 3 classes, and the data gives {gives} and {classes}"
-        )
-        with pytest.raises(ValueError, match=message):
-            student_checks.check_fits_data(architecture_of_two_blocks(), other)
