@@ -67,7 +67,7 @@ def main():
 
 
 class _Images:
-    """One batch in memory, again and again; what the trainer needs of a `loading.Data`."""
+    """One batch in memory, again and again; what the trainer needs of a `labelled_images.Images`."""
 
     num_classes = CLASSES
     fingerprint = "one batch"

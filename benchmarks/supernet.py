@@ -236,7 +236,7 @@ def _first_macs(spec, size):
 
 
 class _MadeImages:
-    """The same images over and over, in the form of `loading.Data`, for the cache."""
+    """The same images over and over, in the form of `labelled_images.Images`, for the cache."""
 
     fingerprint = "made"
 

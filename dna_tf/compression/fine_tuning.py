@@ -18,7 +18,7 @@ def fine_tune(label, folder, model, images, section, seed):
         folder: where `checkpoints/` and `history.json` go.
         model: a `tf_keras.Model` from images in 0..255 to logits `(batch, num_classes)`;
             it is changed. It must draw nothing at random: such draws are not resumed.
-        images: a `loading.Data`.
+        images: a `labelled_images.Images`.
         section: a config section with `epochs`, `batch_size`, `learning_rate` (it falls to
             zero by a cosine) and `checkpoint_seconds`.
         seed: decides order and augmentation of the images.

@@ -18,7 +18,7 @@ def load(config, prepared, name, cache_dir=None):
         cache_dir: as for `loading.load`.
 
     Returns:
-        A `loading.Data`.
+        A `labelled_images.Images`.
 
     Raises:
         ValueError, FileNotFoundError: as `loading.load`; the model takes other images or
@@ -36,7 +36,7 @@ def calibration_count(images, asked, field="export.calibration_images"):
     """How many training images ranges are taken from: those asked for, or all there are.
 
     Args:
-        images: a `loading.Data`.
+        images: a `labelled_images.Images`.
         asked: how many the config asks for.
         field: where it does.
 
@@ -62,7 +62,7 @@ def calibration(config, images, count):
 
     Args:
         config: the config.
-        images: a `loading.Data`.
+        images: a `labelled_images.Images`.
         count: how many.
 
     Returns:
@@ -82,7 +82,7 @@ def first(images, split, count):
     Where a source is sorted by class, they are taken from all of it.
 
     Args:
-        images: a `loading.Data`.
+        images: a `labelled_images.Images`.
         split: `"rating"` or `"test"`.
         count: how many at most.
 

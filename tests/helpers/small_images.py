@@ -13,7 +13,7 @@ SIZE, CLASSES = 16, 4
 
 
 class Stripes:
-    """Noisy stripes, labelled by their direction, with the methods of `loading.Data`."""
+    """Noisy stripes, labelled by their direction, with the methods of `labelled_images.Images`."""
 
     def __init__(self, count=256, seed=0):
         draws = np.random.RandomState(seed)
