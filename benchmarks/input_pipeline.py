@@ -1,21 +1,21 @@
-"""How many images a second the input pipelines give, and which stage holds them up.
+"""The speed of the input pipelines in images a second, and the bottleneck among their stages.
 
     python -m benchmarks.input_pipeline --json
 
-Reads, decodes, resizes and augments JPEGs at 224 x 224, made ones of 256 x 256 to 500 x 375
-pixels or those of `--folder`; and gives cached features of the paper's shapes (EfficientNet-B7
-at 224 x 224, six blocks, float16) from disk and from memory. All of it runs in one process,
-nothing else beside it, each pipeline `--runs` times; the figures are medians.
+Reads, decodes, resizes and augments JPEGs at 224 x 224: generated ones of 256 x 256 to 500 x
+375 pixels, or those of `--folder`. Reads cached features of the paper's shapes (EfficientNet-B7
+at 224 x 224, six blocks, float16) from disk and from memory. Everything runs in one process,
+each pipeline `--runs` times; the figures are medians.
 
-Beside it stand Keras' own folder loader with its layers for the same shift and flip
-(`keras_images_per_s`), the recipe that the DNA authors named later with random-resized crops of
-which only the crop is decoded (`recipe_images_per_s`), and RandAugment alone on decoded images:
-ours, keras-cv's where it is installed, and Keras' own.
+For comparison: Keras' folder loader with its layers for the same shift and flip
+(`keras_images_per_s`), the later recipe of the DNA authors with random-resized crops, of which
+only the crop is decoded (`recipe_images_per_s`), and RandAugment alone on decoded images: ours,
+that of keras-cv if it is installed, and that of Keras.
 
-Stages are timed by pipelines of growing length over the same images, all cores at work: a
-stage's `ms` is what it adds for each image, and the largest one is the bottleneck. Files of
-features are read after the system was asked to forget them (`disk_cold_read_ms`), and from its
-memory; a network has other figures again.
+Stages are timed by pipelines of growing length over the same images, on all cores: the `ms` of a
+stage is the time that it adds for each image, and the largest one is the bottleneck. Files of
+features are read after they were dropped from the system's cache (`disk_cold_read_ms`), and from
+that cache; a network drive has other figures.
 """
 
 import os
@@ -31,10 +31,10 @@ from dna_tf import cli
 from dna_tf.config import run_config
 
 cli.define_run_flags()
-flags.DEFINE_string("folder", "", "A folder of images per class, instead of made JPEGs.")
-flags.DEFINE_integer("images", 256, "How many images are timed.", lower_bound=128)
-flags.DEFINE_integer("runs", 5, "How many times each pipeline runs.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Seeds made images and the order.")
+flags.DEFINE_string("folder", "", "A folder of images per class, instead of generated JPEGs.")
+flags.DEFINE_integer("images", 256, "Number of images that are timed.", lower_bound=128)
+flags.DEFINE_integer("runs", 5, "Number of runs of each pipeline.", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "Seeds generated images and the order.")
 flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
 SIZE, BATCH = 224, 64
@@ -52,7 +52,7 @@ def main():
         temporary = pathlib.Path(temporary)
         folder = cli.FLAGS.folder
         if not folder:
-            folder = temporary / "made"
+            folder = temporary / "generated"
             _write_jpegs(folder, cli.FLAGS.images * 5 // 4, cli.FLAGS.seed)
         loaded = loading.load(_config(folder), cli.FLAGS.seed, memory_limit_bytes=0)
         if loaded.counts["train"] < cli.FLAGS.images:
@@ -102,7 +102,7 @@ def _write_jpegs(folder, count, seed):
 
 
 def _jpegs(folder, loaded):
-    """The stages from JPEG files to augmented images, and the whole of `Data.epoch`."""
+    """Times the stages from JPEG files to augmented images, and the whole of `Images.epoch`."""
     import numpy as np
     import tensorflow as tf
 
@@ -139,7 +139,7 @@ def _jpegs(folder, loaded):
 
 
 def _beside_keras(folder, loaded, ours):
-    """Keras' folder loader and layers, and a whole recipe of ours; per core, too."""
+    """Times Keras' folder loader and layers, and a whole recipe of ours; also for each core."""
     import keras
     import tensorflow as tf
 
@@ -158,8 +158,8 @@ def _beside_keras(folder, loaded, ours):
     keras_ms = _median_ms(stock.take(steps).prefetch(2), steps * BATCH)
     config = run_config.default_config()
     recipes.authors_later(config)
-    made = augmentation.of_recipe(config.retrain, 2)
-    recipe = loaded.epoch(BATCH, 0, cli.FLAGS.seed, augmentation=made).take(steps)
+    of_recipe = augmentation.of_recipe(config.retrain, 2)
+    recipe = loaded.epoch(BATCH, 0, cli.FLAGS.seed, augmentation=of_recipe).take(steps)
     recipe_ms = _median_ms(recipe, steps * BATCH)
     return {
         "jpeg_images_per_s_and_core": round(ours / cores),
@@ -171,7 +171,7 @@ def _beside_keras(folder, loaded, ours):
 
 
 def _rand_augment(loaded):
-    """RandAugment of two operations on images in memory: ours, keras-cv's, Keras' own."""
+    """Times RandAugment of two operations on images in memory: ours, keras-cv's, Keras'."""
     import importlib.util
 
     import keras
@@ -200,7 +200,7 @@ def _rand_augment(loaded):
 
 
 def _features(loaded, folder):
-    """The stages from files of features to float32 batches, and the cached modes whole."""
+    """Times the stages from files of features to float32 batches, and the whole cached modes."""
     import ml_collections
     import tensorflow as tf
 
@@ -242,7 +242,7 @@ def _features(loaded, folder):
 
 
 def _teacher():
-    """A cheap network with maps of the shapes of EfficientNet-B7's six blocks."""
+    """Returns a cheap network with maps of the shapes of EfficientNet-B7's six blocks."""
     import keras
 
     from dna_tf.teachers import cutting
@@ -258,7 +258,7 @@ def _teacher():
 
 
 def _stages(prefix, totals):
-    """What each stage adds in ms for an image, from the times of growing pipelines."""
+    """Returns the ms that each stage adds for an image, from the times of growing pipelines."""
     before, added = 0.0, {}
     for name, total in totals.items():
         added[name] = max(total - before, 0.0)
@@ -268,7 +268,7 @@ def _stages(prefix, totals):
 
 
 def _median_ms(dataset, count, before=lambda: None):
-    """Milliseconds for each of `count` images: the median of several runs after one more."""
+    """Returns milliseconds for each of `count` images: the median of runs after a first one."""
     seconds = []
     for _ in range(cli.FLAGS.runs + 1):
         before()
@@ -279,7 +279,7 @@ def _median_ms(dataset, count, before=lambda: None):
 
 
 def _forget(paths):
-    """Asks the system to read the files from the disk again."""
+    """Drops the files from the system's cache."""
     for path in paths:
         with open(path, "rb") as file:
             os.fsync(file.fileno())

@@ -67,7 +67,7 @@ def main():
 
 
 class _Images:
-    """One batch in memory, again and again; what the trainer needs of a `labelled_images.Images`."""
+    """One batch in memory, repeated, with the methods of `labelled_images.Images` in use."""
 
     num_classes = CLASSES
     fingerprint = "one batch"
@@ -115,11 +115,11 @@ class _Ours:
         self._trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated)
         self._folder, self._plain = folder, plain
         self._marks = []
-        for name in ("_update", "_figures"):
+        for name in ("update", "figures_of"):
             setattr(self._trainer, name, self._marking(getattr(self._trainer, name)))
 
     def _marking(self, function):
-        """The function, with the time before each call; the loop has read its figures then."""
+        """Returns the function with a note of the time before each call."""
 
         def marked(*arguments):
             self._marks.append(time.perf_counter())

@@ -119,7 +119,7 @@ class ClassifierTrainer:
                 folder, self._variables, recipe.checkpoint_seconds, self._images.fingerprint
             ),
             show=loop.Show(label, recipe.batch_size, watcher),
-            on_epoch=lambda epoch: self._figures(epoch, best if chief else None),
+            on_epoch=lambda epoch: self.figures_of(epoch, best if chief else None),
             chief=chief,
         )
         # The chief may still be writing the weights of its last epoch.
@@ -267,7 +267,7 @@ class ClassifierTrainer:
         if self.average is not None:
             self.average.update(self._optimizer.iterations.value)
 
-    def _figures(self, epoch, best):
+    def figures_of(self, epoch, best):
         """Returns the figures of an epoch; with `best` the best weights so far are kept."""
         rate = self._schedule((epoch + 1) * self._steps - 1)
         figures = {"learning_rate": float(rate)}

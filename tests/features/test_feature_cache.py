@@ -385,7 +385,7 @@ def _rescaled():
 
 
 @pytest.mark.parametrize(
-    ("what", "made"),
+    ("what", "changes"),
     [
         ("teacher", lambda cut, images: (_cut(seed=2), images, "float16")),
         (r"cuts \['stage1_out', 'stage2_out'\] there", lambda cut, images: (
