@@ -1,10 +1,10 @@
-"""How fast evaluation runs against `model.predict`, on one model and the same images.
+"""Compares the speed of evaluation with that of `model.predict`, on the same model and images.
 
     python -m benchmarks.evaluation --json
     python -m benchmarks.evaluation --model=lite0.keras --json
 
-Rounds of both by turns, in one process, on batches that are in memory; each first round, which
-compiles, is left out:
+Both run in turns in one process, on batches in memory. The first round of each, which compiles, is
+left out. It prints:
 
 * predict_images_per_s: `model.predict(dataset)`, which gives the scores and counts nothing.
 * evaluate_images_per_s: what `tools.evaluate` does with a batch: scores and all counts.
@@ -21,7 +21,7 @@ from benchmarks import machine
 from dna_tf import cli
 
 cli.define_run_flags()
-flags.DEFINE_string("model", "", "A .keras file; without one a fresh dna_a is made.")
+flags.DEFINE_string("model", "", "A .keras file; without one a fresh dna_a.")
 flags.DEFINE_integer("images", 200, "Images of a round.", lower_bound=10)
 flags.DEFINE_integer("batch_size", 50, "Images of a batch.", lower_bound=1)
 flags.DEFINE_integer("rounds", 5, "Rounds of each.", lower_bound=1)
@@ -30,7 +30,7 @@ flags.DEFINE_bool("json", False, "Print one JSON object last.")
 
 
 def main():
-    """Times both."""
+    """Runs the benchmark."""
     machine.check_no_workdir()
     figures = _measure(cli.FLAGS)
     machine.report(figures, cli.FLAGS.seed)
@@ -51,37 +51,36 @@ def _measure(settings):
         if not path:
             path = f"{folder}/dna_a.keras"
             keras_files.save_model(students.build_student(zoo.get_architecture("dna_a")), path)
-        predict = inference.open_model(path)
-    shape, rng = predict.input_shape, np.random.RandomState(settings.seed)
+        predictor = inference.open_model(path)
+    shape, rng = predictor.input_shape, np.random.RandomState(settings.seed)
     pictures = rng.randint(0, 256, (settings.images, *shape)).astype(np.float32)
-    labels = rng.randint(0, predict.num_outputs, settings.images).astype(np.int32)
+    labels = rng.randint(0, predictor.num_outputs, settings.images).astype(np.int32)
     dataset = tf.data.Dataset.from_tensor_slices((pictures, labels))
     dataset = dataset.batch(settings.batch_size).prefetch(2)
     images = evaluation_images.EvaluationImages(
         name="random",
         image_shape=shape,
         crop_fraction=1.0,
-        num_classes=predict.num_outputs,
+        num_classes=predictor.num_outputs,
         class_names=None,
         count=len(labels),
-        label_range=(0, predict.num_outputs - 1),
+        label_range=(0, predictor.num_outputs - 1),
         fingerprint="",
         label_offset=None,
         seen_in_training=False,
         dataset=lambda batch_size: dataset,
         reading=contextlib.nullcontext,
     )
-    wanted = measuring.Settings(batch_size=settings.batch_size)
     without_labels = dataset.map(lambda image, label: image)
 
     def predict_s():
         started = time.perf_counter()
-        predict.model.predict(without_labels, verbose=0)
+        predictor.model.predict(without_labels, verbose=0)
         return time.perf_counter() - started
 
     def evaluate_s():
         started = time.perf_counter()
-        measuring.measure(predict, images, wanted)
+        measuring.measure(predictor, images, batch_size=settings.batch_size)
         return time.perf_counter() - started
 
     times = [(predict_s(), evaluate_s()) for _ in range(settings.rounds + 1)][1:]

@@ -26,6 +26,8 @@ NAME.html, in the workdir or in the folder --output.
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import files
+from dna_tf.config import run_config
 
 cli.define_run_flags()
 flags.DEFINE_string(
@@ -67,75 +69,69 @@ flags.DEFINE_string(
 
 def main():
     """Evaluates one model."""
-    given = cli.FLAGS
-    if bool(given.model) == bool(given.arch):
+    flag = cli.FLAGS
+    if bool(flag.model) == bool(flag.arch):
         raise ValueError("Give the model to evaluate: either --model=FILE or --arch=NAME.")
-    crop_fraction = _crop_fraction(given)
-    workdir, config = None, given.config
-    if given.workdir or given.arch:
+    crop_fraction = _crop_fraction(flag)
+    workdir, config = None, flag.config
+    if flag.workdir or flag.arch:
         workdir, config = cli.open_run(may_create=False)
     else:
-        from dna_tf.config import run_config
-
         run_config.check_config(config)
         config = run_config.with_image_size(config)
-    path = _model_path(given, workdir)
-    from dna_tf.common import files
-    from dna_tf.evaluation import measuring
-    from dna_tf.phases import evaluating
+    path = _model_path(flag, workdir)
+    from dna_tf.phases import evaluating  # loads TensorFlow
 
-    settings = measuring.Settings(
-        data=given.data,
-        image_size=given.image_size,
+    settings = evaluating.Settings(
+        data=flag.data,
+        image_size=flag.image_size,
         crop_fraction=crop_fraction,
-        interpolation=given.interpolation,
-        preprocessing=given.preprocessing,
-        batch_size=given.batch_size,
-        limit=given.limit,
-        first_class=given.first_class,
-        class_names=given.class_names,
+        interpolation=flag.interpolation,
+        preprocessing=flag.preprocessing,
+        batch_size=flag.batch_size,
+        limit=flag.limit,
+        first_class=flag.first_class,
+        class_names=flag.class_names,
     )
-    folder = files.as_path(given.output) if given.output else None
+    folder = files.as_path(flag.output) if flag.output else None
     evaluating.evaluate(workdir, config, path, settings, folder)
 
 
-def _crop_fraction(given):
-    """The crop fraction that --crop_fraction, or --resize and --image_size, give."""
-    if given.resize is None:
-        return given.crop_fraction
-    if given.crop_fraction is not None:
+def _crop_fraction(flag):
+    """The crop fraction: --crop_fraction, or --image_size divided by --resize."""
+    if flag.resize is None:
+        return flag.crop_fraction
+    if flag.crop_fraction is not None:
         raise ValueError("--resize and --crop_fraction set the same crop. Give one of them.")
-    if given.image_size is None:
+    if flag.image_size is None:
         raise ValueError(
-            f"--resize={given.resize} needs --image_size, the side of the crop, such as "
+            f"--resize={flag.resize} needs --image_size, the side of the crop, such as "
             "--resize=256 --image_size=224."
         )
-    if given.resize < given.image_size:
+    if flag.resize < flag.image_size:
         raise ValueError(
             "The shorter side must be at least the crop. Received: "
-            f"--resize={given.resize} --image_size={given.image_size}"
+            f"--resize={flag.resize} --image_size={flag.image_size}"
         )
-    return given.image_size / given.resize
+    return flag.image_size / flag.resize
 
 
-def _model_path(given, workdir):
-    """The file or folder of the model."""
-    from dna_tf.common import files
-
-    name = given.arch or given.model
+def _model_path(flag, workdir):
+    """The path of the model that --model or --arch names."""
+    name = flag.arch or flag.model
     path = files.as_path(name)
-    if not given.arch and (path.suffix in (".keras", ".tflite") or path.exists()):
+    if not flag.arch and (path.suffix in (".keras", ".tflite") or path.exists()):
         return path
     if workdir is None:
         raise FileNotFoundError(
             f"There is no model {name}. Expected a SavedModel's folder, or a .keras or .tflite "
             "file; with --workdir also teacher or the name of a student."
         )
-    if name == "teacher" and not given.arch:
-        workdir.teacher_result()  # refuses one that is not there
+    if name == "teacher" and not flag.arch:
+        workdir.teacher_result()  # raises if it was not trained
         return workdir.teacher / "model.keras"
-    workdir.student_result(name, given.seed)  # likewise
-    return workdir.student(name, given.seed) / "model.keras"
+    workdir.student_result(name, flag.seed)  # raises if it was not trained
+    return workdir.student(name, flag.seed) / "model.keras"
 
 
 def run():

@@ -42,6 +42,8 @@ Writes: WORKDIR/exports/NAME/ or --output: *.tflite and result.json.
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import files
+from dna_tf.phases import searching
 
 cli.define_run_flags()
 cli.define_student_flags(default="all students of the config")
@@ -51,69 +53,64 @@ flags.DEFINE_string("output", "", "Folder to write into. Default: exports/NAME i
 
 def main():
     """Exports students, or one model."""
-    given = cli.FLAGS
-    if given.model and given.arch:
+    flag = cli.FLAGS
+    if flag.model and flag.arch:
         raise ValueError("Give what to export: either --model=FILE or --arch=NAME.")
-    if given.model:
-        _export_model(given)
+    if flag.model:
+        _export_model(flag)
         return
-    if given.output:
-        workdir, config = cli.open_beside(given.workdir)
+    if flag.output:
+        workdir, config = cli.open_beside(flag.workdir)
     else:
         workdir, config = cli.open_run(may_create=False)
-    from dna_tf.common import files
-    from dna_tf.phases import searching
-
     names = cli.trained_students(workdir, searching.all_names(config))
-    folders = [workdir.exported(name, given.seed) for name in names]
-    if given.output:
-        output = files.as_path(given.output)
+    folders = [workdir.exported(name, flag.seed) for name in names]
+    if flag.output:
+        output = files.as_path(flag.output)
         folders = [output] if len(names) == 1 else [output / name for name in names]
-    from dna_tf.phases import exporting
+    from dna_tf.phases import exporting  # loads TensorFlow
 
     for name, folder in zip(names, folders, strict=True):
-        exporting.export_tflite(workdir, config, name, given.seed, folder)
+        exporting.export_tflite(workdir, config, name, flag.seed, folder)
     _say_next(config, folders[0], workdir)
 
 
 def _say_next(config, folder, workdir, *arguments):
-    """Prints how the first file is evaluated, unless that takes a preprocessing without a name."""
-    from dna_tf.export import metadata
+    """Prints the command that evaluates the first file, if the tool has its preprocessing."""
+    from dna_tf.export import metadata  # loads LiteRT
 
     path = folder / f"{config.export.precisions[0]}.tflite"
-    told = metadata.read(path.read_bytes())["description"]
-    if told is None:
+    description = metadata.read(path.read_bytes())["description"]
+    if description is None:
         return
     words = [f"--model={path}", *arguments]
-    if told["image_size"] != config.data.image_size and not arguments:
-        words.append(f"--image_size={told['image_size']}")
-    if told["preprocessing"] == "outside":
-        if told["preprocessing_kind"] is None:
+    if description["image_size"] != config.data.image_size and not arguments:
+        words.append(f"--image_size={description['image_size']}")
+    if description["preprocessing"] == "outside":
+        if description["preprocessing_kind"] is None:
             return
-        words.append(f"--preprocessing={told['preprocessing_kind']}")
+        words.append(f"--preprocessing={description['preprocessing_kind']}")
     cli.next_command("evaluate", workdir, *words)
 
 
-def _export_model(given):
-    from dna_tf import cli
-    from dna_tf.common import files
-
-    if not given.output:
+def _export_model(flag):
+    """Exports the file --model."""
+    if not flag.output:
         raise ValueError("--model needs --output, the folder of the files, such as --output=files.")
-    path = files.as_path(given.model)
+    path = files.as_path(flag.model)
     if path.suffix != ".keras":
         raise ValueError(f"--model must be a .keras file. Received: {path}")
     if not path.exists():
         raise FileNotFoundError(f"There is no model file {path}.")
-    workdir, config = cli.open_for_model(given.workdir)
-    from dna_tf.phases import exporting
+    workdir, config = cli.open_for_model(flag.workdir)
+    from dna_tf.phases import exporting  # loads TensorFlow
 
-    result = exporting.export_file(path, config, given.output, workdir)
+    result = exporting.export_file(path, config, flag.output, workdir)
     section, size = config.data, result["image_size"]
     words = [f"--data={section.source}", f"--image_size={size}"]
     if section.crop_fraction != 1.0:
         words.append(f"--crop_fraction={section.crop_fraction}")
-    _say_next(config, files.as_path(given.output), None, *words)
+    _say_next(config, files.as_path(flag.output), None, *words)
 
 
 def run():

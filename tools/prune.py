@@ -24,6 +24,7 @@ Needs the packages tensorflow-model-optimization and tf_keras.
 """
 
 from dna_tf import cli
+from dna_tf.phases import searching
 
 cli.define_run_flags()
 cli.define_student_flags(default="the chosen student of the config")
@@ -32,15 +33,13 @@ cli.define_student_flags(default="the chosen student of the config")
 def main():
     """Prunes students."""
     workdir, config = cli.open_run(may_create=False)
-    from dna_tf.phases import searching
-
     names = cli.trained_students(workdir, [searching.chosen_name(config)])
-    from dna_tf.phases import pruning
+    from dna_tf.phases import pruning  # loads TensorFlow
 
     for name in names:
         pruning.prune(workdir, config, name, cli.FLAGS.seed)
-    made = workdir.exported(names[0], cli.FLAGS.seed) / "pruned.keras"
-    cli.next_command("evaluate", workdir, f"--model={made}")
+    path = workdir.exported(names[0], cli.FLAGS.seed) / "pruned.keras"
+    cli.next_command("evaluate", workdir, f"--model={path}")
 
 
 def run():

@@ -25,6 +25,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from dna_tf import cli
+from dna_tf.common import files, progress
 
 cli.define_run_flags()
 flags.DEFINE_string("arch", "", "Trained student in the workdir.")
@@ -41,46 +42,43 @@ flags.DEFINE_integer(
 
 def main():
     """Measures one model."""
-    given = cli.FLAGS
-    if bool(given.model) == bool(given.arch):
+    flag = cli.FLAGS
+    if bool(flag.model) == bool(flag.arch):
         raise ValueError("Give the model to examine: either --model=FILE or --arch=NAME.")
-    if given.images < 2 or given.tried < 0:
+    if flag.images < 2 or flag.tried < 0:
         raise ValueError(
             "--images must be at least 2 and --tried at least 0. Received: "
-            f"--images={given.images} --tried={given.tried}"
+            f"--images={flag.images} --tried={flag.tried}"
         )
-    from dna_tf.common import files
-
-    if given.model:
-        path = files.as_path(given.model)
-        if not given.output:
+    if flag.model:
+        path = files.as_path(flag.model)
+        if not flag.output:
             raise ValueError("--model needs --output, the JSON file, such as --output=report.json.")
-        workdir, config = cli.open_for_model(given.workdir)
+        workdir, config = cli.open_for_model(flag.workdir)
         name = path.stem
     else:
-        workdir, config = cli.open_beside(given.workdir)
-        workdir.student_result(given.arch, given.seed)  # refuses one that is not there
-        path = workdir.student(given.arch, given.seed) / "model.keras"
-        name = f"{given.arch}_seed{given.seed}"
-    output = files.as_path(given.output or workdir.path / "quantization" / f"{name}.json")
-    from dna_tf.phases import exporting
+        workdir, config = cli.open_beside(flag.workdir)
+        workdir.student_result(flag.arch, flag.seed)  # raises if it was not trained
+        path = workdir.student(flag.arch, flag.seed) / "model.keras"
+        name = f"{flag.arch}_seed{flag.seed}"
+    output = files.as_path(flag.output or workdir.path / "quantization" / f"{name}.json")
+    from dna_tf.phases import exporting  # loads TensorFlow
 
-    result = exporting.report(path, config, output, workdir, name, given.images, given.tried)
-    _say_next(given, workdir, result)
+    result = exporting.report(path, config, output, workdir, name, flag.images, flag.tried)
+    _say_next(flag, workdir, result)
 
 
-def _say_next(given, workdir, result):
-    from dna_tf.common import progress
-
+def _say_next(flag, workdir, result):
+    """Prints the command that exports the model with the harmful layers in float."""
     names = result["float_layers"]
     if not names:
         progress.say("No layer is worth keeping in float.")
         return
     kept = tuple([*result["kept_in_float"], *names])
-    what = f"--model={given.model}" if given.model else f"--arch={given.arch} --seed={given.seed}"
+    what = f"--model={flag.model}" if flag.model else f"--arch={flag.arch} --seed={flag.seed}"
     folder = "FOLDER"
-    if workdir is not None and given.arch:
-        exported = workdir.exported(given.arch, given.seed)
+    if workdir is not None and flag.arch:
+        exported = workdir.exported(flag.arch, flag.seed)
         folder = exported.with_name(f"{exported.name}_float_layers")
     text = "(" + "".join(f"'{name}'," for name in kept) + ")"
     words = [what, f"--output={folder}"]

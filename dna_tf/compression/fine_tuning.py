@@ -1,6 +1,6 @@
-"""Fine-tuning of tf_keras classifiers by the project's loop: seeded, resumed to the bit.
+"""Fine-tunes tf_keras classifiers: seeded, and resumed to the bit after a kill.
 
-The models of quantisation-aware training and pruning are of tf_keras, which the trainer of
+The models of quantisation-aware training and pruning are tf_keras models, which the trainer of
 students (`classifier`) does not take. Loop, batches and learning rates are the same.
 """
 
@@ -11,16 +11,17 @@ from dna_tf.training import loop, optimizers
 
 
 def fine_tune(label, folder, model, images, section, seed):
-    """Trains a classifier for a few epochs by Adam, resuming where a run was killed.
+    """Trains a classifier for a few epochs by Adam; a killed training resumes.
 
     Args:
-        label: what the progress line says.
+        label: the text of the progress line.
         folder: where `checkpoints/` and `history.json` go.
-        model: a `tf_keras.Model` from images in 0..255 to logits `(batch, num_classes)`;
-            it is changed. It must draw nothing at random: such draws are not resumed.
+        model: a `tf_keras.Model` from images in 0..255 to logits `(batch, num_classes)`,
+            which is trained in place. It must not draw random numbers: these would not be
+            resumed.
         images: a `labelled_images.Images`.
-        section: a config section with `epochs`, `batch_size`, `learning_rate` (it falls to
-            zero by a cosine) and `checkpoint_seconds`.
+        section: settings with `epochs`, `batch_size`, `learning_rate` (falls to zero by a
+            cosine) and `checkpoint_seconds`.
         seed: decides order and augmentation of the images.
 
     Returns:
@@ -37,9 +38,9 @@ def fine_tune(label, folder, model, images, section, seed):
     optimizer.build(weights)
 
     @tf.function
-    def update(shown, labels):
+    def update(pixels, labels):
         with tf.GradientTape() as tape:
-            logits = model(shown, training=True)
+            logits = model(pixels, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses)
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
@@ -69,5 +70,5 @@ def fine_tune(label, folder, model, images, section, seed):
 
 
 def _each_once(variables):
-    """Without repetitions: wrappers list the variables of what they wrap again."""
+    """Drops repetitions: wrappers list the variables of the layers that they wrap again."""
     return list({id(variable): variable for variable in variables}.values())

@@ -1,7 +1,7 @@
-"""Magnitude pruning: half of a student's weights become zero, and it learns to do without.
+"""Magnitude pruning: the smallest weights of a model become zero while it goes on learning.
 
-Zeros save no time in an int8 or float32 file on a phone by themselves; they save bytes
-where the file is sent or stored compressed. That is what is measured here.
+Zeros do not make an int8 or float32 file faster on a phone. They save bytes where the file is sent
+or stored compressed, so the compressed sizes are measured here.
 """
 
 import gzip
@@ -13,8 +13,8 @@ from dna_tf.common import progress
 from dna_tf.compression import integer_graph, tf_keras_bridge
 from dna_tf.export import conversion
 
-# When the sparsity is reached, as a share of the training, and in how many rises: the
-# rest of the steps repairs what the last rise broke. Source: our choice.
+# The sparsity rises in 20 steps during the first 60 % of the training; the rest of the training
+# recovers the accuracy lost in the last of these steps.
 _RISE = 0.6
 _RISES = 20
 
@@ -22,14 +22,14 @@ _RISES = 20
 class PrunedModel:
     """A `tf_keras` twin of a model whose pointwise convolutions and dense layers lose weights.
 
-    The smallest weights of each such layer are held at zero; their share rises from none
-    to the sparsity by tfmot's cubic `PolynomialDecay`. Depthwise kernels, the first
-    convolution, biases and batch norms stay dense.
+    The smallest weights of each such layer are held at zero. Their share rises from 0 to the
+    sparsity by tfmot's cubic `PolynomialDecay`. Depthwise kernels, the first convolution,
+    biases and batch norms stay dense.
 
     Args:
         model: a functional `keras.Model`.
         sparsity: share of zeros at the end, in (0, 1).
-        steps: steps that the training will have.
+        steps: the number of steps of the training.
 
     Attributes:
         model: the `tf_keras.Model` to train.
@@ -54,20 +54,20 @@ class PrunedModel:
         schedule = sparsity_api.PolynomialDecay(0.0, sparsity, 0, rise, frequency=every)
         self._wrappers = []
 
-        def wrap(made, layer):
+        def wrap(built, layer):
             if layer.name not in self.names:
-                return made
-            self._wrappers.append(sparsity_api.prune_low_magnitude(made, schedule))
+                return built
+            self._wrappers.append(sparsity_api.prune_low_magnitude(built, schedule))
             return self._wrappers[-1]
 
         self.model = tf_keras_bridge.build(layers, f"{model.name}_pruning", wrap)
         for wrapper in self._wrappers:
-            wrapper.pruning_step.assign(0)  # what tfmot's callback of `fit` would do
+            wrapper.pruning_step.assign(0)  # as tfmot's callback of `fit` does
 
     def strip(self):
-        """The Keras model with the weights as they are now, zeros where they are pruned."""
+        """Returns the Keras model with the present weights, pruned ones set to zero."""
         for wrapper in self._wrappers:
-            wrapper.pruning_obj.weight_mask_op()  # the last step moved what was zero
+            wrapper.pruning_obj.weight_mask_op()  # the last step moved them away from zero
         return tf_keras_bridge.to_keras(self.model, self._original)
 
 
@@ -78,11 +78,12 @@ def _is_prunable(layer):
 
 
 def layer_sparsity(model, names):
-    """The share of zeros in the kernels of layers: a dict by name."""
+    """The share of zeros in the kernel of each of these layers: a dict by name."""
     return {name: share_of_zeros([np.asarray(model.get_layer(name).kernel)]) for name in names}
 
 
 def share_of_zeros(arrays):
+    """The share of zeros in several arrays together."""
     zeros = sum(int(np.sum(array == 0)) for array in arrays)
     return zeros / sum(array.size for array in arrays)
 
@@ -96,8 +97,8 @@ def file_bytes(model, calibration):
 
     Returns:
         A dict from `"float32"`, `"int8"` and `"sparse"` (float32 in TFLite's own sparse
-        form) to `{"file": bytes, "gzip": bytes}`; `"sparse"` has `None` for a model that
-        the converter does not take in that form.
+        form) to `{"file": bytes, "gzip": bytes}`; `"sparse"` is `None` for a model that
+        the converter cannot write in that form.
     """
     contents = {
         "float32": conversion.convert(model, "float32", calibration),
@@ -113,7 +114,7 @@ def file_bytes(model, calibration):
 
 
 def sparse_tflite(model):
-    """A float32 TFLite file that keeps sparse weights in sparse form, or `None`."""
+    """A float32 TFLite file with weights in sparse form; `None` if the converter fails."""
     converter = conversion.make_converter(model, "float32", None)
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     try:

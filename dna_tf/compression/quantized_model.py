@@ -1,10 +1,10 @@
-"""A model that rounds as its int8 file will, with ranges measured on the float model.
+"""Builds a model that rounds as its int8 file will, with ranges measured on the float model.
 
-The wrappers and quantizers are tensorflow-model-optimization's 8-bit ones: weights
-symmetric for each channel, outputs asymmetric by moving averages. Which layers they go
-around is decided in `quantization_graph`, since tfmot's own scheme stops at the
-multiplication of squeeze-and-excitation, rounds a depthwise kernel as one for all
-channels, and starts all ranges at -6..6 and that of the image at 0..0.
+The wrappers and quantizers are the 8-bit ones of tensorflow-model-optimization: weights symmetric
+for each channel, outputs asymmetric by moving averages. `integer_graph` decides which layers they
+are put around, because tfmot's own scheme stops at the multiplication of squeeze-and-excitation,
+rounds a depthwise kernel with one scale for all channels, and starts all ranges at -6..6 and that
+of the image at 0..0.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ _BATCH = 50
 
 
 def build(model):
-    """Builds the model that is trained with rounding; its ranges are not set yet.
+    """Builds the model that is trained with rounding, before its ranges are set.
 
     Args:
         model: a functional `keras.Model`; see `tf_keras_bridge.SUPPORTED`.
@@ -37,9 +37,9 @@ def build(model):
     layers = _with_quantized_input(layers)
     wrappers = {}
 
-    def wrap(made, layer):
-        config = _QuantizeConfig(layer, integer_graph.output_range(layer, layers))
-        wrappers[layer.name] = tfmot.quantization.keras.QuantizeWrapperV2(made, config)
+    def wrap(built, layer):
+        scheme = _QuantizeConfig(layer, integer_graph.output_range(layer, layers))
+        wrappers[layer.name] = tfmot.quantization.keras.QuantizeWrapperV2(built, scheme)
         return wrappers[layer.name]
 
     floating = tf_keras_bridge.build(layers, f"{model.name}_folded")
@@ -49,9 +49,11 @@ def build(model):
 
 
 def _with_quantized_input(layers):
-    """With an identity after the image, whose output is quantised: the input of the file."""
+    """Adds an identity after the image, whose quantised output is the input of the file."""
     image, *rest = layers
-    entry = tf_keras_bridge.Layer(_INPUT, "Activation", {"activation": "linear"}, (image.name,))
+    entry = tf_keras_bridge.PlainLayer(
+        _INPUT, "Activation", {"activation": "linear"}, (image.name,)
+    )
     renamed = [
         dataclasses.replace(
             layer, reads=tuple(_INPUT if name == image.name else name for name in layer.reads)
@@ -62,11 +64,11 @@ def _with_quantized_input(layers):
 
 
 class QuantizedModel:
-    """The `tf_keras` model that rounds, beside the float one with the same folded weights.
+    """A `tf_keras` model that rounds, and the float model with the same folded weights.
 
     Attributes:
         model: the `tf_keras.Model` that is trained, from images in 0..255 to scores.
-        floating: the same layers without rounding; it keeps the weights of the start.
+        floating: the same layers without rounding; it keeps its first weights.
     """
 
     def __init__(self, model, floating, layers, wrappers):
@@ -74,7 +76,7 @@ class QuantizedModel:
         self._layers, self._wrappers = layers, wrappers
 
     def calibrate(self, images):
-        """Sets all ranges: of outputs as the float model gives them, of weights as they are.
+        """Sets the ranges of all outputs, measured on the float model, and of all weights.
 
         Args:
             images: float32 `(images, height, width, channels)` in 0..255.
@@ -97,18 +99,18 @@ class QuantizedModel:
             return lows, tf.stack([tf.reduce_max(value) for value in values])
 
         lows, highs = np.zeros(len(measured)), np.zeros(len(measured))  # zero is in every range
-        with progress.bar("measuring ranges", len(images), "image") as shown:
+        with progress.bar("measuring ranges", len(images), "image") as bar:
             for start in range(0, len(images), _BATCH):
                 batch = images[start : start + _BATCH]
                 low, high = extremes(batch)
                 lows, highs = np.minimum(lows, low), np.maximum(highs, high)
-                shown.update(len(batch))
+                bar.update(len(batch))
         for name, low, high in zip(measured, lows, highs, strict=True):
             self._assign(name, "output", low, high if high > low else low + 1e-6)
         self.calibrate_weights()
 
     def calibrate_weights(self):
-        """Sets the ranges of the weights as these are now."""
+        """Sets the ranges of the weights to those of their present values."""
         for layer in self._layers:
             if layer.kind in integer_graph.WEIGHTED:
                 wrapper = self._wrappers[layer.name]
@@ -120,12 +122,12 @@ class QuantizedModel:
 
     def ranges(self):
         """The present ranges of outputs: a dict from layer to `(lowest, highest)`."""
-        found = {}
+        ranges = {}
         for layer in self._layers:
             pair = self._pair(layer.name, "output") if layer.kind != "InputLayer" else None
             if pair:
-                found[layer.name] = tuple(float(variable.numpy()) for variable in pair)
-        return found
+                ranges[layer.name] = tuple(float(variable.numpy()) for variable in pair)
+        return ranges
 
     def _assign(self, name, what, low, high):
         lowest, highest = self._pair(name, what)
@@ -133,7 +135,7 @@ class QuantizedModel:
         highest.assign(np.asarray(high, np.float32))
 
     def _pair(self, name, what):
-        """The variables of a range, or `None`; tfmot knows them by the end of their names."""
+        """The two variables of a range, or `None`; they are recognised by their names."""
         variables = self._wrappers[name].non_trainable_weights
         pair = [
             variable
@@ -144,10 +146,10 @@ class QuantizedModel:
         return pair or None
 
     def to_tflite(self):
-        """Converts to a TFLite file with 8 bit weights, activations, input and output.
+        """Converts to a TFLite file with 8-bit weights, activations, input and output.
 
         Returns:
-            The bytes of the file; it takes and gives int8, one image at a time.
+            The bytes of the file, which takes and gives int8, one image at a time.
 
         Raises:
             ValueError: TensorFlow cannot convert the model.
@@ -165,16 +167,16 @@ class QuantizedModel:
         except conversion.FAILURES as error:
             raise ValueError(
                 f"TensorFlow cannot convert {self.model.name!r}, which was trained with rounding, "
-                f"to an int8 file: {conversion.reason(error)}. The training is kept; an int8 "
-                "file without it: python -m tools.export_tflite."
+                f"to an int8 file: {conversion.reason(error)}. The training is kept. Export an "
+                "int8 file without this training instead."
             ) from error
 
 
 class _QuantizeConfig:
-    """How one layer is quantised, as tfmot's wrapper asks for it.
+    """The way in which one layer is quantised, in the form of tfmot's wrapper.
 
     Args:
-        layer: a `tf_keras_bridge.Layer`.
+        layer: a `tf_keras_bridge.PlainLayer`.
         output: as `integer_graph.output_range` gives it.
     """
 
@@ -192,7 +194,7 @@ class _QuantizeConfig:
             setattr(layer, self._attribute, weight)
 
     def get_activations_and_quantizers(self, layer):
-        return []  # all activations are layers of their own
+        return []  # every activation is a layer of its own
 
     def set_quantize_activations(self, layer, activations):
         pass
@@ -214,10 +216,10 @@ class _QuantizeConfig:
 
 
 class _WeightQuantizer:
-    """tfmot's quantizer of weights, for each channel of depthwise kernels too.
+    """tfmot's quantizer of weights, with a scale for each channel of depthwise kernels too.
 
-    Those of a dense layer have one range: the converter transposes its kernel, and refuses
-    to do that with a range for each output.
+    The weights of a dense layer have one range: the converter transposes its kernel, which it
+    refuses with a range for each output.
     """
 
     def __init__(self, kind):
@@ -242,9 +244,9 @@ class _WeightQuantizer:
 
 
 def _channels_last(kernel, kind):
-    """A kernel with one axis of channels, the last; as given if it has that already."""
+    """Reshapes a depthwise kernel so that all its channels are the last axis."""
     if kind != "DepthwiseConv2D":
         return kernel
     height, width, channels, multiplier = kernel.shape
-    made = tf.reshape if tf.is_tensor(kernel) else np.reshape
-    return made(kernel, (height, width, 1, channels * multiplier))
+    reshape = tf.reshape if tf.is_tensor(kernel) else np.reshape
+    return reshape(kernel, (height, width, 1, channels * multiplier))

@@ -1,9 +1,8 @@
-"""The one bridge between Keras 3 and tf_keras, the Keras that model optimisation takes.
+"""Rebuilds Keras 3 models in tf_keras, and carries trained weights back.
 
-tensorflow-model-optimization (tfmot) knows models of tf_keras only. Here a functional
-Keras model is read into plain layers with their weights, and these are built again in
-tf_keras, under the same names. Weights come back the same way. tf_keras and tfmot are
-imported on first use: the rest of this project works without them.
+tensorflow-model-optimization (tfmot) works on tf_keras models only. A functional Keras model is
+read into plain layers with their weights, and these are built again in tf_keras under the same
+names. tf_keras and tfmot are imported on first use: the rest of this project works without them.
 """
 
 import dataclasses
@@ -15,8 +14,8 @@ import tensorflow as tf
 
 from dna_tf.models import copies, graph
 
-# Class of Keras -> arguments that say what the layer computes. Those of initializers are
-# left out, since weights are copied. Regularizers and constraints are refused.
+# Keras class -> the arguments that decide what the layer computes. Initializers are left out,
+# because weights are copied. Regularizers and constraints are refused.
 _ARGUMENTS = {
     "Activation": ("activation",),
     "Add": (),
@@ -45,27 +44,27 @@ _ARGUMENTS = {
     "ZeroPadding2D": ("padding", "data_format"),
 }
 SUPPORTED = tuple(sorted(_ARGUMENTS))
-# Activations by name that mean the same on both sides; Keras 3 calls swish silu.
+# Activations that are the same on both sides: name in Keras 3 -> name in tf_keras.
 _ACTIVATIONS = {
     name: name for name in ("linear", "relu", "relu6", "swish", "sigmoid", "tanh", "softmax")
 } | {"silu": "swish"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class PlainLayer:
     """One layer of a functional model as plain data.
 
     Args:
         name: its name, the same on both sides.
         kind: its class, one of `SUPPORTED`.
-        config: its arguments, JSON-able.
-        reads: names of the layers that it reads, in order; of an input none.
+        arguments: its arguments, JSON-able.
+        reads: names of the layers that it reads, in order; empty for an input.
         weights: NumPy arrays in the order of Keras.
     """
 
     name: str
     kind: str
-    config: dict
+    arguments: dict
     reads: tuple[str, ...]
     weights: tuple[np.ndarray, ...] = ()
 
@@ -90,16 +89,16 @@ def import_tfmot():
         ValueError: it, or tf_keras, is not installed.
     """
     import_tf_keras()
-    known = os.environ.get("TF_USE_LEGACY_KERAS")
+    before = os.environ.get("TF_USE_LEGACY_KERAS")
     try:
         import tensorflow_model_optimization as tfmot
     except ImportError as error:
         raise ValueError(_missing("tensorflow-model-optimization", error)) from error
     finally:
-        # It sets this for the whole process and its children, whose `tf.keras` would change.
+        # tfmot sets this variable, which would change `tf.keras` here and in child processes.
         os.environ.pop("TF_USE_LEGACY_KERAS", None)
-        if known is not None:
-            os.environ["TF_USE_LEGACY_KERAS"] = known
+        if before is not None:
+            os.environ["TF_USE_LEGACY_KERAS"] = before
     return tfmot
 
 
@@ -114,20 +113,21 @@ def read(model):
     """Reads a functional Keras model into plain layers.
 
     Args:
-        model: a `keras.Model` with one input and one output, each layer of which is of a
+        model: a `keras.Model` with one input and one output. Each of its layers has a
             supported class, is called once, and gives one tensor.
 
     Returns:
-        A list of `Layer`, each after all that it reads; the last one is the output.
+        A list of `PlainLayer`, each after all layers that it reads; the last one is the
+        output.
 
     Raises:
         ValueError: a layer is not supported; the message has its name and class.
     """
-    config = graph.functional(model).get_config()
-    layers = [_read_layer(entry, model) for entry in config["layers"]]
-    output = config["output_layers"]
+    serialized = graph.functional(model).get_config()
+    layers = [_read_layer(entry, model) for entry in serialized["layers"]]
+    output = serialized["output_layers"]
     last = output[0] if isinstance(output[0], str) else output[0][0]
-    layers.sort(key=lambda layer: layer.name == last)  # stable: the order stays
+    layers.sort(key=lambda layer: layer.name == last)  # stable: the others keep their order
     for index, layer in enumerate(layers):
         if not set(layer.reads) <= {earlier.name for earlier in layers[:index]}:
             raise ValueError(
@@ -138,31 +138,33 @@ def read(model):
 
 
 def _read_layer(entry, model):
-    name, kind, config = entry["name"], entry["class_name"], entry["config"]
+    name, kind, values = entry["name"], entry["class_name"], entry["config"]
     what = f"The layer {name!r} ({kind}) of the model {model.name!r}"
     if kind not in _ARGUMENTS or entry["module"] != "keras.layers":
-        written = " Write bare sums and products as layers." if "ops" in entry["module"] else ""
+        fix = " Write bare sums and products as layers." if "ops" in entry["module"] else ""
         raise ValueError(
             f"{what} cannot be rebuilt in tf_keras: its class, of {entry['module']}, is not "
-            f"supported.{written} Supported are the layers {', '.join(SUPPORTED)}."
+            f"supported.{fix} Supported layers: {', '.join(SUPPORTED)}."
         )
-    for key, value in config.items():
+    for key, value in values.items():
         if value is not None and key.endswith(("_regularizer", "_constraint")):
             raise ValueError(f"{what} has a {key}, which is not carried over. Remove it.")
-    taken = {key: config[key] for key in _ARGUMENTS[kind] if key in config}
-    if "activation" in taken:
-        known = taken["activation"]
-        if not isinstance(known, str) or known not in _ACTIVATIONS:
+    arguments = {key: values[key] for key in _ARGUMENTS[kind] if key in values}
+    if "activation" in arguments:
+        activation = arguments["activation"]
+        if not isinstance(activation, str) or activation not in _ACTIVATIONS:
             raise ValueError(
-                f"{what} has the activation {known!r}. Supported: {sorted(_ACTIVATIONS)}"
+                f"{what} has the activation {activation!r}. Supported: {sorted(_ACTIVATIONS)}"
             )
-        taken["activation"] = _ACTIVATIONS[known]
+        arguments["activation"] = _ACTIVATIONS[activation]
     calls = entry["inbound_nodes"]
     if len(calls) > 1:
-        raise ValueError(f"{what} is called {len(calls)} times; only layers called once go.")
+        raise ValueError(
+            f"{what} is called {len(calls)} times; it must be called once to be rebuilt."
+        )
     reads = tuple(_histories(calls[0]["args"])) if calls else ()
     weights = tuple(np.asarray(weight) for weight in model.get_layer(name).get_weights())
-    return Layer(name, kind, taken, reads, weights)
+    return PlainLayer(name, kind, arguments, reads, weights)
 
 
 def _histories(value):
@@ -178,10 +180,11 @@ def build(layers, name, wrap=None):
     """Builds plain layers in tf_keras, in float32.
 
     Args:
-        layers: a list of `Layer` as `read` gives it.
-        name: the model's name.
-        wrap: `wrap(made, layer)` returns what stands in the model for the `tf_keras` layer
-            `made`, such as a wrapper around it; `None` takes the layers as they are.
+        layers: a list of `PlainLayer` as `read` gives it.
+        name: the name of the model.
+        wrap: function `wrap(built, layer)` from a `tf_keras` layer and its `PlainLayer` to
+            the layer that takes its place in the model, such as a wrapper around it;
+            `None` changes nothing.
 
     Returns:
         A functional `tf_keras.Model` with the weights.
@@ -190,40 +193,41 @@ def build(layers, name, wrap=None):
     tensors = {}
     for layer in layers:
         if layer.kind == "InputLayer":
-            shape = layer.config["batch_shape"][1:]
+            shape = layer.arguments["batch_shape"][1:]
             tensors[layer.name] = tf_keras.Input(shape, name=layer.name)
             continue
         read_tensors = [tensors[name] for name in layer.reads]
         if layer.kind not in ("Add", "Multiply"):
             (read_tensors,) = read_tensors
-        built = _make(tf_keras, layer)
-        # Before it is wrapped: a wrapper puts other tensors in the place of the weights.
+        built = _build_layer(tf_keras, layer)
+        # Weights are set before wrapping: a wrapper puts other tensors in their place.
         built.build(tf.nest.map_structure(lambda tensor: tensor.shape, read_tensors))
         built.set_weights(list(layer.weights))
         if layer.kind == "Normalization" and layer.weights:
-            built.finalize_state()  # it works with what it derives from its weights
-        stands = built if wrap is None else wrap(built, layer)
-        tensors[layer.name] = stands(read_tensors)
+            built.finalize_state()  # computes what it uses from its weights
+        final = built if wrap is None else wrap(built, layer)
+        tensors[layer.name] = final(read_tensors)
     model = tf_keras.Model(tensors[layers[0].name], tensors[layers[-1].name], name=name)
     return model
 
 
-def _make(tf_keras, layer):
-    config = dict(layer.config)
+def _build_layer(tf_keras, layer):
+    arguments = dict(layer.arguments)
     if layer.kind == "BatchNormalization":
-        # The fused kernel multiplies the variance that moves by n/(n-1); Keras 3 does not.
-        config["fused"] = False
-    return getattr(tf_keras.layers, layer.kind)(name=layer.name, **config)
+        # The fused kernel updates the moving variance by n/(n-1) times the batch's; Keras 3 does
+        # not.
+        arguments["fused"] = False
+    return getattr(tf_keras.layers, layer.kind)(name=layer.name, **arguments)
 
 
 def to_tf_keras(model):
     """Rebuilds a Keras model in tf_keras: the same layers, names and weights.
 
     Args:
-        model: as of `read`, such as a student or a teacher.
+        model: as for `read`, such as a student or a teacher.
 
     Returns:
-        A `tf_keras.Model` that computes the same, in training too but for the draws of
+        A `tf_keras.Model` that computes the same, in training too except for the draws of
         dropout.
 
     Raises:
@@ -233,12 +237,12 @@ def to_tf_keras(model):
 
 
 def to_keras(rebuilt, model):
-    """Carries weights back: a copy of a Keras model with those of its twin in tf_keras.
+    """Carries weights back: copies a Keras model with the weights of its twin in tf_keras.
 
     Args:
-        rebuilt: a `tf_keras.Model` that `to_tf_keras` or `build` made, trained since.
-            Wrappers around layers, such as those of pruning, are looked through.
-        model: the Keras model that it was made from; it stays as it is.
+        rebuilt: a `tf_keras.Model` of `to_tf_keras` or `build`, usually trained since. Its
+            layers may have wrappers, such as those of pruning.
+        model: the Keras model that it was built from; it stays as it is.
 
     Returns:
         A `keras.Model`.
@@ -256,15 +260,15 @@ def to_keras(rebuilt, model):
         if not layer.weights:
             continue
         shapes = [tuple(weight.shape) for weight in layer.weights]
-        known = trained.get(layer.name)
-        # Masks and counters that wrappers add to a layer's own list are not among them.
-        values = [] if known is None else known.get_weights()
-        found = [value.shape for value in values]
-        if found != shapes:
+        twin = trained.get(layer.name)
+        # Without the masks and counters that wrappers add: those are in the wrapper's list.
+        values = [] if twin is None else twin.get_weights()
+        twin_shapes = [value.shape for value in values]
+        if twin_shapes != shapes:
             raise ValueError(
                 f"The layer {layer.name!r} of {model.name!r} has weights of {shapes}, and its twin "
-                f"in tf_keras has {found if known is not None else 'no such layer'}. Give the "
-                "model that the twin was made from."
+                f"in tf_keras has {twin_shapes if twin is not None else 'no such layer'}. Give the "
+                "model that the twin was built from."
             )
         layer.set_weights(values)
     copies.finalize(copy)

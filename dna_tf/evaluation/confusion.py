@@ -1,16 +1,16 @@
-"""What a classifier answered: top-1 and top-5, each class, and what is taken for what."""
+"""Counts the answers of a classifier: top-1 and top-5, by class, and the confusion matrix."""
 
 import numpy as np
 
 TOP = 5
-_SHOWN = 10  # worst classes and confused pairs
+_MOST_LISTED = 10  # worst classes and confused pairs
 
 
 class Tally:
     """Counts the answers of a classifier batch by batch.
 
     Args:
-        num_classes: how many scores an image has.
+        num_classes: the number of scores of an image.
     """
 
     def __init__(self, num_classes):
@@ -30,26 +30,27 @@ class Tally:
         if not np.all(np.isfinite(scores)):
             bad = int(np.flatnonzero(~np.isfinite(scores).all(1))[0]) + self.total
             raise ValueError(
-                f"The model gives scores that are no numbers (NaN or infinite), first for image "
-                f"{bad} in the order of evaluation. Its weights, or its range of inputs, are "
-                "broken: export or convert it again."
+                f"The model gives scores that are NaN or infinite, first for image {bad} in the "
+                "order of evaluation. Its weights or its range of inputs are broken: export or "
+                "convert it again."
             )
         labels = np.asarray(labels, np.int64)
-        own = np.take_along_axis(scores, labels[:, None], axis=1)
+        score_of_label = np.take_along_axis(scores, labels[:, None], axis=1)
         # Among equal scores the first class wins, as for argmax.
         before = np.arange(self.num_classes)[None] < labels[:, None]
-        self._ranks.append(((scores > own) | ((scores == own) & before)).sum(1))
+        is_ahead = (scores > score_of_label) | ((scores == score_of_label) & before)
+        self._ranks.append(is_ahead.sum(1))
         self._answers.append(scores.argmax(1))
         self._labels.append(labels)
 
     @property
     def total(self):
-        """Images so far."""
+        """The number of images so far."""
         return sum(map(len, self._labels))
 
     @property
     def labels(self):
-        """Labels so far, int64 `(images,)`."""
+        """The labels so far, int64 `(images,)`."""
         return np.concatenate([np.zeros(0, np.int64), *self._labels])
 
     @property
@@ -58,15 +59,15 @@ class Tally:
         return np.concatenate([np.zeros(0, np.int64), *self._answers])
 
     def correct(self, top=1):
-        """Images whose class is among the `top` highest scores."""
+        """The number of images whose class is among the `top` highest scores."""
         return int(sum(np.sum(ranks < top) for ranks in self._ranks))
 
     def per_class(self):
-        """Images, right answers and right ones among the five best of each class.
+        """Counts images and right answers of each class.
 
         Returns:
             A dict of lists with one int for each class: `images`, `top1_correct` and
-            `top5_correct`.
+            `top5_correct`, the images whose class is among the five highest scores.
         """
         labels, ranks = self.labels, np.concatenate([np.zeros(0, np.int64), *self._ranks])
         return {
@@ -82,31 +83,32 @@ class Tally:
         """The confusion matrix without its zeros.
 
         Returns:
-            A dict from label to a dict from answer to images, both as text (for JSON).
+            A dict from label to a dict from answer to the number of images. Label and
+            answer are text, for JSON.
         """
-        found = {}
+        matrix = {}
         pairs, counts = np.unique(self.labels * self.num_classes + self.answers, return_counts=True)
         for pair, count in zip(pairs, counts, strict=True):
             label, answer = divmod(int(pair), self.num_classes)
-            found.setdefault(str(label), {})[str(answer)] = int(count)
-        return found
+            matrix.setdefault(str(label), {})[str(answer)] = int(count)
+        return matrix
 
 
 def class_label(result, index):
-    """What a class is called in a result of `evaluating.evaluate`; by number if it has no names."""
+    """The name of a class in the result of an evaluation, or its number if it has no names."""
     names = result["class_names"]
     return f"class {index}" if names is None else names[index]
 
 
-def worst_classes(per_class, most=_SHOWN):
-    """The classes of the lowest accuracy, those of more images first where it is equal.
+def worst_classes(per_class, most=_MOST_LISTED):
+    """The classes with the lowest accuracy; of equal ones those with more images first.
 
     Args:
         per_class: as `Tally.per_class` returns it.
-        most: how many.
+        most: how many, at most.
 
     Returns:
-        A list of `(class, right answers, images)`; classes with no mistake are left out.
+        A list of `(class, right answers, images)`; classes without a mistake are left out.
     """
     rows = [
         (label, right, count)
@@ -118,12 +120,12 @@ def worst_classes(per_class, most=_SHOWN):
     return sorted(rows, key=lambda row: (row[1] / row[2], -row[2], row[0]))[:most]
 
 
-def confused_pairs(matrix, most=_SHOWN):
-    """The mistakes that are made most often.
+def confused_pairs(matrix, most=_MOST_LISTED):
+    """The most frequent mistakes.
 
     Args:
         matrix: as `Tally.matrix` returns it.
-        most: how many.
+        most: how many, at most.
 
     Returns:
         A list of `(class, answer, images, images of the class)`.

@@ -1,4 +1,4 @@
-"""The images that a model is measured on: a run's test split, or any source as a whole."""
+"""The images that a model is evaluated on: one split of a data set, or a source as a whole."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import files, seeding
-from dna_tf.data import decoding, loading, pipelines, source_base, sources
+from dna_tf.data import decoding, pipelines, source_base, sources
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 # Raised when the same source and settings would give other pixels than before.
@@ -15,22 +15,24 @@ _PIXELS_VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationImages:
-    """Labelled images in an order that mixes the classes where the source can.
+    """Labelled images, with the classes mixed where the source allows any order.
 
     Args:
         name: the source as the user wrote it.
         image_shape: `(height, width, channels)`.
         crop_fraction: central part of the resized image that is kept.
-        num_classes: as the data says; `None` where it names no classes.
-        class_names: of the data; `None` without.
+        num_classes: the number of classes; `None` if the data does not name its classes.
+        class_names: list of text, or `None`.
         count: the number of images.
-        label_range: the lowest and the highest label, `None` without images.
-        fingerprint: of source, pixels and, for a run, its splits.
-        label_offset: what was subtracted from the labels of TFRecords; else `None`.
-        seen_in_training: whether some may have been trained on.
-        dataset: function from batch size to a `tf.data.Dataset` of (images float32
+        label_range: `(lowest, highest)` label; `None` without images.
+        fingerprint: identifies source, pixels and, for a split, the splits.
+        label_offset: the number that is subtracted from the labels of TFRecords; `None`
+            for other sources.
+        seen_in_training: whether a model may have been trained on some of them.
+        dataset: function from the batch size to a `tf.data.Dataset` of (images float32
             `(batch, height, width, channels)` in 0..255, labels int32).
-        reading: context that names an image that cannot be decoded.
+        reading: function that returns a context in which an error names the image that
+            cannot be decoded.
     """
 
     name: str
@@ -47,99 +49,97 @@ class EvaluationImages:
     reading: object
 
 
-def of_run(config, seed, cache_dir=None, limit=0):
-    """The test split of a config's data.
+def of_split(images, split="test", name="the images", crop_fraction=1.0, limit=0):
+    """The images of one split.
 
     Args:
-        config: the data section.
-        seed: the config's, which draws the splits.
-        cache_dir: as for `loading.load`.
-        limit: take only so many images, of all classes mixed; 0 takes all.
+        images: a `labelled_images.Images`.
+        split: `"train"`, `"rating"` or `"test"`.
+        name: what messages and results call them.
+        crop_fraction: with which they were loaded, for the record.
+        limit: take only this many images, with all classes mixed; 0 takes all.
 
     Raises:
-        ValueError, FileNotFoundError: as `loading.load`.
+        ValueError: there is no such split.
     """
-    loaded = loading.load(config, seed, cache_dir)
-    count = min(limit or loaded.counts["test"], loaded.counts["test"])
+    source = images.source(split)
+    count = min(limit or images.counts[split], images.counts[split])
 
     def dataset(batch_size):
-        return loaded.images("test", mixed=True).take(count).batch(batch_size).prefetch(2)
+        return images.images(split, mixed=True).take(count).batch(batch_size).prefetch(2)
 
     return EvaluationImages(
-        name=config.test_source or config.source,
-        image_shape=loaded.image_shape,
-        crop_fraction=config.crop_fraction,
-        num_classes=loaded.num_classes,
-        class_names=loaded.class_names,
+        name=name,
+        image_shape=images.image_shape,
+        crop_fraction=crop_fraction,
+        num_classes=images.num_classes,
+        class_names=images.class_names,
         count=count,
-        label_range=(0, loaded.num_classes - 1),  # `loading.load` refuses others
-        fingerprint=loaded.fingerprint,
-        label_offset=loaded.source("test").label_offset,
+        label_range=(0, images.num_classes - 1),  # other labels are refused on loading
+        fingerprint=images.fingerprint,
+        label_offset=source.label_offset,
         seen_in_training=False,
         dataset=dataset,
-        reading=loaded.reading,
+        reading=images.reading,
     )
 
 
-def of_source(config, interpolation="bilinear", limit=0, trained_on=""):
-    """All images of a source: of its test split, or where it has none, of the whole.
+def of_source(settings, interpolation="bilinear", limit=0, trained_on=""):
+    """All images of a source: of its test split or, without one, of the whole source.
 
     Args:
-        config: the data section; `source` is read, at `image_size` and `crop_fraction`. Up to
-            `max_broken_images` that cannot be decoded are left out.
+        settings: the data settings; `source` is read, at `image_size` and `crop_fraction`.
+            Up to `max_broken_images` that cannot be decoded are left out.
         interpolation: of `INTERPOLATIONS`.
-        limit: as for `of_run`.
+        limit: as for `of_split`.
         trained_on: the source that the run trains on, or `""`.
 
     Raises:
-        ValueError: the source is not usable, has more broken images than are allowed, or
+        ValueError: the source cannot be used, has more broken images than are allowed, or
             `interpolation` is unknown.
-        FileNotFoundError: there is nothing where it points.
+        FileNotFoundError: the source names a file or a folder that does not exist.
     """
     if interpolation not in INTERPOLATIONS:
         raise ValueError(
             f"The interpolation must be one of {list(INTERPOLATIONS)}. Received: {interpolation!r}"
         )
-    source, is_test_split = sources.open_to_evaluate(config)
+    source, is_test_split = sources.open_to_evaluate(settings)
     labels, order = source.labels(), np.arange(source.num_examples)
-    if config.max_broken_images:
-        (order,) = source_base.leave_out([source], config.max_broken_images, None)
+    if settings.max_broken_images:
+        (order,) = source_base.leave_out([source], settings.max_broken_images, None)
     identity = [source.fingerprint()]
     if len(order) < source.num_examples:
         identity.append({"images": len(order)})
     if source.random_access:
         order = order[pipelines.permutation(len(order), seeding.seed_pair("mixed"))]
     order = order[: limit or len(order)]
-    size, channels, crop = config.image_size, config.channels, config.crop_fraction
+    size, channels, crop = settings.image_size, settings.channels, settings.crop_fraction
 
     def dataset(batch_size):
-        known = source_base.on_cpu(labels.astype(np.int32))
-        made = source.records(order).map(
-            lambda index, raw: (
-                tf.cast(
-                    decoding.fit(source.decode(raw), size, channels, crop, interpolation),
-                    tf.float32,
-                ),
-                known[index],
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        return pipelines.finished(made.batch(batch_size))
+        label_of = source_base.on_cpu(labels.astype(np.int32))
 
-    settings = [_PIXELS_VERSION, size, channels, crop, interpolation]
+        def example(index, raw):
+            image = decoding.fit(source.decode(raw), size, channels, crop, interpolation)
+            return tf.cast(image, tf.float32), label_of[index]
+
+        examples = source.records(order).map(
+            example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        return pipelines.finished(examples.batch(batch_size))
+
+    identity.append([_PIXELS_VERSION, size, channels, crop, interpolation])
     names = source.class_names
     return EvaluationImages(
-        name=config.source,
+        name=settings.source,
         image_shape=(size, size, channels),
         crop_fraction=crop,
-        num_classes=len(names) if names else config.num_classes or None,
+        num_classes=len(names) if names else settings.num_classes or None,
         class_names=names,
         count=len(order),
         label_range=(int(labels.min()), int(labels.max())) if len(labels) else None,
-        fingerprint=files.fingerprint([*identity, settings]),
+        fingerprint=files.fingerprint(identity),
         label_offset=source.label_offset,
-        seen_in_training=config.source == trained_on and not is_test_split,
+        seen_in_training=settings.source == trained_on and not is_test_split,
         dataset=dataset,
         reading=lambda: source_base.naming_broken_images(source),
     )

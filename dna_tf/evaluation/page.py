@@ -1,4 +1,4 @@
-"""The page of an evaluation: accuracy, the confusion plot, worst classes; one HTML file."""
+"""The HTML page of an evaluation: accuracy, confusion plot, worst classes."""
 
 import math
 
@@ -7,14 +7,14 @@ from dna_tf.evaluation import confusion
 from dna_tf.report import markup
 from dna_tf.report.number_text import percent
 
-# Up to so many classes each has a row of its own; more are drawn in groups of neighbours.
+# With more classes, a row of the plot is a group of neighbouring classes.
 _MOST_ROWS = 100
+_MOST_NAMED = 40  # with more rows, their names are not written beside them
 _SIDE = 640  # of the plot, in its own units
-_NAMED = 40  # up to so many rows have their names beside them
 
 
 def page_html(result):
-    """The page of a result of `evaluating.evaluate`, as text; no times are in it."""
+    """The page of the result of an evaluation, as text; it contains no times."""
     total = result["test_images"]
     facts = [
         ("model", result["model"]),
@@ -32,7 +32,7 @@ def page_html(result):
     header = "".join(markup.note(text) for text in result["warnings"])
     header += markup.facts(facts)
     sections = [
-        ("confusion", "What is taken for what", _plot(result)),
+        ("confusion", "Confusion matrix", _plot(result)),
         ("pairs", "Most confused", _pairs(result)),
         ("classes", "Worst classes", _classes(result)),
     ]
@@ -61,7 +61,7 @@ def _plot(result):
             cells[place] = cells.get(place, 0) + count
             totals[place[0]] += count
     step = _SIDE / rows
-    labelled = result["class_names"] is not None and group == 1 and rows <= _NAMED
+    labelled = result["class_names"] is not None and group == 1 and rows <= _MOST_NAMED
     left = 8 * max(map(len, result["class_names"])) + 12 if labelled else 8
     shapes = []
     for (row, column), count in sorted(cells.items()):
@@ -86,15 +86,18 @@ def _plot(result):
         f'<rect x="{left}" y="0" width="{_SIDE}" height="{_SIDE}" fill="none" '
         'stroke="currentColor" stroke-opacity="0.4"/>'
     )
-    told = "Rows are the classes of the images, columns the answers; a cell is as strong as its "
-    told += "share of its row, blue where the answer is right. Hover a cell for its numbers."
+    legend = (
+        "Rows are the classes of the images, columns the answers. The colour of a cell is as "
+        "strong as its share of the row, and blue where the answer is right. Hover over a cell for "
+        "its numbers."
+    )
     if group > 1:
-        told += (
-            f" Each row and column stands for {group} classes that follow one another, so that "
-            "blue holds what is taken for a neighbour, too."
+        legend += (
+            f" Each row and each column is a group of {group} neighbouring classes, so blue also "
+            "counts images that are taken for a class of the same group."
         )
     return (
-        markup.paragraph(told, "soft")
+        markup.paragraph(legend, "soft")
         + f'<svg viewBox="0 0 {left + _SIDE} {_SIDE}" role="img" aria-label="confusion matrix" '
         f'style="width:100%;max-width:820px;height:auto">{"".join(shapes)}{frame}</svg>'
     )

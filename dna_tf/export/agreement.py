@@ -1,11 +1,11 @@
-"""TFLite files run on real images: what they answer beside Keras, and whether that is of use."""
+"""Compares the scores of an exported file with those of the Keras model it was made from."""
 
 import numpy as np
 
-from dna_tf.models import inference
+from dna_tf.models import litert
 
 
-def scores(content, images):
+def file_scores(content, images):
     """Runs a TFLite file.
 
     Args:
@@ -15,57 +15,75 @@ def scores(content, images):
     Returns:
         A float32 array `(images, classes)`.
     """
-    return inference.TFLitePredictor(content, "the exported file").scores(images)
+    return litert.TFLitePredictor(content, "the exported file").scores(images)
 
 
-def answers(made, expected, labels):
+def same_answers(scores, expected):
+    """The share of images for which two arrays of scores have the same top-1 answer.
+
+    Args:
+        scores, expected: arrays `(images, classes)`.
+    """
+    return float(np.mean(scores.argmax(-1) == expected.argmax(-1)))
+
+
+def largest_difference(scores, expected):
+    """The largest difference of any score, as an absolute value."""
+    return float(np.max(np.abs(scores - expected)))
+
+
+def answers(scores, expected, labels):
     """Compares scores with those of another model, and with the labels.
 
     Args:
-        made, expected: arrays `(images, classes)`.
+        scores, expected: arrays `(images, classes)`.
         labels: int array `(images,)`.
 
     Returns:
-        A dict: `accuracy`, and `agreement`, the share of images with the same top-1 answer.
+        A dict: `accuracy` of `scores`, and `agreement` with `expected` as `same_answers`
+        gives it.
     """
     return {
-        "accuracy": float(np.mean(made.argmax(-1) == labels)),
-        "agreement": float(np.mean(made.argmax(-1) == expected.argmax(-1))),
+        "accuracy": float(np.mean(scores.argmax(-1) == labels)),
+        "agreement": same_answers(scores, expected),
     }
 
 
-def compare(content, made, expected, labels):
-    """As `answers`, of a file, with its `bytes` and the `largest_difference` of any score."""
+def compare(content, scores, expected, labels):
+    """As `answers`, for a file: with its `bytes` and its `largest_difference`."""
     return {
         "bytes": len(content),
-        **answers(made, expected, labels),
-        "largest_difference": float(np.max(np.abs(made - expected))),
+        **answers(scores, expected, labels),
+        "largest_difference": largest_difference(scores, expected),
     }
 
 
-def problem(made, expected):
-    """Why scores are of no use, or `None`.
+def problem(scores, expected):
+    """Says why scores are useless whatever the labels are; `None` if they are not.
 
     Args:
-        made: array `(images, classes)`.
-        expected: those of the model that the file was made from.
+        scores: array `(images, classes)`.
+        expected: scores of the model that the file was made from.
     """
-    if not np.isfinite(made).all():
-        return f"gives NaN or infinity for {int((~np.isfinite(made)).any(-1).sum())} images"
-    if len(made) > 1 and not np.ptp(made, axis=0).any() and np.ptp(expected, axis=0).any():
-        return f"gives the same scores for all {len(made)} images"
+    if not np.isfinite(scores).all():
+        return f"gives NaN or infinity for {int((~np.isfinite(scores)).any(-1).sum())} images"
+    if len(scores) > 1 and not np.ptp(scores, axis=0).any() and np.ptp(expected, axis=0).any():
+        return f"gives the same scores for all {len(scores)} images"
     return None
 
 
-def least_agreement_problem(rows, least):
-    """Names files whose agreement is below `least`; `None` if there are none.
+def too_low(rows, least_agreement):
+    """Lists the files whose agreement is below `least_agreement`; `None` if there are none.
 
     Args:
-        rows: dict from what a file is called to a row of `compare`.
-        least: share in [0, 1].
+        rows: dict from the name of a file to a row with its `agreement`.
+        least_agreement: share in [0, 1].
     """
-    bad = {name: row["agreement"] for name, row in rows.items() if row["agreement"] < least}
-    if not bad:
+    low = [
+        f"{name} {100 * row['agreement']:.1f} %"
+        for name, row in rows.items()
+        if row["agreement"] < least_agreement
+    ]
+    if not low:
         return None
-    shown = ", ".join(f"{name} {100 * agreement:.1f} %" for name, agreement in bad.items())
-    return f"{shown}; at least {100 * least:.1f} % of the answers must be the same"
+    return f"{', '.join(low)}; at least {100 * least_agreement:.1f} % of the answers must be equal"

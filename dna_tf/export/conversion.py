@@ -1,5 +1,4 @@
-"""Keras models converted to TFLite files, in every precision; the layer named where that fails."""
-# MERGED: "Which layer TFLite's converter cannot convert, and why, in one line."
+"""Converts Keras models to TFLite in every precision, and names the layer where that fails."""
 
 import contextlib
 import re
@@ -20,19 +19,22 @@ _OPS = {
     "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
 }
 _IO = {"int8": tf.int8, "uint8": tf.uint8, "int16": tf.int16, "float32": tf.float32}
+# Exceptions of the converter and its helpers if they cannot convert a model.
+FAILURES = (convert_phase.ConverterError, RuntimeError, ValueError, TypeError)
 _PROBES = 4  # calibration images for a layer that is converted by itself
+_LONGEST_REASON = 300  # characters; the converter's own messages are pages of its graph
 
 
 def convert(model, precision, calibration, io="int8", per_channel=True, float_layers=()):
     """Converts a Keras model to a TFLite file with batch 1.
 
     Args:
-        model: a functional `keras.Model` from images to scores, of a fixed size.
+        model: a functional `keras.Model` of fixed size from images to scores.
         precision: `"float32"`, `"float16"` (weights), `"dynamic"` (8-bit weights),
             `"int8"` (8-bit weights and activations) or `"int16"` (8-bit weights, 16-bit
             activations).
-        calibration: images `(images, height, width, channels)` in the range that the model
-            takes, for the ranges of int8 and int16; others ignore it.
+        calibration: images `(images, height, width, channels)` as the model takes them,
+            for the ranges of int8 and int16; other precisions ignore it.
         io: input and output of int8 files: `"int8"`, `"uint8"` or `"float32"`. Those of
             int16 files are int16, or float32 with `"float32"`.
         per_channel: whether each channel of a quantised weight has a scale of its own.
@@ -42,8 +44,9 @@ def convert(model, precision, calibration, io="int8", per_channel=True, float_la
         The bytes of the file.
 
     Raises:
-        ValueError: the model cannot be converted, and which layer of it, where that can be
-            found; `float_layers` names no layer of it, or one without an operator.
+        ValueError: the model cannot be converted (the message names the layers that
+            cannot, if there are such); a name in `float_layers` is not a layer of the
+            model, or has no operator.
     """
     if float_layers and precision == "int8":
         return FloatLayers(model, calibration, per_channel).convert(float_layers, io)
@@ -56,17 +59,17 @@ def convert(model, precision, calibration, io="int8", per_channel=True, float_la
 
 
 def make_converter(model, precision, calibration, per_channel=True):
-    """A converter of TensorFlow that is set up for a precision; its input and output are float.
+    """Sets up TensorFlow's converter for a precision, with float input and output.
 
     Args:
-        model: as for `convert`, of one or more inputs.
+        model: as for `convert`, with one or more inputs.
         precision, per_channel: as for `convert`.
-        calibration: as for `convert`; for several inputs each is a tuple of arrays.
+        calibration: as for `convert`; with several inputs each image is a tuple of arrays.
     """
     signature = [tf.TensorSpec((1, *tensor.shape[1:]), tf.float32) for tensor in model.inputs]
     function = tf.function(lambda *x: model(x[0] if len(x) == 1 else list(x), training=False))
-    # The converter must not be given the Keras model too: it would then read Keras 3's
-    # variables wrongly and write NaN.
+    # Without the Keras model as second argument: the converter reads Keras 3's variables
+    # wrongly and writes NaN.
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function(*signature)], None
     )
@@ -77,24 +80,25 @@ def make_converter(model, precision, calibration, per_channel=True):
     if precision in _OPS:
         converter.representative_dataset = lambda: (_as_batch(image) for image in calibration)
         converter.target_spec.supported_ops = [_OPS[precision]]
-    # TensorFlow has no public name for it.
+    # TensorFlow has no public name for this option.
     converter._experimental_disable_per_channel = not per_channel
     return converter
 
 
 class FloatLayers:
-    """Int8 files of one model with different layers in float32, calibrated once.
+    """Makes int8 files of one model with different layers in float32; it is calibrated once.
 
     Args:
         model, calibration, per_channel: as for `convert`.
-        debug_images: images as `calibration` holds them, on which `run()` compares the
-            operators; by default the calibration's.
-        metrics: of the comparison, as for `QuantizationDebugOptions`.
+        debug_images: images like `calibration`, on which `run()` compares the operators;
+            `None` takes `calibration`.
+        metrics: figures of that comparison, as for `QuantizationDebugOptions`.
 
     Attributes:
         debugger: TensorFlow's `QuantizationDebugger` of the model.
-        nodes: dict from the name of a quantised operator's tensor to the layers that it
-            came from: a convolution has its batch norm and its activation inside.
+        nodes: dict from the name of a quantised operator's output tensor to the names of
+            the layers that the operator computes: a convolution includes its batch norm and
+            its activation.
 
     Raises:
         ValueError: the model cannot be converted.
@@ -114,157 +118,136 @@ class FloatLayers:
             )
         self._model, self._layers = model, [layer.name for layer in model.layers]
         names = _tensor_names(self.debugger.calibrated_model)
-        # Scopes are layers' names, made unique by a number, always or never.
+        # Scopes in tensor names are names of layers, with or without a number that makes
+        # them unique: all of a model have one, or none has.
         self._numbered = not any(name.startswith(f"{model.name}/") for name in names)
         self.nodes = {name: self.layers_of(name) for name in names}
 
     def run(self):
-        """Compares the operators one by one; `debugger.layer_statistics` has what it found."""
+        """Compares the operators one by one; the result is in `debugger.layer_statistics`."""
         with _quiet():
             self.debugger.run()
 
     def convert(self, float_layers=(), io="float32"):
-        """An int8 file.
+        """Makes an int8 file.
 
         Args:
-            float_layers: names of layers that it computes in float32.
+            float_layers: names of layers that the file computes in float32.
             io: as for `convert`.
 
         Returns:
             The bytes of the file.
 
         Raises:
-            ValueError: a name is no layer of the model, or one without an operator.
+            ValueError: a name is not a layer of the model, or has no operator.
         """
         check_float_layers(self._model, float_layers)
-        self._check(float_layers)
-        kept = [
+        self._check_have_operators(float_layers)
+        self._options.denylisted_nodes = [
             node for node, layers in self.nodes.items() if not set(layers).isdisjoint(float_layers)
         ]
-        self._options.denylisted_nodes = kept
         with _quiet():
             content = bytes(self.debugger.get_nondebug_quantized_model())
         self._options.denylisted_nodes = None
         if io == "float32":
             return content
         content = bytes(lite_util.modify_model_io_type(content, _IO[io], _IO[io]))
-        if _io_types(content) != {io.upper()}:  # an end in float stays so without a word
+        if _io_types(content) != {io.upper()}:  # float ends stay float, without an error
             raise ValueError(
-                f"With config.export.float_layers={tuple(float_layers)} the first or the last "
-                f"operator is in float32, so that the file cannot take and give {io}. Set "
-                "config.export.int8_io='float32', or leave that layer out."
+                f"With float_layers={tuple(float_layers)} the first or the last operator is in "
+                f"float32, so the file cannot take and give {io}. Set int8_io='float32', or leave "
+                "that layer out."
             )
         return content
 
     def layers_of(self, node):
-        """The layers, in the order of the model, that an operator's tensor name tells of."""
-        found = {self._layer(part) for path in node.split(";") for part in path.split("/")[:-1]}
-        # What the file gives has a name of its own.
-        return [name for name in self._layers if name in found] or self._layers[-1:]
+        """The layers, in the order of the model, in the name of an operator's output tensor."""
+        named = {self._layer(scope) for path in node.split(";") for scope in path.split("/")[:-1]}
+        # Output tensors of the file have names of their own, not the layer's.
+        return [name for name in self._layers if name in named] or self._layers[-1:]
 
-    def _layer(self, part):
-        plain = re.sub(r"_\d+$", "", part)
-        for name in (plain, part) if self._numbered else (part, plain):
+    def _layer(self, scope):
+        plain = re.sub(r"_\d+$", "", scope)
+        for name in (plain, scope) if self._numbered else (scope, plain):
             if name in self._layers:
                 return name
         return None
 
-    def _check(self, float_layers):
-        known = {layer for layers in self.nodes.values() for layer in layers}
-        without = [name for name in float_layers if name not in known]
+    def _check_have_operators(self, float_layers):
+        with_operator = {layer for layers in self.nodes.values() for layer in layers}
+        without = [name for name in float_layers if name not in with_operator]
         if without:
             raise ValueError(
-                f"config.export.float_layers names {without}, which have no operator in the file. "
-                "Name layers such as convolutions, activations and sums."
+                f"float_layers names {without}, which have no operator in the file. Name layers "
+                "such as convolutions, activations and sums."
             )
 
 
 def check_float_layers(model, float_layers):
-    """Checks, before any work, that a model has layers of these names.
+    """Checks that a model has layers of these names.
 
     Args:
         model: the `keras.Model`.
         float_layers: names, as for `convert`.
 
     Raises:
-        ValueError: it lacks one; near names are given.
+        ValueError: a layer is missing; the message has near names.
     """
-    known = [layer.name for layer in model.layers]
+    names = [layer.name for layer in model.layers]
     for name in float_layers:
-        if name not in known:
+        if name not in names:
             raise ValueError(
-                f"config.export.float_layers names {name!r}, which is no layer of the model that "
-                f"is converted, {model.name!r}.{checks.near_names(name, known)}"
+                f"float_layers names {name!r}, which is not a layer of the model that is "
+                f"converted, {model.name!r}.{checks.near_names(name, names)}"
             )
 
 
 def _tensor_names(content):
-    """Names of what the operators of a file give."""
-    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-    made = [graph.Operators(n).Outputs(0) for n in range(graph.OperatorsLength())]
-    return [graph.Tensors(place).Name().decode() for place in made]
+    """The names of the output tensors of a file's operators."""
+    subgraph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    outputs = [subgraph.Operators(n).Outputs(0) for n in range(subgraph.OperatorsLength())]
+    return [subgraph.Tensors(place).Name().decode() for place in outputs]
 
 
 def _io_types(content):
     """The types of a file's inputs and outputs, such as `{"INT8"}`."""
-    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    subgraph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
     names = {code: name for name, code in vars(schema.TensorType).items()}
-    ends = [*graph.InputsAsNumpy(), *graph.OutputsAsNumpy()]
-    return {names[graph.Tensors(int(place)).Type()] for place in ends}
+    ends = [*subgraph.InputsAsNumpy(), *subgraph.OutputsAsNumpy()]
+    return {names[subgraph.Tensors(int(place)).Type()] for place in ends}
 
 
 def _as_batch(image):
     return [part[None] for part in (image if isinstance(image, tuple) else (image,))]
 
 
-def _naming_layers(model, precision):
-    def convert_part(part):
-        draws = np.random.default_rng(0)
-        shapes = [tensor.shape[1:] for tensor in part.inputs]
-        images = [
-            tuple(draws.uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
-            for _ in range(_PROBES)
-        ]
-        with _quiet():
-            make_converter(part, precision, images).convert()
-
-    return naming_layers(model, precision, convert_part)
-
-
 @contextlib.contextmanager
 def _quiet():
-    """Without the warnings of TensorFlow about what is done here on purpose."""
+    """Context without TensorFlow's warnings about things that are done here on purpose."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
         yield
 
 
-# What the converter and its helpers raise when they cannot convert a model.
-FAILURES = (convert_phase.ConverterError, RuntimeError, ValueError, TypeError)
-_LONGEST_REASON = 300  # characters; the converter's own messages are pages of its graph
-
-
 @contextlib.contextmanager
-def naming_layers(model, precision, convert_part):
-    """Context for a conversion: if it fails, the error names the layers.
+def _naming_layers(model, precision):
+    """Context for a conversion: if it fails, the error names the layers that fail.
 
     Args:
         model: the functional `keras.Model` that is converted.
-        precision: to what, for the message.
-        convert_part: function that converts a `keras.Model` of one layer, of one or more
-            inputs, in the same way, and raises one of `FAILURES` if it cannot.
+        precision: the precision.
 
     Raises:
-        ValueError: what is inside failed.
+        ValueError: the conversion failed.
     """
     try:
         yield
     except FAILURES as error:
-        listed = find(model, convert_part)
-        if listed:
-            shown = ", ".join(f"{name!r} ({kind})" for name, kind in listed)
-            where = f" The layers that fail by themselves: {shown}. Replace them."
+        layers = _failing_layers(model, precision)
+        if layers:
+            listed = ", ".join(f"{name!r} ({kind})" for name, kind in layers)
+            where = f" The layers that fail by themselves: {listed}. Replace them."
         else:
             where = " Every layer can be converted by itself, so none can be named."
         raise ValueError(
@@ -273,32 +256,32 @@ def naming_layers(model, precision, convert_part):
         ) from error
 
 
-def find(model, convert_part):
-    """Converts every layer by itself.
-
-    Args:
-        model, convert_part: as for `naming_layers`.
-
-    Returns:
-        A list of `(name, class name)` of the layers that cannot be converted.
-    """
+def _failing_layers(model, precision):
+    """Converts every layer by itself; returns `(name, class name)` of those that fail."""
     nodes, failing = graph.nodes(graph.functional(model)), []
     for node in nodes[1:]:  # the first is the input
-        given = [nodes[place].outputs[0] for place in node.reads]
-        part = keras.Model(given[0] if len(given) == 1 else given, node.outputs[0])
+        inputs = [nodes[place].outputs[0] for place in node.reads]
+        layer = keras.Model(inputs[0] if len(inputs) == 1 else inputs, node.outputs[0])
+        draws = np.random.default_rng(0)
+        shapes = [tensor.shape[1:] for tensor in layer.inputs]
+        images = [
+            tuple(draws.uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
+            for _ in range(_PROBES)
+        ]
         try:
-            convert_part(part)
+            with _quiet():
+                make_converter(layer, precision, images).convert()
         except FAILURES:
             failing.append((node.name, type(node.layer).__name__))
     return list(dict.fromkeys(failing))
 
 
 def reason(error):
-    """What a failure of the converter says, in one line."""
+    """The reason that a failure of the converter gives, in one line."""
     text = str(error)
-    told = re.search(r"error: (.*)", text)
+    message = re.search(r"error: (.*)", text)
     operators = re.search(r"(?:Custom|Flex) ops: (.*)", text)
-    line = told[1] if told else (text.strip() or repr(error)).splitlines()[0]
+    line = message[1] if message else (text.strip() or repr(error)).splitlines()[0]
     if operators:
-        line += f" (operators that TFLite lacks: {operators[1].strip()})"
+        line += f" (operators that TFLite does not have: {operators[1].strip()})"
     return line.strip().rstrip(".")[:_LONGEST_REASON]

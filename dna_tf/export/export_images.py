@@ -1,85 +1,73 @@
-"""The images of an export: of training for ranges, of testing for the comparison."""
+"""The images of an export: training images for ranges, test images for the comparison."""
 
 import numpy as np
 
 from dna_tf.common import progress, seeding
 from dna_tf.config import export_sections
-from dna_tf.data import loading
-from dna_tf.evaluation import model_checks
 
 
-def load(config, prepared, name, cache_dir=None):
-    """Opens a config's data at the size of the exported model.
+def calibration(images, precisions, count, seed=0, name="calibration_images"):
+    """Training images from which the ranges of activations are taken.
 
     Args:
-        config: the config.
-        prepared: an `prepare.Prepared`.
-        name: how errors call the model.
-        cache_dir: as for `loading.load`.
+        images: a `labelled_images.Images`.
+        precisions: the precisions that are exported.
+        count: how many images are wanted; all, with a warning, where there are fewer.
+        seed: draws the images.
+        name: how messages call `count`.
 
     Returns:
-        A `labelled_images.Images`.
+        float32 array `(count, height, width, channels)` in 0..255, without augmentation;
+        empty where no precision needs ranges.
 
     Raises:
-        ValueError, FileNotFoundError: as `loading.load`; the model takes other images or
-            tells another number of classes apart.
+        ValueError: the images are too few.
     """
-    section = config.data.copy_and_resolve_references()
-    with section.unlocked():
-        section.image_size = prepared.input_shape[0]
-    images = loading.load(section, config.seed, cache_dir)
-    model_checks.check_shapes(prepared, images, name)
-    return images
+    if not set(precisions) & set(export_sections.CALIBRATED):
+        return np.zeros((0, *images.image_shape), np.float32)
+    return draw(images, calibration_count(images, count, name), seed)
 
 
-def calibration_count(images, asked, field="export.calibration_images"):
-    """How many training images ranges are taken from: those asked for, or all there are.
+def calibration_count(images, count, name="calibration_images"):
+    """The number of training images that are used for ranges: `count`, or all there are.
 
-    Args:
-        images: a `labelled_images.Images`.
-        asked: how many the config asks for.
-        field: where it does.
-
-    Raises:
-        ValueError: they are too few.
+    Args, Raises: as for `calibration`.
     """
-    there, least = images.counts["train"], export_sections.LEAST_CALIBRATION_IMAGES
-    if min(asked, there) < least:
+    available, least = images.counts["train"], export_sections.LEAST_CALIBRATION_IMAGES
+    if min(count, available) < least:
+        fix = "Ask for more." if count < least else "Give more data."
         raise ValueError(
             f"The ranges of int8 and int16 files need at least {least} training images. There are "
-            f"{there}, and config.{field}={asked}. "
-            + ("Ask for more." if asked < least else "Give more data.")
+            f"{available}, and {name}={count}. {fix}"
         )
-    if asked > there:
+    if count > available:
         progress.warn(
-            f"config.{field}={asked}, and there are {there} training images: all of them are taken."
+            f"{name}={count}, and there are {available} training images: all of them are used."
         )
-    return min(asked, there)
+    return min(count, available)
 
 
-def calibration(config, images, count):
-    """Training images without augmentation, drawn by the config's seed.
+def draw(images, count, seed=0):
+    """Draws training images without augmentation.
 
     Args:
-        config: the config.
         images: a `labelled_images.Images`.
-        count: how many.
+        count: how many, at most those of the training split.
+        seed: which ones.
 
     Returns:
         float32 array `(count, height, width, channels)` in 0..255.
     """
-    if not count:
-        return np.zeros((0, *images.image_shape), np.float32)
-    order = seeding.derive_seed("export", config.seed)
+    order = seeding.derive_seed("export", seed)
     with images.reading():
         batch, _ = next(iter(images.epoch(count, 0, order, augment=False)))
     return batch.numpy()
 
 
 def first(images, split, count):
-    """Up to so many images of a split: the first, where these show most classes.
+    """At most `count` images of a split: its first ones, if these show most classes.
 
-    Where a source is sorted by class, they are taken from all of it.
+    Otherwise, as in a source that is sorted by class, they are taken from the whole split.
 
     Args:
         images: a `labelled_images.Images`.
@@ -90,10 +78,10 @@ def first(images, split, count):
         float32 images `(images, height, width, channels)` in 0..255, and labels.
     """
     with images.reading():
-        made = _take(images.images(split), count)
-        if len(np.unique(made[1])) < min(len(made[1]), images.num_classes) / 2:
-            made = _take(images.images(split, mixed=True), count)
-    return made
+        pixels, labels = _take(images.images(split), count)
+        if len(np.unique(labels)) < min(len(labels), images.num_classes) / 2:
+            pixels, labels = _take(images.images(split, mixed=True), count)
+    return pixels, labels
 
 
 def _take(dataset, count):

@@ -1,16 +1,13 @@
-"""What a TFLite file says about itself: TFLite's metadata, labels, and a description in JSON.
+"""Writes class names, TFLite's metadata and a JSON description into TFLite files, and reads them.
 
-Three things go into a file. The buffer `TFLITE_METADATA` holds a `ModelMetadata` flatbuffer,
-which Android Studio and the TFLite task libraries read: names, the size of the image, mean and
-deviation of its normalisation, and which file has the labels. That file, `labels.txt`, is in a
-zip archive behind the model: any zip program opens a `.tflite` file. The buffer `dna_tf` holds
-JSON for people and scripts.
+Three things go into a file. The buffer `TFLITE_METADATA` is a `ModelMetadata` flatbuffer, which
+Android Studio and the TFLite task libraries read: names, the size of the image, the mean and the
+deviation of its normalisation, and the name of the file with the labels. That file, `labels.txt`,
+is in a zip archive behind the model: any zip program opens a `.tflite` file. The buffer `dna_tf`
+is JSON for people and scripts.
 
-Needs LiteRT's schema and flatbuffers, no TensorFlow.
-
-Source: `metadata_schema.fbs` of tflite-support, version 1.0.0, of which this is a part.
+Source: `metadata_schema.fbs` of tflite-support, version 1.0.0; a part of it is written here.
 """
-# MERGED: 'What an exported file says about itself, for `tflite_metadata`.'
 
 import io
 import json
@@ -19,12 +16,9 @@ import zipfile
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from dna_tf.common import files
-from dna_tf.space import architectures
-
 KIND = "dna_tf.tflite"
 LABELS_FILE = "labels.txt"
-_METADATA, _OWN = "TFLITE_METADATA", "dna_tf"
+_METADATA, _DESCRIPTION = "TFLITE_METADATA", "dna_tf"  # names of the buffers
 _FILE_IDENTIFIER, _METADATA_IDENTIFIER = b"TFL3", b"M001"
 _PARSER_VERSION = "1.0.0"
 # Members of the schema's enums and unions.
@@ -32,26 +26,68 @@ _TENSOR_AXIS_LABELS = 2
 _IMAGE_PROPERTIES = 2
 _NORMALIZATION_OPTIONS = 1
 _RGB, _GRAYSCALE = 1, 2
-# Zip archives hold a time; a fixed one makes the same model the same file.
+# Zip archives have a time; a fixed one gives the same bytes for the same model.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def describe(name, prepared, precision, class_names, weights, architecture, float_layers=()):
+    """Describes a file.
+
+    Args:
+        name: the name of the model.
+        prepared: a `prepare.Prepared`.
+        precision: in words, such as `"int8"`.
+        class_names: one for each score.
+        weights: the fingerprint of the weights.
+        architecture: the fingerprint of the architecture; `None` if it is unknown.
+        float_layers: names of the layers that an int8 file keeps in float.
+
+    Returns:
+        The dict that `write` takes.
+    """
+    if prepared.left_out:
+        takes = "(x - mean) / std of pixels x in 0..255: the file does no rescaling"
+    else:
+        takes = "pixels in 0..255 as they are: the file does the rescaling"
+    size, _, channels = prepared.input_shape
+    return {
+        "name": name,
+        "text": f"Image classifier of {prepared.num_outputs} classes in {precision}, made by "
+        f"dna_tf. It takes {takes}.",
+        "architecture": architecture,
+        "weights": weights,
+        "precision": precision,
+        "image_size": size,
+        "channels": channels,
+        "colours": "RGB" if channels == 3 else "grey",
+        "input_range": [0, 255],
+        "preprocessing": "outside" if prepared.left_out else "inside",
+        "preprocessing_kind": prepared.preprocessing,
+        "mean": list(prepared.mean),
+        "std": list(prepared.std),
+        "gives": prepared.gives,
+        "float_layers": list(float_layers),
+        "class_names": list(class_names),
+    }
 
 
 def write(content, description):
     """Puts metadata, labels and a description into a TFLite file.
 
     Args:
-        content: the bytes of a file with one input, images, and one output, scores. What
-            an earlier call put in is replaced.
-        description: JSON-able dict. Read here: `name`; `text`; `class_names`, one for each
-            score; `image_size`, `channels`; `mean` and `std`, lists of one value or one
-            for each channel: the file takes `(x - mean) / std` of pixels x in 0..255. All
-            of it is kept.
+        content: the bytes of a file with one input, images, and one output, scores. The
+            metadata of an earlier call is replaced.
+        description: a JSON-able dict, which is written as it is. TFLite's metadata is made
+            from these entries: `name`; `text`; `class_names`, one for each score;
+            `image_size`; `channels`; `mean` and `std`, lists with one value or one for
+            each channel: the file takes `(x - mean) / std` of pixels x in 0..255.
 
     Returns:
-        The bytes of the new file; what it computes is the same.
+        The bytes of the new file, which computes the same.
 
     Raises:
-        ValueError: the bytes are no TFLite file, or the classes are not those of its output.
+        ValueError: the bytes are not a TFLite file, or the number of classes is not that
+            of its scores.
     """
     model = _model(content)
     shape = model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].shape
@@ -61,46 +97,46 @@ def write(content, description):
             f"Expected a name for each of the {shape[-1]} scores of the file. Received: "
             f"{len(names)} class names."
         )
-    own = json.dumps({"kind": KIND, **description}, allow_nan=False).encode()
-    for name, data in ((_METADATA, _metadata(description)), (_OWN, own)):
-        _put(model, name, data)
-    builder = flatbuffers.Builder(len(content) + len(own))
+    text = json.dumps({"kind": KIND, **description}, allow_nan=False).encode()
+    _put(model, _METADATA, _metadata(description))
+    _put(model, _DESCRIPTION, text)
+    builder = flatbuffers.Builder(len(content) + len(text))
     builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
-    made = io.BytesIO()
-    made.write(builder.Output())
-    with zipfile.ZipFile(made, "a") as archive:
+    file = io.BytesIO()
+    file.write(builder.Output())
+    with zipfile.ZipFile(file, "a") as archive:
         entry = zipfile.ZipInfo(LABELS_FILE, _ZIP_TIME)
         archive.writestr(entry, "".join(f"{_one_line(name)}\n" for name in names))
-    return made.getvalue()
+    return file.getvalue()
 
 
 def read(content):
-    """Reads what `write` put into a file.
+    """Reads what `write` wrote into a file.
 
     Args:
         content: the bytes of a TFLite file.
 
     Returns:
-        A dict: `description`, the JSON, or `None`; `labels`, a list of text, or `None`; and
-        `metadata`, or `None`: `name`, `text`, `image_size`, `mean`, `std` and
-        `labels_file` of TFLite's own metadata, each `None` where it is not said.
+        A dict: `description`, the JSON description; `labels`, a list of text; `metadata`,
+        a dict with `name`, `text`, `image_size`, `mean`, `std` and `labels_file` of
+        TFLite's metadata. Whatever is missing in the file is `None`.
 
     Raises:
-        ValueError: the bytes are no TFLite file.
+        ValueError: the bytes are not a TFLite file.
     """
-    model, found = _model(content), {}
+    model, buffers = _model(content), {}
     for entry in model.metadata or []:
         data = model.buffers[entry.buffer].data
-        found[entry.name.decode()] = b"" if data is None else bytes(data)
-    metadata = _read_metadata(found[_METADATA]) if found.get(_METADATA) else None
+        buffers[entry.name.decode()] = b"" if data is None else bytes(data)
+    metadata = _read_metadata(buffers[_METADATA]) if buffers.get(_METADATA) else None
     labels = None
     if metadata and metadata["labels_file"] and zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if metadata["labels_file"] in archive.namelist():
                 labels = archive.read(metadata["labels_file"]).decode().splitlines()
-    own = found.get(_OWN)
+    description = buffers.get(_DESCRIPTION)
     return {
-        "description": json.loads(own) if own else None,
+        "description": json.loads(description) if description else None,
         "labels": labels,
         "metadata": metadata,
     }
@@ -109,7 +145,7 @@ def read(content):
 def _model(content):
     if len(content) < 8 or content[4:8] != _FILE_IDENTIFIER:
         raise ValueError(
-            "Expected the bytes of a TFLite file, which have 'TFL3' at place 4. Received: "
+            "Expected the bytes of a TFLite file, with 'TFL3' as bytes 4 to 7. Received: "
             f"{len(content)} bytes that begin with {bytes(content[:8])!r}."
         )
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
@@ -120,7 +156,7 @@ def _one_line(name):
 
 
 def _put(model, name, data):
-    """Adds a named buffer to a model, or replaces the one that is there."""
+    """Adds a named buffer to a model, or replaces the one of that name."""
     buffer = schema.BufferT()
     buffer.data = list(data)
     entries = model.metadata = model.metadata or []
@@ -135,7 +171,7 @@ def _put(model, name, data):
 
 
 def _metadata(description):
-    """The bytes of a `ModelMetadata` flatbuffer. Tables are lists of (place, type, value)."""
+    """The bytes of a `ModelMetadata` flatbuffer; its tables are lists of `(field, type, value)`."""
     labels = [
         (0, "text", LABELS_FILE),
         (1, "text", "The name of each class, one a line."),
@@ -147,14 +183,14 @@ def _metadata(description):
         (1, "table", [(0, "uint", size), (1, "uint", size)]),
     ]
     normalisation = [(0, "floats", description["mean"]), (1, "floats", description["std"])]
-    given = [
+    input_tensor = [
         (0, "text", "image"),
         (1, "text", "Pixels in 0..255, normalised as (x - mean) / std; RGB where there is colour."),
         (3, "table", [(0, "byte", _IMAGE_PROPERTIES), (1, "table", image)]),
         (4, "tables", [[(0, "byte", _NORMALIZATION_OPTIONS), (1, "table", normalisation)]]),
         (5, "table", [(0, "floats", [255.0]), (1, "floats", [0.0])]),
     ]
-    made = [
+    output_tensor = [
         (0, "text", "scores"),
         (1, "text", "A score for each class; the highest is the answer."),
         (6, "tables", [labels]),
@@ -162,7 +198,7 @@ def _metadata(description):
     root = [
         (0, "text", description["name"]),
         (1, "text", description["text"]),
-        (3, "tables", [[(2, "tables", [given]), (3, "tables", [made])]]),
+        (3, "tables", [[(2, "tables", [input_tensor]), (3, "tables", [output_tensor])]]),
         (7, "text", _PARSER_VERSION),
     ]
     builder = flatbuffers.Builder(1024)
@@ -171,16 +207,16 @@ def _metadata(description):
 
 
 def _table(builder, fields):
-    # Whatever a table points to must be written before it.
-    written = [(place, kind, _value(builder, kind, value)) for place, kind, value in fields]
-    builder.StartObject(1 + max(place for place, *_ in fields))
-    for place, kind, value in written:
+    """Writes a table; everything that it points to must be written before it."""
+    written = [(field, kind, _value(builder, kind, value)) for field, kind, value in fields]
+    builder.StartObject(1 + max(field for field, *_ in fields))
+    for field, kind, value in written:
         if kind == "byte":
-            builder.PrependUint8Slot(place, value, 0)
+            builder.PrependUint8Slot(field, value, 0)
         elif kind == "uint":
-            builder.PrependUint32Slot(place, value, 0)
+            builder.PrependUint32Slot(field, value, 0)
         else:
-            builder.PrependUOffsetTRelativeSlot(place, value, 0)
+            builder.PrependUOffsetTRelativeSlot(field, value, 0)
     return builder.EndObject()
 
 
@@ -206,19 +242,19 @@ def _value(builder, kind, value):
 def _read_metadata(data):
     root = _Table.root(data)
     graph = root.tables(3)
-    (given, *_), (made, *_) = (
+    (input_tensor, *_), (output_tensor, *_) = (
         (graph[0].tables(2), graph[0].tables(3)) if graph else ([None], [None])
     )
     size = mean = std = labels_file = None
-    if given is not None:
-        content = given.table(3)
+    if input_tensor is not None:
+        content = input_tensor.table(3)
         if content is not None and content.byte(0) == _IMAGE_PROPERTIES:
             sizes = content.table(1).table(1)
             size = None if sizes is None else (sizes.uint(1), sizes.uint(0))
-        for unit in given.tables(4):
+        for unit in input_tensor.tables(4):
             if unit.byte(0) == _NORMALIZATION_OPTIONS:
                 mean, std = unit.table(1).floats(0), unit.table(1).floats(1)
-    for file in made.tables(6) if made is not None else ():
+    for file in output_tensor.tables(6) if output_tensor is not None else ():
         if file.byte(2) == _TENSOR_AXIS_LABELS:
             labels_file = file.text(0)
     return {
@@ -232,7 +268,7 @@ def _read_metadata(data):
 
 
 class _Table:
-    """A table of a flatbuffer, its fields by place."""
+    """A table of a flatbuffer; its fields are read by their number."""
 
     def __init__(self, data, position):
         self._table = flatbuffers.table.Table(data, position)
@@ -241,89 +277,38 @@ class _Table:
     def root(cls, data):
         return cls(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0))
 
-    def _at(self, place):
-        offset = self._table.Offset(4 + 2 * place)
+    def _at(self, field):
+        offset = self._table.Offset(4 + 2 * field)
         return None if not offset else offset + self._table.Pos
 
-    def _number(self, place, flags):
-        at = self._at(place)
+    def _number(self, field, flags):
+        at = self._at(field)
         return 0 if at is None else self._table.Get(flags, at)
 
-    def byte(self, place):
-        return self._number(place, flatbuffers.number_types.Uint8Flags)
+    def byte(self, field):
+        return self._number(field, flatbuffers.number_types.Uint8Flags)
 
-    def uint(self, place):
-        return self._number(place, flatbuffers.number_types.Uint32Flags)
+    def uint(self, field):
+        return self._number(field, flatbuffers.number_types.Uint32Flags)
 
-    def text(self, place):
-        at = self._at(place)
+    def text(self, field):
+        at = self._at(field)
         return None if at is None else self._table.String(at).decode()
 
-    def table(self, place):
-        at = self._at(place)
+    def table(self, field):
+        at = self._at(field)
         return None if at is None else _Table(self._table.Bytes, self._table.Indirect(at))
 
-    def _elements(self, place):
-        offset = self._table.Offset(4 + 2 * place)
+    def _elements(self, field):
+        offset = self._table.Offset(4 + 2 * field)
         if not offset:
             return []
         start = self._table.Vector(offset)
         return [start + 4 * n for n in range(self._table.VectorLen(offset))]
 
-    def tables(self, place):
-        return [_Table(self._table.Bytes, self._table.Indirect(at)) for at in self._elements(place)]
+    def tables(self, field):
+        return [_Table(self._table.Bytes, self._table.Indirect(at)) for at in self._elements(field)]
 
-    def floats(self, place):
+    def floats(self, field):
         flags = flatbuffers.number_types.Float32Flags
-        return [self._table.Get(flags, at) for at in self._elements(place)]
-
-
-def architecture_of(folder):
-    """The fingerprint of a student's architecture; `None` where that is not known.
-
-    Args:
-        folder: the student's, as `workdirs.Workdir.student` gives it.
-    """
-    path = folder / "architecture.json"
-    return files.fingerprint(architectures.load(path).to_dict()) if path.exists() else None
-
-
-def describe(name, prepared, precision, class_names, weights, architecture_known, float_layers=()):
-    """Describes a file.
-
-    Args:
-        name: how the file calls itself.
-        prepared: an `prepare.Prepared`.
-        precision: in words, such as `"int8"`.
-        class_names: one for each score.
-        weights: their fingerprint.
-        architecture_known: the architecture's fingerprint, or `None`.
-        float_layers: names of the layers that an int8 file keeps in float.
-
-    Returns:
-        The dict that `metadata.write` takes.
-    """
-    if prepared.left_out:
-        taken = "(x - mean) / std of pixels x in 0..255: the file does no rescaling"
-    else:
-        taken = "pixels in 0..255 as they are: the file does the rescaling"
-    size, _, channels = prepared.input_shape
-    return {
-        "name": name,
-        "text": f"Image classifier of {prepared.num_outputs} classes in {precision}, made by "
-        f"dna_tf. It takes {taken}.",
-        "architecture": architecture_known,
-        "weights": weights,
-        "precision": precision,
-        "image_size": size,
-        "channels": channels,
-        "colours": "RGB" if channels == 3 else "grey",
-        "input_range": [0, 255],
-        "preprocessing": "outside" if prepared.left_out else "inside",
-        "preprocessing_kind": prepared.preprocessing,
-        "mean": list(prepared.mean),
-        "std": list(prepared.std),
-        "gives": prepared.gives,
-        "float_layers": list(float_layers),
-        "class_names": list(class_names),
-    }
+        return [self._table.Get(flags, at) for at in self._elements(field)]

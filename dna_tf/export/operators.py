@@ -1,10 +1,11 @@
 """The operators of a TFLite file, and those that accelerators commonly refuse.
 
-What an accelerator takes depends on the device, its driver and the shapes: only a run on it
-tells. What is said here are the usual reasons why a part of a file stays on the CPU.
+Which operators an accelerator runs depends on the device, its driver and the shapes; only a run on
+the device shows it. The reasons listed here are the usual ones why a part of a file stays on the
+CPU.
 
 Source: the published lists of operators of Android's NNAPI, of TFLite's Hexagon delegate and of
-Coral's Edge TPU; and what EfficientNet-Lite left out of EfficientNet, for these reasons.
+Coral's Edge TPU; and the operators that EfficientNet-Lite left out of EfficientNet.
 """
 
 import collections
@@ -20,7 +21,7 @@ _FLOAT = ("FLOAT32", "FLOAT16")
 # Move or convert values and compute nothing.
 _MOVING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")
 
-# By name; what depends on more than the name is in `_reasons`.
+# By the name of the operator; reasons that depend on more than the name are in `_reasons`.
 REASONS = {
     "LOGISTIC": "the sigmoid of swish and squeeze-and-excitation; Coral and Hexagon list it, but "
     "its ranges cost accuracy in 8 bits (EfficientNet-Lite: ReLU6 in place of swish)",
@@ -42,7 +43,7 @@ _INSIDE = (
 _IN_FLOAT = "in float, in a file of whole numbers: Coral and Hexagon take 8 bits only"
 _IN_INT16 = "with 16-bit values: Coral and Hexagon take 8 bits only"
 _HYBRID = "8-bit weights with float values (dynamic range), which is made for CPUs"
-_CUSTOM = "no operator of TFLite: neither its plain interpreter nor accelerators have it"
+_CUSTOM = "not an operator of TFLite: neither its plain interpreter nor accelerators have it"
 
 
 def inspect(content):
@@ -61,38 +62,39 @@ def inspect(content):
     operators = [graph.Operators(n) for n in range(count)]
     names = [_name(model, operator) for operator in operators]
     kinds = [_types(graph, operator) for operator in operators]
-    whole = any("INT8" in made or "INT16" in made for _, made in kinds)
-    found = collections.defaultdict(list)
-    # At the ends of a file input and output are converted, which any driver may leave out.
+    is_integer = any("INT8" in outputs or "INT16" in outputs for _, outputs in kinds)
+    by_reason = collections.defaultdict(list)
+    # Conversions at the input and the output of a file do not count: drivers may skip them.
     ends = set(graph.InputsAsNumpy().tolist()), set(graph.OutputsAsNumpy().tolist())
-    for operator, name, (given, made) in zip(operators, names, kinds, strict=True):
-        for reason in _reasons(graph, operator, name, given, made, whole, ends):
-            found[reason].append(name)
+    for operator, name, (inputs, outputs) in zip(operators, names, kinds, strict=True):
+        for reason in _reasons(graph, operator, name, inputs, outputs, is_integer, ends):
+            by_reason[reason].append(name)
+    ordered = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
     refused = [
-        {"operators": sorted(set(of_reason)), "count": len(of_reason), "reason": reason}
-        for reason, of_reason in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+        {"operators": sorted(set(refused)), "count": len(refused), "reason": reason}
+        for reason, refused in ordered
     ]
     counts = collections.Counter(names)
-    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    return {"operators": ordered, "commonly_refused": refused}
+    counts = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return {"operators": counts, "commonly_refused": refused}
 
 
-def lines(inspected, known=()):
-    """What `inspect` found as lines of text.
+def lines(inspected, explained=()):
+    """Describes the operators in lines of text.
 
     Args:
-        inspected: of `inspect`.
-        known: reasons that were shown before and are not repeated.
+        inspected: the dict that `inspect` returns.
+        explained: reasons that were printed before and are not repeated.
     """
     counts = ", ".join(f"{count} {name}" for name, count in inspected["operators"].items())
-    made, refused = [f"operators: {counts}"], inspected["commonly_refused"]
+    texts, refused = [f"operators: {counts}"], inspected["commonly_refused"]
     if refused:
-        marked = "; ".join(f"{row['count']} {', '.join(row['operators'])}" for row in refused)
-        made.append(f"commonly refused or slow on accelerators: {marked}")
+        summary = "; ".join(f"{row['count']} {', '.join(row['operators'])}" for row in refused)
+        texts.append(f"commonly refused or slow on accelerators: {summary}")
     for row in refused:
-        if row["reason"] not in known:
-            made.append(f"  {', '.join(row['operators'])}: {row['reason']}")
-    return made
+        if row["reason"] not in explained:
+            texts.append(f"  {', '.join(row['operators'])}: {row['reason']}")
+    return texts
 
 
 def _name(model, operator):
@@ -104,13 +106,21 @@ def _name(model, operator):
 
 
 def _types(graph, operator):
-    """Types of what an operator reads that is computed, and of what it gives."""
-    read = [int(n) for n in operator.InputsAsNumpy() if n >= 0] if operator.InputsLength() else []
-    made = [int(n) for n in operator.OutputsAsNumpy()] if operator.OutputsLength() else []
-    return [[_TYPES[graph.Tensors(n).Type()] for n in places] for places in (read, made)]
+    """The types of an operator's inputs and of its outputs: two lists of names."""
+    inputs = [int(n) for n in operator.InputsAsNumpy() if n >= 0] if operator.InputsLength() else []
+    outputs = [int(n) for n in operator.OutputsAsNumpy()] if operator.OutputsLength() else []
+    return [[_TYPES[graph.Tensors(n).Type()] for n in places] for places in (inputs, outputs)]
 
 
-def _reasons(graph, operator, name, given, made, whole, ends):
+def _reasons(graph, operator, name, inputs, outputs, is_integer, ends):
+    """Yields the reasons for which accelerators commonly refuse an operator.
+
+    Args:
+        graph, operator, name: the operator and its name in the graph of the file.
+        inputs, outputs: as `_types` gives them.
+        is_integer: whether the file has any int8 or int16 operator.
+        ends: the tensors that are inputs, and those that are outputs, of the file.
+    """
     if name.startswith("CUSTOM"):
         yield _CUSTOM
         return
@@ -118,23 +128,23 @@ def _reasons(graph, operator, name, given, made, whole, ends):
         yield REASONS[name]
     if name == "MUL" and _broadcasts(graph, operator):
         yield _BROADCAST
-    if name in ("QUANTIZE", "DEQUANTIZE") and whole:
-        # A conversion of weights (float16 files) reads no computed value and is none of these.
-        read, gives = int(operator.Inputs(0)), int(operator.Outputs(0))
-        if read not in ends[0] and gives not in ends[1]:
+    # In float16 files DEQUANTIZE converts weights; those files have no integer operator.
+    if name in ("QUANTIZE", "DEQUANTIZE") and is_integer:
+        if int(operator.Inputs(0)) not in ends[0] and int(operator.Outputs(0)) not in ends[1]:
             yield _INSIDE
     if name in _MOVING:
         return
-    floats = [kind for kind in made if kind in _FLOAT]
-    if floats and "INT8" in given:
+    floats = [kind for kind in outputs if kind in _FLOAT]
+    if floats and "INT8" in inputs:
         yield _HYBRID
-    elif floats and whole:
+    elif floats and is_integer:
         yield _IN_FLOAT
-    elif "INT16" in made:
+    elif "INT16" in outputs:
         yield _IN_INT16
 
 
 def _broadcasts(graph, operator):
+    """Whether an operator multiplies whole maps by one number for each channel."""
     shapes = [
         graph.Tensors(n).ShapeAsNumpy()
         for n in operator.InputsAsNumpy()
@@ -143,5 +153,5 @@ def _broadcasts(graph, operator):
     if len(shapes) < 2 or len(shapes[0]) != len(shapes[1]):
         return False
     one, other = (np.asarray(shape) for shape in shapes[:2])
-    # Whole maps against one number a channel; constants of one number are a rescaling.
+    # A product with a single number, the same for all channels, is a rescaling.
     return bool(len(one) == 4 and (one[1:3] != other[1:3]).any() and one[3] == other[3])

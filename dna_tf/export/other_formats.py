@@ -1,4 +1,4 @@
-"""The SavedModel and the ONNX file beside a student's TFLite files, written by Keras."""
+"""Exports a model as SavedModel and ONNX, written by Keras, and runs what was written."""
 
 import importlib
 import importlib.util
@@ -6,6 +6,7 @@ import importlib.util
 import numpy as np
 
 from dna_tf.common import files, progress
+from dna_tf.export import agreement
 from dna_tf.models import inference
 
 _SAVEDMODEL, _ONNX = "savedmodel", "student.onnx"
@@ -14,7 +15,7 @@ _ONNX_IMAGES = 4  # ONNX's own evaluator is written in Python
 
 
 def check(kinds):
-    """Checks that what is asked for can be written here.
+    """Checks that the packages for these formats are installed.
 
     Args:
         kinds: of `export_sections.ALSO`.
@@ -25,24 +26,24 @@ def check(kinds):
     missing = [name for name in _FOR_ONNX if importlib.util.find_spec(name) is None]
     if "onnx" in kinds and missing:
         raise ValueError(
-            "config.export.also has 'onnx', which Keras writes by means of the packages "
+            "also='onnx' is asked for, which Keras writes by means of the packages "
             f"{' and '.join(_FOR_ONNX)}. Missing: {' and '.join(missing)}. Install them with "
             f"pip install {' '.join(missing)}, or leave 'onnx' out."
         )
 
 
 def write(model, kind, folder, images, expected):
-    """Writes a model in another format, and runs what was written.
+    """Writes a model in another format, and runs it.
 
     Args:
         model: a `keras.Model`.
         kind: of `export_sections.ALSO`.
         folder: where `savedmodel/` or `student.onnx` goes.
         images: `(images, height, width, channels)` as the model takes them.
-        expected: its scores of them `(images, classes)`.
+        expected: the model's scores for these, `(images, classes)`.
 
     Returns:
-        A dict: `file`, `images` (how many it was run on), `agreement` and
+        A dict: `file`, `images` (on how many it was run), `agreement` and
         `largest_difference`.
 
     Raises:
@@ -59,8 +60,8 @@ def write(model, kind, folder, images, expected):
         _remove(unfinished)
         raise ValueError(
             f"Keras cannot export the model {model.name!r} as {kind}: "
-            f"{(str(error).strip() or repr(error)).splitlines()[0]} Leave {kind!r} out of "
-            "config.export.also, or take other versions of the packages it needs."
+            f"{(str(error).strip() or repr(error)).splitlines()[0]} Leave {kind!r} out, or install "
+            "other versions of the packages that it needs."
         ) from error
     _remove(path)
     unfinished.replace(path)
@@ -72,8 +73,8 @@ def write(model, kind, folder, images, expected):
     result = {
         "file": name,
         "images": len(scores),
-        "agreement": float(np.mean(scores.argmax(-1) == expected.argmax(-1))),
-        "largest_difference": float(np.max(np.abs(scores - expected))),
+        "agreement": agreement.same_answers(scores, expected),
+        "largest_difference": agreement.largest_difference(scores, expected),
     }
     progress.say(
         f"{model.name} {kind}: {path}, top-1 agreement with Keras on {len(scores)} images "
@@ -83,7 +84,7 @@ def write(model, kind, folder, images, expected):
 
 
 def _onnx_scores(path, images):
-    # Imported by name: these packages are no requirement of this project.
+    # Imported by name: these packages are not requirements of this project.
     model = importlib.import_module("onnx").load(str(path))
     reference = importlib.import_module("onnx.reference").ReferenceEvaluator(model)
     (scores,) = reference.run(None, {reference.input_names[0]: images})

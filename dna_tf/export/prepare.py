@@ -1,4 +1,4 @@
-"""The model that is exported: a trained one at another size, or without its rescaling."""
+"""Prepares a model for export: at another size, without its rescaling, large kernels split."""
 
 import dataclasses
 
@@ -13,15 +13,15 @@ _PROBABILITIES = ("softmax", "sigmoid")
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A model as a file holds it.
+    """A model that is ready for conversion.
 
     Args:
-        whole: the `keras.Model` from images in 0..255 to scores, at the file's size.
-        model: what is converted: `whole`, or what follows its rescaling; large depthwise
-            kernels may be split in it.
-        mean: list with one value, or one for each channel.
+        whole: the `keras.Model` from images in 0..255 to scores, at the size of the file.
+        model: the `keras.Model` that is converted: `whole`, or the part of it that follows
+            the rescaling. Its large depthwise kernels may be split.
+        mean: one value, or one for each channel.
         std: likewise. `model` takes `(x - mean) / std` of pixels x in 0..255.
-        left_out: names of the layers that `model` lacks.
+        left_out: names of the layers of `whole` that are not in `model`.
         gives: `"logits"` or `"probabilities"`.
     """
 
@@ -43,46 +43,47 @@ class Prepared:
         return int(self.whole.output_shape[-1])
 
     def images(self, images):
-        """Images in 0..255 as `model` takes them, float32."""
+        """Converts images in 0..255 to those that `model` takes, float32."""
         if not self.left_out:
             return images
-        made = (images - np.asarray(self.mean)) / np.asarray(self.std)
-        return made.astype(np.float32)
+        normalised = (images - np.asarray(self.mean)) / np.asarray(self.std)
+        return normalised.astype(np.float32)
 
     @property
     def preprocessing(self):
-        """The kind of `preprocessing.KINDS` that does what `images` does, or `None`."""
+        """The kind of `preprocessing.KINDS` that does the same as `images`, or `None`."""
         pixels = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, self.input_shape[2]))
         pixels = pixels.astype(np.float32)
         image = keras.Input(pixels.shape[1:])
         for kind in preprocessing.KINDS:
             try:
-                made = keras.Model(image, preprocessing.apply(kind, image))
-            except ValueError:  # of three channels only
+                model = keras.Model(image, preprocessing.apply(kind, image))
+            except ValueError:  # the kind is for three channels only
                 continue
-            values = keras.ops.convert_to_numpy(made(pixels))
+            values = keras.ops.convert_to_numpy(model(pixels))
             if np.allclose(values, self.images(pixels), rtol=1e-5, atol=1e-5):
                 return kind
         return None
 
 
 def prepare(model, image_size=0, where="inside", split=True, open_size=0):
-    """Makes the model that a file will hold.
+    """Prepares a model for conversion.
 
     Args:
         model: a functional `keras.Model` from images in 0..255 to scores.
         image_size: height and width in pixels; 0 keeps the model's own.
-        where: `"inside"`: files take 0..255; `"outside"`: `Rescaling` and `Normalization`
-            layers at the model's start are left out.
-        split: whether large depthwise kernels are split, as `split_kernels` says.
-        open_size: height and width for a model that leaves its own open.
+        where: `"inside"`: the file takes 0..255. `"outside"`: `Rescaling` and
+            `Normalization` layers at the model's start are left out.
+        split: whether large depthwise kernels are split (see `split_kernels`).
+        open_size: height and width for a model that takes any size.
 
     Returns:
         A `Prepared`.
 
     Raises:
-        ValueError: the model is not functional, has not one input of images and one output
-            of scores, cannot run at that size, or starts with other layers.
+        ValueError: the model is not functional, does not have one input of images and one
+            output of scores, cannot run at that size, or does not start with rescaling
+            layers that could be left out.
     """
     model = graph.functional(model)
     shapes = tuple(model.input.shape), tuple(model.output.shape)
@@ -93,17 +94,13 @@ def prepare(model, image_size=0, where="inside", split=True, open_size=0):
         )
     image_size = image_size or (0 if shapes[0][1] else open_size)
     if image_size and shapes[0][1:3] != (image_size, image_size):
-        try:
-            model = copies.resized(model, image_size)
-        except ValueError as error:
-            text = str(error).replace("--image_size", "config.export.image_size")
-            raise ValueError(text) from error
+        model = copies.resized(model, image_size)
     gives = "probabilities" if _ends_in_probabilities(model) else "logits"
-    changed = split_kernels.make if split else lambda same: same
+    finish = split_kernels.split if split else lambda unchanged: unchanged
     if where == "inside":
-        return Prepared(model, changed(model), gives=gives)
+        return Prepared(model, finish(model), gives=gives)
     nodes = graph.nodes(model)
-    factor, offset = np.ones(1), np.zeros(1)  # in float64, of all layers so far
+    factor, offset = np.ones(1), np.zeros(1)  # float64; of the layers so far together
     place, left_out = 0, []
     while len(readers := [n for n, node in enumerate(nodes) if place in node.reads]) == 1:
         step = _affine(nodes[readers[0]].layer)
@@ -115,21 +112,24 @@ def prepare(model, image_size=0, where="inside", split=True, open_size=0):
     if not left_out:
         first = nodes[readers[0]].layer
         raise ValueError(
-            "config.export.preprocessing='outside' leaves out the Rescaling and Normalization "
+            "preprocessing='outside' leaves out the Rescaling and Normalization "
             f"layers that a model starts with. Received: {model.name!r}, which starts with "
             f"{first.name!r} ({type(first).__name__}). Use 'inside'."
         )
     rest = keras.Model(nodes[place].outputs[0], model.output, name=model.name)
     mean, std = (tuple(map(float, values)) for values in (-offset / factor, 1.0 / factor))
-    return Prepared(model, changed(rest), mean, std, tuple(left_out), gives)
+    return Prepared(model, finish(rest), mean, std, tuple(left_out), gives)
 
 
 def _affine(layer):
-    """`(factor, offset)` of a layer `factor * x + offset`, one value or one a channel."""
+    """`(factor, offset)` of a layer that computes `factor * x + offset`, or `None`.
+
+    Both are arrays with one value, or one for each channel.
+    """
     if type(layer) is keras.layers.Rescaling:
         pair = layer.scale, layer.offset
     elif type(layer) is keras.layers.Normalization and not layer.invert:
-        if layer.axis not in ((), (-1,), (3,)):  # one value, or one a channel
+        if layer.axis not in ((), (-1,), (3,)):  # one value, or one for each channel
             return None
         mean, variance = (
             keras.ops.convert_to_numpy(values).astype(np.float64)

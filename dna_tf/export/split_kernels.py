@@ -1,12 +1,12 @@
-"""Large depthwise kernels as sums of small ones, for files that XNNPACK runs.
+"""Splits large depthwise kernels into sums of small ones, which XNNPACK runs faster.
 
-XNNPACK, which runs TFLite files on CPUs, has depthwise kernels of up to 25 taps. Larger ones
-take another way: measured with LiteRT 2.3 on one core, 42 billion multiply-accumulates a second
-for 3x3 and 5x5, and 3.5 for 6x6, 7x7 and 9x9. A 7x7 kernel is the sum of rows 1-3, 4-6 and 7, of
-21, 21 and 7 taps, each over the rows of the image that it sees. So it computes the same, but for
-rounding, in an eighth of the time on large maps and a third on 7x7 ones. Our choice.
-An int8 file rounds each part, so it loses more than with a whole kernel where rounding hurts at all
-(docs/guide/quantizing.md has a case).
+XNNPACK runs TFLite files on CPUs and has fast code for depthwise kernels of up to 25 taps. Measured
+with LiteRT 2.3 on one core: 42 billion multiply-accumulates a second for 3x3 and 5x5 kernels, 3.5
+billion for 6x6, 7x7 and 9x9. A 7x7 kernel is the sum of its rows 1-3, 4-6 and 7 (21, 21 and 7
+taps). Computed in these parts it gives the same up to rounding, in an eighth of the time on large
+maps and in a third on 7x7 maps. An int8 file rounds each part, so it loses more accuracy than a
+whole kernel in models that rounding hurts (docs/guide/quantizing.md has an
+example).
 """
 
 import keras
@@ -14,18 +14,19 @@ import tensorflow as tf
 
 from dna_tf.models import copies, graph
 
-# Taps of the largest depthwise kernel that XNNPACK has. Measured.
+# Taps of the largest depthwise kernel that XNNPACK runs fast. Measured.
 MOST_TAPS = 25
 
 
-def make(model):
-    """A copy of a model whose large depthwise kernels are split, or the model if it has none.
+def split(model):
+    """Copies a model, splitting its large depthwise kernels.
 
     Args:
         model: a functional `keras.Model`.
 
     Returns:
-        A `keras.Model` with the same names, weights and, but for rounding, outputs.
+        A `keras.Model` with the same names, the same weights and, up to rounding, the same
+        outputs; `model` itself if it has no large depthwise kernel.
     """
     if not any(map(_is_large, graph.layers_inside(model))):
         return model
@@ -33,7 +34,7 @@ def make(model):
 
 
 def row_parts(kernel_size):
-    """How many rows of a kernel each part has, such as `(3, 3, 1)` of 7x7.
+    """The number of kernel rows in each part, such as `(3, 3, 1)` for 7x7.
 
     Args:
         kernel_size: `(height, width)`.
@@ -52,7 +53,7 @@ class SplitDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         kernel, stride = tf.convert_to_tensor(self.kernel), self.strides[0]
         if self.padding == "same":
             (top, height, rows_pad), (left, width, columns_pad) = (
-                _seen(size, taps, stride)
+                _useful_taps(size, taps, stride)
                 for size, taps in zip(inputs.shape[1:3], self.kernel_size, strict=True)
             )
             kernel = kernel[top : top + height, left : left + width]
@@ -61,21 +62,22 @@ class SplitDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         rows = (inputs.shape[1] - height) // stride + 1
         outputs, start = None, 0
         for part in row_parts((height, width)):
-            seen = inputs[:, start : start + (rows - 1) * stride + part]
+            image_rows = inputs[:, start : start + (rows - 1) * stride + part]
             steps = [1, stride, stride, 1]
-            made = tf.nn.depthwise_conv2d(seen, kernel[start : start + part], steps, "VALID")
-            outputs = made if outputs is None else outputs + made
+            kernel_rows = kernel[start : start + part]
+            summand = tf.nn.depthwise_conv2d(image_rows, kernel_rows, steps, "VALID")
+            outputs = summand if outputs is None else outputs + summand
             start += part
         if self.use_bias:
             outputs += self.bias
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def _seen(size, taps, stride):
-    """The taps of a kernel that see a pixel anywhere, with padding "same", in one direction.
+def _useful_taps(size, taps, stride):
+    """The taps of a kernel that ever read a pixel, with padding "same", in one direction.
 
-    On a map smaller than the kernel the outermost taps see padding alone. They are left out:
-    a part of only such taps gives zeros, whose int8 scale is 0, and XNNPACK breaks on it.
+    On a map smaller than the kernel the outermost taps read padding only. They are left out:
+    a part with only such taps gives zeros, whose int8 scale is 0, and XNNPACK fails on it.
 
     Args:
         size: pixels of the map.
@@ -83,15 +85,15 @@ def _seen(size, taps, stride):
         stride: of the convolution.
 
     Returns:
-        `(first, count, (before, after))`: the first tap and how many are kept, and the
-        padding that they need.
+        `(first, count, (before, after))`: the first tap that is kept, how many are kept,
+        and the padding that they need.
     """
-    made = -(-size // stride)
-    before = max((made - 1) * stride + taps - size, 0) // 2
-    first = max(0, before - (made - 1) * stride)
+    outputs = -(-size // stride)
+    before = max((outputs - 1) * stride + taps - size, 0) // 2
+    first = max(0, before - (outputs - 1) * stride)
     count = min(taps, size + before) - first
     before -= first
-    return first, count, (before, max((made - 1) * stride + count - size - before, 0))
+    return first, count, (before, max((outputs - 1) * stride + count - size - before, 0))
 
 
 def _is_large(layer):

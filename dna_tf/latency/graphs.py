@@ -110,7 +110,7 @@ def _keras_model(name, task):
 
 def _converted(build, name, precision):
     try:
-        model = split_kernels.make(build())
+        model = split_kernels.split(build())
         content = conversion.convert(model, precision, _calibration(model))
     except Exception as error:  # the converter raises its own kinds, and plain ones
         lines = str(error).strip().splitlines() or [type(error).__name__]

@@ -10,5 +10,6 @@ Read in this order:
     keras_files.py      .keras files: loaded safely, saved atomically
     weight_files.py     weights of other frameworks: .npz and .safetensors files
     foreign_weights.py  makes students of such weights
+    litert.py           runs a TFLite file, without TensorFlow
     inference.py        runs any model file: Keras, SavedModel, TFLite
 """

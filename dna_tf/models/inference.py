@@ -5,12 +5,9 @@ import zipfile
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert import interpreter
 
 from dna_tf.common import files, progress
-from dna_tf.models import copies, keras_files, model_costs
-
-_THREADS = 2  # of the LiteRT interpreter; Keras models use TensorFlow's own threads
+from dna_tf.models import copies, keras_files, litert, model_costs
 
 
 def open_model(path, image_size=None, modules=()):
@@ -37,7 +34,7 @@ def open_model(path, image_size=None, modules=()):
     path = files.as_path(path)
     if path.suffix == ".tflite" and path.is_file():
         content = path.read_bytes()
-        predictor = TFLitePredictor(content, str(path))
+        predictor = litert.TFLitePredictor(content, str(path))
         predictor.fingerprint = files.fingerprint(content)
         return predictor
     if path.is_dir():
@@ -57,7 +54,8 @@ class KerasPredictor:
 
     Args:
         model: a `keras.Model` from images to scores `(batch, outputs)`.
-        path: its `.keras` file.
+        path: its `.keras` file; `None` for a model without a file, which has no
+            `fingerprint`.
         image_size: height and width in pixels at which to run it; `None` for its own.
 
     Raises:
@@ -65,22 +63,24 @@ class KerasPredictor:
             run at that size.
     """
 
-    def __init__(self, model, path, image_size=None):
-        inputs, outputs = model.inputs or (), model.outputs or ()
+    def __init__(self, model, path=None, image_size=None):
+        name = path or repr(model.name)
+        inputs = getattr(model, "inputs", None) or ()  # a subclassed model has none
+        outputs = getattr(model, "outputs", None) or ()
         shapes = [tuple(tensor.shape) for tensor in (*inputs, *outputs)]
         if (len(inputs), len(outputs)) != (1, 1) or len(shapes[1]) != 2 or shapes[1][1] is None:
             raise ValueError(
-                f"Expected a model from images to scores (batch, classes). Received: {path} with "
+                f"Expected a model from images to scores (batch, classes). Received: {name} with "
                 f"the inputs {shapes[: len(inputs)]} and the outputs {shapes[len(inputs) :]}"
             )
-        self.fingerprint = files.fingerprint(
+        self.fingerprint = path and files.fingerprint(
             [keras_files.weights_fingerprint(model), _graph_fingerprint(path)]
         )
         own = shapes[0][1:]
         if image_size and len(own) == 3 and own[0] not in (None, image_size):
             model = copies.resized(model, image_size)
             progress.say(
-                f"{path} was made for {own[0]}x{own[1]} and runs at {image_size}x{image_size}."
+                f"{name} was made for {own[0]}x{own[1]} and runs at {image_size}x{image_size}."
             )
         self.model = model
         self.input_shape = tuple(model.inputs[0].shape[1:])
@@ -167,87 +167,6 @@ class SavedModelPredictor:
     def _call(self, images):
         (scores,) = self._run(**{self._input: images}).values()
         return tf.cast(scores, tf.float32)
-
-
-class TFLitePredictor:
-    """Runs a TFLite classifier on images in 0..255.
-
-    It runs as on a phone: batch 1, by the LiteRT interpreter. Integer inputs and outputs are
-    quantised and dequantised with the scales in the file.
-
-    Args:
-        content: the bytes of the file.
-        name: its name in errors.
-
-    Raises:
-        ValueError: the bytes are not a TFLite model.
-    """
-
-    def __init__(self, content, name):
-        try:
-            self._interpreter = interpreter.Interpreter(model_content=content, num_threads=_THREADS)
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"{name} is not a TFLite model that LiteRT can run: {str(error).splitlines()[0]}"
-            ) from error
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(
-                f"Expected a TFLite file with one input, images, and one output, scores. Received: "
-                f"{name} with {len(inputs)} inputs and {len(outputs)} outputs."
-            )
-        self._input, self._output = inputs[0], outputs[0]
-        self.num_outputs = int(self._output["shape"][-1])
-        # TFLite has -1 for a size that is not fixed.
-        sizes = self._input.get("shape_signature", ())
-        sizes = sizes if len(sizes) else self._input["shape"]
-        self.input_shape = tuple(None if n < 0 else int(n) for n in sizes[1:])
-
-    def scores(self, images):
-        """Scores of images, run one by one.
-
-        Args:
-            images: float32 array `(batch, height, width, channels)` in 0..255.
-
-        Returns:
-            A float32 array `(batch, num_classes)`.
-        """
-        images = np.asarray(images, np.float32)
-        return np.stack([self._one(image[None]) for image in images])
-
-    def _one(self, image):
-        if (
-            tuple(self._input["shape"]) != image.shape
-        ):  # a batch above 1, or a size that is not fixed
-            self._interpreter.resize_tensor_input(self._input["index"], image.shape)
-            self._interpreter.allocate_tensors()
-            self._input = self._interpreter.get_input_details()[0]
-        self._interpreter.set_tensor(self._input["index"], _quantize(image, self._input))
-        self._interpreter.invoke()
-        return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)[0]
-
-
-def _quantize(values, details):
-    dtype = details["dtype"]
-    if np.issubdtype(dtype, np.floating):
-        return values.astype(dtype)
-    scale, zero_point = _scale(details)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
-
-
-def _dequantize(values, details):
-    if np.issubdtype(details["dtype"], np.floating):
-        return values.astype(np.float32)
-    scale, zero_point = _scale(details)
-    return ((values.astype(np.float32) - zero_point) * scale).astype(np.float32)
-
-
-def _scale(details):
-    scale, zero_point = details["quantization"]
-    return (scale, zero_point) if scale else (1.0, 0)  # integers that are not scaled
 
 
 def as_array(scores):

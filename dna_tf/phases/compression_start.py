@@ -1,4 +1,4 @@
-"""Shared by quantisation-aware training and pruning: the student they start from."""
+"""Shared by quantisation-aware training and pruning: the student, and what results say of it."""
 
 import dataclasses
 
@@ -38,6 +38,22 @@ class Start:
         folder = self.run.workdir.student(name, seed)
         runs.check_same_data(images, self.trained["data_fingerprint"], f"the student in {folder}")
         return images
+
+    def head(self, kind, images):
+        """The first fields of a result: its kind, and the student and the images it is of.
+
+        Args:
+            kind: the kind of the result's file.
+            images: the run's images.
+        """
+        return {
+            "kind": kind,
+            "architecture": self.trained["architecture"],
+            "seed": self.trained["seed"],
+            "student": self.fingerprint,
+            "data_fingerprint": images.fingerprint,
+            "made_from": self.made_from,
+        }
 
     def finished(self, path, kind, what):
         """The result in a file, if it was made from the same; `None` otherwise.
@@ -90,3 +106,12 @@ def start(workdir, config, name, seed, section, version, **settings):
         **settings,
     }
     return Start(run, model, fingerprint, trained, files.fingerprint(identity))
+
+
+def recipe(section):
+    """The fields of a result that say how the student was trained.
+
+    Args:
+        section: the config section with the settings.
+    """
+    return {name: section[name] for name in ("epochs", "batch_size", "learning_rate")}

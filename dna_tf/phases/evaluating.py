@@ -1,30 +1,59 @@
-"""DOC dna_tf.phases.evaluating."""
+"""Evaluates any model on the test images of a run or on another source, and writes the result."""
 
 import dataclasses
 import re
 
 from dna_tf import workdirs
 from dna_tf.common import checks, files, progress, statistics
-from dna_tf.data import sources
+from dna_tf.data import loading, sources
 from dna_tf.evaluation import confusion, evaluation_images, measuring, model_checks, page
 from dna_tf.models import inference, preprocessing
 from dna_tf.training import determinism
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to evaluate; the defaults are those of the run.
+
+    Args:
+        data: a source instead of the config's test images: its test split or, without one,
+            the whole source.
+        image_size: height and width in pixels; `None` takes the config's, or for `data`
+            without a run the model's own.
+        crop_fraction: central part of the resized image that is kept; `None` takes the
+            config's.
+        interpolation: of the resize, of `evaluation_images.INTERPOLATIONS`; for `data`.
+        preprocessing: what the model expects instead of 0..255, of `preprocessing.KINDS`.
+        batch_size: images at once; TFLite files run one by one.
+        limit: take only this many images, with all classes mixed; 0 takes all.
+        first_class: the score that stands for class 0; 1 leaves out a background class.
+        class_names: a file with the name of one class a line; `""` takes the data's names.
+    """
+
+    data: str = ""
+    image_size: int | None = None
+    crop_fraction: float | None = None
+    interpolation: str = "bilinear"
+    preprocessing: str = "none"
+    batch_size: int = 100
+    limit: int = 0
+    first_class: int = 0
+    class_names: str = ""
+
+
 def evaluate(workdir, config, model_path, settings=None, folder=None):
     """Measures a model's top-1 and top-5 accuracy, in all and by class.
 
-    Images go in as everywhere in this project: 0..255, resized and cropped as the
-    config or the settings say; the model does its own rescaling. A result that is there
-    already, of the same weights, images and settings, is kept.
+    Images are 0..255, resized and cropped as the config or the settings say; the model does
+    its own rescaling. A result of the same weights, images and settings is kept.
 
     Args:
-        workdir: a `workdirs.Workdir`; `None` without one.
+        workdir: a `workdirs.Workdir`, or `None`.
         config: its config, or any.
         model_path: as `inference.open_model` takes it.
         settings: `Settings`; `None` is those of the run.
         folder: where `NAME.json` and `NAME.html` go; `None` is the workdir's
-            `evaluations/`, and without a workdir the present folder's.
+            `evaluations/`, and without a workdir that of the current folder.
 
     Returns:
         The content of the result file.
@@ -33,31 +62,40 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
         FileNotFoundError: there is no such file or data.
         ValueError: the file cannot be loaded, or does not fit the data.
     """
-    settings, path = settings or measuring.Settings(), files.as_path(model_path)
-    measuring.check_settings(settings)
-    preprocessing.check_kind(settings.preprocessing)
+    # 1. The model and the images, and whether they belong together.
+    settings, path = settings or Settings(), files.as_path(model_path)
+    _check(settings)
     if folder is None:
         folder = files.as_path("evaluations") if workdir is None else workdir.evaluations
-    predict = inference.open_model(path, settings.image_size, tuple(config.teacher.modules))
+    predictor = inference.open_model(path, settings.image_size, tuple(config.teacher.modules))
     determinism.enable(config.seed)
-    images = _images(workdir, config, settings, predict)
-    model_checks.check_shapes(predict, images, path, settings.first_class)
-    num_classes = predict.num_outputs - settings.first_class
+    images = _images(workdir, config, settings, predictor)
+    model_checks.check_shapes(predictor, images, path, settings.first_class)
+    num_classes = predictor.num_outputs - settings.first_class
     model_checks.check_labels(images, num_classes)
-    names = model_checks.class_names(images, num_classes, settings.class_names)
+    class_names = model_checks.class_names(images, num_classes, settings.class_names)
     if settings.class_names == "" and settings.data and workdir is not None:
-        known = sources.open_source(config.data).class_names
-        names_of_run = f"the run {workdir}", known
-        checks.check_same_classes(images.name, images.class_names, *names_of_run)
-    head = _head(workdir, path, predict, images, settings)
-    name = _name(path, settings, folder, head)
-    known = _known(folder / f"{name}.json", head)
-    if known is not None:
+        names_of_run = sources.open_source(config.data).class_names
+        checks.check_same_classes(
+            images.name, images.class_names, f"the run {workdir}", names_of_run
+        )
+    # 2. Is the same evaluation there already?
+    identity = _identity(workdir, path, predictor, images, settings)
+    name = _name(path, settings, folder, identity)
+    finished = _finished(folder / f"{name}.json", identity)
+    if finished is not None:
         progress.say(f"{path} is evaluated already: {folder / name}.json")
-        _say(path, known)
-        return known
-    tally, seconds, warnings = measuring.measure(predict, images, settings)
-    result = head | _summary(tally, names, predict) | {"warnings": warnings} | seconds
+        _say(path, finished)
+        return finished
+    # 3. The evaluation, its page and its result.
+    evaluation = measuring.measure(
+        predictor,
+        images,
+        batch_size=settings.batch_size,
+        input_range=settings.preprocessing,
+        first_class=settings.first_class,
+    )
+    result = identity | _result(evaluation, predictor, class_names)
     files.write_text(folder / f"{name}.html", page.page_html(result))
     files.write_json(folder / f"{name}.json", result)
     _say(path, result)
@@ -65,42 +103,58 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
     return result
 
 
-def _images(workdir, config, settings, predict):
+def _check(settings):
+    for name, lowest in (("batch_size", 1), ("limit", 0), ("first_class", 0)):
+        checks.check_whole(name, getattr(settings, name), lowest)
+    if settings.image_size is not None and settings.image_size < 8:
+        raise ValueError(f"image_size must be at least 8. Received: {settings.image_size}")
+    if settings.crop_fraction is not None and not 0.1 <= settings.crop_fraction <= 1:
+        raise ValueError(
+            "The crop fraction, image size over shorter side, must be in [0.1, 1]. Received: "
+            f"{settings.crop_fraction}"
+        )
+    preprocessing.check_kind(settings.preprocessing)
+
+
+def _images(workdir, config, settings, predictor):
     """The images of the run's test split, or of the settings' source."""
-    section, size = config.data.copy_and_resolve_references(), settings.image_size
+    section = config.data.copy_and_resolve_references()
     with section.unlocked():
         if settings.crop_fraction is not None:
             section.crop_fraction = settings.crop_fraction
-        if not settings.data:
-            section.image_size = size or section.image_size
-            cache = None if workdir is None else workdir.path
-            if settings.interpolation != "bilinear":
-                raise ValueError(
-                    "The run's own images are resized as in its training, bilinear. Give --data "
-                    f"with --interpolation. Received: {settings.interpolation!r}"
-                )
-            return evaluation_images.of_run(section, config.seed, cache, settings.limit)
-        section.source = settings.data
-        own = predict.input_shape if len(predict.input_shape) == 3 else (None, None, None)
-        if workdir is None:
-            section.image_size = size or own[0] or section.image_size
-            section.channels = own[2] or section.channels
+        section.image_size = settings.image_size or section.image_size
+        if settings.data:
+            section.source = settings.data
+        if settings.data and workdir is None:
+            shape = predictor.input_shape
+            height, _, channels = shape if len(shape) == 3 else (None, None, None)
+            section.image_size = settings.image_size or height or section.image_size
+            section.channels = channels or section.channels
             section.num_classes = 0
-        else:
-            section.image_size = size or section.image_size
-    trained_on = "" if workdir is None else config.data.source
-    return evaluation_images.of_source(section, settings.interpolation, settings.limit, trained_on)
+    if settings.data:
+        trained_on = "" if workdir is None else config.data.source
+        return evaluation_images.of_source(
+            section, settings.interpolation, settings.limit, trained_on
+        )
+    if settings.interpolation != "bilinear":
+        raise ValueError(
+            "The run's own images are resized as in its training, bilinear. Give --data "
+            f"with --interpolation. Received: {settings.interpolation!r}"
+        )
+    images = loading.load(section, config.seed, None if workdir is None else workdir.path)
+    source = section.test_source or section.source
+    return evaluation_images.of_split(images, "test", source, section.crop_fraction, settings.limit)
 
 
-def _head(workdir, path, predict, images, settings):
-    """What says which measurement it is."""
+def _identity(workdir, path, predictor, images, settings):
+    """The fields that identify an evaluation."""
     model = str(path)
     if workdir is not None and path.is_relative_to(workdir.path):
         model = str(path.relative_to(workdir.path))
     return {
         "kind": workdirs.EVALUATION_KIND,
         "model": model,
-        "model_fingerprint": predict.fingerprint,
+        "model_fingerprint": predictor.fingerprint,
         "data": images.name,
         "data_fingerprint": images.fingerprint,
         "settings": {
@@ -116,65 +170,69 @@ def _head(workdir, path, predict, images, settings):
     }
 
 
-def _summary(tally, names, predict):
-    per_class = tally.per_class()
+def _result(evaluation, predictor, class_names):
+    """The fields of a result that were measured."""
     return {
-        "test_accuracy": tally.correct() / tally.total,
-        "test_correct": tally.correct(),
-        "test_images": tally.total,
-        "top5_correct": tally.correct(confusion.TOP) if tally.num_classes > confusion.TOP else None,
-        "num_classes": tally.num_classes,
-        "params": getattr(predict, "params", None),
-        "macs": getattr(predict, "macs", None),
-        "class_names": names,
-        "per_class": per_class,
-        "confusion": tally.matrix(),
+        "test_accuracy": evaluation.accuracy,
+        "test_correct": evaluation.correct,
+        "test_images": evaluation.total,
+        "top5_correct": evaluation.top5_correct,
+        "num_classes": evaluation.num_classes,
+        "params": getattr(predictor, "params", None),
+        "macs": getattr(predictor, "macs", None),
+        "class_names": class_names,
+        "per_class": evaluation.per_class,
+        "confusion": evaluation.confusion,
+        "warnings": list(evaluation.warnings),
+        "seconds": evaluation.seconds,
+        "images_per_second": evaluation.images_per_second,
     }
 
 
-def _name(path, settings, folder, head):
-    """The name of the result: of the file, and of the settings where they are not the run's."""
+def _name(path, settings, folder, identity):
+    """The name of the result: of the file, and of the settings if they are not the run's."""
     name = "_".join([*path.with_suffix("").parts[-3:]]).strip("/") + path.suffix.replace(".", "_")
     name = re.sub(r"[^\w.-]", "_", name)
-    special = dataclasses.replace(settings, batch_size=0) != measuring.Settings(batch_size=0)
-    there = folder / f"{name}.json"
-    if not special and there.exists():  # of another model with the same last folders?
+    is_special = dataclasses.replace(settings, batch_size=0) != Settings(batch_size=0)
+    existing = folder / f"{name}.json"
+    if not is_special and existing.exists():  # of another model with the same last folders?
         model = files.read_json(
-            there, workdirs.EVALUATION_KIND, "Delete it and evaluate again."
+            existing, workdirs.EVALUATION_KIND, "Delete it and evaluate again."
         ).get("model")
-        special = model not in (head["model"], str(path))
-    if not special:
+        is_special = model not in (identity["model"], str(path))
+    if not is_special:
         return name
-    told = files.fingerprint([head["model"], head["settings"], head["data_fingerprint"]])[:8]
-    return f"{name}_{head['settings']['image_size']}px_{told}"
+    fields = ("model", "settings", "data_fingerprint")
+    fingerprint = files.fingerprint([identity[field] for field in fields])[:8]
+    return f"{name}_{identity['settings']['image_size']}px_{fingerprint}"
 
 
-def _known(path, head):
+def _finished(path, identity):
+    """The result in a file if it has the same identity, otherwise `None`."""
     if not path.exists():
         return None
-    there = files.read_json(path, workdirs.EVALUATION_KIND, "Delete it and evaluate again.")
-    return there if all(there.get(key) == value for key, value in head.items()) else None
+    result = files.read_json(path, workdirs.EVALUATION_KIND, "Delete it and evaluate again.")
+    same = all(result.get(field) == value for field, value in identity.items())
+    return result if same else None
 
 
 def _say(path, result):
-    progress.say(f"{path}: accuracy {_share(result, 'test_correct')}")
+    total = result["test_images"]
+    accuracy = statistics.describe_accuracy(result["test_correct"], total)
+    progress.say(f"{path}: accuracy {accuracy}")
     if result["top5_correct"] is not None:
-        progress.say(f"top-5: {_share(result, 'top5_correct')}")
+        progress.say(f"top-5: {statistics.describe_accuracy(result['top5_correct'], total)}")
     worst = confusion.worst_classes(result["per_class"], 5)
     if worst:
-        shown = [
+        classes = [
             f"{confusion.class_label(result, label)} {right}/{count}"
             for label, right, count in worst
         ]
-        progress.say(f"Worst classes: {', '.join(shown)}")
-        pairs = confusion.confused_pairs(result["confusion"], 5)
-        shown = [
-            f"{confusion.class_label(result, a)} taken for {confusion.class_label(result, b)} {n}x"
-            for a, b, n, _ in pairs
+        progress.say(f"Worst classes: {', '.join(classes)}")
+        pairs = [
+            f"{confusion.class_label(result, label)} taken for "
+            f"{confusion.class_label(result, answer)} {count}x"
+            for label, answer, count, _ in confusion.confused_pairs(result["confusion"], 5)
         ]
-        progress.say(f"Most confused: {', '.join(shown)}")
+        progress.say(f"Most confused: {', '.join(pairs)}")
     progress.say(f"{result['images_per_second']:,.1f} images/s")
-
-
-def _share(result, key):
-    return statistics.describe_accuracy(result[key], result["test_images"])

@@ -1,4 +1,4 @@
-"""DOC dna_tf.phases.pruning."""
+"""Prunes a trained student and measures what that costs and saves."""
 
 from dna_tf import workdirs
 from dna_tf.common import files, progress, seeding, statistics
@@ -7,6 +7,7 @@ from dna_tf.export import export_images
 from dna_tf.models import inference, keras_files
 from dna_tf.phases import compression_start
 
+# Raised when the same settings would give another result than before.
 VERSION = 1
 
 
@@ -20,63 +21,62 @@ def prune(workdir, config, name, seed=0):
         seed: which of its students.
 
     Returns:
-        The content of `pruned.json` in the folder of the student's exports, beside which
-        `pruned.keras` lies.
+        The content of `pruned.json` in the folder of the student's exports, where
+        `pruned.keras` is too.
 
     Raises:
         FileNotFoundError: the student was not trained.
-        ValueError: a package is missing, nothing can be pruned, or there are too few
-            images.
+        ValueError: a package is missing, nothing can be pruned, there are too few images,
+            or these are not the images that the student was trained with.
     """
     section, folder = config.prune, workdir.exported(name, seed)
+    # 1. Is the same result there already?
     start = compression_start.start(
         workdir, config, name, seed, "prune", VERSION,
         calibration_images=config.export.calibration_images,
     )  # fmt: skip
-    model, result_path = start.model, folder / "pruned.json"
-    known = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned")
-    if known is not None:
-        return known
+    result_path = folder / "pruned.json"
+    finished = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned")
+    if finished is not None:
+        return finished
+    # 2. The images.
     images = start.images()
-    count = export_images.calibration_count(images, config.export.calibration_images)
+    calibration_count = export_images.calibration_count(
+        images, config.export.calibration_images, "config.export.calibration_images"
+    )
+    # 3. Training, in which the smallest weights become zero.
     steps = section.epochs * images.steps_per_epoch(section.batch_size)
-    pruned = pruned_model.PrunedModel(model, section.sparsity, steps)
+    pruning = pruned_model.PrunedModel(start.model, section.sparsity, steps)
     training = folder / f"pruning_{start.made_from}"
     run_seed = seeding.derive_seed("prune", config.seed, seed)
     label = f"{name} seed {seed} pruned"
-    history = fine_tuning.fine_tune(label, training, pruned.model, images, section, run_seed)
-    made = pruned.strip()
+    history = fine_tuning.fine_tune(label, training, pruning.model, images, section, run_seed)
+    pruned = pruning.strip()
+    # 4. Accuracies and bytes, before and after.
     with images.reading():
-        counts = [
-            inference.count_correct(each, images.images("test", batch_size=100))
-            for each in (model, made)
-        ]
-    (correct_before, total), (correct_after, _) = counts
-    calibration = export_images.calibration(config, images, count)
+        (correct_before, total), (correct_after, _) = (
+            inference.count_correct(model, images.images("test", batch_size=100))
+            for model in (start.model, pruned)
+        )
+    calibration = export_images.draw(images, calibration_count, config.seed)
     progress.say(f"Converting {name} before and after, to measure bytes")
     result = {
-        "kind": workdirs.PRUNED_KIND,
-        "architecture": name,
-        "seed": seed,
-        "student": start.fingerprint,
-        "data_fingerprint": images.fingerprint,
-        "made_from": start.made_from,
+        **start.head(workdirs.PRUNED_KIND, images),
         "file": "pruned.keras",
-        "fingerprint": keras_files.weights_fingerprint(made),
+        "fingerprint": keras_files.weights_fingerprint(pruned),
         "target_sparsity": section.sparsity,
-        "epochs": section.epochs,
-        "batch_size": section.batch_size,
-        "learning_rate": section.learning_rate,
-        "sparsity": pruned_model.layer_sparsity(made, pruned.names),
-        "sparsity_of_all_weights": pruned_model.share_of_zeros(made.get_weights()),
+        **compression_start.recipe(section),
+        "sparsity": pruned_model.layer_sparsity(pruned, pruning.names),
+        "sparsity_of_all_weights": pruned_model.share_of_zeros(pruned.get_weights()),
         "test_images": total,
         "accuracy_before": correct_before / total,
         "accuracy_after": correct_after / total,
-        "bytes_before": pruned_model.file_bytes(model, calibration),
-        "bytes_after": pruned_model.file_bytes(made, calibration),
+        "bytes_before": pruned_model.file_bytes(start.model, calibration),
+        "bytes_after": pruned_model.file_bytes(pruned, calibration),
         "history": history,
     }
-    keras_files.save_model(made, folder / result["file"])
+    # 5. The files.
+    keras_files.save_model(pruned, folder / result["file"])
     files.write_json(result_path, result)
     training.rmtree()
     _say(result, correct_before, correct_after)

@@ -1,4 +1,4 @@
-"""Quantisation-aware training of a student, down to the int8 file that is run."""
+"""Trains a student with the rounding of an int8 file, and writes and checks that file."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from dna_tf import workdirs
 from dna_tf.common import files, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, quantized_model
 from dna_tf.export import agreement, conversion, export_images, metadata, prepare
-from dna_tf.phases import compression_start
+from dna_tf.phases import compression_start, exporting
 
 # Raised when the same settings would give another file than before.
 VERSION = 2
@@ -15,14 +15,14 @@ VERSION = 2
 def quantize(workdir, config, name, seed=0):
     """Trains a student with the rounding of an int8 file, and writes and runs that file.
 
-    The ranges are those of the float student at first, so training starts near it. Batch
-    norms are folded into convolutions with the statistics that the student has; dropout
-    and drop-connect are off.
+    The first ranges are those of the float student, so training starts near it. Batch norms
+    are folded into convolutions with the statistics that the student has; dropout and
+    drop-connect are off.
 
     Args:
         workdir: a `workdirs.Workdir` with the trained student.
-        config: its config; the settings are its `quantize` section, and the test images
-            and the least agreement those of `export`.
+        config: its config; the settings are its `quantize` section. The test images and the
+            least agreement are those of `export`.
         name: the architecture's name.
         seed: which of its students.
 
@@ -32,42 +32,47 @@ def quantize(workdir, config, name, seed=0):
     Raises:
         FileNotFoundError: the student was not trained.
         ValueError: a package is missing, a layer is not supported, there are too few
-            images, or the file is of no use or does not agree with the model that was
-            trained; file and result are kept then, marked as not good.
+            images, these are not the images that the student was trained with, or the file
+            is useless or does not agree with the trained model; file and result are then
+            kept, marked as not good.
     """
     section, folder = config.quantize, workdir.exported(name, seed)
+    # 1. Is the same result there already?
     start = compression_start.start(
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
     model, result_path = start.model, folder / "qat.json"
-    known = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised")
-    if known is not None:
-        return _check_good(known, config.export.least_agreement)
+    finished = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised")
+    if finished is not None:
+        return check_good(finished, config.export.least_agreement)
+    # 2. The images.
     images = start.images()
     images.steps_per_epoch(section.batch_size)  # refuses a batch that is too large
     count = export_images.calibration_count(
-        images, section.calibration_images, "quantize.calibration_images"
+        images, section.calibration_images, "config.quantize.calibration_images"
     )
     test_images, labels = export_images.first(images, "test", config.export.test_images)
-    calibration = export_images.calibration(config, images, count)
-    scores = {"float": _scores(model, test_images)}
-    ptq = conversion.convert(model, "int8", calibration)
-    ptq_scores = agreement.scores(ptq, test_images)
-    ptq_row = agreement.compare(ptq, ptq_scores, scores["float"], labels)
+    calibration = export_images.draw(images, count, config.seed)
+    # 3. Without training: the int8 file of the float student, and the model with rounding.
+    float_scores = _scores(model, test_images)
+    content = conversion.convert(model, "int8", calibration)
+    scores = agreement.file_scores(content, test_images)
+    without = agreement.compare(content, scores, float_scores, labels)
+    _say(name, "int8 without training", without)
     rounding = quantized_model.build(model)
     rounding.calibrate(calibration)
-    scores["qat_before"] = _scores(rounding.model, test_images)
-    _say(name, "int8 without training", ptq_row["accuracy"], ptq_row["agreement"])
-    before = agreement.answers(scores["qat_before"], scores["float"], labels)
-    _say(name, "rounding model before training", before["accuracy"], before["agreement"])
+    before = agreement.answers(_scores(rounding.model, test_images), float_scores, labels)
+    _say(name, "rounding model before training", before)
+    # 4. Training with rounding.
     training = folder / f"qat_{start.made_from}"
     run_seed = seeding.derive_seed("quantize", config.seed, seed)
     label = f"{name} seed {seed} with rounding"
     history = fine_tuning.fine_tune(label, training, rounding.model, images, section, run_seed)
     rounding.calibrate_weights()  # of the last step's weights
-    scores["qat_after"] = _scores(rounding.model, test_images)
-    after = agreement.answers(scores["qat_after"], scores["float"], labels)
-    _say(name, "rounding model after training", after["accuracy"], after["agreement"])
+    trained_scores = _scores(rounding.model, test_images)
+    after = agreement.answers(trained_scores, float_scores, labels)
+    _say(name, "rounding model after training", after)
+    # 5. The int8 file, compared with the trained model and with the float student.
     progress.say(f"Converting {name}: about half a minute")
     description = metadata.describe(
         name,
@@ -75,74 +80,79 @@ def quantize(workdir, config, name, seed=0):
         "int8, trained with its rounding",
         images.class_names,
         start.fingerprint,
-        metadata.architecture_of(workdir.student(name, seed)),
+        exporting.architecture_fingerprint(workdir.student(name, seed)),
     )
     content = metadata.write(rounding.to_tflite(), description)
-    made = agreement.scores(content, test_images)
-    problem = agreement.problem(made, scores["float"])
-    row = agreement.compare(content, made, scores["qat_after"], labels)
-    of_float = agreement.answers(made, scores["float"], labels)
+    scores = agreement.file_scores(content, test_images)
+    problem = agreement.problem(scores, float_scores)
+    row = agreement.compare(content, scores, trained_scores, labels)
+    agreement_with_float = agreement.same_answers(scores, float_scores)
     result = {
-        "kind": workdirs.QAT_KIND,
-        "architecture": name,
-        "seed": seed,
-        "student": start.fingerprint,
-        "data_fingerprint": images.fingerprint,
-        "made_from": start.made_from,
+        **start.head(workdirs.QAT_KIND, images),
         "images": len(labels),
         "calibration_images": len(calibration),
-        "epochs": section.epochs,
-        "batch_size": section.batch_size,
-        "learning_rate": section.learning_rate,
-        "float_accuracy": float(np.mean(scores["float"].argmax(-1) == labels)),
-        "int8_without_training": ptq_row,
+        **compression_start.recipe(section),
+        "float_accuracy": float(np.mean(float_scores.argmax(-1) == labels)),
+        "int8_without_training": without,
         "before_training": before,
         "after_training": after,
         "file": "qat_int8.tflite",
         "file_accuracy": row["accuracy"],
         "file_bytes": row["bytes"],
         "agreement_with_trained": row["agreement"],
-        "agreement_with_float": of_float["agreement"],
+        "agreement_with_float": agreement_with_float,
         "largest_difference": row["largest_difference"],
         "problem": problem,
         "good": problem is None and row["agreement"] >= config.export.least_agreement,
         "history": history,
     }
+    # 6. The files, which are kept even if the file is not good.
     files.write_bytes(folder / result["file"], content)
     files.write_json(result_path, result)
     training.rmtree()
-    shown = statistics.describe_accuracy(round(row["accuracy"] * len(labels)), len(labels))
+    correct = round(row["accuracy"] * len(labels))
     progress.say(
-        f"{name} int8 file after training: {len(content):,} bytes, accuracy {shown}, the same "
-        f"answers as the model that was trained for {100 * row['agreement']:.1f} %, as the float "
-        f"student for {100 * of_float['agreement']:.1f} %"
+        f"{name} int8 file after training: {len(content):,} bytes, accuracy "
+        f"{statistics.describe_accuracy(correct, len(labels))}, the same answers as the model "
+        f"that was trained for {100 * row['agreement']:.1f} %, as the float student for "
+        f"{100 * agreement_with_float:.1f} %"
     )
-    return _check_good(result, config.export.least_agreement)
+    return check_good(result, config.export.least_agreement)
+
+
+def check_good(result, least_agreement):
+    """Returns the result of a training with rounding after checking that its file is good.
+
+    Args:
+        result: the content of `qat.json`.
+        least_agreement: as in `config.export`.
+
+    Raises:
+        ValueError: the file is useless, or does not agree with the trained model.
+    """
+    if result["problem"]:
+        raise ValueError(
+            f"The int8 file of {result['architecture']!r} {result['problem']} after training with "
+            "rounding: it is useless. Lower config.quantize.learning_rate, or export an int8 file "
+            "without this training: python -m tools.export_tflite"
+        )
+    if result["agreement_with_trained"] < least_agreement:
+        raise ValueError(
+            f"The int8 file of {result['architecture']!r} gives the answers of the model that was "
+            f"trained for {100 * result['agreement_with_trained']:.1f} % of the images; at least "
+            f"{100 * least_agreement:.1f} % must be the same. Use more "
+            "config.quantize.calibration_images or more epochs. Or lower "
+            "config.export.least_agreement, if such a file is good enough."
+        )
+    return result
 
 
 def _scores(model, images):
     return np.asarray(model.predict(images, batch_size=100, verbose=0))
 
 
-def _say(name, what, right, agreement):
+def _say(name, what, answers):
     progress.say(
-        f"{name} {what}: accuracy {100 * right:.1f} %, same answers as the float student "
-        f"{100 * agreement:.1f} %"
+        f"{name} {what}: accuracy {100 * answers['accuracy']:.1f} %, same answers as the float "
+        f"student {100 * answers['agreement']:.1f} %"
     )
-
-
-def _check_good(result, least):
-    if result["problem"]:
-        raise ValueError(
-            f"The int8 file of {result['architecture']!r} {result['problem']} after training with "
-            "rounding: it is of no use. Lower config.quantize.learning_rate; python -m "
-            "tools.export_tflite makes an int8 file without training."
-        )
-    if result["agreement_with_trained"] < least:
-        raise ValueError(
-            f"The int8 file of {result['architecture']!r} gives the answers of the model that was "
-            f"trained for {100 * result['agreement_with_trained']:.1f} % of the images; at least "
-            f"{100 * least:.1f} % must be the same. Use more config.quantize.calibration_images or "
-            "epochs; or lower config.export.least_agreement knowingly."
-        )
-    return result

@@ -1,6 +1,5 @@
 """Pruning: the smallest weights of the right layers become zero, and only these."""
 
-import json
 import types
 
 import keras
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 
 from dna_tf.compression import fine_tuning, pruned_model
-from dna_tf.phases import pruning
-from tests.helpers import small_images, student_runs
+from tests.helpers import small_images
 
 SPARSITY, EPOCHS = 0.5, 3
 
@@ -27,9 +25,9 @@ def model():
 def _pruned(model, folder, **changes):
     images = small_images.Stripes()
     section = _section(**changes)
-    made = pruned_model.PrunedModel(model, SPARSITY, section.epochs * images.steps_per_epoch(32))
-    history = fine_tuning.fine_tune("pruned", folder, made.model, images, section, 0)
-    return made, history
+    pruned = pruned_model.PrunedModel(model, SPARSITY, section.epochs * images.steps_per_epoch(32))
+    history = fine_tuning.fine_tune("pruned", folder, pruned.model, images, section, 0)
+    return pruned, history
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def _accuracy(model, images):
 
 
 def test_half_of_each_pointwise_kernel_is_zero_and_no_other_weight(model, pruned):
-    made = pruned[0].strip()
+    stripped = pruned[0].strip()
     names = pruned[0].names
     expected = [
         layer.name
@@ -52,34 +50,36 @@ def test_half_of_each_pointwise_kernel_is_zero_and_no_other_weight(model, pruned
         or (type(layer) is keras.layers.Conv2D and layer.kernel_size == (1, 1))
     ]
     assert names == expected and "classifier" in names and "stem_conv" not in names
-    for layer in made.layers:
+    for layer in stripped.layers:
         for index, values in enumerate(layer.get_weights()):
             share = np.mean(values == 0)
             if index == 0 and layer.name in names:
                 # tfmot rounds the number of kept weights.
                 assert abs(share - SPARSITY) <= 1 / values.size, layer.name
-                assert pruned_model.layer_sparsity(made, names)[layer.name] == share
+                assert pruned_model.layer_sparsity(stripped, names)[layer.name] == share
             elif layer.name.endswith("_conv"):
                 assert share == 0, layer.name
 
 
 def test_the_pruned_student_still_knows_its_task(model, pruned):
-    images, made = small_images.Stripes(128, seed=9), pruned[0].strip()
+    images, stripped = small_images.Stripes(128, seed=9), pruned[0].strip()
     assert _accuracy(model, images) > 0.95
-    assert _accuracy(made, images) > 0.9
+    assert _accuracy(stripped, images) > 0.9
     assert pruned[1][-1]["loss"] < 0.5
     twin = pruned[0].model.predict(images.pixels, verbose=0)
-    np.testing.assert_allclose(made.predict(images.pixels, verbose=0), twin, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        stripped.predict(images.pixels, verbose=0), twin, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_it_is_the_smallest_weights_that_go(model, tmp_path):
     before = [np.copy(w) for w in model.get_weights()]
-    made, _ = _pruned(model, tmp_path, epochs=1, learning_rate=1e-8)
-    stripped = made.strip()
-    for name in made.names:
-        known = model.get_layer(name).get_weights()[0]
+    pruned, _ = _pruned(model, tmp_path, epochs=1, learning_rate=1e-8)
+    stripped = pruned.strip()
+    for name in pruned.names:
+        kernel = model.get_layer(name).get_weights()[0]
         kept = stripped.get_layer(name).get_weights()[0] != 0
-        assert np.abs(known[kept]).min() >= np.abs(known[~kept]).max() - 1e-6, name
+        assert np.abs(kernel[kept]).min() >= np.abs(kernel[~kept]).max() - 1e-6, name
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)  # the student itself stays
 
@@ -94,28 +94,9 @@ def test_a_model_without_such_layers_is_refused():
 
 def test_zeros_save_bytes_under_gzip(model, pruned):
     calibration = small_images.Stripes().pixels[:20]
-    made = pruned[0].strip()
-    before, after = (pruned_model.file_bytes(each, calibration) for each in (model, made))
+    stripped = pruned[0].strip()
+    before, after = (pruned_model.file_bytes(each, calibration) for each in (model, stripped))
     for form in ("float32", "int8"):
         assert before[form]["file"] == pytest.approx(after[form]["file"], rel=0.01)
         assert after[form]["gzip"] < before[form]["gzip"]
     assert after["float32"]["gzip"] < 0.85 * before["float32"]["gzip"]
-
-
-@pytest.mark.slow
-def test_a_run_prunes_once_and_says_what_it_did(tmp_path, capsys):
-    workdir, config, name = student_runs.trained_run(tmp_path / "run")
-    result = pruning.prune(workdir, config, name)
-    folder = workdir.exports / name
-    assert json.loads((folder / "pruned.json").read_text()) == result
-    made = keras.saving.load_model(str(folder / "pruned.keras"))
-    zeros = sum(int(np.sum(w == 0)) for w in made.get_weights())
-    size = sum(w.size for w in made.get_weights())
-    assert result["sparsity_of_all_weights"] == pytest.approx(zeros / size)
-    assert sorted(p.name for p in folder.iterdir()) == ["pruned.json", "pruned.keras"]
-    capsys.readouterr()
-    assert pruning.prune(workdir, config, name) == result
-    assert "is pruned already" in capsys.readouterr().out
-    other = student_runs.trained_run(tmp_path / "other")
-    again = pruning.prune(*other)
-    assert again == result  # the same seed, the same bits

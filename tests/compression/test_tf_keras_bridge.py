@@ -85,8 +85,8 @@ def test_the_twin_has_the_layers_and_the_weights_to_the_bit(pair):
     model, twin = pair
     assert isinstance(twin, tf_keras.Model)
     assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
-    for layer, made in zip(model.layers, twin.layers, strict=True):
-        assert type(layer).__name__ == type(made).__name__
+    for layer, rebuilt in zip(model.layers, twin.layers, strict=True):
+        assert type(layer).__name__ == type(rebuilt).__name__
     _assert_same_weights(model, twin)
 
 
@@ -119,14 +119,16 @@ def test_batch_norms_train_the_same(kind):
     norms = [layer for layer in model.layers if "BatchNorm" in type(layer).__name__]
     assert len(norms) > 20
     for layer in norms:
-        made = twin.get_layer(layer.name)
-        assert (made.epsilon, made.momentum) == (layer.epsilon, layer.momentum) == (1e-3, 0.85)
+        rebuilt = twin.get_layer(layer.name)
+        assert (
+            (rebuilt.epsilon, rebuilt.momentum) == (layer.epsilon, layer.momentum) == (1e-3, 0.85)
+        )
     for _ in range(2):
         expected = model(IMAGES, training=True).numpy()
         np.testing.assert_allclose(twin(IMAGES, training=True), expected, rtol=1e-4, atol=1e-4)
     for layer in norms:
-        made = twin.get_layer(layer.name)
-        for one, other in zip(layer.get_weights(), made.get_weights(), strict=True):
+        rebuilt = twin.get_layer(layer.name)
+        for one, other in zip(layer.get_weights(), rebuilt.get_weights(), strict=True):
             np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5, err_msg=layer.name)
 
 

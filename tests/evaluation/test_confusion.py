@@ -67,7 +67,7 @@ def test_scores_that_are_no_numbers_are_refused(answers):
     tally = _tally(scores[:50], labels[:50])
     bad = scores[:3].copy()
     bad[1, 4] = np.nan
-    with pytest.raises(ValueError, match="no numbers .*first for image 51 in the order"):
+    with pytest.raises(ValueError, match="NaN or infinite, first for image 51 in the order"):
         tally.add(bad, labels[:3])
 
 
@@ -77,8 +77,8 @@ def test_labels_that_are_off_by_one_are_found(shift):
     answers = rng.randint(0, 100, 256)
     right = rng.rand(256) < 0.6
     labels = np.where(right, answers - shift, rng.randint(0, 100, 256))
-    found = label_checks.shift_of_labels(labels, answers, 100)
-    assert found == (shift, np.sum(labels + shift == answers)) and found[1] > 140
+    result = label_checks.shift_of_labels(labels, answers, 100)
+    assert result == (shift, np.sum(labels + shift == answers)) and result[1] > 140
     # A model that works, one that guesses, and one that answers with one class: nothing.
     assert label_checks.shift_of_labels(np.where(right, answers, labels), answers, 100) is None
     assert label_checks.shift_of_labels(rng.randint(0, 100, 256), answers, 100) is None

@@ -7,8 +7,7 @@ import tensorflow as tf
 from ai_edge_litert import interpreter
 
 from dna_tf.export import conversion
-from dna_tf.models import inference
-from dna_tf.phases import exporting
+from dna_tf.models import litert
 from tests.helpers import small_exports
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -28,15 +27,13 @@ def spoiled():
 
 def _ends(content):
     lite = interpreter.Interpreter(model_content=content)
-    (given,), (made,) = lite.get_input_details(), lite.get_output_details()
-    return given["dtype"], made["dtype"]
+    (image,), (scores,) = lite.get_input_details(), lite.get_output_details()
+    return image["dtype"], scores["dtype"]
 
 
 def _agreement(model, content):
     expected = model.predict(IMAGES, verbose=0).argmax(1)
-    return np.mean(
-        inference.TFLitePredictor(content, "a file").scores(IMAGES).argmax(1) == expected
-    )
+    return np.mean(litert.TFLitePredictor(content, "a file").scores(IMAGES).argmax(1) == expected)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +48,7 @@ def _agreement(model, content):
     ],
 )
 def test_files_take_and_give_what_was_asked(model, precision, io, kind):
-    content = exporting.convert(model, precision, IMAGES, io)
+    content = conversion.convert(model, precision, IMAGES, io)
     assert _ends(content) == (kind, kind)
     # uint8 and int8 round a pixel alike; the same answers come out of every kind of file.
     assert _agreement(model, content) > 0.6
@@ -60,8 +57,8 @@ def test_files_take_and_give_what_was_asked(model, precision, io, kind):
 def test_int16_has_16_bit_activations_and_8_bit_weights(model):
     expected, error = model.predict(IMAGES, verbose=0), {}
     for precision in ("int8", "int16"):
-        content = exporting.convert(model, precision, IMAGES)
-        scores = inference.TFLitePredictor(content, precision).scores(IMAGES)
+        content = conversion.convert(model, precision, IMAGES)
+        scores = litert.TFLitePredictor(content, precision).scores(IMAGES)
         error[precision] = np.sqrt(np.mean((scores - expected) ** 2))
     assert 0 < error["int16"] < error["int8"]
     lite = small_exports.undelegated(content)
@@ -74,7 +71,7 @@ def test_int16_has_16_bit_activations_and_8_bit_weights(model):
 
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_weights_have_a_scale_for_each_channel_or_one(model, per_channel):
-    content = exporting.convert(model, "int8", IMAGES, per_channel=per_channel)
+    content = conversion.convert(model, "int8", IMAGES, per_channel=per_channel)
     lite = interpreter.Interpreter(model_content=content)
     scales = [
         len(each["quantization_parameters"]["scales"])
@@ -86,7 +83,7 @@ def test_weights_have_a_scale_for_each_channel_or_one(model, per_channel):
 
 def test_layers_in_float_are_in_float_and_the_others_are_not(model):
     names = ("block1_layer2_dw_swish", "block1_layer2_project_bn")
-    content = exporting.convert(model, "int8", IMAGES, float_layers=names)
+    content = conversion.convert(model, "int8", IMAGES, float_layers=names)
     assert _ends(content) == (np.int8, np.int8)
     lite = small_exports.undelegated(content)
     kinds = {each["index"]: each["dtype"] for each in lite.get_tensor_details()}
@@ -100,18 +97,18 @@ def test_layers_in_float_are_in_float_and_the_others_are_not(model):
 
 
 def test_float_layers_restore_what_8_bits_cannot_hold(spoiled):
-    assert _agreement(spoiled, exporting.convert(spoiled, "int8", IMAGES)) < 0.4
+    assert _agreement(spoiled, conversion.convert(spoiled, "int8", IMAGES)) < 0.4
     names = ("dw_conv", "dw_swish", "se_scale", "project_conv")
     names = tuple(f"block1_layer1_{name}" for name in names)
     assert (
-        _agreement(spoiled, exporting.convert(spoiled, "int8", IMAGES, float_layers=names)) > 0.75
+        _agreement(spoiled, conversion.convert(spoiled, "int8", IMAGES, float_layers=names)) > 0.75
     )
 
 
 def test_no_float_layers_give_the_converters_own_file(model):
-    made = conversion.FloatLayers(model, IMAGES).convert((), "int8")
-    usual = exporting.convert(model, "int8", IMAGES)
-    scores = [inference.TFLitePredictor(each, "a file").scores(IMAGES) for each in (made, usual)]
+    without = conversion.FloatLayers(model, IMAGES).convert((), "int8")
+    usual = conversion.convert(model, "int8", IMAGES)
+    scores = [litert.TFLitePredictor(each, "a file").scores(IMAGES) for each in (without, usual)]
     np.testing.assert_array_equal(*scores)
 
 
@@ -121,21 +118,21 @@ def test_operators_are_traced_to_their_layers():
     for name in ("a", "a_1", "a_1_1"):
         x = keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Conv2D(4, 1, name=name)(x))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    made = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="last")(x))
-    nodes = conversion.FloatLayers(made, IMAGES[:, :8, :8]).nodes
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="last")(x))
+    nodes = conversion.FloatLayers(model, IMAGES[:, :8, :8]).nodes
     assert list(nodes.values()) == [
         ["a", "a_relu"], ["a_1", "a_1_relu"], ["a_1_1", "a_1_1_relu"], ["pool"], ["last"], ["last"],
     ]  # fmt: skip
 
 
 def test_wrong_float_layers_are_refused(model):
-    with pytest.raises(ValueError, match="'stem_swih', which is no layer .* mean 'stem_swish'"):
-        exporting.convert(model, "int8", IMAGES, float_layers=("stem_swih",))
+    with pytest.raises(ValueError, match="'stem_swih', which is not a layer .* mean 'stem_swish'"):
+        conversion.convert(model, "int8", IMAGES, float_layers=("stem_swih",))
     with pytest.raises(ValueError, match=r"\['image'\], which have no operator in the file"):
-        exporting.convert(model, "int8", IMAGES, float_layers=("image",))
+        conversion.convert(model, "int8", IMAGES, float_layers=("image",))
     with pytest.raises(ValueError, match="cannot take and give uint8. Set .*int8_io='float32'"):
-        exporting.convert(model, "int8", IMAGES, "uint8", float_layers=("classifier",))
-    content = exporting.convert(model, "int8", IMAGES, "float32", float_layers=("classifier",))
+        conversion.convert(model, "int8", IMAGES, "uint8", float_layers=("classifier",))
+    content = conversion.convert(model, "int8", IMAGES, "float32", float_layers=("classifier",))
     assert _ends(content) == (np.float32, np.float32)
 
 
@@ -154,7 +151,7 @@ def test_the_layer_that_cannot_be_converted_is_named(precision):
     x = keras.layers.Add(name="sum")([x, y])
     x = Digamma(name="the_bad_one")(x)
     x = keras.layers.Dense(3, name="last")(keras.layers.GlobalAveragePooling2D()(x))
-    message = r"'made' to \w+: .*digamma.*fail by themselves: 'the_bad_one' \(Digamma\)"
+    message = r"'bad' to \w+: .*digamma.*fail by themselves: 'the_bad_one' \(Digamma\)"
     with pytest.raises(ValueError, match=f"(?i){message}") as caught:
-        exporting.convert(keras.Model(image, x, name="made"), precision, IMAGES[:, :8, :8])
+        conversion.convert(keras.Model(image, x, name="bad"), precision, IMAGES[:, :8, :8])
     assert "first" not in str(caught.value) and len(str(caught.value)) < 600

@@ -20,13 +20,13 @@ pytestmark = [
 
 
 def test_int8_is_within_a_point_of_keras(tmp_path):
-    made = run_config.default_config()
-    made.data.source = f"folder:{SAMPLE}"
-    made.data.image_size, made.data.crop_fraction = 224, 0.875
+    config = run_config.default_config()
+    config.data.source = f"folder:{SAMPLE}"
+    config.data.image_size, config.data.crop_fraction = 224, 0.875
     # Ranges come from images that are not tested: there is one image a class.
-    made.data.rating_fraction, made.data.test_fraction = 0.05, 0.8
-    made.export.precisions, made.export.calibration_images = ("int8",), 150
-    result = exporting.export_file(TEACHER, made, tmp_path)
+    config.data.rating_fraction, config.data.test_fraction = 0.05, 0.8
+    config.export.precisions, config.export.calibration_images = ("int8",), 150
+    result = exporting.export_file(TEACHER, config, tmp_path)
     assert result["images"] == 800 and result["keras_accuracy"] > 0.86
     assert abs(result["files"]["int8"]["accuracy"] - result["keras_accuracy"]) <= 0.01
     assert result["files"]["int8"]["agreement"] > 0.95

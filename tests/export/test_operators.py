@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 
-from dna_tf.export import operators
-from dna_tf.phases import exporting
+from dna_tf.export import conversion, operators
 from tests.helpers import small_exports
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -20,14 +19,14 @@ pytestmark = pytest.mark.usefixtures("seeded")
 def files():
     swish = small_exports.tiny_student()
     lite = small_exports.tiny_student(activation="relu6", se_ratio=0)
-    images, made = small_exports.IMAGES, {}
+    images, contents = small_exports.IMAGES, {}
     for precision in ("float32", "float16", "dynamic", "int8", "int16"):
-        made[precision] = exporting.convert(swish, precision, images)
-    made["relu6"] = exporting.convert(lite, "int8", images)
-    made["mixed"] = exporting.convert(
+        contents[precision] = conversion.convert(swish, precision, images)
+    contents["relu6"] = conversion.convert(lite, "int8", images)
+    contents["mixed"] = conversion.convert(
         swish, "int8", images, float_layers=("block1_layer1_dw_swish",)
     )
-    return made
+    return contents
 
 
 def _listed(content):
@@ -80,9 +79,9 @@ def test_precisions_that_accelerators_lack_are_marked(files):
 
 def test_int8_files_with_float_ends_have_no_mark_for_them():
     model = small_exports.tiny_student(activation="relu6", se_ratio=0)
-    made = exporting.convert(model, "int8", small_exports.IMAGES, io="float32")
-    assert _listed(made)["QUANTIZE"] == _listed(made)["DEQUANTIZE"] == 1
-    assert list(_marks(made)) == [("MEAN", 1)]
+    content = conversion.convert(model, "int8", small_exports.IMAGES, io="float32")
+    assert _listed(content)["QUANTIZE"] == _listed(content)["DEQUANTIZE"] == 1
+    assert list(_marks(content)) == [("MEAN", 1)]
 
 
 def test_resizing_and_hard_swish_are_marked():
@@ -90,8 +89,8 @@ def test_resizing_and_hard_swish_are_marked():
     x = keras.layers.UpSampling2D(2, interpolation="bilinear")(image)
     x = keras.layers.Activation("hard_silu")(x)
     x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
-    made = exporting.convert(keras.Model(image, x), "float32", None)
-    marks = {names for names, _ in _marks(made)}
+    content = conversion.convert(keras.Model(image, x), "float32", None)
+    marks = {names for names, _ in _marks(content)}
     assert {"HARD_SWISH", "RESIZE_BILINEAR", "MEAN"} == marks
 
 
@@ -108,14 +107,14 @@ def test_lines_say_each_reason_once(files):
 def test_custom_operators_are_named():
     schema = operators.schema
     image = keras.Input((4,))
-    made = exporting.convert(keras.Model(image, keras.layers.Dense(2)(image)), "float32", None)
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(made, 0))
+    content = conversion.convert(keras.Model(image, keras.layers.Dense(2)(image)), "float32", None)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     (code,) = model.operatorCodes
     code.builtinCode = schema.BuiltinOperator.CUSTOM
     code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
     code.customCode = "FlexErf"
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    found = operators.inspect(bytes(builder.Output()))
-    assert found["operators"] == {"CUSTOM FlexErf": 1}
-    assert "no operator of TFLite" in found["commonly_refused"][0]["reason"]
+    inspected = operators.inspect(bytes(builder.Output()))
+    assert inspected["operators"] == {"CUSTOM FlexErf": 1}
+    assert "not an operator of TFLite" in inspected["commonly_refused"][0]["reason"]

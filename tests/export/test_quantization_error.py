@@ -1,12 +1,11 @@
-"""The report on int8: errors against NumPy, a spoiled layer found, its repair measured."""
+"""The report on int8: errors against NumPy, a spoiled layer is recognised, its repair measured."""
 
 import keras
 import numpy as np
 import pytest
 
-from dna_tf.export import quantization_error
-from dna_tf.models import inference
-from dna_tf.phases import exporting
+from dna_tf.export import conversion, quantization_error
+from dna_tf.models import litert
 from tests.helpers import small_exports
 
 IMAGES = small_exports.IMAGES
@@ -25,8 +24,8 @@ def result(spoiled):
 
 
 def _agreement(model, float_layers):
-    content = exporting.convert(model, "int8", IMAGES, "float32", float_layers=float_layers)
-    scores = inference.TFLitePredictor(content, "a file").scores(IMAGES)
+    content = conversion.convert(model, "int8", IMAGES, "float32", float_layers=float_layers)
+    scores = litert.TFLitePredictor(content, "a file").scores(IMAGES)
     return np.mean(scores.argmax(1) == model.predict(IMAGES, verbose=0).argmax(1))
 
 
@@ -69,10 +68,10 @@ def test_an_operators_own_error_is_numpys():
     model = keras.Model(image, keras.layers.Dense(4, name="last")(pool(conv(before(image)))))
     images = np.random.default_rng(1).uniform(0, 255, (40, 8, 8, 3)).astype(np.float32)
     expected = model.predict(images, verbose=0)
-    found = quantization_error.measure(model, images, images[:10], expected[:10])
-    (row,) = [row for row in found["layers"] if row["layers"] == ["conv"]]
+    result = quantization_error.measure(model, images, images[:10], expected[:10])
+    (row,) = [row for row in result["layers"] if row["layers"] == ["conv"]]
 
-    content = exporting.convert(model, "int8", images, "float32")
+    content = conversion.convert(model, "int8", images, "float32")
     lite = small_exports.undelegated(content, experimental_preserve_all_tensors=True)
     lite.allocate_tensors()
     details = {each["index"]: each for each in lite.get_tensor_details()}
@@ -81,12 +80,12 @@ def test_an_operators_own_error_is_numpys():
     for image in images[:10]:
         lite.set_tensor(lite.get_input_details()[0]["index"], image[None])
         lite.invoke()
-        given, made = (
+        inputs, outputs = (
             _real(lite.get_tensor(place), details[place])
             for place in (operator["inputs"][0], operator["outputs"][0])
         )
-        in_float = given @ kernel + conv.bias.numpy()
-        errors.append(np.mean((in_float - made) ** 2))
+        in_float = inputs @ kernel + conv.bias.numpy()
+        errors.append(np.mean((in_float - outputs) ** 2))
         variances.append(np.var(in_float))
     own = np.sqrt(np.mean(errors) / np.mean(variances))
     assert row["relative_rms_error"] == pytest.approx(own, rel=0.01)
@@ -100,27 +99,27 @@ def _real(values, details):
 
 def test_only_the_worst_are_tried_if_asked(spoiled):
     expected = spoiled.predict(IMAGES, verbose=0)
-    found = quantization_error.measure(spoiled, IMAGES, IMAGES[:20], expected[:20], tried=3)
-    tried = [row for row in found["layers"] if row["harm"] is not None]
-    errors = [row["relative_rms_error"] for row in found["layers"]]
-    assert len(tried) == 3 and found["layers"][:3] == tried
+    result = quantization_error.measure(spoiled, IMAGES, IMAGES[:20], expected[:20], most_tried=3)
+    tried = [row for row in result["layers"] if row["harm"] is not None]
+    errors = [row["relative_rms_error"] for row in result["layers"]]
+    assert len(tried) == 3 and result["layers"][:3] == tried
     assert min(errors[:3]) >= max(errors[3:])
-    lines = quantization_error.table(found, 5)
-    assert len(lines) == 2 + 5 + len(found["together"])
-    assert lines[-len(found["together"]) - 1].split()[0] == "-"  # not tried
+    lines = quantization_error.table(result, 5)
+    assert len(lines) == 2 + 5 + len(result["together"])
+    assert lines[-len(result["together"]) - 1].split()[0] == "-"  # not tried
 
 
 def test_layers_that_stay_in_float_are_left_out(spoiled):
     expected, kept = spoiled.predict(IMAGES, verbose=0), ("block1_layer1_dw_swish", "head_conv")
-    found = quantization_error.measure(spoiled, IMAGES, IMAGES, expected, tried=1, kept=kept)
-    listed = {name for row in found["layers"] for name in row["layers"]}
+    result = quantization_error.measure(spoiled, IMAGES, IMAGES, expected, most_tried=1, kept=kept)
+    listed = {name for row in result["layers"] for name in row["layers"]}
     assert not listed & {"block1_layer1_dw_swish", "head_conv", "head_bn"}
-    assert found["kept_in_float"] == list(kept)
-    assert found["int8"]["agreement"] == pytest.approx(_agreement(spoiled, kept))
+    assert result["kept_in_float"] == list(kept)
+    assert result["int8"]["agreement"] == pytest.approx(_agreement(spoiled, kept))
 
 
 def test_a_model_that_quantises_well_needs_no_float_layers():
     model = small_exports.tiny_student(activation="relu6", se_ratio=0)
     expected = model.predict(IMAGES, verbose=0)
-    found = quantization_error.measure(model, IMAGES, IMAGES, expected, 3, least_agreement=0.5)
-    assert found["float_layers"] == [] and found["together"] == []
+    result = quantization_error.measure(model, IMAGES, IMAGES, expected, 3, least_agreement=0.5)
+    assert result["float_layers"] == [] and result["together"] == []

@@ -6,7 +6,7 @@ import pytest
 from ai_edge_litert import interpreter
 
 from dna_tf.export import conversion, prepare, split_kernels
-from dna_tf.models import inference
+from dna_tf.models import litert
 from tests.helpers import small_exports
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -17,7 +17,7 @@ def _pair(size, shape, **settings):
     settings = {"padding": "same", "bias_initializer": "random_normal", **settings}
     layer = keras.layers.DepthwiseConv2D(size, name="large", **settings)
     model = keras.Model(image, layer(image))
-    return model, split_kernels.make(model)
+    return model, split_kernels.split(model)
 
 
 @pytest.mark.parametrize("size", [(6, 6), (7, 7), (9, 9), (13, 2), (3, 9), (2, 25), (31, 1)])
@@ -59,10 +59,10 @@ def test_parts_have_no_more_taps_than_xnnpack_takes():
 
 def _kernels(content):
     """Height and width of the depthwise kernels of a file."""
-    made = small_exports.undelegated(content)
-    made.allocate_tensors()
-    shapes = {d["index"]: tuple(d["shape"]) for d in made.get_tensor_details()}
-    ops = [op for op in made._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]
+    lite = small_exports.undelegated(content)
+    lite.allocate_tensors()
+    shapes = {d["index"]: tuple(d["shape"]) for d in lite.get_tensor_details()}
+    ops = [op for op in lite._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]
     return [shapes[op["inputs"][1]][1:3] for op in ops]
 
 
@@ -84,14 +84,14 @@ def test_files_have_small_kernels_and_the_same_scores(precision):
     if precision == "int8":  # the parts are still known by their layer
         kept = conversion.FloatLayers(prepared.model, images).nodes.values()
         assert sum("large" in layers for layers in kept) >= 3
-    made = interpreter.Interpreter(model_content=content)
-    made.allocate_tensors()
-    made.set_tensor(made.get_input_details()[0]["index"], images[:1])
-    made.invoke()
-    found = made.get_tensor(made.get_output_details()[0]["index"])
+    lite = interpreter.Interpreter(model_content=content)
+    lite.allocate_tensors()
+    lite.set_tensor(lite.get_input_details()[0]["index"], images[:1])
+    lite.invoke()
+    scores = lite.get_tensor(lite.get_output_details()[0]["index"])
     expected = model.predict_on_batch(images[:1])
     bound = {"float32": 1e-4, "int8": 0.05}[precision] * np.abs(expected).max()
-    assert np.abs(found - expected).max() < bound
+    assert np.abs(scores - expected).max() < bound
 
 
 @pytest.mark.parametrize("size, stride", [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2)])
@@ -100,6 +100,6 @@ def test_int8_files_of_maps_smaller_than_the_kernel_run(size, stride):
     assert split is not model
     images = np.random.RandomState(0).normal(size=(40, size, size, 16)).astype(np.float32)
     content = conversion.convert(split, "int8", images)
-    made = inference.TFLitePredictor(content, "the file").scores(images)  # with XNNPACK
+    scores = litert.TFLitePredictor(content, "the file").scores(images)  # with XNNPACK
     expected = model.predict(images, verbose=0)
-    assert np.abs(made - expected.reshape(made.shape)).max() < 0.03 * np.ptp(expected)
+    assert np.abs(scores - expected.reshape(scores.shape)).max() < 0.03 * np.ptp(expected)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dna_tf.export import conversion
 from dna_tf.models import inference
-from dna_tf.phases import exporting
 
 SIZE, CLASSES = 12, 7
 
@@ -40,7 +40,7 @@ def model_files(tmp_path_factory):
     tf.saved_model.save(module, str(folder / "fixed"), signatures={"answer": signature})
     tf.saved_model.save(tf.Module(), str(folder / "empty"))
     for precision in ("float32", "float16", "dynamic", "int8"):
-        (folder / f"{precision}.tflite").write_bytes(exporting.convert(model, precision, images))
+        (folder / f"{precision}.tflite").write_bytes(conversion.convert(model, precision, images))
     two = keras.Model(model.input, [model.output, model.output])
     two.save(folder / "two.keras")
     return model, images, folder

@@ -3,223 +3,27 @@
 import json
 import shutil
 import sys
-import types
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-import tf_keras
-from ai_edge_litert import interpreter
-from tensorflow.lite.python import convert_phase
 
-from dna_tf.compression import fine_tuning, pruned_model, quantized_model, tf_keras_bridge
-from dna_tf.config import export_sections, run_config
+from dna_tf.compression import quantized_model
 from dna_tf.export import agreement, metadata
-from dna_tf.models import inference
 from dna_tf.phases import quantizing
-from dna_tf.teachers import residual_cnn
-from tests.helpers import small_images, student_runs
-
-TRAIN, TEST = small_images.Stripes(), small_images.Stripes(200, seed=9)
-
-
-def _scores(model):
-    return np.asarray(model.predict(TEST.pixels, batch_size=100, verbose=0))
-
-
-def _agreement(one, other):
-    return np.mean(_scores(one).argmax(1) == _scores(other).argmax(1))
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_images.trained()
-
-
-@pytest.fixture(scope="module")
-def story(model, tmp_path_factory):
-    """What is there at each point of a training with rounding."""
-    made = quantized_model.build(model)
-    story = types.SimpleNamespace(made=made, alone=_agreement(made.model, model))
-    made.calibrate(TRAIN.pixels[:100])
-    story.calibrated, story.ranges = _agreement(made.model, model), made.ranges()
-    story.kernels = {name: _kernels(made, name) for name in WEIGHTED}
-    section = types.SimpleNamespace(
-        epochs=2, batch_size=32, learning_rate=1e-3, checkpoint_seconds=99.0
-    )
-    folder = tmp_path_factory.mktemp("qat")
-    story.history = fine_tuning.fine_tune("test", folder, made.model, TRAIN, section, 0)
-    made.calibrate_weights()
-    story.content = made.to_tflite()
-    return story
-
-
-# Name, and the axes of its kernel that share a scale.
-WEIGHTED = {"stem_conv": (0, 1, 2), "block1_layer1_dw_conv": (0, 1), "classifier": (0, 1)}
-
-
-def _kernels(made, name):
-    """The float kernel of a layer, and as the rounding model computes with it."""
-    kernel = made.floating.get_layer(name).get_weights()[0]
-    wrapper = made.model.get_layer(f"quant_{name}")
-    wrapper(tf.zeros((1, *made.floating.get_layer(name).input.shape[1:])), training=False)
-    attribute = "depthwise_kernel" if "dw" in name else "kernel"
-    return kernel, np.asarray(getattr(wrapper.layer, attribute))
-
-
-def _tfmot_alone(model):
-    """tfmot's own scheme; the two kinds of layers that it refuses are left unrounded."""
-    tfmot = tf_keras_bridge.import_tfmot().quantization.keras
-    nothing = ("get_weights_and_quantizers", "get_activations_and_quantizers")
-    nothing += ("get_output_quantizers", "set_quantize_weights", "set_quantize_activations")
-    methods = {name: lambda self, *_: [] for name in nothing}
-    unrounded = type("Unrounded", (tfmot.QuantizeConfig,), {**methods, "get_config": lambda _: {}})
-
-    def annotated(layer):
-        refused = isinstance(layer, tf_keras.layers.Multiply | tf_keras.layers.Rescaling)
-        return tfmot.quantize_annotate_layer(layer, unrounded() if refused else None)
-
-    twin = tf_keras_bridge.to_tf_keras(model)
-    copy = tf_keras.models.clone_model(twin, clone_function=annotated)
-    copy.set_weights(twin.get_weights())
-    with tfmot.quantize_scope({"Unrounded": unrounded}):
-        return tfmot.quantize_apply(copy)
-
-
-def test_it_starts_near_the_float_student_and_without_calibration_does_not(model, story):
-    assert np.mean(_scores(model).argmax(1) == TEST.labels) > 0.95
-    assert story.calibrated >= 0.95
-    assert story.alone < 0.8
-    assert _agreement(_tfmot_alone(model), model) < 0.8
-
-
-def test_first_ranges_are_those_of_the_float_student(model, story):
-    names = ["rescale", "stem_swish", "stem_mbconv_se_scale", "block1_layer2_add", "classifier"]
-    outputs = [model.get_layer(name).output for name in names]
-    maps = keras.Model(model.input, outputs).predict(TRAIN.pixels[:100], verbose=0)
-    for name, values in zip(names, maps, strict=True):
-        wanted = (min(0.0, values.min()), max(0.0, values.max()))
-        assert story.ranges[name] == pytest.approx(wanted, rel=1e-3, abs=1e-4), name
-    assert story.ranges["quantized_image"] == pytest.approx((0.0, TRAIN.pixels[:100].max()))
-
-
-@pytest.mark.parametrize("name", list(WEIGHTED))
-def test_weights_are_rounded_to_127_steps_for_each_channel(story, name):
-    kernel, rounded = story.kernels[name]
-    scale = np.abs(kernel).max(axis=WEIGHTED[name], keepdims=True) / 127
-    off = np.abs(rounded - np.round(kernel / scale) * scale) / scale
-    # Halves may go either way, and it multiplies by a float32 inverse of the scale.
-    assert np.mean(off < 1e-2) > 0.99 and off.max() < 1.01
-    assert np.abs(rounded - kernel).max() > 0
-
-
-def test_training_moves_ranges_and_weights(model, story):
-    assert story.history[-1]["accuracy"] > 0.95
-    assert story.made.ranges() != story.ranges
-    kernel = story.kernels["stem_conv"][0]
-    (trained,) = [w for w in story.made.model.trainable_weights if w.shape == kernel.shape]
-    assert 1e-4 < np.abs(trained.numpy() - kernel).max() < 0.1
-
-
-def test_the_file_is_all_integers_and_gives_what_was_trained(story):
-    scores = agreement.scores(story.content, TEST.pixels)
-    row = agreement.answers(scores, _scores(story.made.model), TEST.labels)
-    assert row["agreement"] >= 0.98 and row["accuracy"] > 0.95
-    lite = interpreter.Interpreter(model_content=story.content)
-    (given,), (gives,) = lite.get_input_details(), lite.get_output_details()
-    assert given["dtype"] == gives["dtype"] == np.int8
-    assert given["shape"].tolist() == [1, 16, 16, 3]
-    tensors = lite.get_tensor_details()
-    assert {np.dtype(each["dtype"]).name for each in tensors} == {"int8", "int32"}
-    (depthwise,) = [t for t in tensors if list(t["shape"])[:3] == [1, 5, 5]]
-    assert len(depthwise["quantization_parameters"]["scales"]) == depthwise["shape"][3]
-
-
-def test_a_converter_that_fails_is_reported(story, model, monkeypatch, capsys):
-    def fails(*_):
-        raise convert_phase.ConverterError("no such op")
-
-    converter = types.SimpleNamespace(convert=lambda: fails())
-    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_concrete_functions", lambda *_: converter)
-    with pytest.raises(ValueError, match=r"cannot convert 'small_qat'.* no such op.*export_tflite"):
-        story.made.to_tflite()
-    assert pruned_model.sparse_tflite(model) is None
-    assert "no sparse TFLite file: no such op" in capsys.readouterr().err
-
-
-def test_teachers_go_as_well():
-    teacher = small_images.shaken(residual_cnn.build((16, 16, 3), 4))
-    made = quantized_model.build(teacher)
-    made.calibrate(TRAIN.pixels[:100])
-    one, other = (_scores(each) - _scores(each).mean(0) for each in (made.model, teacher))
-    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.98
-
-
-@pytest.mark.slow
-def test_a_lite_student_starts_near_and_its_file_is_all_integers():
-    lite = small_images.trained("relu6", 0.0)
-    made = quantized_model.build(lite)
-    made.calibrate(TRAIN.pixels[:100])
-    assert _agreement(made.model, lite) >= 0.95
-    content = made.to_tflite()
-    answers = agreement.scores(content, TEST.pixels).argmax(1)
-    assert np.mean(answers == _scores(lite).argmax(1)) >= 0.95
-    tensors = interpreter.Interpreter(model_content=content).get_tensor_details()
-    assert {np.dtype(each["dtype"]).name for each in tensors} == {"int8", "int32"}
-
-
-@pytest.mark.parametrize(
-    ("section", "field", "value", "message"),
-    [
-        ("quantize", "calibration_images", 9, r"quantize\.calibration_images must be at least 10"),
-        ("quantize", "epochs", 0, r"config\.quantize\.epochs must be at least 1"),
-        ("prune", "sparsity", 1.0, r"config\.prune\.sparsity must be in \[0\.01, 0\.99\]"),
-        ("prune", "learning_rate", 0.0, r"config\.prune\.learning_rate must be in"),
-    ],
-)
-def test_settings_out_of_range_are_refused(section, field, value, message):
-    config = run_config.default_config()
-    assert {name for name, *_ in export_sections.COMPRESSION_RANGES} == {"quantize", "prune"}
-    config[section][field] = value
-    with pytest.raises(ValueError, match=message):
-        run_config.check_config(config)
+from tests.helpers import student_runs
 
 
 def test_a_file_that_does_not_agree_is_refused():
     result = {"architecture": "tiny", "problem": None, "agreement_with_trained": 0.9}
     with pytest.raises(ValueError, match=r"'tiny' gives the answers .* 90\.0 % .* least 95\.0 %"):
-        quantizing._check_good(result, 0.95)
+        quantizing.check_good(result, 0.95)
 
 
 def test_a_file_of_no_use_is_refused_however_well_it_agrees():
     result = {"architecture": "tiny", "agreement_with_trained": 1.0}
     result["problem"] = agreement.problem(np.ones((9, 4)), np.arange(36).reshape(9, 4))
     with pytest.raises(ValueError, match="'tiny' gives the same scores for all 9 images after"):
-        quantizing._check_good(result, 0.95)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("seeded")
-def test_other_layers_become_integers_too():
-    layers = keras.layers
-    image = keras.Input((16, 16, 3))
-    x = layers.Rescaling(1 / 255)(image)
-    x = layers.ZeroPadding2D(1)(x)
-    x = layers.Conv2D(8, 3, activation="relu")(x)
-    x = layers.Add()([layers.MaxPooling2D(2)(x), layers.AveragePooling2D(2)(x)])
-    x = layers.BatchNormalization()(x)
-    x = layers.ReLU()(layers.Conv2D(8, 3, strides=2)(x))
-    x = layers.Dense(16, activation="silu")(layers.Flatten()(x))
-    bare = small_images.shaken(keras.Model(image, layers.Dense(4)(x)))
-    made = quantized_model.build(bare)
-    made.calibrate(TRAIN.pixels[:100])
-    content = made.to_tflite()
-    tensors = interpreter.Interpreter(model_content=content).get_tensor_details()
-    assert {np.dtype(each["dtype"]).name for each in tensors} == {"int8", "int32"}
-    expected = _scores(bare) - _scores(bare).mean(0)
-    scores = inference.TFLitePredictor(content, "the file").scores(TEST.pixels)
-    assert np.corrcoef(expected.ravel(), (scores - scores.mean(0)).ravel())[0, 1] > 0.98
+        quantizing.check_good(result, 0.95)
 
 
 @pytest.mark.slow
@@ -232,11 +36,11 @@ def test_a_run_ends_in_a_file_and_goes_on_after_a_kill(tmp_path, capsys, monkeyp
     assert sorted(p.name for p in folder.iterdir()) == ["qat.json", "qat_int8.tflite"]
     assert result["file_bytes"] == len((folder / "qat_int8.tflite").read_bytes())
     assert len(result["history"]) == 2
-    told = metadata.read((folder / "qat_int8.tflite").read_bytes())
-    assert told["labels"] == [str(digit) for digit in range(10)]
-    assert told["description"]["weights"] == result["student"]
-    assert told["description"]["precision"] == "int8, trained with its rounding"
-    assert (told["description"]["preprocessing"], result["problem"]) == ("inside", None)
+    contents = metadata.read((folder / "qat_int8.tflite").read_bytes())
+    assert contents["labels"] == [str(digit) for digit in range(10)]
+    assert contents["description"]["weights"] == result["student"]
+    assert contents["description"]["precision"] == "int8, trained with its rounding"
+    assert (contents["description"]["preprocessing"], result["problem"]) == ("inside", None)
     capsys.readouterr()
     assert quantizing.quantize(workdir, config, name) == result
     assert "is quantised already" in capsys.readouterr().out
@@ -256,8 +60,8 @@ def test_a_run_ends_in_a_file_and_goes_on_after_a_kill(tmp_path, capsys, monkeyp
         quantizing.quantize(other, config, name)
     monkeypatch.undo()
     again = quantizing.quantize(other, config, name)
-    shown = ("file_accuracy", "agreement_with_float", "largest_difference", "history")
-    assert {key: again[key] for key in shown} == {key: result[key] for key in shown}
+    fields = ("file_accuracy", "agreement_with_float", "largest_difference", "history")
+    assert {key: again[key] for key in fields} == {key: result[key] for key in fields}
     one, two = (w.exports / name / "qat_int8.tflite" for w in (workdir, other))
     assert one.read_bytes() == two.read_bytes()
 

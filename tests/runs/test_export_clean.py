@@ -9,9 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from dna_tf.export import metadata
-from dna_tf.models import inference
-from dna_tf.phases import exporting
+from dna_tf.export import conversion, metadata
+from dna_tf.models import litert
 from tests.helpers import small_exports
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,17 +25,17 @@ content = open(sys.argv[1], "rb").read()
 labels = zipfile.ZipFile(io.BytesIO(content)).read("labels.txt").decode().splitlines()
 lite = Interpreter(model_path=sys.argv[1])
 lite.allocate_tensors()
-(given,), (made,) = lite.get_input_details(), lite.get_output_details()
+(inputs,), (outputs,) = lite.get_input_details(), lite.get_output_details()
 answers, scores = [], []
 for image in np.load(sys.argv[2]):
-    scale, zero_point = given["quantization"]
+    scale, zero_point = inputs["quantization"]
     if scale:
-        limits = np.iinfo(given["dtype"])
+        limits = np.iinfo(inputs["dtype"])
         image = np.clip(np.rint(image / scale) + zero_point, limits.min, limits.max)
-    lite.set_tensor(given["index"], image[None].astype(given["dtype"]))
+    lite.set_tensor(inputs["index"], image[None].astype(inputs["dtype"]))
     lite.invoke()
-    raw = lite.get_tensor(made["index"])[0].astype(np.float32)
-    scale, zero_point = made["quantization"]
+    raw = lite.get_tensor(outputs["index"])[0].astype(np.float32)
+    scale, zero_point = outputs["quantization"]
     scores.append(((raw - zero_point) * scale if scale else raw).tolist())
     answers.append(labels[int(raw.argmax())])
 heavy = [n for n in sys.modules if n.split(".")[0] in ("tensorflow", "keras", "tf_keras", "dna_tf")]
@@ -47,17 +46,18 @@ print(json.dumps({"answers": answers, "scores": scores, "heavy": heavy}))
 OWN = """
 import json, sys
 import numpy as np
-from dna_tf import litert, tflite_metadata, tflite_operators
+from dna_tf.export import metadata, operators
+from dna_tf.models import litert
 
 content = open(sys.argv[1], "rb").read()
-told = tflite_metadata.read(content)
-scores = litert.Predictor(content, sys.argv[1]).scores(np.load(sys.argv[2]))
+contents = metadata.read(content)
+scores = litert.TFLitePredictor(content, sys.argv[1]).scores(np.load(sys.argv[2]))
 heavy = [n for n in sys.modules if n.split(".")[0] in ("tensorflow", "keras", "tf_keras")]
-answers = [told["labels"][n] for n in scores.argmax(1)]
-counted = tflite_operators.inspect(content)["operators"]["CONV_2D"]
+answers = [contents["labels"][n] for n in scores.argmax(1)]
+counted = operators.inspect(content)["operators"]["CONV_2D"]
 print(json.dumps({"answers": answers, "scores": scores.tolist(), "heavy": heavy,
-                  "precision": told["description"]["precision"],
-                  "mean": told["metadata"]["mean"], "convolutions": counted}))
+                  "precision": contents["description"]["precision"],
+                  "mean": contents["metadata"]["mean"], "convolutions": counted}))
 """
 
 
@@ -67,7 +67,7 @@ def exported(tmp_path_factory):
     model = small_exports.tiny_student()
     names = ["red", "green", "blue", "dark", "light"]
     for precision in ("float32", "int8", "int16"):
-        content = exporting.convert(model, precision, images, "uint8")
+        content = conversion.convert(model, precision, images, "uint8")
         description = {
             "name": "tiny", "text": "", "image_size": 16, "channels": 3, "mean": [0.0],
             "std": [1.0], "class_names": names, "precision": precision,
@@ -84,7 +84,7 @@ def test_the_program_of_the_guide_runs(exported, tmp_path, precision):
     program = guide.split("```python\n")[1].split("```")[0]
     program += "import sys\nassert not {'tensorflow', 'keras', 'dna_tf'} & set(sys.modules)\n"
     (tmp_path / "int8.tflite").write_bytes((folder / precision).read_bytes())
-    scores = inference.TFLitePredictor((folder / precision).read_bytes(), "here")
+    scores = litert.TFLitePredictor((folder / precision).read_bytes(), "here")
     for number in range(3):
         image = small_exports.IMAGES[number : number + 1].astype(np.uint8)
         PIL.Image.fromarray(image[0]).save(tmp_path / "photo.jpg", "PNG")  # read by its content
@@ -103,12 +103,12 @@ def test_a_file_runs_without_tensorflow(exported, precision, program):
     words = [sys.executable, "-c", program, str(path), str(folder / "images.npy")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["heavy"] == []
-    scores = inference.TFLitePredictor(path.read_bytes(), "here").scores(small_exports.IMAGES[:8])
-    np.testing.assert_allclose(told["scores"], scores, rtol=1e-5, atol=1e-6)
-    assert told["answers"] == [names[n] for n in scores.argmax(1)]
-    assert len(set(told["answers"])) > 1
+    output = json.loads(done.stdout.splitlines()[-1])
+    assert output["heavy"] == []
+    scores = litert.TFLitePredictor(path.read_bytes(), "here").scores(small_exports.IMAGES[:8])
+    np.testing.assert_allclose(output["scores"], scores, rtol=1e-5, atol=1e-6)
+    assert output["answers"] == [names[n] for n in scores.argmax(1)]
+    assert len(set(output["answers"])) > 1
     if program is OWN:
-        assert (told["precision"], told["mean"]) == (precision, [0.0])
-        assert told["convolutions"] == 17
+        assert (output["precision"], output["mean"]) == (precision, [0.0])
+        assert output["convolutions"] == 17

@@ -11,7 +11,7 @@ import pytest
 from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.data import loading
-from dna_tf.models import inference
+from dna_tf.models import litert
 from dna_tf.phases import evaluating, pipeline, rating, reporting, searching
 from dna_tf.space import architectures, presets, ratings, spaces, zoo
 from dna_tf.supernet import cell_rating
@@ -198,7 +198,7 @@ def test_exports_answer_as_their_result_says(run):
     assert list(result["files"]) == ["float32", "int8"] and result["images"] == 50
     for precision, row in result["files"].items():
         content = pathlib.Path(folder / row["file"]).read_bytes()
-        scores = inference.TFLitePredictor(content, precision).scores(x)
+        scores = litert.TFLitePredictor(content, precision).scores(x)
         assert row["bytes"] == len(content)
         assert row["accuracy"] == np.mean(scores.argmax(-1) == labels)
         assert row["agreement"] == np.mean(scores.argmax(-1) == expected.argmax(-1))

@@ -12,8 +12,9 @@ import pytest
 from dna_tf import workdirs
 from dna_tf.config import run_config
 from dna_tf.data import decoding
-from dna_tf.evaluation import evaluation_images, measuring
-from dna_tf.phases import evaluating, exporting
+from dna_tf.evaluation import evaluation_images
+from dna_tf.export import conversion
+from dna_tf.phases import evaluating
 from tests.helpers import data_files, rated_runs, tool_runs
 
 CLASSES, SIZE = 7, 8
@@ -183,11 +184,11 @@ BAD = {
     ),
     "background class": (
         ["--model={f}/background.keras", "--data=folder:{f}/data"],
-        r"gives 8 scores, .* 7 classes\..* --first_class=1 leaves it out",
+        r"gives 8 scores, .* 7 classes\..* first_class=1 leaves it out",
     ),
     "labels from 1": (
         ["--model={f}/model.keras", "--data=tfrecord:{f}/one.tfrecord"],
-        r"must be in 0\.\.6.* Found: 1\.\.7\. They seem to start at 1: set --config\.data\."
+        r"must be in 0\.\.6.* Found: 1\.\.7\. They seem to start at 1: set "
         r"label_offset=1",
     ),
     "labels beyond": (
@@ -196,7 +197,7 @@ BAD = {
     ),
     "another input size": (
         ["--model={f}/saved", "--data=folder:{f}/data", "--image_size=16"],
-        r"takes \(8, 8, 3\) .* images of \(16, 16, 3\) .* --image_size=8 makes images",
+        r"takes \(8, 8, 3\) .* images of \(16, 16, 3\) .* image_size=8 makes images",
     ),
     "names in another order": (
         ["--model={f}/model.keras", "--data=folder:{f}/data", "--class_names={f}/swapped.txt"],
@@ -280,7 +281,7 @@ def test_preprocessing_comes_before_a_model_of_others(made, good, tmp_path):
     config = run_config.default_config()
     correct = []
     for kind in ("minus_one_one", "none"):
-        settings = measuring.Settings(data=f"folder:{made['folder']}/data", preprocessing=kind)
+        settings = evaluating.Settings(data=f"folder:{made['folder']}/data", preprocessing=kind)
         path = tmp_path / "ranged.keras"
         result = evaluating.evaluate(None, config, path, settings, tmp_path / kind)
         correct.append(result["test_correct"])
@@ -302,7 +303,7 @@ def test_a_models_own_layers_are_registered_by_the_configs_modules(made, tmp_pat
     keras.saving.get_custom_objects().pop("Custom>Same")
     monkeypatch.delitem(sys.modules, "own_layer_of_a_run")
     config = run_config.default_config()
-    settings = measuring.Settings(data=f"folder:{made['folder']}/data")
+    settings = evaluating.Settings(data=f"folder:{made['folder']}/data")
     call = (None, config, tmp_path / "own.keras", settings, tmp_path / "out")
     with pytest.raises(ValueError, match=r"own\.keras is no Keras .* config\.teacher\.modules"):
         evaluating.evaluate(*call)
@@ -314,11 +315,11 @@ def test_a_models_own_layers_are_registered_by_the_configs_modules(made, tmp_pat
 def test_int8_and_float_files_agree_with_keras_on_the_folder(made, good, tmp_path):
     model = _classifier()
     batch = np.stack([decoding.fit(p, SIZE, 3, 1.0).numpy() for p in made["pictures"]])
-    settings = measuring.Settings(data=f"folder:{made['folder']}/data")
+    settings = evaluating.Settings(data=f"folder:{made['folder']}/data")
     expected = _result(made["folder"] / "out" / "keras", "*.json")
     for precision in ("float32", "int8"):
         path = tmp_path / f"{precision}.tflite"
-        path.write_bytes(exporting.convert(model, precision, batch.astype(np.float32)))
+        path.write_bytes(conversion.convert(model, precision, batch.astype(np.float32)))
         result = evaluating.evaluate(None, run_config.default_config(), path, settings, tmp_path)
         near = 0 if precision == "float32" else 0.1 * result["test_images"]
         assert abs(result["test_correct"] - expected["test_correct"]) <= near
@@ -375,7 +376,7 @@ def test_other_classes_than_the_runs_are_refused(made, tmp_path):
     for name in [*NAMES[:-1], "class_z"]:
         (tmp_path / "other" / name).mkdir(parents=True)
         (tmp_path / "other" / name / "a.png").write_bytes(data_files.png(made["pictures"][0]))
-    settings = measuring.Settings(data=f"folder:{tmp_path}/other", image_size=SIZE)
+    settings = evaluating.Settings(data=f"folder:{tmp_path}/other", image_size=SIZE)
     path = made["folder"] / "model.keras"
     with pytest.raises(ValueError, match=r"missing: \['class_g'\]; unknown: \['class_z'\]"):
         evaluating.evaluate(workdir, config, path, settings)

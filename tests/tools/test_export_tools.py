@@ -148,7 +148,7 @@ def test_any_model_is_exported_and_reported_on(calls):
         ("other fields", r"only fields of config.export may differ .* Received: \['data.flip'\]"),
         ("config and output", "the config is the one of the workdir. Leave --config out"),
         ("wrong value", "int8_io must be one of .* Received: 'int4'"),
-        ("wrong layer", "names 'stem_swih', which is no layer .* Did you mean 'stem_swish'"),
+        ("wrong layer", "names 'stem_swih', which is not a layer .* Did you mean 'stem_swish'"),
         ("nothing to report on", "either --model=FILE or --arch=NAME"),
         ("no student", "There is no file .*other.* Train the student first"),
         ("too few images", "--images must be at least 2"),
