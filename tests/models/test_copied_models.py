@@ -40,7 +40,7 @@ def _inside(model):
 COPIES = {
     "with other first layers": lambda model: copies.copy_model(model),
     "to train": training_twin.make,
-    "with small kernels": split_kernels.make,
+    "with small kernels": split_kernels.split,
     "through tf_keras and back": lambda model: tf_keras_bridge.to_keras(
         tf_keras_bridge.to_tf_keras(model), model
     ),
@@ -57,7 +57,7 @@ def test_a_copy_computes_what_the_model_does(model, images, copy):
     np.testing.assert_allclose(copied.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [training_twin.make, split_kernels.make])
+@pytest.mark.parametrize("make", [training_twin.make, split_kernels.split])
 def test_models_inside_a_model_are_copied_as_well(model, images, make):
     outer = _inside(model)
     copied = make(outer)
