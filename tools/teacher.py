@@ -39,12 +39,12 @@ flags.DEFINE_string("output", "", "Config file to write, ending in .py. It must 
 def main():
     """Prints the tables and the config lines."""
     from dna_tf.common import checks
+    from dna_tf.phases import teacher_config
     from dna_tf.space import presets
-    from dna_tf.teachers import config_file
 
     given = cli.FLAGS
     if given.output:
-        config_file.check_new(given.output)
+        teacher_config.check_new(given.output)
     if given.image_size is not None:
         checks.check_whole("--image_size", given.image_size, 8)
     space = presets.get_space(given.space) if given.space else None
@@ -77,12 +77,11 @@ def _check_workdir_alone():
 
 def _show_trained(workdir, config, space):
     """Shows the teacher of a run, cut as the run cuts it or as --cuts says."""
-    from dna_tf.phases import runs
+    from dna_tf.phases import runs, teacher_view
     from dna_tf.space import presets
-    from dna_tf.teachers import description
 
     trained = runs.open_run(workdir, config).teacher
-    view = description.look(
+    view = teacher_view.look(
         trained.model,
         config.teacher,
         trained.shapes[0],
@@ -103,8 +102,9 @@ def _show_trained(workdir, config, space):
 def _show_model(config, space):
     """Shows the teacher that --model or the config names."""
     from dna_tf.config import run_config
+    from dna_tf.phases import teacher_view
     from dna_tf.space import presets
-    from dna_tf.teachers import building, description
+    from dna_tf.teachers import building
 
     run_config.check_config(config)
     config = run_config.with_image_size(config)
@@ -125,11 +125,11 @@ def _show_model(config, space):
         preprocessing=section.preprocessing,
         modules=section.modules,
     )
-    shape = description.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
+    shape = teacher_view.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
     section.weights = config.teacher.weights if own else ""
     usual = presets.get_space(config.space) if own else None
     every = cli.FLAGS["all"].value
-    view = description.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
+    view = teacher_view.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
     print("\n".join(view.lines))
     held = tuple(config.teacher.cuts)
     if own and held and held != view.cuts:
@@ -160,7 +160,7 @@ def _overridden(start):
 def _write_or_say_how(name, view):
     """Writes the config file, or prints the command that does."""
     from dna_tf.common import files
-    from dna_tf.teachers import config_file
+    from dna_tf.phases import teacher_config
 
     path, words = cli.FLAGS.output, [shlex.quote(word) for word in sys.argv[1:]]
     if not path:
@@ -168,7 +168,7 @@ def _write_or_say_how(name, view):
         return
     story = f"The teacher {name}, cut into {len(view.cuts)} block{'s' * (len(view.cuts) > 1)}."
     command = " ".join(["python -m tools.teacher", *words])
-    config_file.write(path, view.config_lines, story, command)
+    teacher_config.write(path, view.config_lines, story, command)
     print(f"Wrote {path}")
     cli.next_command("train_teacher", f"runs/{files.as_path(path).stem}", f"--config={path}")
 

@@ -13,16 +13,16 @@ from dna_tf.teachers import building, cutting, input_range
 from dna_tf.training import classifier, strategies, tensorboard
 
 
-def train_teacher(workdir, config, strategy=None):
+def train_teacher(workdir, config=None, strategy=None):
     """Trains the config's teacher, or takes a trained one, and writes its result.
 
     Everything that could fail later is checked first: data, cut, and whether the
     search space fits the teacher.
 
     Args:
-        workdir: a `workdirs.Workdir`.
+        workdir: a run, as `runs.open_run` takes it.
         config: its config.
-        strategy: a `tf.distribute.Strategy`; the present one by default.
+        strategy: a `tf.distribute.Strategy`; the current one by default.
 
     Returns:
         The content of `teacher/result.json`.
@@ -30,47 +30,70 @@ def train_teacher(workdir, config, strategy=None):
     Raises:
         ValueError: data, teacher, cut and space do not fit together.
     """
-    if (workdir.teacher / "result.json").exists():
+    # 1. The run.
+    run = runs.open_run(workdir, config)
+    workdir, config = run.workdir, run.config
+    section, strategy = config.teacher, strategy or tf.distribute.get_strategy()
+
+    # 2. Is there a teacher already?
+    result_path = workdir.teacher / "result.json"
+    if runs.existing_result(result_path, workdirs.TEACHER_KIND) is not None:
         progress.say(f"The teacher is there already: {workdir.teacher}")
         return workdir.teacher_result()
-    images = runs.open_run(workdir, config).images
-    section = config.teacher
+
+    # 3. Build it, and check that it can be cut and fits the space.
+    images = run.images
     model = _build(config, images)
     space = presets.get_space(config.space)
     cuts = section.cuts or building.default_cuts(section.model, model, images.image_shape, space)
-    cut = cutting.cut_model(model, cuts, images.image_shape)
-    fit.check_fit(space, cut.shapes, cut.cuts)
-    strategy = strategy or tf.distribute.get_strategy()
-    if building.needs_training(section.model, section.weights):
+    try:
+        teacher = cutting.cut_model(model, cuts, images.image_shape)
+    except cutting.CutError as error:
+        raise ValueError(
+            f"{error} Set config.teacher.cuts; python -m tools.teacher lists the layers."
+        ) from error
+    fit.check_fit(space, teacher.shapes, teacher.cuts)
+
+    # 4. Train it, or warn if a trained one seems to be wrong.
+    is_trained = not building.needs_training(section.model, section.weights)
+    if not is_trained:
         model = _train(workdir, config, model, images, strategy)
-        cut = cutting.cut_model(model, cuts, images.image_shape)
-    result = {
+        teacher = cutting.cut_model(model, cuts, images.image_shape)
+    result = _result(config, teacher, images)
+    if is_trained:
+        for warning in _warnings(model, images, result):
+            progress.say(f"Warning: {warning}")
+
+    # 5. Write it.
+    if strategies.is_chief(strategy):
+        keras_files.save_model(model, workdir.teacher / "model.keras")
+        files.write_json(result_path, result)
+    if result["test_images"]:
+        text = statistics.describe_accuracy(result["test_correct"], result["test_images"])
+        progress.say(f"Teacher {section.model}: {result['params']:,} parameters, accuracy {text}")
+    return result
+
+
+def _result(config, teacher, images):
+    """The content of `teacher/result.json`."""
+    layers = zip(teacher.cuts, teacher.shapes[1:], teacher.blocks, strict=True)
+    return {
         "kind": workdirs.TEACHER_KIND,
-        "model": section.model,
-        "params": model_costs.count_params(cut.model),
-        "macs": model_costs.count_macs(cut.model),
+        "model": config.teacher.model,
+        "params": model_costs.count_params(teacher.model),
+        "macs": model_costs.count_macs(teacher.model),
         "num_classes": images.num_classes,
         "class_names": list(images.class_names),
         "image_shape": list(images.image_shape),
         "counts": images.counts,
         "cuts": [
             {"layer": name, "shape": list(shape), "params": model_costs.count_params(block)}
-            for name, shape, block in zip(cut.cuts, cut.shapes[1:], cut.blocks, strict=True)
+            for name, shape, block in layers
         ],
-        "fingerprint": keras_files.weights_fingerprint(model),
+        "fingerprint": keras_files.weights_fingerprint(teacher.model),
         "data_fingerprint": images.fingerprint,
-        **_test(model, images),
+        **_test(teacher.model, images),
     }
-    if not building.needs_training(section.model, section.weights):
-        for warning in _warnings(model, images, result):
-            progress.say(f"Warning: {warning}")
-    if strategies.is_chief(strategy):
-        keras_files.save_model(model, workdir.teacher / "model.keras")
-        files.write_json(workdir.teacher / "result.json", result)
-    if result["test_images"]:
-        shown = statistics.describe_accuracy(result["test_correct"], result["test_images"])
-        progress.say(f"Teacher {section.model}: {result['params']:,} parameters, accuracy {shown}")
-    return result
 
 
 def _build(config, images):
@@ -88,7 +111,7 @@ def _build(config, images):
 
 
 def _train(workdir, config, model, images, strategy):
-    """Trains the config's teacher and returns it; `model` is one with first weights."""
+    """Trains the config's teacher, a `model` with first weights, and returns the trained one."""
     recipe, chief = config.teacher_training, strategies.is_chief(strategy)
     images.steps_per_epoch(recipe.batch_size)  # refuses a batch larger than the data
     evaluated = None
@@ -107,16 +130,17 @@ def _train(workdir, config, model, images, strategy):
 
 
 def _warnings(model, images, result):
-    """What looks wrong with a teacher that came trained: fed another range, or no good."""
-    shown, labels = next(iter(images.images("rating", batch_size=64, mixed=True)))
-    found = [input_range.check(model, shown.numpy())]
+    """Warnings if a trained teacher seems to get images in another range, or knows other labels."""
+    pixels, labels = next(iter(images.images("rating", batch_size=64, mixed=True)))
+    warnings = [input_range.check(model, pixels.numpy())]
     if result["test_images"]:
-        answers = np.argmax(model.predict_on_batch(shown.numpy()), axis=-1)
-        known = labels.numpy(), answers, images.num_classes, images.source("rating")
-        found.append(label_checks.shift_problem(*known))
+        classes = images.num_classes
+        answers = np.argmax(model.predict_on_batch(pixels.numpy()), axis=-1)
+        source = images.source("rating")
+        warnings.append(label_checks.shift_problem(labels.numpy(), answers, classes, source))
         counts = result["test_correct"], result["test_images"]
-        found.append(input_range.accuracy_warning(*counts, images.num_classes))
-    return [warning for warning in found if warning]
+        warnings.append(input_range.accuracy_warning(*counts, classes))
+    return [warning for warning in warnings if warning]
 
 
 def _test(model, images):

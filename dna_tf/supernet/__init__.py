@@ -1,1 +1,19 @@
-"""The cells, their training, and the rating of their paths."""
+"""The cells, their training, and the rating of their paths.
+
+Read in this order:
+
+    packed_ops.py      an op as a pure function of its packed weights
+    output_start.py    cells start at the mean and deviation of the teacher's map
+    cell_models.py     TrainableCell: a chain of layers in which every layer has all ops
+    sampling.py        the path that a step trains
+    row_adam.py        Adam that moves only the rows of the drawn ops
+    cell_trainer.py    one training step of one cell
+    trained_cells.py   TrainedCell: weights and curves, the result of a training
+    cell_files.py      trained cells in a folder
+    phase_settings.py  the settings of training and rating, with their defaults
+    stage_training.py  trains the cells of a stage together
+    cell_training.py   train_cells: all cells of a space
+    metrics.py         distance between a cell's output and the teacher's map
+    cell_rater.py      rates the paths of one cell
+    cell_rating.py     rate_cells: all paths of all cells, on several devices
+"""

@@ -1,23 +1,23 @@
-"""The names of teachers, with the models of keras.applications as a table; imports no Keras."""
+"""The names of teachers, with a table of the models of keras.applications."""
 
 import dataclasses
 
 from dna_tf.common import checks
 
-# Built in `residual_cnn` and trained on the run's own data; they come with no weights.
+# Built in `residual_cnn` and trained on the run's own images; they come without weights.
 TRAINED_HERE = ("residual_cnn", "residual_cnn_medium", "residual_cnn_wide")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class Application:
     """A model of `keras.applications`.
 
     Args:
-        function: its function there.
-        kind: the preprocessing it needs before it, of `PREPROCESSING_KINDS`.
-        included: whether it has preprocessing of its own inside (`kind` is `"none"` then).
-        smallest: least height and width in pixels.
-        coloured: whether its preprocessing has values for red, green and blue, so that it
+        function: name of its function.
+        kind: the preprocessing that it needs, of `PREPROCESSING_KINDS`.
+        included: whether the model contains its preprocessing (then `kind` is `"none"`).
+        smallest: least height and width of images in pixels.
+        coloured: whether its preprocessing has values for red, green and blue; then it
             cannot take grey images.
     """
 
@@ -30,10 +30,12 @@ class Entry:
 
 def _entry(function, kind, smallest=32, coloured=False):
     coloured = coloured or kind in ("caffe", "torch")
-    return Entry(function, "none" if kind == "own" else kind, kind == "own", smallest, coloured)
+    return Application(
+        function, "none" if kind == "own" else kind, kind == "own", smallest, coloured
+    )
 
 
-# name -> function, preprocessing ("own" is inside the model), smallest image if not 32
+# name -> function, preprocessing ("own": the model contains it), smallest image if not 32
 MODELS = {
     **{f"efficientnet_b{i}": _entry(f"EfficientNetB{i}", "own") for i in range(8)},
     **{f"efficientnet_v2_b{i}": _entry(f"EfficientNetV2B{i}", "own") for i in range(4)},
@@ -72,19 +74,19 @@ NAMES = tuple(MODELS)
 
 
 def get(name, others=()):
-    """The table's entry of a name.
+    """Looks a model up in the table.
 
     Args:
         name: one of `NAMES`.
         others: further names that exist, for the message.
 
     Raises:
-        ValueError: there is none; near names are given.
+        ValueError: the name is unknown; near names are given.
     """
     if name not in MODELS:
-        known = [*others, *NAMES]
+        names = [*others, *NAMES]
         raise ValueError(
-            f"There is no teacher named {name!r}.{checks.near_names(name, known)} Known names: "
-            f"{known}; or give the path of a .keras file in config.teacher.model."
+            f"There is no teacher named {name!r}.{checks.near_names(name, names)} Known names: "
+            f"{names}; or give the path of a .keras file in config.teacher.model."
         )
     return MODELS[name]

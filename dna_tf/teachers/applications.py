@@ -1,4 +1,4 @@
-"""Teachers by name: the models of keras.applications, from images in 0..255 to logits."""
+"""Builds the models of keras.applications as teachers, from images in 0..255 to logits."""
 
 import re
 import warnings
@@ -11,12 +11,12 @@ from dna_tf.models import copies, preprocessing
 from dna_tf.teachers import application_names
 
 _IMAGENET_CLASSES = 1000
-# Keras has weights of their own for these sizes, and those of the last one for all others.
+# Keras has separate weights for each of these sizes, and uses those of the last one otherwise.
 _IMAGENET_SIZES = {
     "mobilenet": (128, 160, 192, 224),
     "mobilenet_v2": (96, 128, 160, 192, 224),
 }
-# Their classifier reads every place of the last map, so their weights fit one size only.
+# Their classifier reads every pixel of the last map, so their weights fit one size only.
 _IMAGENET_ONLY_SIZE = {"vgg16": 224, "vgg19": 224}
 _IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 
@@ -25,10 +25,10 @@ def build(name, image_shape, num_classes, weights="", seed=0):
     """Builds a model of `keras.applications` as a teacher.
 
     The graph is flat, and the layers that Keras numbers are numbered as in a fresh
-    process: names for `config.teacher.cuts` do not depend on what was built before.
+    process: the names of cuts do not depend on which models were built before.
 
     Args:
-        name: one of `applications.NAMES`.
+        name: one of `application_names.NAMES`.
         image_shape: `(height, width, channels)`.
         num_classes: outputs, except with `weights="imagenet"`.
         weights: `""` for fresh weights, `"imagenet"` for those of Keras with 1000 outputs
@@ -40,9 +40,9 @@ def build(name, image_shape, num_classes, weights="", seed=0):
         A `keras.Model` with one input, images in 0..255, and logits as output.
 
     Raises:
-        FileNotFoundError: the weights file is not there.
+        FileNotFoundError: the weights file does not exist.
         OSError: Keras could not get the ImageNet weights.
-        ValueError: the name is unknown; the image is too small or of the wrong channels;
+        ValueError: the name is unknown; the image is too small or has the wrong channels;
             the weights do not fit.
     """
     entry = application_names.get(name)
@@ -55,8 +55,8 @@ def build(name, image_shape, num_classes, weights="", seed=0):
         classes=_IMAGENET_CLASSES if weights == "imagenet" else num_classes,
         classifier_activation=None,
     )
-    # Weights come before the copy, which finalizes what is derived from them: the files are
-    # of Keras' own graph.
+    # Weights are loaded before the copy: files match Keras' graph, and the copy finalizes what is
+    # derived from the weights.
     if weights == "imagenet":
         _take_imagenet_weights(model, name, entry, image_shape)
     elif path:
@@ -71,11 +71,11 @@ def build(name, image_shape, num_classes, weights="", seed=0):
 
 
 def paper_cuts(name, model):
-    """The cut of DNA's Table 1, found by the names of layers.
+    """The cut of DNA's Table 1, for EfficientNet by name.
 
     Args:
         name: the teacher's name.
-        model: what `build` returned for it.
+        model: as `build` returns it.
 
     Returns:
         The last layer of each of Keras' stages `block2` to `block7`, such as
@@ -99,7 +99,7 @@ def _check_image(name, entry, image_shape, weights):
         )
     if channels != 3 and weights == "imagenet":
         raise ValueError(
-            f"ImageNet weights are of images with 3 channels. {received}. Set "
+            f"ImageNet weights need images with 3 channels. {received}. Set "
             "config.data.channels=3, which repeats grey images, or config.teacher.weights=''."
         )
     if channels != 3 and entry.coloured:
@@ -112,7 +112,7 @@ def _check_image(name, entry, image_shape, weights):
     if weights == "imagenet" and size and (height, width) != (size, size):
         raise ValueError(
             f"The ImageNet weights of {name} fit images of {size}x{size} only, as its classifier "
-            f"reads every place of the last map. {received}. Set config.data.image_size={size}, or "
+            f"reads every pixel of the last map. {received}. Set config.data.image_size={size}, or "
             "take another teacher, such as resnet50."
         )
 
@@ -134,11 +134,11 @@ def _weights_path(weights):
 def _load_weights(model, name, entry, num_classes, path):
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # hundreds, before one error that says all
+            warnings.simplefilter("ignore")  # hundreds of them, before one error that sums them up
             model.load_weights(str(path))
         for weight in model.weights:
             if not np.all(np.isfinite(weight.numpy())):
-                raise ValueError(f"{weight.path} has values that are no numbers.")
+                raise ValueError(f"{weight.path} has values that are not numbers.")
     except (ValueError, TypeError, OSError, KeyError) as error:
         reason = re.split("Target variable:|List of objects", str(error))[0]
         reason = " ".join(reason.split())
@@ -148,20 +148,20 @@ def _load_weights(model, name, entry, num_classes, path):
             f"{entry.function}(classes={num_classes}) wrote. The reason: {reason}"
         ) from error
     for layer in _normalizations(model):
-        # Keras' ImageNet files of EfficientNet hold standard deviations where the layer
-        # expects variances; Keras makes up for it when it is told "imagenet", not a path.
+        # Keras' ImageNet files of EfficientNet contain standard deviations where the layer
+        # expects variances. Keras corrects this for weights="imagenet", but not for a path.
         if np.allclose(layer.get_weights()[1], _IMAGENET_STD, atol=1e-3):
             _scale_output(layer, _IMAGENET_STD**-0.5)
 
 
 def _take_imagenet_weights(model, name, entry, image_shape):
-    """Copies Keras' ImageNet weights, which it gives for one image size, into any size."""
+    """Copies Keras' ImageNet weights, which are for one image size, into a model of any size."""
     sizes = _IMAGENET_SIZES.get(name, ())
-    given = image_shape[0] == image_shape[1] and image_shape[0] in sizes
+    has_size = image_shape[0] == image_shape[1] and image_shape[0] in sizes
     try:
         source = getattr(keras.applications, entry.function)(
             weights="imagenet",
-            input_shape=tuple(image_shape) if given else None,
+            input_shape=tuple(image_shape) if has_size else None,
             classifier_activation=None,
         )
     except Exception as error:  # a failed download is a plain Exception
@@ -186,7 +186,7 @@ def _take_imagenet_weights(model, name, entry, image_shape):
 
 
 def _normalizations(model):
-    """The layers that normalise with statistics kept as weights."""
+    """The layers that normalise with statistics stored as weights."""
     kind = keras.layers.Normalization
     return [layer for layer in model.layers if isinstance(layer, kind) and layer.weights]
 
@@ -197,7 +197,7 @@ def _scale_output(normalization, scale):
 
 
 def _names(model):
-    """New names for the layers whose names depend on what was built before, or on nothing."""
+    """New names for layers that Keras numbers, as if no other model had been built before."""
     names, numbered, before = {}, {}, ""
     for operation in model.operations:
         prefix = _snake_case(type(operation).__name__)
@@ -209,8 +209,8 @@ def _names(model):
         elif match:
             numbered.setdefault(prefix, []).append((int(match[1] or 0), operation.name))
         before = operation.name
-    for prefix, found in numbered.items():
-        for i, (_, old) in enumerate(sorted(found)):
+    for prefix, operations in numbered.items():
+        for i, (_, old) in enumerate(sorted(operations)):
             names[old] = f"{prefix}_{i}" if i else prefix
     return names
 

@@ -1,4 +1,4 @@
-"""Where a teacher can be cut, and which cuts we propose."""
+"""Finds the layers at which a teacher can be cut, and proposes cuts."""
 
 import dataclasses
 
@@ -15,14 +15,14 @@ _MIN_STAGES = 3
 class CutPoint:
     """A layer whose output is the only way through a teacher.
 
-    What is counted lies between the previous such layer, or the image, and this one.
+    Counts are of everything between the previous such layer (or the image) and this one.
 
     Args:
         layer: its name.
         kind: its class.
         shape: `(height, width, channels)` of its output.
         params: trainable parameters.
-        macs: multiply-accumulates for one image; `None` where unknown.
+        macs: multiply-accumulates for one image; `None` if unknown.
         joins: whether it reads several tensors, as the end of a residual unit does.
         pointwise: number of layers with matrices of weights that read single pixels.
         spatial: number of layers with such weights that read neighbouring pixels.
@@ -39,7 +39,7 @@ class CutPoint:
 
     @property
     def is_padding(self):
-        """Whether it only pads, so that its map has a size of its own."""
+        """Whether it only pads: the size of its map occurs nowhere else."""
         return "Padding" in self.kind
 
 
@@ -47,8 +47,8 @@ def single_way_layers(model, image_shape):
     """Lists the layers at which a functional model can be cut.
 
     A layer is the only way through the graph if no edge of the graph jumps over it, in an
-    order in which each layer comes after all that it reads. It must give one map, and be
-    called once: its name says no single place in the graph else.
+    order in which each layer comes after all that it reads. It must have one output, a map,
+    and be used once; otherwise its name does not identify one place in the graph.
 
     Args:
         model: a functional `keras.Model` with one input and one output. A model inside it
@@ -59,7 +59,7 @@ def single_way_layers(model, image_shape):
         A list of `CutPoint`, from the image to the model's output.
 
     Raises:
-        ValueError: the model has no plain graph, or takes other images.
+        ValueError: the model is not a functional graph, or takes other images.
     """
     model = graph.functional(model)
     graph.check_image_shape(model, image_shape)
@@ -92,39 +92,41 @@ def single_places(listed):
         for read in node.reads:  # the edge jumps over all places in between
             over[read + 1] += 1
             over[place] -= 1
-    calls, found = graph.num_calls(listed), []
+    calls, places = graph.num_calls(listed), []
     for place, node in enumerate(listed):
         jumping += over[place]
         if place > 0 and jumping == 0 and node.is_map and calls[node.name] == 1:
-            found.append(place)
-    return found
+            places.append(place)
+    return places
 
 
 def stage_ends(points, image_shape):
     """Proposes cuts: the last layer of each stage, a stage being a resolution and width.
 
     1. Of neighbours with equal `(height, width, channels)` the last one counts. A
-       normalisation that follows the end of a residual unit opens the next unit, so the
-       cut comes before it. Padded maps are none, nor is anything from global pooling on.
-    2. A stage without a layer to imitate (pooling alone) is none.
-    3. Inner widths of inverted bottlenecks are none: after merging neighbours of equal
-       width, those that are wider than the one before and the one after.
-    4. A last stage that reads single pixels only is none: it is the head's convolution.
-    5. A stage that only makes the maps of the one before smaller, before the width grows
-       at the same resolution, is none: the stride is part of the next stage.
-    6. Maps larger than a quarter of the largest map, or of the image, are none: the
-       student's stem and first block halve twice. If fewer than three are left, it is
-       half of it, then all: networks for small images have no stem that halves.
-    7. If more than twelve are left, the last of each resolution.
+       normalisation after the end of a residual unit belongs to the next unit, so the cut
+       comes before it. Padded maps are not candidates, and neither is anything from global
+       pooling on.
+    2. Layers without weights (pooling alone) are not a stage.
+    3. The inner widths of inverted bottlenecks are not candidates: after merging neighbours
+       of equal width, those that are wider than the one before and the one after.
+    4. A last stage of 1x1 convolutions is not a stage; it belongs to the head.
+    5. A stage that only shrinks the maps of the one before, while the width grows at the
+       same resolution after it, is not a stage: the stride is part of the next stage.
+    6. Maps larger than a quarter of the largest map, or of the image, are not candidates:
+       the student's stem and first block halve twice. If fewer than three stages are left,
+       the bound is a half, then the whole size: networks for small images have no stem that
+       halves.
+    7. If more than twelve stages are left, the last one of each resolution is taken.
 
     Args:
-        points: what `single_way_layers` returned.
+        points: as `single_way_layers` returns them.
         image_shape: `(height, width, channels)` of the images.
 
     Returns:
         A list of `CutPoint`, a part of `points`.
 
-    Source: our choice; gives the cuts of DNA Table 1 for EfficientNet.
+    For EfficientNet these are the cuts of DNA Table 1.
     """
     stages = _stages(points, image_shape)
     sides = [point.shape for point in points if not point.is_padding] + [image_shape]
@@ -145,7 +147,7 @@ def _stages(points, image_shape):
     place = {point.layer: i for i, point in enumerate(points)}
 
     def inside(before, end):
-        """What lies between two stage ends; `before` may be the image."""
+        """Counts the layers between two stage ends; `before` is `None` for the image."""
         start = 0 if before is None else place[before.layer] + 1
         between = points[start : place[end.layer] + 1]
         return sum(p.pointwise for p in between), sum(p.spatial for p in between)
@@ -166,10 +168,10 @@ def _stages(points, image_shape):
 
 
 def _body(points, image_shape):
-    """What comes before global pooling, without padded maps."""
+    """The points before global pooling, without padded maps."""
     body, height = [], image_shape[0]
     for point in points:
-        # A stride turns 2 into 1; what turns 3 or more into 1 is a mean over the image.
+        # A stride turns 2 into 1; only a mean over the image turns 3 or more into 1.
         if "Global" in point.kind or (point.shape[:2] == (1, 1) and height > 2):
             break
         if not point.is_padding:
@@ -233,7 +235,7 @@ def propose(model, image_shape, space=None):
 
     Raises:
         ValueError: the model cannot be cut at all, or the blocks of the space do not fit;
-            the message has the block, the size it needs, and the teacher's sizes.
+            the message has the block, the size that it needs, and the teacher's sizes.
     """
     points = single_way_layers(model, image_shape)
     if space is None:
@@ -241,7 +243,7 @@ def propose(model, image_shape, space=None):
         if not ends:
             raise ValueError(
                 f"No layer of the teacher {model.name!r} is the only way through its graph and "
-                "gives a map, so it cannot be cut. Take another teacher."
+                "returns a map, so it cannot be cut. Take another teacher."
             )
         return tuple(point.layer for point in ends)
     ends = _stages(points, image_shape)

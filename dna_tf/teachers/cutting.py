@@ -1,4 +1,4 @@
-"""Teachers: load or build one, check it, and cut it into functional sub-models."""
+"""Cuts a functional model at named layers into one sub-model per block."""
 
 import dataclasses
 
@@ -7,6 +7,10 @@ import keras
 from dna_tf.common import checks
 from dna_tf.models import graph
 from dna_tf.teachers import cut_points
+
+
+class CutError(ValueError):
+    """A model cannot be cut at the named layers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +56,24 @@ def cut_model(model, cuts, image_shape):
 
     Raises:
         ValueError: the model is not functional, has several inputs or outputs, or takes
-            another shape; a layer is not there (near names are given), named twice,
-            called twice, gives no map, is not the only way through the graph (the nearest
-            such layers are given), or out of order (the right order is given).
+            another shape.
+        CutError: a layer does not exist (near names are given), is named or used
+            twice, does not return one map, is not the only way through the graph (the
+            nearest such layers are given), or is out of order (the right order is given).
     """
     model = graph.functional(model)
     graph.check_image_shape(model, image_shape)
     listed = graph.nodes(model)
     if not cuts or len(set(cuts)) != len(cuts):
-        raise ValueError(
-            f"config.teacher.cuts must name different layers, one per block. Received: {list(cuts)}"
+        raise CutError(
+            f"The cuts must name different layers, one per block. Received: cuts={list(cuts)}"
         )
     places = [_place(model, listed, cut) for cut in cuts]
     if places != sorted(places):
         right = [listed[place].name for place in sorted(places)]
-        raise ValueError(
-            f"The layers in config.teacher.cuts are out of order. The teacher {model.name!r} "
-            f"computes them in this order: {right}. Received: {list(cuts)}"
+        raise CutError(
+            f"The cuts are out of order. The teacher {model.name!r} computes these layers in this "
+            f"order: {right}. Received: cuts={list(cuts)}"
         )
     outputs = [listed[place].outputs[0] for place in places]
     blocks = tuple(
@@ -78,30 +83,30 @@ def cut_model(model, cuts, image_shape):
         )
     )
     features = keras.Model(model.input, outputs, name="teacher_features")
-    given = graph.output_shapes(model, listed, image_shape)
-    shapes = (tuple(image_shape), *(tuple(int(n) for n in given[place][0]) for place in places))
+    outputs = graph.output_shapes(model, listed, image_shape)
+    shapes = (tuple(image_shape), *(tuple(int(n) for n in outputs[place][0]) for place in places))
     return Teacher(model, tuple(cuts), blocks, features, shapes)
 
 
 def _place(model, listed, cut):
-    """The place of a cut's layer in the graph, checked to be one to cut at."""
+    """The place of a layer in the graph, after checking that the model can be cut there."""
     names = [node.name for node in listed]
     if cut not in names:
-        raise ValueError(_not_there(model, cut, names[1:]))
+        raise CutError(_missing_text(model, cut, names[1:]))
     place = names.index(cut)
     calls = names.count(cut)
     if place == 0:
         problem = f"The layer {cut!r} is the input of the teacher {model.name!r}: cut after it."
     elif calls > 1:
         problem = (
-            f"The layer {cut!r} of the teacher {model.name!r} is called {calls} times, so its name "
-            "says no single place to cut."
+            f"The layer {cut!r} of the teacher {model.name!r} is used {calls} times in the "
+            "model, so its name is ambiguous as a cut."
         )
     elif not listed[place].is_map:
-        given = [tuple(tensor.shape) for tensor in listed[place].outputs]
+        received = [tuple(tensor.shape) for tensor in listed[place].outputs]
         problem = (
-            f"The layer {cut!r} of the teacher {model.name!r} was expected to give one map (batch, "
-            f"height, width, channels). Received: {', '.join(map(str, given))}."
+            f"The layer {cut!r} of the teacher {model.name!r} was expected to return one map "
+            f"(batch, height, width, channels). Received: {', '.join(map(str, received))}."
         )
     elif place not in cut_points.single_places(listed):
         problem = (
@@ -110,7 +115,7 @@ def _place(model, listed, cut):
         )
     else:
         return place
-    raise ValueError(f"{problem} {_nearest(listed, place)}")
+    raise CutError(f"{problem} {_nearest(listed, place)}")
 
 
 def _nearest(listed, place):
@@ -120,13 +125,11 @@ def _nearest(listed, place):
     after = [listed[i].name for i in single if i > place][:1]
     near = [f"{name!r} before it" for name in before] + [f"{name!r} after it" for name in after]
     if not near:
-        return "No layer of it can be cut at: take another teacher."
-    return (
-        f"Nearest layers to cut at: {' and '.join(near)}; python -m tools.teacher --all lists them."
-    )
+        return "It cannot be cut at any layer: take another teacher."
+    return f"Nearest layers to cut at: {' and '.join(near)}."
 
 
-def _not_there(model, cut, names):
+def _missing_text(model, cut, names):
     for layer in model.layers:
         if isinstance(layer, keras.Model) and cut in [inner.name for inner in layer.layers]:
             return (
@@ -134,7 +137,4 @@ def _not_there(model, cut, names):
                 f"{model.name!r}, and a cut must lie in the outer graph. Build the teacher without "
                 "nesting, or save the inner model and use that as the teacher."
             )
-    return (
-        f"The teacher {model.name!r} has no layer {cut!r}.{checks.near_names(cut, names)} Name "
-        "layers of it in config.teacher.cuts; python -m tools.teacher lists them."
-    )
+    return f"The teacher {model.name!r} has no layer {cut!r}.{checks.near_names(cut, names)}"

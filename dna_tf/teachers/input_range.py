@@ -1,4 +1,4 @@
-"""Warnings when a trained teacher seems to be fed images in another range than it knows."""
+"""Warns if a trained teacher seems to get images in another range than in its training."""
 
 import keras
 import numpy as np
@@ -6,19 +6,19 @@ import numpy as np
 from dna_tf.common import statistics
 from dna_tf.models import graph, preprocessing
 
-# Our choice. EfficientNet-Lite0 (0..255) on 64 images of ImageNet has a variance ratio of 0.82
+# EfficientNet-Lite0 (0..255) on 64 images of ImageNet has a variance ratio of 0.82
 # and a mean shift of 0.03, on CIFAR-10 0.51 and 0.03, on handwritten digits 0.49 and 0.28; on
 # ImageNet fed in 0..1 or -1..1 it has 0.003 and 0.67, less the mean of "caffe" 0.83 and 0.73.
 LOWEST_RATIO, HIGHEST_RATIO = 1 / 4, 4.0
 HIGHEST_SHIFT = 0.5
 
 _BATCH = 16  # images run at once
-# Channels whose moving variance is this much below the largest are dead: they say nothing.
+# Channels whose moving variance is this share of the largest or less are dead and ignored.
 _DEAD = 1e-6
 
 
 def check(model, images):
-    """Compares what reaches the first batch norm with what it saw in training.
+    """Compares the input of the first batch norm with the statistics of its training.
 
     Two numbers are measured, as medians over the channels: the ratio of the images'
     variance to the moving variance, and the distance of the images' mean from the
@@ -26,20 +26,17 @@ def check(model, images):
     offset in the second; the order of the channels (RGB, BGR) shows in neither.
 
     Args:
-        model: a trained functional `keras.Model`. A fresh one has no statistics to
-            compare with and would be warned of.
+        model: a trained functional `keras.Model`. An untrained model has no
+            statistics to compare with and would trigger the warning.
         images: float32 array `(images, height, width, channels)` in 0..255, of which
             some 64 are enough.
 
     Returns:
-        A warning, or `None` if nothing is wrong. A model without batch norm of its own
-        (inside a nested model it does not count) gives `None`, too: there accuracy is
-        the only check.
+        A warning, or `None` if nothing is wrong. It is also `None` for a model without batch
+        norm (one inside a nested model does not count): there accuracy is the only check.
 
     Raises:
         ValueError: the model is not functional or has several inputs or outputs.
-
-    Source: our choice.
     """
     model, images = graph.functional(model), np.asarray(images, np.float32)
     norm, tensor = _first_norm(model)
@@ -50,18 +47,18 @@ def check(model, images):
         return None
     images_text = f"{np.min(images):.3g} to {np.max(images):.3g}"
     return (
-        f"The teacher {model.name!r} seems to be fed images in another range than it was trained "
+        f"The teacher {model.name!r} seems to get images in another range than it was trained "
         f"with. At its first batch norm, {norm.name!r}, the variance of {len(images)} images is "
         f"{ratio:.3g} times what it was in training (expected {LOWEST_RATIO} to {HIGHEST_RATIO:g})"
         f", and their mean is {shift:.3g} standard deviations off (expected at most "
         f"{HIGHEST_SHIFT:g}); medians over channels. Images come in 0..255 (these are "
-        f"{images_text}), and what the model expects instead is set in "
-        f"config.teacher.preprocessing. {_advice(model, tensor, norm, images)}"
+        f"{images_text}); set in config.teacher.preprocessing what the model "
+        f"expects. {_advice(model, tensor, norm, images)}"
     )
 
 
 def accuracy_warning(correct, total, num_classes):
-    """Tells whether a model that came trained is no better than guessing.
+    """Warns if a model that came trained is not better than guessing.
 
     Args:
         correct: right answers on test images.
@@ -69,11 +66,11 @@ def accuracy_warning(correct, total, num_classes):
         num_classes: classes among which it chose.
 
     Returns:
-        A warning if the 95 % interval of the accuracy does not lie above chance, else
+        A warning if the 95 % interval of the accuracy is not above chance, otherwise
         `None`.
 
     Raises:
-        ValueError: the counts are no such counts.
+        ValueError: the counts are negative, or more answers are right than there are.
     """
     low, high = statistics.wilson(correct, total)
     chance = 1 / num_classes
@@ -117,10 +114,10 @@ def _measure(front, norm, images):
     alive = _alive(norm)
     mean = (total / count)[alive]
     variance = np.maximum((squares / count)[alive] - mean**2, 0.0)
-    known_mean = keras.ops.convert_to_numpy(norm.moving_mean)[alive]
-    known_variance = keras.ops.convert_to_numpy(norm.moving_variance)[alive]
-    shift = np.abs(mean - known_mean) / np.sqrt(known_variance)
-    return float(np.median(variance / known_variance)), float(np.median(shift))
+    moving_mean = keras.ops.convert_to_numpy(norm.moving_mean)[alive]
+    moving_variance = keras.ops.convert_to_numpy(norm.moving_variance)[alive]
+    shift = np.abs(mean - moving_mean) / np.sqrt(moving_variance)
+    return float(np.median(variance / moving_variance)), float(np.median(shift))
 
 
 def _is_usual(ratio, shift):
@@ -128,9 +125,9 @@ def _is_usual(ratio, shift):
 
 
 def _advice(model, tensor, norm, images):
-    """Tries every kind of preprocessing in place of the model's."""
-    own = preprocessing.output(model)
-    front = keras.Model(model.input if own is None else own, tensor)
+    """Tries every kind of preprocessing instead of the model's."""
+    prepared = preprocessing.output(model)
+    front = keras.Model(model.input if prepared is None else prepared, tensor)
     fitting = []
     for kind in preprocessing.KINDS:
         image = keras.Input(images.shape[1:])
@@ -138,8 +135,8 @@ def _advice(model, tensor, norm, images):
             prepare = keras.Model(image, preprocessing.apply(kind, image))
         except ValueError:  # of three channels only
             continue
-        prepared = keras.ops.convert_to_numpy(prepare(images))
-        if _is_usual(*_measure(front, norm, prepared)):
+        pixels = keras.ops.convert_to_numpy(prepare(images))
+        if _is_usual(*_measure(front, norm, pixels)):
             fitting.append(kind)
     if not fitting:
         return (

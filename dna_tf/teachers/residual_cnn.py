@@ -1,4 +1,4 @@
-"""Small residual networks: the teachers that are trained here, from nothing."""
+"""Small residual networks: the teachers that are trained on the run's own images."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class _Size:
     stages: tuple[tuple[int, int], ...]
 
 
-# Of the names in `application_names.TRAINED_HERE`. The wide one has the map sizes of the space
+# By the names in `application_names.TRAINED_HERE`. The wide one has the map sizes of the space
 # `small_images`, and the same number of multiply-accumulates in all of its stages.
 _SIZES = {
     "residual_cnn": _Size((24, 2), ((32, 2), (64, 2), (96, 1))),
@@ -42,7 +42,7 @@ def build(image_shape, num_classes, dropout=0.0, seed=0, name="residual_cnn"):
         seed: seeds the first weights and the dropout.
         name: of `application_names.TRAINED_HERE`.
 
-    Source: pre-activation residual units, He et al., 2016; the sizes are our choice.
+    Source: pre-activation residual units, He et al., 2016.
     """
     size = _SIZES[name]
     layers = keras.layers

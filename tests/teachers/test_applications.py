@@ -172,7 +172,7 @@ def test_wrong_images_are_refused():
     for name in ("resnet50", "densenet121", "convnext_tiny"):
         with pytest.raises(ValueError, match=f"{name} has a value for each .*64x64x1.*channels=3"):
             build(name, (64, 64, 1), 3)
-    with pytest.raises(ValueError, match="ImageNet weights are of images with 3 channels.*224x1"):
+    with pytest.raises(ValueError, match="ImageNet weights need images with 3 channels.*224x1"):
         build("efficientnet_b0", (224, 224, 1), 1000, "imagenet")
     with pytest.raises(ValueError, match=r"vgg16 fit images of 224x224 only.*64x64x3"):
         build("vgg16", (64, 64, 3), 1000, "imagenet")
@@ -216,7 +216,7 @@ def test_weights_files_that_do_not_fit_are_refused(tmp_path, recwarn):
         refused("text.h5")
     model.get_layer("conv_bn").moving_variance.assign(np.full(16, np.nan))
     model.save_weights(tmp_path / "nan.weights.h5")
-    with pytest.raises(ValueError, match="conv_bn/moving_variance has values that are no numbers"):
+    with pytest.raises(ValueError, match="conv_bn/moving_variance has values that are not numbers"):
         refused("nan.weights.h5")
     assert not [w for w in recwarn if "nested container" in str(w.message)]
 

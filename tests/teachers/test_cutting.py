@@ -110,12 +110,12 @@ def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
     [
         (
             ("stage1_ot", "stage2_out"),
-            r"'residual_cnn' has no layer 'stage1_ot'\. Did you mean 'stage1_out' .*tools\.teacher",
+            r"'residual_cnn' has no layer 'stage1_ot'\. Did you mean 'stage1_out'",
         ),
         (
             ("stage2_out", "stage3_out", "stage1_out"),
-            r"out of order\. .*computes them in this order: "
-            r"\['stage1_out', 'stage2_out', 'stage3_out'\]\. Received: \['stage2_out', ",
+            r"out of order\. .*computes these layers in this order: "
+            r"\['stage1_out', 'stage2_out', 'stage3_out'\]\. Received: cuts=\['stage2_out', ",
         ),
         (
             ("stage1_unit2_conv1", "stage2_out"),
@@ -127,10 +127,10 @@ def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
             r"'stage2_unit2_conv1' is not the only .*'stage2_unit1_add' before it and 'stage2_out'",
         ),
         (("stage1_out", "stage1_out"), r"must name different layers, one per block.*stage1_out"),
-        ((), r"must name different layers, one per block\. Received: \[\]"),
+        ((), r"must name different layers, one per block\. Received: cuts=\[\]"),
         (
             ("stage1_out", "head_pool"),
-            r"'head_pool' of .* expected to give one map .*\(None, 96\)\. Nearest.*: 'head_relu' ",
+            r"'head_pool' of .* expected to return one map .*\(None, 96\)\. Nearest.*: 'head_relu' ",
         ),
         (("image",), r"'image' is the input of the teacher .*: 'rescale' after it"),
     ],
@@ -175,7 +175,7 @@ def test_models_without_one_plain_graph_are_refused(small):
     outer = keras.Model(image, layers.Dense(2)(small(image)), name="outer")
     with pytest.raises(ValueError, match="'stage1_out' is in the nested model 'residual_cnn' ins"):
         cutting.cut_model(outer, ("stage1_out",), SHAPE)
-    with pytest.raises(ValueError, match=r"'residual_cnn' .*one map .*\(None, 5\)\. No layer of"):
+    with pytest.raises(ValueError, match=r"'residual_cnn' .*one map .*\(None, 5\)\. It cannot be"):
         cutting.cut_model(outer, ("residual_cnn",), SHAPE)
 
 
@@ -183,7 +183,7 @@ def test_a_layer_that_is_called_twice_is_no_cut():
     image, shared = keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same", name="shared")
     x = layers.ReLU(name="between")(shared(layers.ReLU(name="first")(image)))
     model = keras.Model(image, layers.ReLU(name="last")(shared(x)))
-    message = r"'shared' of .* is called 2 times, .*'first' before it and 'between' after it"
+    message = r"'shared' of .* is used 2 times in the model, so its name is ambiguous.*'first' before it and 'between' after it"
     with pytest.raises(ValueError, match=message):
         cutting.cut_model(model, ("shared", "last"), SHAPE)
     cuts = ("first", "between")

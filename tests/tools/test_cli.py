@@ -176,7 +176,7 @@ SLOWER = {
     "unknown cut": (
         *_TEACHER,
         ["--config.teacher.cuts=stage1_ot", "--config.teacher.cuts=stage2_out"],
-        r"no layer 'stage1_ot'\. Did you mean 'stage1_out'",
+        r"no layer 'stage1_ot'\. Did you mean 'stage1_out'.*tools\.teacher lists the layers",
     ),
     "cuts out of order": (
         *_TEACHER,

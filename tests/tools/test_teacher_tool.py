@@ -212,7 +212,7 @@ def test_the_default_is_the_embedded_config(results):
     assert [row[-3:] for row in rows[:3]] == [["<-", "block", str(i)] for i in (1, 2, 3)]
     counted = [int(row[4].replace(",", "")) for row in rows[:3]] + [1162]
     assert rows[3][:3] == ["(what", "follows)", "1,162"] and sum(counted) == params
-    assert rows[4] == "13 more layers are the only way through; --all shows them.".split()
+    assert rows[4] == "It can be cut at 13 more layers; --all lists them.".split()
     assert "Proposed for the config's space digits:" in lines
     blocks = _rows(lines, "block ")
     assert [row[1] for row in blocks] == list(CUTS)
@@ -252,7 +252,7 @@ def test_cuts_are_shown_beside_the_ends_of_stages(results):
     assert "Blocks of this cut:" in lines
     cuts = "stage1_out,stage2_out,stage3_out"
     assert f"The config cuts elsewhere; --cuts={cuts} checks that." in lines
-    assert "# No ready-made search space has 2 blocks of these sizes. Give config.space a" in lines
+    assert "# No preset has 2 blocks of these sizes. Set config.space to a" in lines
     assert any("fit it: digits" in line and "--space=digits proposes" in line for line in lines)
 
 
@@ -282,7 +282,7 @@ def test_the_written_file_is_a_config_for_the_space(results, paths):
     assert (config.data.image_size, config.space) == (224, "dna")
     assert config.teacher.cuts[-2:] == ("expanded_conv_9_add", "expanded_conv_10_add")
     command = "python -m tools.teacher --model=mobilenet_v3_small --space=dna"
-    assert f"\nMade by: {command} --output={path}\n" in module.__doc__
+    assert f"\nWritten by: {command} --output={path}\n" in module.__doc__
     for line in _config_lines(lines):
         assert f"    {line}\n" in path.read_text()
 

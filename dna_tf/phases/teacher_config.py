@@ -1,4 +1,4 @@
-"""The lines of a config that name a teacher and its cut, and a whole config file of them."""
+"""Config lines that name a teacher and its cut, and a complete config file with them."""
 
 import pprint
 
@@ -14,7 +14,7 @@ def fitting_space(image_shape, shapes, first=()):
     Args:
         image_shape: `(height, width, channels)`.
         shapes: `(height, width, channels)` of each block's output.
-        first: `spaces.SearchSpace`s to try before the ready-made ones.
+        first: `spaces.SearchSpace`s to try before the presets.
 
     Returns:
         A `spaces.SearchSpace`, or `None`.
@@ -35,13 +35,13 @@ def lines(section, cuts, image_shape, shapes, space=None):
         cuts: the name of the last layer of each block.
         image_shape: `(height, width, channels)`.
         shapes: `(height, width, channels)` of each block's output.
-        space: a `spaces.SearchSpace` that fits; `None` writes what one needs.
+        space: a `spaces.SearchSpace` that fits; `None` writes comments on what a space needs.
 
     Returns:
         A list of lines of Python without indent.
 
     Raises:
-        ValueError: the images are not square, which no config can say.
+        ValueError: the images are not square: a config has one image size.
     """
     height, width, channels = image_shape
     if height != width:
@@ -49,17 +49,17 @@ def lines(section, cuts, image_shape, shapes, space=None):
             f"config.data.image_size is one number, for square images. Received: images of "
             f"{height}x{width}. Take a teacher for square images."
         )
-    made = [f"config.data.image_size = {height}"]
+    result = [f"config.data.image_size = {height}"]
     if channels != 3:
-        made.append(f"config.data.channels = {channels}")
-    made.append(f"config.teacher.model = {_text(section.model)}")
-    made.append(f"config.teacher.weights = {_text(section.weights)}")
+        result.append(f"config.data.channels = {channels}")
+    result.append(f"config.teacher.model = {_text(section.model)}")
+    result.append(f"config.teacher.weights = {_text(section.weights)}")
     if section.preprocessing != "none":
-        made.append(f"config.teacher.preprocessing = {_text(section.preprocessing)}")
+        result.append(f"config.teacher.preprocessing = {_text(section.preprocessing)}")
     if section.modules:
-        made.append(f"config.teacher.modules = {_tuple(section.modules)}")
-    made += ["config.teacher.cuts = (", *(f"{_INDENT}{_text(cut)}," for cut in cuts), ")"]
-    return made + _space_lines(space, image_shape, shapes)
+        result.append(f"config.teacher.modules = {_tuple(section.modules)}")
+    result += ["config.teacher.cuts = (", *(f"{_INDENT}{_text(cut)}," for cut in cuts), ")"]
+    return result + _space_lines(space, image_shape, shapes)
 
 
 def _space_lines(space, image_shape, shapes):
@@ -71,7 +71,7 @@ def _space_lines(space, image_shape, shapes):
 
 
 def _needed_space(image_shape, shapes):
-    """Says which strides a space for these shapes has."""
+    """Comments on the strides of a space for these shapes."""
     strides, reads = [], tuple(image_shape[:2])
     for number, shape in enumerate(shapes):
         fitting = [
@@ -89,35 +89,35 @@ def _needed_space(image_shape, shapes):
         reads = tuple(shape[:2])
     first = {4: "a stem_stride of 2 and a stride of 2", 2: "a stem_stride of 2 and a stride of 1"}
     return [
-        f"No ready-made search space has {len(shapes)} blocks of these sizes. Give config.space a",
+        f"No preset has {len(shapes)} blocks of these sizes. Set config.space to a",
         f"dict as SearchSpace.from_dict takes it, with {len(shapes)} blocks: block 1 has",
         f"{first.get(strides[0], 'a stem_stride and a stride of 1')}"
         + (f", the others have strides {strides[1:]}." if strides[1:] else "."),
     ]
 
 
-def write(path, made, story, command):
+def write(path, config_lines, title, command):
     """Writes a complete config file.
 
     Args:
         path: the new file, ending in `.py`.
-        made: what `lines` returned.
-        story: one line, such as `"The teacher resnet50, cut into 4 blocks."`.
-        command: the command that made it.
+        config_lines: as `lines` returns them.
+        title: one line, such as `"The teacher resnet50, cut into 4 blocks."`.
+        command: the command that wrote it.
 
     Raises:
-        FileExistsError: there is such a file; it is not overwritten.
-        ValueError: the name ends otherwise.
+        FileExistsError: the file exists; it is not overwritten.
+        ValueError: the name does not end in `.py`.
     """
     check_new(path)
-    body = "\n".join(f"{_INDENT}{line}".rstrip() for line in made)
+    body = "\n".join(f"{_INDENT}{line}".rstrip() for line in config_lines)
     files.write_text(
         path,
-        f'''"""{_plain(story)}
+        f'''"""{_plain(title)}
 
-Made by: {_plain(command)}
+Written by: {_plain(command)}
 Still to set: config.data (where your images are), config.search.budgets (what your device
-can take), and the recipes; dna_tf/config.py explains every field.
+can take), and the recipes; dna_tf/config/run_config.py explains every field.
 
 Command: python -m tools.quickstart --config={_plain(str(path))} --workdir=FOLDER
 """
@@ -135,18 +135,17 @@ def get_config():
 
 
 def check_new(path):
-    """Checks that a config file can be written to `path`; see `write`."""
+    """Checks that a config file can be written to `path`, as `write` does."""
     if not str(path).endswith(".py"):
         raise ValueError(f"A config file ends in .py. Received: --output={path}")
     if files.as_path(path).exists():
         raise FileExistsError(
-            f"The file {path} is there, and is not overwritten. Give another --output, or "
-            "delete it."
+            f"The file {path} exists and is not overwritten. Give another --output, or delete it."
         )
 
 
 def _plain(text):
-    """Text that can stand in a docstring."""
+    """Escapes text for a docstring."""
     return text.replace("\\", "\\\\").replace('"""', "'''")
 
 

@@ -1,22 +1,22 @@
-"""A teacher as `tools.teacher` shows it: its layers, a checked or proposed cut, config lines."""
-# MERGED: 'What `tools.teacher` prints: where a teacher can be cut, and the blocks of a cut.'
+"""The tables that `tools.teacher` prints: layers to cut at, blocks of a cut, and config lines."""
 
 import dataclasses
 
 from dna_tf.common import formatting
 from dna_tf.models import graph, model_costs
+from dna_tf.phases import teacher_config
 from dna_tf.space import fit
-from dna_tf.teachers import config_file, cut_points, cutting
+from dna_tf.teachers import cut_points, cutting
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What there is to show.
+    """A cut of a teacher as text.
 
     Args:
         cuts: the name of the last layer of each block.
-        lines: the tables and config lines as text.
-        config_lines: the config lines alone.
+        lines: the tables and the config lines.
+        config_lines: only the config lines.
     """
 
     cuts: tuple[str, ...]
@@ -24,45 +24,45 @@ class View:
     config_lines: list[str]
 
 
-def image_shape(model, size, channels, is_asked):
-    """The shape of the images that a teacher is shown for.
+def image_shape(model, size, channels, is_requested):
+    """The shape of the images with which a teacher's tables are computed.
 
     Args:
         model: a functional `keras.Model`.
         size: height and width in pixels.
         channels: of the images.
-        is_asked: whether the user asked for `size`; else a model's own size comes first.
+        is_requested: whether the user named `size`; otherwise the model's input size has priority.
 
     Returns:
-        `(height, width, channels)`. Whether the model takes it is not checked.
+        `(height, width, channels)`. It is not checked that the model accepts it.
     """
     usual = (size, size, channels)
-    own = tuple(graph.functional(model).input.shape[1:])
-    if len(own) != 3:
+    input_shape = tuple(graph.functional(model).input.shape[1:])
+    if len(input_shape) != 3:
         return usual
-    if is_asked:
-        return (size, size, own[2] or channels)
-    return tuple(b if a is None else a for a, b in zip(own, usual, strict=True))
+    if is_requested:
+        return (size, size, input_shape[2] or channels)
+    return tuple(b if a is None else a for a, b in zip(input_shape, usual, strict=True))
 
 
 def look(model, section, image_shape, cuts=(), space=None, usual_space=None, show_all=False):
-    """Checks a cut of a teacher, or proposes one, and writes all that there is to say.
+    """Checks a cut of a teacher, or proposes one, and describes it.
 
     Args:
         model: a functional `keras.Model`.
         section: the config's `teacher` section, for the config lines.
         image_shape: `(height, width, channels)`.
-        cuts: the layers to cut at; none proposes a cut.
-        space: the `spaces.SearchSpace` that the cut must fit; `None` asks for none.
-        usual_space: a space that a proposed cut fits if it can.
+        cuts: the layers to cut at; `()` proposes a cut.
+        space: the `spaces.SearchSpace` that the cut must fit; `None` checks no space.
+        usual_space: a space that a proposed cut fits if possible.
         show_all: whether to list all layers at which the teacher can be cut.
 
     Returns:
         A `View`. The space of its config lines is the first of `space`, `usual_space` and
-        the ready-made ones that fits.
+        the presets that fits.
 
     Raises:
-        ValueError: the teacher cannot be cut, or not so; the space does not fit.
+        ValueError: the teacher cannot be cut, or not at these layers; the space does not fit.
     """
     points = cut_points.single_way_layers(model, image_shape)
     ends = cut_points.stage_ends(points, image_shape)
@@ -72,9 +72,9 @@ def look(model, section, image_shape, cuts=(), space=None, usual_space=None, sho
     cut = cutting.cut_model(model, cuts, image_shape)
     if space:
         fit.check_fit(space, cut.shapes, cut.cuts)
-    shapes, first = cut.shapes[1:], [one for one in (space, usual_space) if one]
-    fitting = config_file.fitting_space(image_shape, shapes, first)
-    made = config_file.lines(section, cut.cuts, image_shape, shapes, fitting)
+    shapes, first = cut.shapes[1:], [s for s in (space, usual_space) if s]
+    fitting = teacher_config.fitting_space(image_shape, shapes, first)
+    config_lines = teacher_config.lines(section, cut.cuts, image_shape, shapes, fitting)
     params = model_costs.count_params(cut.model)
     total = (params, model_costs.total_macs(cut.model, image_shape))
     lines = [
@@ -83,15 +83,15 @@ def look(model, section, image_shape, cuts=(), space=None, usual_space=None, sho
         "",
         *layer_lines(points, ends, cut.cuts, image_shape, total, show_all),
         *("", title, *block_lines(points, cut.cuts)),
-        *("", "Config lines:", *made, ""),
+        *("", "Config lines:", *config_lines, ""),
     ]
     if fitting is None:
         lines += _other_cuts(fit.fitting_presets(points, ends, image_shape))
-    return View(cut.cuts, lines, made)
+    return View(cut.cuts, lines, config_lines)
 
 
 def _proposal(model, image_shape, space, usual_space):
-    """Lines to say first, the title of the proposed cut, and the cut."""
+    """Introductory lines, the title of the proposed cut, and the cut."""
     notes = []
     if space:
         cuts = cut_points.propose(model, image_shape, space)
@@ -109,7 +109,7 @@ def _other_cuts(names):
     if not names:
         return []
     return [
-        f"Cut elsewhere, these ready-made spaces fit it: {', '.join(names)}. "
+        f"With other cuts these presets fit it: {', '.join(names)}. "
         f"--space={names[0]} proposes the cut."
     ]
 
@@ -141,27 +141,27 @@ def layer_lines(points, ends, cuts, image_shape, total, show_all=False):
         cuts: names of the layers to mark, in order.
         image_shape: `(height, width, channels)`.
         total: `(params, macs)` of the whole teacher; `macs` may be `None`.
-        show_all: whether to show all points, or just `ends` and `cuts`.
+        show_all: whether to list all points, or only `ends` and `cuts`.
 
     Returns:
         A list of lines. Parameters and MACs are those since the line before.
     """
     names = {point.layer for point in ends} | set(cuts)
-    shown = points if show_all else parts(points, names)
+    listed = points if show_all else parts(points, names)
     rows = [_LAYER_HEADER]
-    for point in shown:
+    for point in listed:
         mark = f"<- block {cuts.index(point.layer) + 1}" if point.layer in cuts else ""
         stride = f"{image_shape[0] / point.shape[0]:.3g}"
         counts = (f"{point.params:,}", _macs(point.macs))
         rows.append((point.layer, point.kind, _shape_text(point.shape), stride, *counts, mark))
-    params = total[0] - sum(point.params for point in shown)
-    known = total[1] is not None and all(point.macs is not None for point in shown)
-    macs = total[1] - sum(point.macs for point in shown) if known else None
+    params = total[0] - sum(point.params for point in listed)
+    has_macs = total[1] is not None and all(point.macs is not None for point in listed)
+    macs = total[1] - sum(point.macs for point in listed) if has_macs else None
     rows.append(("(what follows)", "", "", "", f"{params:,}", _macs(macs), ""))
     lines = formatting.aligned(rows, right=(3, 4, 5))
-    more = len(points) - len(shown)
+    more = len(points) - len(listed)
     if more:
-        lines.append(f"{more} more layers are the only way through; --all shows them.")
+        lines.append(f"It can be cut at {more} more layers; --all lists them.")
     return lines
 
 
@@ -183,21 +183,21 @@ def block_lines(points, cuts):
 
 
 def parts(points, names):
-    """Merges points so that each counts all since the one before that is named.
+    """Merges points: each named one counts everything since the named one before it.
 
     Args:
         points: `cut_points.CutPoint`s in order, all of a teacher.
-        names: of the layers that stay.
+        names: of the layers that remain.
 
     Returns:
         A list of `cut_points.CutPoint`; what follows the last named one is left out.
     """
-    found, waiting = [], []
+    merged, waiting = [], []
     for point in points:
         waiting.append(point)
         if point.layer in names:
             macs = [part.macs for part in waiting]
-            found.append(
+            merged.append(
                 dataclasses.replace(
                     point,
                     params=sum(part.params for part in waiting),
@@ -207,7 +207,7 @@ def parts(points, names):
                 )
             )
             waiting = []
-    return found
+    return merged
 
 
 def _macs(count):
