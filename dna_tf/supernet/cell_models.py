@@ -1,7 +1,7 @@
-"""Cells of the supernet: chains of layers in which every layer holds all ops.
+"""TrainableCell: a chain of layers in which every layer has all ops.
 
-The weights of all ops of a layer lie in one packed variable, a row per op. A
-step takes the rows of the drawn path, so the other rows cannot move.
+The weights of all ops of a layer are in one packed variable, a row per op. A step
+takes the rows of the drawn path, so the other rows cannot move.
 """
 
 import keras
@@ -17,17 +17,17 @@ class TrainableCell(keras.layers.Layer):
 
     The first layer reads the teacher's previous feature map (the image in block 1,
     through the cell's own stem), inner layers have the cell's width, and the last
-    one has the teacher's channels, so that the maps compare without an adaptor.
+    one has the teacher's channels, so that no adaptor is needed to compare the maps.
 
     Args:
         space: a `spaces.SearchSpace`.
         block: block index from 0.
         cell: cell index from 0.
-        input_shape: `(height, width, channels)` of what the block reads.
+        input_shape: `(height, width, channels)` of the block's input.
         output_channels: channels of the teacher's feature map.
         seed: seeds the first weights, together with block, cell, layer and op.
         start: mean and deviation of the teacher's map, each `(output_channels,)`, at which
-            the output starts; `None` is 0 and 1 for each layer's. See `output_start`.
+            the output starts, as in `output_start`; `None` starts every layer at 0 and 1.
 
     Call arguments:
         x: float tensor `(batch, height, width, channels)`; block 1 takes images in 0..255.
@@ -44,12 +44,12 @@ class TrainableCell(keras.layers.Layer):
         self.block, self.cell = block, cell
         self.num_ops = len(space.ops)
         self.layers = space.blocks[block].cells[cell].layers
-        # A unit is one position of the chain: the specs that may run there.
+        # A unit is one position of the chain: the specs of its ops.
         self.units = cell_units(space, block, cell, input_shape[-1], output_channels)
         self.fixed_units = len(self.units) - self.layers
         self.rescale = block == 0
         self.rows = []
-        adding = output_start.first_unit(self.units)  # from here outputs add up
+        adding = output_start.first_unit(self.units)  # from here on outputs add up
         for u, specs in enumerate(self.units):
             size = packed_ops.row_size(specs)
             first = [
@@ -86,16 +86,15 @@ class TrainableCell(keras.layers.Layer):
         ]
 
     def run_rows(self, x, path, rows, groups=1, rematerialize=False):
-        """Runs a path with given packed weights, as gradients with respect to them need.
+        """Runs a path with packed weights that are given as tensors, as gradients need them.
 
         Args:
             x: as for a call; it is computed in the type of `x`.
             path: as for a call.
             rows: float32 tensors, as `gather_rows` returns them.
-            groups: into how many parts the batch is cut, each with batch statistics of
-                its own.
-            rematerialize: whether to run each op again in the backward pass, in place of
-                keeping what is inside of it. XLA would keep that of all ops, drawn or not.
+            groups: number of parts of the batch, each with its own batch statistics.
+            rematerialize: whether to run each op again in the backward pass, instead of
+                keeping its intermediate tensors. XLA would keep those of all ops.
         """
         if self.rescale:
             x = rescale(x)
@@ -171,7 +170,7 @@ def build_cells(space, shapes, seed, names=None, starts=None):
         shapes: `(height, width, channels)` of the image and of each block's output.
         seed: an int.
         names: which cells, such as `["block1_cell2"]`; all by default.
-        starts: what `TrainableCell` takes as `start`, for each block; none by default.
+        starts: the `start` of `TrainableCell` for each block; `None` for none.
 
     Returns:
         A list of `TrainableCell`, first block first.

@@ -1,13 +1,13 @@
-"""Rating of the paths of one cell, at the shared-prefix price.
+"""Rates the paths of one cell, running each common prefix of paths once.
 
 Batch norm is calibrated for each path: batches of training images run through the
 path, and the rating batches use their means and variances. Those at a layer depend
 only on the ops up to it, so a walk in depth-first order that carries calibration and
 rating batches together gives exactly the result of rating each path by itself, and
 runs each prefix once: 6 + 36 + 216 + 1296 op runs for four layers of six ops, not
-4 * 1296. Memory holds the maps of one path: it does not grow with the number of paths.
+4 * 1296. Only the maps of one path are in memory, whatever the number of paths.
 
-Source: DNA Algorithm 1 and eq. 8; the joint walk is our choice.
+Source: DNA Algorithm 1 and eq. 8.
 """
 
 import numpy as np
@@ -24,13 +24,13 @@ class CellRater:
 
     Args:
         cell: a trained `cell_models.TrainableCell`.
-        calibration: what the block reads for the calibration images: a list of one or
-            several tensors `(images, height, width, channels)`. Several have their
-            statistics pooled: those of all images together.
+        calibration: input of the block for the calibration images: a list of one or several
+            tensors `(images, height, width, channels)`. The statistics of several are
+            pooled, as if all images were one batch.
         batches: a list of `(input, target)` maps, one per rating batch.
 
     Attributes:
-        op_runs: how many ops ran on rating data so far, a batch counting one.
+        op_runs: number of runs of an op on a rating batch so far.
     """
 
     def __init__(self, cell, calibration, batches):
@@ -65,7 +65,7 @@ class CellRater:
         return self._rate(self.outputs(path))
 
     def outputs(self, path):
-        """The maps of one path, batch norm calibrated: a tensor for each batch."""
+        """The output of one path with calibrated batch norm: a tensor for each batch."""
         carried = self._start
         for unit, op in enumerate([0] * self._cell.fixed_units + list(path)):
             carried = self._run(unit, op, *carried)

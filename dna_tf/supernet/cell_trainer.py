@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from dna_tf.supernet import packed_ops, row_adam, sampling
 
-# The loss of a map of zeros is the teacher's mean square; a cell that is so many times
-# worse has diverged. Source: our choice.
+# The loss of a map of zeros is the mean square of the teacher's map. A cell whose loss is this
+# many times larger has diverged.
 DIVERGED = 1e4
 # Steps after which the loss scale of float16 doubles. Source: Micikevicius et al., 2018.
 _SCALE_GROWS_AFTER = 2000
@@ -45,7 +45,7 @@ class StepOptions:
 
 
 def norm_groups(images, norm_images):
-    """Into how many groups with batch statistics of their own a replica's images fall.
+    """Number of groups of a replica's images; each has its own batch statistics.
 
     Args:
         images: images of a batch of one replica.
@@ -59,7 +59,7 @@ def norm_groups(images, norm_images):
     if images % norm_images:
         near = [size for size in range(1, images + 1) if images % size == 0]
         raise ValueError(
-            f"config.supernet.norm_images={norm_images} does not divide the {images} images of a "
+            f"norm_images={norm_images} does not divide the {images} images of a "
             f"replica's batch. These do: {near}; 0 takes all images of a replica."
         )
     return images // norm_images
@@ -68,7 +68,7 @@ def norm_groups(images, norm_images):
 class CellTrainer:
     """Trains one cell: draws a path, takes one step of lazy Adam on its ops.
 
-    Make it, and the cells, in the scope of the strategy that `step` runs under.
+    Create it, and the cells, in the scope of the strategy under which `step` runs.
 
     Args:
         cell: a `cell_models.TrainableCell`.
@@ -90,7 +90,7 @@ class CellTrainer:
         self._packed = packed
         self.optimizer = row_adam.RowAdam(packed)
         self._decays = self._decay_masks() if options.weight_decay else None
-        # The step at which the loss stopped to be usable; -1 while all is well.
+        # The step at which the loss stopped being usable; -1 before that.
         self.failed_at = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self._scale = tf.Variable([2.0**15, 0.0], trainable=False)  # of float16, and good steps
         self._strategy = tf.distribute.get_strategy()
@@ -107,11 +107,11 @@ class CellTrainer:
     def step(self, x, target, number, learning_rate):
         """Trains one step and returns the loss before it, a scalar tensor.
 
-        Once a loss was not usable, nothing moves any more.
+        After a loss that was not usable nothing moves any more.
 
         Args:
-            x: what the first cell of the chain reads, `(batch, height, width, channels)`,
-                or the values of all replicas.
+            x: input of the first cell of the chain, `(batch, height, width, channels)`, or
+                the values of all replicas.
             target: the teacher's map `(batch, height, width, channels)`, likewise.
             number: the step's number, from 0; with the seed it determines the path.
             learning_rate: a float.
@@ -125,7 +125,7 @@ class CellTrainer:
 
         Args:
             x: as for `step`, of one replica.
-            number: below 0 the draw is none of those of training.
+            number: the number of the draw; below 0 it differs from all draws of training.
 
         Returns:
             The imitated map `(batch, height, width, channels)`.
@@ -133,11 +133,12 @@ class CellTrainer:
         return self._imitate(x, self.draw(number, "uniform"))
 
     def op_counts(self):
-        """How often each op of the cell's layers trained so far, an array `(layers, ops)`."""
+        """Number of steps of each op of the cell's layers so far, an array `(layers, ops)`."""
         counts = self.optimizer.counts[-self.cell.layers :]
         return np.array([count.numpy() for count in counts])
 
     def draw(self, number, kind="uniform"):
+        """The path of each cell of the chain in a step: int32 tensors `(layers,)`."""
         return [
             sampling.draw(
                 kind, self._seed, number, cell.block, cell.cell, cell.layers, cell.num_ops
@@ -173,7 +174,7 @@ class CellTrainer:
             )
             finite = tf.math.is_finite(norm)
             gradients = clipped if self._options.clip_norm else gradients
-        # A step that is not a number is not below the bound either.
+        # NaN fails this comparison too.
         fails = tf.logical_not(loss < DIVERGED * (usable + 1.0))
         replica.merge_call(self._update, (gradients, paths, rate, number, fails, finite))
         return loss
@@ -222,12 +223,12 @@ class CellTrainer:
         ]
 
     def _decay_masks(self):
-        """For each packed variable where its kernels lie, `(ops, row size)` of uint8."""
+        """For each packed variable a mask of its kernels, uint8 `(ops, row size)`."""
         masks = []
         for cell in self.trained:
             for specs, rows in zip(cell.units, cell.rows, strict=True):
-                made = np.stack([packed_ops.kernel_mask(spec, rows.shape[1]) for spec in specs])
-                masks.append(tf.Variable(made, dtype=tf.uint8, trainable=False))
+                mask = np.stack([packed_ops.kernel_mask(spec, rows.shape[1]) for spec in specs])
+                masks.append(tf.Variable(mask, dtype=tf.uint8, trainable=False))
         return masks
 
     def _update(self, strategy, gradients, paths, rate, number, fails, finite):

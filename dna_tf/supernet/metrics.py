@@ -1,10 +1,10 @@
-"""How far an imitated feature map is from the teacher's: the metrics of a rating."""
+"""Rating metrics: distance between a cell's output and the teacher's map."""
 
 import tensorflow as tf
 
 from dna_tf.space import ratings
 
-# A channel whose variance is below this part of the mean variance carries no signal.
+# A channel whose variance is below this share of the mean variance carries no signal.
 _NO_SIGNAL = 1e-6
 
 
@@ -27,7 +27,7 @@ def relative_l1(target, imitated):
 
 @tf.function
 def target_statistics(target):
-    """What all metrics need of a teacher's map: computed once for all paths.
+    """Statistics of a teacher's map that the metrics of all paths need: computed once.
 
     Args:
         target: `(batch, height, width, channels)`.
@@ -52,25 +52,24 @@ def distances(target, imitated, statistics):
     Args:
         target: the teacher's map `(batch, height, width, channels)`.
         imitated: the path's map, of the same shape.
-        statistics: what `target_statistics` gives for the target.
+        statistics: of the target, as `target_statistics` returns them.
 
     Returns:
         A float32 tensor `(metrics,)` in the order of `ratings.METRICS`.
 
-    Source: DNA eq. 7 and 8; noise to signal: DONNA (Moons et al., 2021), its treatment of
-    constant channels is our choice.
+    Source: DNA eq. 7 and 8; noise to signal: DONNA (Moons et al., 2021).
     """
     deviation, variance = statistics
     squared = tf.reduce_mean(tf.math.squared_difference(target, imitated), axis=[0, 1, 2])
     signal = variance > _NO_SIGNAL * tf.reduce_mean(variance)
     parts = tf.where(signal, squared / tf.where(signal, variance, 1.0), 0.0)
     count = tf.reduce_sum(tf.cast(signal, tf.float32))
-    made = {
+    values = {
         "relative_l1": _relative_l1(target, imitated, deviation),
         "mse": tf.reduce_mean(squared),
         "noise_to_signal": tf.reduce_sum(parts) / tf.maximum(count, 1.0),
     }
-    return tf.stack([made[name] for name in ratings.METRICS])
+    return tf.stack([values[name] for name in ratings.METRICS])
 
 
 def _deviation(target):

@@ -1,13 +1,13 @@
-"""Where a cell's output starts: at the scale of the teacher's map.
+"""Starts a cell's output with the mean and deviation of the teacher's map.
 
 Batch norm that starts as the identity gives a map with mean 0 and deviation 1. The
 teacher's may be far from that, and Adam moves a weight by no more than the learning
 rate in a step: with a deviation of 5 and a rate of 0.005 that takes 1,000 draws of an
-op, in which the cell learns little else. So each op whose output is the cell's starts
-with the teacher's mean and deviation in its last batch norm. Where the last layers are
-residual, several outputs add up to the cell's, and each starts with its part: with the
-whole in the last layer alone, the layers before it would hardly count.
-docs/guide/supernet.md has what each of the three starts brings.
+op, in which the cell learns little more than the scale. So each op whose output is the
+cell's starts with the teacher's mean and deviation in its last batch norm. If the last
+layers are residual, several outputs add up to the cell's, and each starts with its share.
+If the last layer had it all, the earlier ones would contribute almost nothing.
+docs/guide/supernet.md compares the starts.
 """
 
 import numpy as np
@@ -71,7 +71,7 @@ def started(row, spec, statistics, parts):
         A new row, in which the last batch norm has the mean as beta and the deviation
         as gamma, each divided by `parts`.
 
-    Source: our choice; the authors start at the identity.
+    The authors start at the identity.
     """
     row, (mean, deviation) = row.copy(), statistics
     place = {name: place for name, _, place in packed_ops.places(spec)}

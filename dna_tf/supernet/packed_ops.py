@@ -1,9 +1,9 @@
-"""MBConvs that run: as named Keras layers, and as pure functions of packed weights.
+"""Ops as pure functions of `(images, row)`, where the row has all weights of the op.
 
-Students are made of Keras layers, so that `model.summary()` reads well. Supernets
-hold all ops of a layer in one packed variable and run them as pure functions of
-`(images, row)`, which traces and runs far faster than layers under a choice. Both
-follow `mbconv_spec`, and a test holds them equal with equal weights.
+A cell stores all ops of a layer in one packed variable, a row per op. Pure functions of a
+row trace and run far faster than Keras layers under a choice. The students' Keras layers
+(`models.students`) follow the same `layer_specs`; a test checks that both compute the same
+with equal weights.
 """
 
 import functools
@@ -33,7 +33,7 @@ def unpack(row, spec):
     Returns:
         A dict from weight name to tensor, in the order of `spec.weights()`.
     """
-    # One split, whose gradient is one concatenation. That of a slice is as long as the row.
+    # The gradient of one split is one concatenation; that of each slice would be a whole row.
     names, shapes, slices = zip(*places(spec), strict=True)
     sizes = [part.stop - part.start for part in slices]
     *parts, _ = tf.split(row, [*sizes, row.shape[0] - slices[-1].stop])
@@ -44,7 +44,7 @@ def unpack(row, spec):
 
 
 def kernel_mask(spec, size):
-    """Where the kernels of an op lie in its packed row: 1 there, 0 elsewhere.
+    """Marks the kernels of an op in its packed row with 1, all else with 0.
 
     Returns:
         A uint8 array `(size,)`.
@@ -71,7 +71,7 @@ def initial_row(spec, size, rng):
     row, fan_in = np.zeros(size, np.float32), 1
     for name, shape, place in places(spec):
         if name.endswith("kernel"):
-            # A depthwise kernel is (k, k, channels, 1): each output sees one channel.
+            # A depthwise kernel is (k, k, channels, 1): each output reads one channel.
             channels = 1 if name.startswith("dw") else shape[2]
             fan_in = shape[0] * shape[1] * channels
         if name.endswith("gamma"):
@@ -93,7 +93,7 @@ def run(x, row, spec, statistics=None, groups=1):
         statistics: `(mean, variance)` for each batch norm in order, as an earlier call
             returned them, or for the first ones; the others, and with `None` all, use
             those of this batch.
-        groups: into how many equal parts a batch is cut, each with statistics of its own.
+        groups: number of equal parts of the batch, each with its own statistics.
 
     Returns:
         `(y, statistics)`: the output `(batch, height / stride, width / stride,
@@ -105,8 +105,8 @@ def run(x, row, spec, statistics=None, groups=1):
     activate = _ACTIVATIONS[spec.activation]
 
     def norm(y, part):
-        known = () if statistics is None else statistics
-        given = known[len(used)] if len(used) < len(known) else None
+        earlier = () if statistics is None else statistics
+        moments = earlier[len(used)] if len(used) < len(earlier) else None
         gamma, beta = float_weights[f"{part}bn_gamma"], float_weights[f"{part}bn_beta"]
         if groups > 1:
             parts = [
@@ -115,7 +115,7 @@ def run(x, row, spec, statistics=None, groups=1):
             ]
             y, moments = tf.concat(parts, axis=0), None
         else:
-            y, moments = _batch_norm(y, gamma, beta, spec.norm_epsilon, given)
+            y, moments = _batch_norm(y, gamma, beta, spec.norm_epsilon, moments)
         used.append(moments)
         return y
 
@@ -138,17 +138,17 @@ def run(x, row, spec, statistics=None, groups=1):
     return (x + y if spec.has_residual else y), used
 
 
-def _batch_norm(y, gamma, beta, epsilon, given):
-    if given is not None:
-        mean, variance = given
+def _batch_norm(y, gamma, beta, epsilon, moments):
+    if moments is not None:
+        mean, variance = moments
         y, *_ = tf.compat.v1.nn.fused_batch_norm(
             y, gamma, beta, mean, variance, epsilon, is_training=False
         )
-        return y, given
+        return y, moments
     # Only the statistics of the batch: a supernet needs no moving ones, because
     # rating calibrates for each path.
     y, mean, variance = tf.compat.v1.nn.fused_batch_norm(y, gamma, beta, epsilon=epsilon)
-    # The op returns the variance of a sample; what it normalised with is the population's.
+    # The op normalises with the population variance but returns that of a sample.
     count = tf.cast(tf.size(y) // tf.size(mean), mean.dtype)
     return y, (mean, variance * (count - 1.0) / count)
 
@@ -162,7 +162,7 @@ def compiled(spec, mode, groups=1):
         mode: `"train"`: `(x, row) -> y` with the batch's statistics; `"calibrate"`:
             `(x, row) -> (y, statistics)`; `"rate"`: `(x, row, statistics) -> y`;
             `"next_statistics"`: `(x, row, statistics) -> (mean, variance)` of the first
-            batch norm that `statistics`, a tuple, has nothing for.
+            batch norm that is not in `statistics`, a tuple.
         groups: as for `run`, in mode `"train"`.
     """
     if mode == "train":
@@ -170,7 +170,7 @@ def compiled(spec, mode, groups=1):
     if mode == "calibrate":
         return tf.function(lambda x, row: run(x, row, spec))
     if mode == "next_statistics":
-        # What follows that batch norm is pruned from the graph.
+        # Everything after that batch norm is pruned from the graph.
         return tf.function(
             lambda x, row, statistics: run(x, row, spec, statistics)[1][len(statistics)]
         )
@@ -195,9 +195,9 @@ def pooled_statistics(batches, row, spec):
     images = np.array([len(batch) for batch in batches], np.float64)[:, None]
     for _ in range(sum(name.endswith("bn_gamma") for name in spec.weights())):
         measure = compiled(spec, "next_statistics")
-        made = [measure(batch, row, statistics) for batch in batches]
-        means = np.array([mean.numpy() for mean, _ in made], np.float64)
-        variances = np.array([variance.numpy() for _, variance in made], np.float64)
+        moments = [measure(batch, row, statistics) for batch in batches]
+        means = np.array([mean.numpy() for mean, _ in moments], np.float64)
+        variances = np.array([variance.numpy() for _, variance in moments], np.float64)
         mean = (images * means).sum(0) / images.sum()
         variance = (images * (variances + (means - mean) ** 2)).sum(0) / images.sum()
         pooled = tf.constant(mean, tf.float32), tf.constant(variance, tf.float32)

@@ -13,12 +13,12 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # PyTorch's defaults, as in the auth
 class RowAdam:
     """Lazy Adam for packed variables `(ops, row size)`.
 
-    Make it in the scope of the strategy that it is used under.
+    Create it in the scope of the strategy under which it is used.
 
     Args:
         packed: the variables.
 
-    Source: Kingma and Ba, 2015; laziness by row is our choice, as DNA needs it.
+    Source: Kingma and Ba, 2015. That rows are lazy is needed for the single paths of DNA.
     """
 
     def __init__(self, packed):
@@ -34,7 +34,7 @@ class RowAdam:
 
     @property
     def counts(self):
-        """How often each row moved: for each packed variable a variable `(ops,)`."""
+        """Number of steps of each row: for each packed variable a variable `(ops,)`."""
         return self._counts
 
     def update(self, index, op, gradient, learning_rate, moves=True):
@@ -64,7 +64,7 @@ def _move(packed, means, squares, counts, op, gradient, learning_rate, moves):
         tf.gather(variable, op) for variable in (packed, means, squares, counts)
     )
     # A step that does not count has factors that change nothing, which costs less than
-    # choosing between old and new values; its gradient may be no number.
+    # choosing between old and new values; its gradient may be NaN.
     beta_1, beta_2 = (tf.where(moves, beta, 1.0) for beta in (BETA_1, BETA_2))
     part_1, part_2 = (tf.where(moves, 1.0 - beta, 0.0) for beta in (BETA_1, BETA_2))
     steps = count + 1.0

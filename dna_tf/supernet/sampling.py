@@ -1,4 +1,4 @@
-"""Which path a step trains: drawn from nothing but the seed and the step's number."""
+"""Draws the path that a step trains, from the seed and the number of the step alone."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 def draw(kind, seed, step, block, cell, layers, num_ops):
     """Draws the op of each layer of a cell.
 
-    * `uniform`: each op with the same chance, whatever was drawn before.
+    * `uniform`: each op with the same probability, independent of earlier draws.
     * `fair`: in each group of `num_ops` steps every layer trains every op once, in an
       order drawn for the group and the layer.
 
@@ -33,7 +33,7 @@ def draw(kind, seed, step, block, cell, layers, num_ops):
         key = tf.stack([cell_seed, step])
         return tf.random.stateless_uniform([layers], key, maxval=num_ops, dtype=tf.int32)
     # An order of the ops for each layer: the ranks of random numbers. The group's key is
-    # negative, so that it is never that of a uniform draw.
+    # negative, so that it never equals that of a uniform draw.
     key = tf.stack([cell_seed, -1 - step // num_ops])
     orders = tf.argsort(tf.random.stateless_uniform([layers, num_ops], key), axis=1)
     return tf.cast(tf.gather(orders, step % num_ops, axis=1), tf.int32)

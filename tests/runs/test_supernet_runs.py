@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from dna_tf import workdirs
 from dna_tf.features import feature_batches
-from dna_tf.phases import runs, supernet_training, teacher_training
+from dna_tf.phases import rating, runs, supernet_training, teacher_training
 from dna_tf.space import presets
-from dna_tf.supernet import cell_files, cell_trainer
+from dna_tf.supernet import cell_files, cell_rating, cell_trainer, cell_training
 from tests.helpers import replicas, tiny_config, tool_runs
 
 SPACE = {
@@ -109,6 +109,34 @@ def test_a_result_tells_of_its_training(whole):
         assert result["rate_factor"] == 1.0
         assert result["steps"] == (1437 - 80) // 64
     assert not list(whole.supernet.glob("*_failed.json"))
+
+
+def test_cells_by_values_are_those_of_a_run(whole, tmp_path):
+    """`train_cells` and `rate_cells` with the config's values, and `rate` of the run."""
+    config = _config()
+    opened = runs.open_run(whole, config)
+    space = presets.get_space(config.space)
+    cells = cell_training.train_cells(
+        space, opened.teacher, opened.images, epochs=config.supernet.epochs, seed=config.seed
+    )
+    assert [cell.name for cell in cells] == CELLS
+    fingerprints = [whole.cell_result(name)["fingerprint"] for name in CELLS]
+    assert [cell.fingerprint for cell in cells] == fingerprints
+    run = workdirs.Workdir(shutil.copytree(whole.path, tmp_path / "run"))
+    of_run = rating.rate(run, config)
+    by_values = cell_rating.rate_cells(
+        cells,
+        opened.teacher,
+        opened.images,
+        batch_size=config.rating.batch_size,
+        batches=config.rating.batches,
+        calibration_images=config.rating.calibration_images,
+        seed=config.seed,
+    )
+    assert list(of_run) == list(by_values)
+    for place, rated in of_run.items():
+        for name, values in rated.metrics.items():
+            np.testing.assert_array_equal(values, by_values[place].metrics[name])
 
 
 def test_cells_in_any_order_of_calls_are_those_of_one_call(start, whole):

@@ -183,7 +183,7 @@ def test_a_layer_that_is_called_twice_is_no_cut():
     image, shared = keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same", name="shared")
     x = layers.ReLU(name="between")(shared(layers.ReLU(name="first")(image)))
     model = keras.Model(image, layers.ReLU(name="last")(shared(x)))
-    message = r"'shared' of .* is used 2 times in the model, so its name is ambiguous.*'first' before it and 'between' after it"
+    message = r"'shared' of .* is used 2 times .* ambiguous.*'first' before it and 'between' after"
     with pytest.raises(ValueError, match=message):
         cutting.cut_model(model, ("shared", "last"), SHAPE)
     cuts = ("first", "between")

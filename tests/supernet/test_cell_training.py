@@ -1,0 +1,130 @@
+"""Training and rating of cells by values: folders, refusals, and the same bits as a run."""
+
+import numpy as np
+import pytest
+
+from dna_tf.data import loading
+from dna_tf.space.spaces import SearchSpace
+from dna_tf.supernet import cell_rating, cell_training
+from dna_tf.teachers import building, residual_cnn
+from tests.helpers.data_files import data_config, write_folder
+
+SPACE = SearchSpace.from_dict(
+    {
+        "name": "two",
+        "ops": ["k3e1", "k5e1"],
+        "blocks": [{"stride": 2, "cells": [[1, 4], [1, 6]]}, {"stride": 2, "cells": [[1, 8]]}],
+        "frame": {"stem_width": 4, "stem_output_width": 4, "head_width": 16},
+    }
+)
+NAMES = ["block1_cell1", "block1_cell2", "block2_cell1"]
+SETTINGS = {"epochs": 2, "batch_size": 8, "learning_rate": 0.003}
+RATING = {"batch_size": 3, "batches": 2, "calibration_images": 8}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Two classes of images of 16x16."""
+    folder = tmp_path_factory.mktemp("images")
+    write_folder(folder, ["ant", "bee"], 15)
+    return loading.load(
+        data_config(source=f"folder:{folder}", rating_per_class=3, image_size=16), 0
+    )
+
+
+@pytest.fixture(scope="module")
+def teacher(images):
+    return building.cut_teacher(residual_cnn.build((16, 16, 3), 2, seed=1), images, space=SPACE)
+
+
+@pytest.fixture(scope="module")
+def cells(images, teacher):
+    """All cells, trained without a folder."""
+    return cell_training.train_cells(SPACE, teacher, images, **SETTINGS)
+
+
+def _bits(cells):
+    return [[array.tobytes() for array in cell.weights] for cell in cells]
+
+
+def test_trained_cells_have_names_weights_and_curves(cells):
+    assert [cell.name for cell in cells] == NAMES
+    assert [(cell.block, cell.cell) for cell in cells] == [(0, 0), (0, 1), (1, 0)]
+    for cell in cells:
+        assert len(cell.losses) == len(cell.relative_l1) == 2
+        assert np.isfinite(cell.losses).all() and np.isfinite(cell.relative_l1).all()
+        assert len(cell.fingerprint) == 16
+
+
+def test_a_folder_gives_the_same_bits_and_trains_nothing_twice(
+    cells, teacher, images, tmp_path, monkeypatch
+):
+    one, rest = ("block1_cell2",), [NAMES[0], NAMES[2]]
+    first = cell_training.train_cells(
+        SPACE, teacher, images, cells=one, folder=tmp_path, **SETTINGS
+    )
+    assert [cell.name for cell in first] == list(one)
+    both = cell_training.train_cells(SPACE, teacher, images, folder=tmp_path, **SETTINGS)
+    assert _bits(both) == _bits(cells)
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["_".join(rest), one[0]]
+    monkeypatch.setattr(
+        cell_training.stage_training.StageTraining, "train", lambda *_: pytest.fail("trained")
+    )
+    again = cell_training.train_cells(SPACE, teacher, images, folder=tmp_path, **SETTINGS)
+    assert _bits(again) == _bits(cells)
+    assert [cell.losses for cell in again] == [cell.losses for cell in both]
+
+
+def test_a_folder_of_another_training_is_refused(cells, teacher, images, tmp_path):
+    settings = {**SETTINGS, "epochs": 1, "cells": ("block2_cell1",), "folder": tmp_path}
+    cell_training.train_cells(SPACE, teacher, images, **settings)
+    for change, text in (({"epochs": 2}, "epochs: 1 there, 2 now"), ({"seed": 3}, "seed: 0 ")):
+        with pytest.raises(ValueError, match=f"belong to another training. Differing: {text}"):
+            cell_training.train_cells(SPACE, teacher, images, **{**settings, **change})
+    other = building.cut_teacher(residual_cnn.build((16, 16, 3), 2, seed=2), images, space=SPACE)
+    with pytest.raises(ValueError, match="another training. Differing: teacher: '.*' there"):
+        cell_training.train_cells(SPACE, other, images, **settings)
+
+
+def test_cells_are_rated_with_and_without_a_folder_alike(cells, teacher, images, tmp_path):
+    rated = cell_rating.rate_cells(cells, teacher, images, **RATING)
+    assert list(rated) == [(0, 0), (0, 1), (1, 0)]
+    kept = cell_rating.rate_cells(cells, teacher, images, folder=tmp_path, **RATING)
+    again = cell_rating.rate_cells(cells, teacher, images, folder=tmp_path, **RATING)
+    for place, values in rated.items():
+        assert values.batches == 2 and len(values) == 2
+        for name, array in values.metrics.items():
+            assert np.isfinite(array).all()
+            np.testing.assert_array_equal(array, kept[place].metrics[name])
+            np.testing.assert_array_equal(array, again[place].metrics[name])
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}.json" for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cells": ("block1_cel2",)}, r"no cell 'block1_cel2'\. Did you mean 'block1_cell2'"),
+        ({"inputs": "S1"}, "needs a space with one cell in each block"),
+        ({"epoch": 3}, "Unknown key SupernetSettings.epoch"),
+        ({"batch_size": 8, "norm_images": 3}, "norm_images=3 does not divide the 8 images"),
+        ({"batch_size": 500}, "500"),
+        ({"retry_factor": 0.5}, "retry_factor needs the folder"),
+    ],
+)
+def test_wrong_settings_are_refused(teacher, images, settings, message):
+    with pytest.raises(ValueError, match=message):
+        cell_training.train_cells(SPACE, teacher, images, **settings)
+
+
+def test_images_and_spaces_that_do_not_fit_the_teacher_are_refused(teacher, tmp_path):
+    write_folder(tmp_path, ["ant", "bee"], 15)
+    larger = data_config(source=f"folder:{tmp_path}", rating_per_class=3, image_size=24)
+    with pytest.raises(ValueError, match=r"cut for images of \(16, 16, 3\). Received: .*\(24, 24"):
+        cell_training.train_cells(SPACE, teacher, loading.load(larger, 0))
+
+
+def test_a_space_of_other_sizes_is_refused(teacher, images):
+    blocks = [{"stride": 1, "cells": [[1, 4]]}, {"stride": 1, "cells": [[1, 4]]}]
+    space = SearchSpace.from_dict({**SPACE.to_dict(), "name": "other", "blocks": blocks})
+    with pytest.raises(ValueError, match="Block 1 of the space 'other'"):
+        cell_training.train_cells(space, teacher, images)
