@@ -21,7 +21,7 @@ def main():
     workdir, config = cli.open_run(may_create=True)
     from dna_tf.phases import searching
 
-    searching.check_costs(config)  # the search comes after hours
+    searching.check_costs(config)  # fails now, not hours later at the search
     from dna_tf.common import progress
     from dna_tf.phases import pipeline
 

@@ -33,13 +33,13 @@ def main():
     result = workdir.teacher_result()
     task = tasks.Task.from_image_shape(result["image_shape"], result["num_classes"])
     table = cost_tables.cost_table(space, task)
-    for (b, c), of_cell in sorted(rated.items()):
+    for (b, c), cell in sorted(rated.items()):
         costs = {
             name: table.paths[b, c, space.input_widths(b)[0]][name] for name in cost_tables.COSTS
         }
-        means, spreads = of_cell.metrics[config.search.metric]
-        made = ratings.summarize(means, spreads, of_cell.batches, len(space.ops), costs)
-        for line in ratings.lines(spaces.cell_name(b, c), made, space, b, c):
+        means, spreads = cell.metrics[config.search.metric]
+        summary = ratings.summarize(means, spreads, cell.batches, len(space.ops), costs)
+        for line in ratings.lines(spaces.cell_name(b, c), summary, space, b, c):
             progress.say(line)
     names = {spaces.cell_name(b, c) for b, c, _ in space.cells()}
     missing = sorted(name for name in names if not (workdir.ratings / f"{name}.json").exists())

@@ -1,4 +1,4 @@
-"""Shows where a teacher can be cut, checks a cut, and writes the config lines for it.
+"""Shows where a teacher can be cut, checks a cut, and writes config lines for it.
 
     python -m tools.teacher --model=efficientnet_b0
     python -m tools.teacher --model=efficientnet_b0 --space=dna --output=my_b0.py
@@ -42,32 +42,32 @@ def main():
     from dna_tf.phases import teacher_config
     from dna_tf.space import presets
 
-    given = cli.FLAGS
-    if given.output:
-        teacher_config.check_new(given.output)
-    if given.image_size is not None:
-        checks.check_whole("--image_size", given.image_size, 8)
-    space = presets.get_space(given.space) if given.space else None
-    if given.workdir:
+    flag_values = cli.FLAGS
+    if flag_values.output:
+        teacher_config.check_new(flag_values.output)
+    if flag_values.image_size is not None:
+        checks.check_whole("--image_size", flag_values.image_size, 8)
+    space = presets.get_space(flag_values.space) if flag_values.space else None
+    if flag_values.workdir:
         _check_workdir_alone()
         workdir, config = cli.open_run(may_create=False)
         if (workdir.teacher / "result.json").exists():
             _show_trained(workdir, config, space)
             return
     else:
-        config = given.config
+        config = flag_values.config
     _show_model(config, space)
 
 
 def _check_workdir_alone():
-    """Checks that nothing else says which teacher to show."""
+    """Checks that no other flag names a teacher."""
     config_flag = cli.FLAGS["config"]
-    given = {
+    named = {
         "model": cli.FLAGS.model,
         "image_size": cli.FLAGS.image_size,
         "config": config_flag.present or config_flags.get_override_values(config_flag),
     }
-    wrong = [f"--{name}" for name, value in given.items() if value]
+    wrong = [f"--{name}" for name, value in named.items() if value]
     if wrong:
         raise ValueError(
             "--workdir shows the teacher of a run as it is. Leave out "
@@ -76,7 +76,7 @@ def _check_workdir_alone():
 
 
 def _show_trained(workdir, config, space):
-    """Shows the teacher of a run, cut as the run cuts it or as --cuts says."""
+    """Shows the teacher of a run, with the run's cuts or those of --cuts."""
     from dna_tf.phases import runs, teacher_view
     from dna_tf.space import presets
 
@@ -96,7 +96,7 @@ def _show_trained(workdir, config, space):
         return
     if view.cuts != trained.cuts:
         print(f"The run cuts elsewhere: {','.join(trained.cuts)}")
-    _write_or_say_how(config.teacher.model, view)
+    _write_or_name_command(config.teacher.model, view)
 
 
 def _show_model(config, space):
@@ -109,15 +109,19 @@ def _show_model(config, space):
     run_config.check_config(config)
     config = run_config.with_image_size(config)
     name = cli.FLAGS.model or config.teacher.model
-    own = name == config.teacher.model
+    is_configured = name == config.teacher.model
     section = types.SimpleNamespace(
         model=name,
         weights="",  # the graph is the same, and nothing is downloaded
-        preprocessing=config.teacher.preprocessing if own or _overridden("teacher.pre") else "none",
+        preprocessing=config.teacher.preprocessing
+        if is_configured or _overridden("teacher.pre")
+        else "none",
         modules=tuple(config.teacher.modules),
     )
-    size, channels = _size(config, own, space), config.data.channels
-    classes = config.data.num_classes or (10 if own and config.data.source == "digits" else 1000)
+    size, channels = _size(config, is_configured, space), config.data.channels
+    classes = config.data.num_classes or (
+        10 if is_configured and config.data.source == "digits" else 1000
+    )
     model = building.build_teacher(
         name,
         (size, size, channels),
@@ -126,19 +130,19 @@ def _show_model(config, space):
         modules=section.modules,
     )
     shape = teacher_view.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
-    section.weights = config.teacher.weights if own else ""
-    usual = presets.get_space(config.space) if own else None
+    section.weights = config.teacher.weights if is_configured else ""
+    usual = presets.get_space(config.space) if is_configured else None
     every = cli.FLAGS["all"].value
     view = teacher_view.look(model, section, shape, cli.FLAGS.cuts, space, usual, every)
     print("\n".join(view.lines))
-    held = tuple(config.teacher.cuts)
-    if own and held and held != view.cuts:
-        print(f"The config cuts elsewhere; --cuts={','.join(held)} checks that.")
-    _write_or_say_how(name, view)
+    cuts = tuple(config.teacher.cuts)
+    if is_configured and cuts and cuts != view.cuts:
+        print(f"The config cuts elsewhere; --cuts={','.join(cuts)} checks that.")
+    _write_or_name_command(name, view)
 
 
-def _size(config, own, space):
-    """Asked for, or the config's if it is for this teacher, or the space's, or ImageNet's."""
+def _size(config, is_configured, space):
+    """The image size: of the flag, the config if it is for this teacher, the space, or ImageNet."""
     if cli.FLAGS.image_size is not None:
         return cli.FLAGS.image_size
     if cli.FLAGS["config"].present or _overridden("data.image_size"):
@@ -147,17 +151,17 @@ def _size(config, own, space):
         return space.image_size
     from dna_tf.teachers import application_names
 
-    here = own or cli.FLAGS.model in application_names.TRAINED_HERE
-    return config.data.image_size if here else 224
+    is_small = is_configured or cli.FLAGS.model in application_names.TRAINED_HERE
+    return config.data.image_size if is_small else 224
 
 
 def _overridden(start):
-    """Whether a field whose name begins so is given as --config.FIELD=VALUE."""
+    """Whether --config.FIELD=VALUE is given for a field with this start of its name."""
     names = config_flags.get_override_values(cli.FLAGS["config"])
     return any(name.startswith(start) for name in names)
 
 
-def _write_or_say_how(name, view):
+def _write_or_name_command(name, view):
     """Writes the config file, or prints the command that does."""
     from dna_tf.common import files
     from dna_tf.phases import teacher_config
@@ -166,9 +170,9 @@ def _write_or_say_how(name, view):
     if not path:
         cli.next_command("teacher", None, *words, "--output=my_config.py")
         return
-    story = f"The teacher {name}, cut into {len(view.cuts)} block{'s' * (len(view.cuts) > 1)}."
+    title = f"The teacher {name}, cut into {len(view.cuts)} block{'s' * (len(view.cuts) > 1)}."
     command = " ".join(["python -m tools.teacher", *words])
-    teacher_config.write(path, view.config_lines, story, command)
+    teacher_config.write(path, view.config_lines, title, command)
     print(f"Wrote {path}")
     cli.next_command("train_teacher", f"runs/{files.as_path(path).stem}", f"--config={path}")
 

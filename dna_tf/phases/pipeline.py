@@ -1,4 +1,4 @@
-"""The phases of a run in order, from nothing to a report."""
+"""The phases of a run in order, from the images to the report."""
 
 from dna_tf.phases import (
     exporting,

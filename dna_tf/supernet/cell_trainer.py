@@ -84,7 +84,7 @@ class CellTrainer:
         self.cell = cell
         self.chain = [*before, cell]
         self._seed = seed
-        self._options = options
+        self.options = options
         self.trained = self.chain if train_before else [cell]
         packed = [rows.value for trained in self.trained for rows in trained.rows]
         self._packed = packed
@@ -116,7 +116,7 @@ class CellTrainer:
             number: the step's number, from 0; with the seed it determines the path.
             learning_rate: a float.
         """
-        paths = self.draw(number, self._options.sampling)
+        paths = self.draw(number, self.options.sampling)
         rate, number = tf.constant(learning_rate, tf.float32), tf.constant(number, tf.int64)
         return self._step(x, target, paths, rate, number)
 
@@ -147,15 +147,23 @@ class CellTrainer:
         ]
 
     def _all_replicas(self, x, target, paths, rate, number):
-        loss = self._strategy.run(self._one_replica, (x, target, paths, rate, number))
+        loss = self._strategy.run(self.replica_step, (x, target, paths, rate, number))
         return self._strategy.experimental_local_results(loss)[0]
 
-    def _one_replica(self, x, target, paths, rate, number):
+    def replica_step(self, x, target, paths, rate, number):
+        """One step of one replica, in graph mode; see `step`. Returns the mean loss of all.
+
+        Args:
+            x, target: as for `step`, of this replica.
+            paths: as `draw` returns them.
+            rate: float32 scalar, the learning rate.
+            number: int64 scalar, the step's number.
+        """
         watched = self._gather_rows(paths)
         with tf.GradientTape() as tape:
             tape.watch(watched)
             # DNA eq. 7: the mean over all elements of the squared difference.
-            groups = norm_groups(x.shape[0], self._options.norm_images)
+            groups = norm_groups(x.shape[0], self.options.norm_images)
             imitated = self._run(x, paths, watched, groups)
             loss = tf.reduce_mean(tf.math.squared_difference(imitated, target))
             scaled = loss * self._scale[0] if self._is_float16 else loss
@@ -168,12 +176,12 @@ class CellTrainer:
             gradients = [gradient / self._scale[0] for gradient in gradients]
         gradients = self._decayed(gradients, watched, paths)
         finite = tf.constant(True)
-        if self._options.clip_norm or self._is_float16:
+        if self.options.clip_norm or self._is_float16:
             clipped, norm = tf.clip_by_global_norm(
-                gradients, self._options.clip_norm or np.float32(np.inf)
+                gradients, self.options.clip_norm or np.float32(np.inf)
             )
             finite = tf.math.is_finite(norm)
-            gradients = clipped if self._options.clip_norm else gradients
+            gradients = clipped if self.options.clip_norm else gradients
         # NaN fails this comparison too.
         fails = tf.logical_not(loss < DIVERGED * (usable + 1.0))
         replica.merge_call(self._update, (gradients, paths, rate, number, fails, finite))
@@ -181,7 +189,7 @@ class CellTrainer:
 
     @property
     def _is_float16(self):
-        return self._options.precision == "mixed_float16"
+        return self.options.precision == "mixed_float16"
 
     def _gather_rows(self, paths):
         rows = []
@@ -191,7 +199,7 @@ class CellTrainer:
         return rows
 
     def _run(self, x, paths, watched, groups):
-        options, watched = self._options, list(watched)
+        options, watched = self.options, list(watched)
         if options.precision != "float32":
             x = tf.cast(x, options.precision.removeprefix("mixed_"))
         for cell, path in zip(self.chain, paths, strict=True):
@@ -218,7 +226,7 @@ class CellTrainer:
             tf.gather(decay, op) for decay, op in zip(self._decays, self._ops(paths), strict=True)
         ]
         return [
-            gradient + self._options.weight_decay * tf.cast(mask, tf.float32) * row
+            gradient + self.options.weight_decay * tf.cast(mask, tf.float32) * row
             for gradient, mask, row in zip(gradients, masks, rows, strict=True)
         ]
 

@@ -20,7 +20,7 @@ class _Size:
 
 # By the names in `application_names.TRAINED_HERE`. The wide one has the map sizes of the space
 # `small_images`, and the same number of multiply-accumulates in all of its stages.
-_SIZES = {
+SIZES = {
     "residual_cnn": _Size((24, 2), ((32, 2), (64, 2), (96, 1))),
     "residual_cnn_medium": _Size((32, 1), ((32, 2), (64, 2), (96, 1), (128, 2))),
     "residual_cnn_wide": _Size((32, 1), ((32, 1), (64, 2), (128, 2), (128, 1), (256, 2), (256, 1))),
@@ -44,7 +44,7 @@ def build(image_shape, num_classes, dropout=0.0, seed=0, name="residual_cnn"):
 
     Source: pre-activation residual units, He et al., 2016.
     """
-    size = _SIZES[name]
+    size = SIZES[name]
     layers = keras.layers
     seeds = iter(range(1000 * seed, 1000 * seed + 1000))
 

@@ -64,7 +64,7 @@ def _ops(trainer, number, kind="uniform"):
 def _gradients(trainer, number):
     """The gradient that a fresh trainer saw at its only step, for each drawn row."""
     means = _state(trainer)[1]
-    ops = _ops(trainer, number, trainer._options.sampling)
+    ops = _ops(trainer, number, trainer.options.sampling)
     return [mean[op].astype(np.float64) / 0.1 for mean, op in zip(means, ops, strict=True)]
 
 
@@ -184,7 +184,7 @@ def _graphs(graph):
 def _traced(trainer, x, target):
     """All ops of a step, and of the functions that it calls."""
     rate, number = tf.constant(RATE), tf.constant(0, tf.int64)
-    step = trainer._step.get_concrete_function(
+    step = tf.function(trainer.replica_step).get_concrete_function(
         tf.constant(x), tf.constant(target), trainer.draw(0), rate, number
     )
     return [op for graph in _graphs(step.graph) for op in graph.get_operations()]
@@ -397,9 +397,9 @@ HOST = ("PyFunc", "EagerPyFunc", "PyFuncStateless", "PrintV2", "Assert", "Where"
 def _xla(trainer, x, target, number):
     """A whole step as XLA compiles it, choice and Adam included; with its arguments."""
     rate, step = tf.constant(RATE), tf.constant(number, tf.int64)
-    paths = trainer.draw(number, trainer._options.sampling)
+    paths = trainer.draw(number, trainer.options.sampling)
     arguments = (tf.constant(x), tf.constant(target), paths, rate, step)
-    return tf.function(trainer._one_replica, jit_compile=True), arguments
+    return tf.function(trainer.replica_step, jit_compile=True), arguments
 
 
 @pytest.mark.parametrize("rematerialize", [True, False])

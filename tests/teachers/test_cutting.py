@@ -240,7 +240,7 @@ def test_residual_cnn_is_what_it_says(small):
 
 
 def test_residual_cnn_wide_has_the_maps_of_small_images_and_even_stages():
-    assert tuple(residual_cnn._SIZES) == application_names.TRAINED_HERE
+    assert tuple(residual_cnn.SIZES) == application_names.TRAINED_HERE
     model = building.build_teacher("residual_cnn_wide", (32, 32, 3), 10, seed=1)
     cut = cutting.cut_model(model, [f"stage{i}_out" for i in range(1, 7)], (32, 32, 3))
     maps = [(32, 32), (16, 64), (8, 128), (8, 128), (4, 256), (4, 256)]
