@@ -34,19 +34,19 @@ def main():
     from dna_tf.space import zoo
 
     seeds = [cli.whole_number("seeds", text) for text in cli.FLAGS.seeds] or None
-    # Found before a run is started, so that a wrong name leaves nothing behind.
-    found = [
+    # Before a run is opened, so that a wrong name leaves no folder behind.
+    architectures = [
         zoo.find(name, workdirs.Workdir(cli.FLAGS.workdir).architectures) for name in cli.FLAGS.arch
     ]
-    workdir, config = cli.open_run(may_create=bool(found))
+    workdir, config = cli.open_run(may_create=bool(architectures))
     strategy = cli.make_strategy()
     from dna_tf.phases import retraining
 
-    for name in searching.all_names(config) if not found else ():
-        found.append(zoo.find(name, workdir.architectures))
-    for arch in found:
+    for name in searching.all_names(config) if not architectures else ():
+        architectures.append(zoo.find(name, workdir.architectures))
+    for arch in architectures:
         retraining.retrain(workdir, config, arch, seeds, strategy)
-    cli.next_command("export_tflite", workdir, f"--arch={found[0].name}")
+    cli.next_command("export_tflite", workdir, f"--arch={architectures[0].name}")
 
 
 def run():

@@ -15,7 +15,7 @@ from dna_tf.common import files
 
 
 class Watcher:
-    """Writes TensorBoard event files; look at them with `tensorboard --logdir=FOLDER`.
+    """Writes event files into a folder, which the program `tensorboard` shows.
 
     Every start of a program writes a new file. The file is created with the first event.
 

@@ -56,8 +56,8 @@ def test_bad_labels_and_counts(tmp_path, changes, message):
 
 def test_labels_that_start_at_one_are_refused(tmp_path):
     records = [example(image=png(picture(i)), label=i % 3 + 1) for i in range(36)]
-    write_records(tmp_path / "made", records)
-    config = data_config(source=f"tfrecord:{tmp_path}/made", rating_fraction=0.2, image_size=8)
+    write_records(tmp_path / "records", records)
+    config = data_config(source=f"tfrecord:{tmp_path}/records", rating_fraction=0.2, image_size=8)
     with pytest.raises(ValueError, match="has the label 0: labels are 1..3, .*label_offset=1; or"):
         loading.load(config, 0)
     config.num_classes = 4  # the first class really has none

@@ -106,10 +106,10 @@ def test_skipped_images_are_not_decoded(tmp_path):
         records = [
             example(image=image, label=i % 3 + 1) for i, image in zip(names, contents, strict=True)
         ]
-        write_records(tmp_path / f"made-{part}", records)
+        write_records(tmp_path / f"part-{part}", records)
     rest = batches(loaded.epoch(4, epoch=0, seed=0, augment=False, skip_batches=1))
     assert_same(rest, whole[1:])
-    with pytest.raises(ValueError, match="Cannot decode record .* of .*/made-"):
+    with pytest.raises(ValueError, match="Cannot decode record .* of .*/part-"):
         with loaded.reading():
             batches(loaded.epoch(4, epoch=0, seed=0))
 

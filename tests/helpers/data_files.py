@@ -92,13 +92,13 @@ def write_small(tmp_path, kind, per_class=12):
     """Writes 3 classes of pictures; returns the config of a source of that kind."""
     changes = {"rating_per_class": 2, "image_size": 8, "test_fraction": 0.25, "flip": True}
     if kind == "folder":
-        write_folder(tmp_path / "made", ["ant", "bee", "cat"], per_class)
-        return data_config(source=f"folder:{tmp_path}/made", **changes)
+        write_folder(tmp_path / "images", ["ant", "bee", "cat"], per_class)
+        return data_config(source=f"folder:{tmp_path}/images", **changes)
     for part in range(2):
         numbers = range(part, per_class * 3, 2)
         records = [example(image=png(picture(i)), label=i % 3 + 1) for i in numbers]
-        write_records(tmp_path / f"made-{part}", records)
-    return data_config(source=f"tfrecord:{tmp_path}/made-*", label_offset=1, **changes)
+        write_records(tmp_path / f"part-{part}", records)
+    return data_config(source=f"tfrecord:{tmp_path}/part-*", label_offset=1, **changes)
 
 
 def batches(dataset):
@@ -110,3 +110,23 @@ def assert_same(first, second):
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
+
+
+def broken_data(kind, folder, per_class=12, broken=(), **changes):
+    """Writes images of three classes, cut off at the numbers in `broken`; returns the config."""
+    folder.mkdir(exist_ok=True)
+    usual = {"rating_per_class": 2, "image_size": 8, "test_fraction": 0.25}
+    if kind == "folder":
+        write_folder(folder / "images", ("ant", "bee", "cat"), per_class)
+        for number in broken:
+            path = sorted((folder / "images").glob("*/*.png"))[number]
+            path.write_bytes(path.read_bytes()[:40])
+        return data_config(source=f"folder:{folder}/images", **{**usual, **changes})
+    contents = [png(picture(i)) for i in range(3 * per_class)]
+    for number in broken:
+        contents[number] = contents[number][:40]
+    for part in range(2):
+        numbers = range(part, 3 * per_class, 2)
+        records = [example(image=contents[i], label=i % 3) for i in numbers]
+        write_records(folder / f"part-{part}", records)
+    return data_config(source=f"tfrecord:{folder}/part-*", **{**usual, **changes})
