@@ -79,9 +79,15 @@ def check_teacher(teacher, images):
         images: a `labelled_images.Images`.
 
     Raises:
+        TypeError: it is not a Keras model.
         ValueError: its input or its output does not fit, or its answers fit the labels only
             after a shift by one.
     """
+    if not isinstance(teacher, keras.Model):
+        raise TypeError(
+            "The teacher to distil must be a keras.Model that returns logits; of a cut teacher "
+            f"take its `model`. Received: {type(teacher).__name__}"
+        )
     _check_shapes("The teacher to distil", teacher, images)
     with images.reading():
         pixels, labels = next(iter(images.images("rating", _CHECKED_IMAGES, mixed=True)))

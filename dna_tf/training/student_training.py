@@ -33,7 +33,7 @@ class StudentResult:
 
     test_correct: int
     test_images: int
-    history: list
+    history: list[dict[str, float]]
     seconds: float
 
     @property
@@ -100,7 +100,8 @@ def train_student(
         recipe: fields of the config's section `retrain`, such as `{"epochs": 5}`; missing ones
             have the defaults of a config. `dropout` and `drop_connect` belong to the model and
             are ignored here.
-        seed: decides the order and the augmentation of the training images.
+        seed: decides the order and the augmentation of the training images. TensorFlow is made
+            deterministic, and seeded with it.
         teacher: a `keras.Model` from the same images to logits of the same classes, with
             `distill_weight` above 0 in the recipe.
         start_from: a `.keras` file of a trained student, whose weights, except the
@@ -114,7 +115,7 @@ def train_student(
 
     Raises:
         FileNotFoundError: `start_from` does not exist.
-        TypeError: the model is not a Keras model.
+        TypeError: the model or the teacher is not a Keras model.
         ValueError: model, images, recipe, teacher or `start_from` do not fit together, the
             folder has another training, or the loss is not finite.
     """

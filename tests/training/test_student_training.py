@@ -165,6 +165,12 @@ def sequential(*layers, size=SIZE):
         (None, {"recipe": {"batch_size": 64}}, ValueError, "batch size must be from 1 to the num"),
         (None, {"recipe": {"distill_weight": 0.5}}, ValueError, "distill_weight=0.5 and no teach"),
         (None, {"teacher": plain_model()}, ValueError, "distill_weight=0.0 and a teacher"),
+        (
+            None,
+            {"recipe": {"distill_weight": 0.5}, "teacher": "teacher.keras"},
+            TypeError,
+            "The teacher to distil must be a keras.Model .* Received: str",
+        ),
         (None, {"seed": -1}, ValueError, "seed must be a whole number"),
         (None, {"start_from": "none.keras"}, FileNotFoundError, "There is no model file"),
         (
