@@ -29,7 +29,7 @@ def load_images(
     channels: int = data_settings.DataSettings.channels,
     seed: int = 0,
     folder: str | None = None,
-    **settings,
+    **settings: str | float | bool,
 ) -> labelled_images.Images:
     """Opens a source of labelled images and splits it into training, rating and test images.
 

@@ -87,7 +87,7 @@ def train_student(
                 keras.layers.Dense(10),
             ]
         )
-        result = dna_tf.train_student(student, images, {"epochs": 2}, seed=0)
+        result = dna_tf.train_student(student, images, recipe={"epochs": 2}, seed=0)
         print(f"{result.test_accuracy:.1%} of {result.test_images} test images")
 
     Args:
