@@ -62,10 +62,18 @@ _RANGES = (
 )
 
 
-def default_config():
+def default_config() -> ml_collections.ConfigDict:
     """Returns the config of the embedded default, digits, locked.
 
     Every field is explained where it is set here. Two levels: sections and fields.
+
+    Example:
+
+        >>> import dna_tf
+        >>> config = dna_tf.default_config()
+        >>> config.supernet.epochs
+        15
+        >>> config.data.source = "folder:flowers"
     """
     config = ml_collections.ConfigDict()
     config.seed = 0  # one seed gives one result

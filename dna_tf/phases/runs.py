@@ -4,6 +4,10 @@ All phases open their run here, so that one place decides that the images are th
 run's teacher saw.
 """
 
+import os
+
+import ml_collections
+
 from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.data import loading
@@ -12,8 +16,18 @@ from dna_tf.teachers import cutting
 from dna_tf.training import determinism
 
 
-def open_run(workdir, config=None):
+def open_run(
+    workdir: str | os.PathLike | workdirs.Workdir,
+    config: ml_collections.ConfigDict | None = None,
+) -> "Run":
     """Opens a run.
+
+    Example:
+
+        import dna_tf
+
+        run = dna_tf.open_run("digits", dna_tf.default_config())
+        print(run.images.counts)  # loaded on first use, and checked against the teacher's
 
     Args:
         workdir: the run's folder as a path, or as a `workdirs.Workdir`.

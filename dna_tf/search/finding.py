@@ -1,25 +1,22 @@
-"""Search in three functions of values: a problem, its best architectures, its front.
+"""The search as three functions of values: a problem, its best architectures, its front."""
 
-problem = search_problem(space, ratings, images)
-best = find_best(problem, max_macs="350M", min_params="4M")[0]
-front = find_front(problem, costs=("macs", "params"))
-"""
+import typing
 
 import numpy as np
 
 from dna_tf.common import checks
 from dna_tf.search import diverse, exact, fronts, problem_building, problems
-from dna_tf.space import cost_limits, cost_tables, op_costs, ratings, spaces, tasks
+from dna_tf.space import architectures, cost_limits, cost_tables, op_costs, ratings, spaces, tasks
 
 
 def search_problem(
     space: spaces.SearchSpace,
     ratings: dict,
-    images_or_task,
+    images_or_task: typing.Any,
     *,
-    weights=(),
+    weights: tuple[float, ...] = (),
     metric: str = ratings.METRICS[0],
-    op_costs=(),
+    op_costs: tuple = (),
     skip_missing: bool = False,
 ) -> problems.SearchProblem:
     """Puts the ratings and the costs of all paths together for a search.
@@ -77,8 +74,8 @@ def find_best(
     penalties: dict | None = None,
     max_shared: int | None = None,
     name: str = "",
-    **more_limits,
-) -> list:
+    **more_limits: typing.Any,
+) -> list[architectures.Architecture]:
     """Finds the best architectures under limits, exactly.
 
     Example:
@@ -116,22 +113,22 @@ def find_best(
     penalties = problem.check_penalties(penalties)
     choices = best_choices(problem, limits, count, penalties, max_shared)
     name = name or limits.name() or "best"
-    architectures = []
+    best = []
     for number, choice in enumerate(choices, 1):
         origin = search_origin(choice, number, limits, count, penalties, max_shared)
         own_name = name if number == 1 else f"{name}_{number}"
-        architectures.append(_architecture(problem, choice, own_name, origin))
-    return architectures
+        best.append(_architecture(problem, choice, own_name, origin))
+    return best
 
 
 def find_front(
     problem: problems.SearchProblem,
-    costs=("macs",),
+    costs: tuple[str, ...] = ("macs",),
     *,
     limits: "cost_limits.Limits | dict | str | None" = None,
     rounding: float = 0.0,
-    **more_limits,
-) -> list:
+    **more_limits: typing.Any,
+) -> list[architectures.Architecture]:
     """Finds all architectures that no other beats in rating and costs: the Pareto front.
 
     Example:

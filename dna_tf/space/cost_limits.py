@@ -18,11 +18,16 @@ class Limits(collections.abc.Mapping):
 
     Example:
 
-        limits = Limits("max_macs=350M,min_params=4M")
-        limits == Limits(max_macs="350M", min_params=4e6)  # True
-        limits["max_macs"]  # 350000000
-        limits.text()  # "macs <= 350M, params >= 4M"
-        limits.name()  # "max_macs_350M_min_params_4M"
+        >>> import dna_tf
+        >>> limits = dna_tf.Limits("max_macs=350M,min_params=4M")
+        >>> limits == dna_tf.Limits(max_macs="350M", min_params=4e6)
+        True
+        >>> limits["max_macs"]
+        350000000
+        >>> limits.text()
+        'macs <= 350M, params >= 4M'
+        >>> limits.name()
+        'max_macs_350M_min_params_4M'
 
     Args:
         limits: text such as `"max_macs=350M,min_params=4M"`, or a mapping such as

@@ -7,6 +7,12 @@ import dataclasses
 class Task:
     """The images that a network reads and the classes that it tells apart.
 
+    Example:
+
+        >>> import dna_tf
+        >>> dna_tf.Task(image_size=32, channels=3, num_classes=10)
+        Task(image_size=32, channels=3, num_classes=10)
+
     Args:
         image_size: height and width of the images in pixels.
         channels: channels of the images.

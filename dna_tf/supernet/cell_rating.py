@@ -8,6 +8,7 @@ import dataclasses
 import math
 import threading
 import time
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +35,7 @@ def rate_cells(
     seed: int = 0,
     folder: str | None = None,
     devices: list[str] | None = None,
-    **changes,
+    **changes: typing.Any,
 ) -> dict[tuple[int, int], RatedCell]:
     """Rates every path of every cell: how well does it imitate the teacher's block?
 

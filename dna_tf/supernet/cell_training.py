@@ -7,6 +7,7 @@ serves all cells, and any set of them can be trained on any machine, in any orde
 import contextlib
 import dataclasses
 import tempfile
+import typing
 
 import tensorflow as tf
 
@@ -39,7 +40,7 @@ def train_cells(
     retry_factor: float = 0.0,
     curves_folder: str | None = None,
     identify: bool = True,
-    **changes,
+    **changes: typing.Any,
 ) -> list[TrainedCell]:
     """Trains the cells of a space to imitate the blocks of a teacher.
 

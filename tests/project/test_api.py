@@ -1,6 +1,7 @@
 """The public face: every name loads late, is annotated, and its Example runs."""
 
 import ast
+import doctest
 import inspect
 import os
 import subprocess
@@ -34,7 +35,12 @@ def test_a_public_name_is_documented_and_annotated(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(api_page.example_of(getattr(dna_tf, name)), f"Example of {name}", "exec"), {})
+    example = api_page.example_of(getattr(dna_tf, name))
+    if ">>>" in example:
+        test = doctest.DocTestParser().get_doctest(example, {}, name, None, 0)
+        assert doctest.DocTestRunner().run(test).failed == 0
+    else:
+        exec(compile(example, f"Example of {name}", "exec"), {})
 
 
 def test_import_loads_no_tensorflow():

@@ -113,7 +113,9 @@ def test_a_student_is_trained_to_the_same_weights(runs):
         for place in (runs["stored"] / f"students/{NAME}", runs["again"] / "students" / NAME)
     )
     assert [w.path for w in old.weights] == [w.path for w in new.weights]
-    results = [read(runs[name] / f"students/{NAME}/seed0/result.json") for name in ("stored", "again")]
+    results = [
+        read(runs[name] / f"students/{NAME}/seed0/result.json") for name in ("stored", "again")
+    ]
     for result in results:
         result.pop("seconds")
     assert results[0] == results[1]

@@ -348,7 +348,10 @@ def test_two_workers_share_a_workdir(teacher, tmp_path, whole, mode):
         result, alone = workdir.cell_result(name), whole.cell_result(name)
         assert result["steps"] == alone["steps"]
         assert result["losses"][0] == pytest.approx(alone["losses"][0], rel=0.3)
-    assert len(cell_files.load(workdir.supernet, presets.get_space(config.space), _shapes(workdir))) == 3
+    assert (
+        len(cell_files.load(workdir.supernet, presets.get_space(config.space), _shapes(workdir)))
+        == 3
+    )
     done = tool_runs.run("train_supernet", f"--workdir={workdir}")
     assert "The cells are there already" in done.stdout, done.stderr
     done = tool_runs.run("rate", f"--workdir={workdir}")
