@@ -34,11 +34,17 @@ def page():
     """Returns the text of docs/api.md."""
     parts = [HEADER]
     names = [name for name in dna_tf.__all__ if name != "recipes"]
-    parts.append(" · ".join(f"[`{name}`](#{name.lower()})" for name in names) + "\n")
+    parts.append(
+        "\n".join(f"- [`{name}`](#{name.lower()}): {_first(name)}" for name in names) + "\n"
+    )
     for name in names:
         parts.append(_section(name, getattr(dna_tf, name)))
     parts.append(_recipes())
     return "\n".join(parts)
+
+
+def _first(name):
+    return inspect.getdoc(getattr(dna_tf, name)).partition("\n\n")[0].replace("\n", " ")
 
 
 def _section(name, value):
@@ -48,24 +54,35 @@ def _section(name, value):
 
 
 def _signature(name, value):
-    """The signature as lines of at most 100 characters."""
+    """The signature as lines of at most 100 characters; types without their modules."""
     signature = inspect.signature(value)
-    text = f"{name}{_short(signature)}"
-    if len(text) <= 100:
-        return [text]
-    arrow = _short(signature).rpartition(" -> ")[2]
-    lines, keyword = [f"{name}("], False
+    parameters, keyword = [], False
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword:
-            lines.append("    *,")
+            parameters.append("*")
             keyword = True
-        lines.append(f"    {_short(parameter)},")
-    return [*lines, f") -> {arrow}"]
+        parameters.append(_parameter(parameter))
+    returned = signature.return_annotation
+    arrow = "" if returned is signature.empty else f" -> {_type(returned)}"
+    line = f"{name}({', '.join(parameters)}){arrow}"
+    if len(line) <= 100:
+        return [line]
+    return [f"{name}(", *(f"    {parameter}," for parameter in parameters), f"){arrow}"]
 
 
-def _short(annotated):
-    """The text of a signature or parameter, its types without their modules."""
-    return re.sub(r"(?:[a-z_]\w*\.)+(\w+)", r"\1", str(annotated).replace("'", ""))
+def _parameter(parameter):
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text = f"{stars}{parameter.name}"
+    if parameter.annotation is not parameter.empty:
+        text += f": {_type(parameter.annotation)}"
+    if parameter.default is not parameter.empty:
+        text += f" = {parameter.default!r}"
+    return text
+
+
+def _type(annotation):
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"(?:[A-Za-z_]\w*\.)+(\w+)", r"\1", text)
 
 
 def _prose(doc):
@@ -90,6 +107,7 @@ def _prose(doc):
     if section.startswith("Example"):
         lines.append("```")
     text = "\n".join(lines)
+    text = re.sub(r"```python\n+", "```python\n", text)
     return re.sub(r"\n\n```\n", "\n```\n\n", text).splitlines()
 
 
