@@ -95,3 +95,18 @@ def test_kendalls_tau_counts_pairs(seed):
     assert statistics.kendall_tau(first, first) == pytest.approx(1.0)
     assert statistics.kendall_tau(first, -first) == pytest.approx(-1.0)
     assert np.isnan(statistics.kendall_tau(first, np.ones(20)))
+
+
+def test_an_accuracy_is_described_with_wilsons_interval():
+    # 95 of 100 by R's prop.test(95, 100, correct = FALSE): 0.8882 to 0.9785.
+    text = statistics.describe_accuracy(95, 100)
+    assert text == "95.0 % (95 % interval 88.8-97.8, 95 of 100)"
+    assert statistics.describe_accuracy(20, 20) == "100.0 % (95 % interval 83.9-100.0, 20 of 20)"
+    assert statistics.describe_accuracy(0, 20) == "0.0 % (95 % interval 0.0-16.1, 0 of 20)"
+    # The ends of the interval are the shares that are just z standard errors off.
+    shares = np.linspace(0, 1, 200_001)[1:-1]
+    inside = shares[np.abs(351 / 360 - shares) <= 1.959964 * np.sqrt(shares * (1 - shares) / 360)]
+    low, high = 100 * inside.min(), 100 * inside.max()
+    assert statistics.describe_accuracy(351, 360) == (
+        f"97.5 % (95 % interval {low:.1f}-{high:.1f}, 351 of 360)"
+    )

@@ -1,13 +1,12 @@
 """Weights of other frameworks: each lands in its variable, and a block runs as NumPy does."""
 
-import json
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from dna_tf.models import foreign_weights, students, weight_files
+from dna_tf.models import foreign_weights, students
 from dna_tf.space import architectures, spaces, tasks, zoo
 from tests.helpers import tool_runs
 
@@ -195,11 +194,11 @@ def test_names_with_a_prefix_and_a_saved_file_are_the_same(tmp_path):
     prefixed = {f"module.{name}": array for name, array in state.items()}
     image = np.random.RandomState(1).rand(2, 16, 16, 3).astype(np.float32) * 255
     scheme = foreign_weights.SCHEMES["timm"]
-    one = foreign_weights.convert(arch, state, scheme)
+    plain = foreign_weights.convert(arch, state, scheme)
     other = foreign_weights.convert(arch, prefixed, scheme)
     other.save(tmp_path / "a.keras")
     loaded = keras.saving.load_model(tmp_path / "a.keras", compile=False, safe_mode=True)
-    expected = one(image, training=False)
+    expected = plain(image, training=False)
     np.testing.assert_array_equal(other(image, training=False), expected)
     np.testing.assert_allclose(loaded(image, training=False), expected, atol=1e-6)
 
@@ -224,77 +223,23 @@ def test_what_does_not_fit_is_listed():
         foreign_weights.get_scheme("tim")
 
 
-def _safetensors(arrays):
-    header, body = {"__metadata__": {"format": "pt"}}, b""
-    for name, array in arrays.items():
-        content = array.astype(np.float32).tobytes()
-        span = [len(body), len(body) + len(content)]
-        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": span}
-        body += content
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + body
-
-
-def test_both_kinds_of_files_hold_the_same_arrays(tmp_path):
-    arrays = {"a.weight": np.arange(6.0).reshape(2, 3), "b": np.float32(3)}
-    np.savez(tmp_path / "w.npz", **arrays)
-    (tmp_path / "w.safetensors").write_bytes(_safetensors(arrays | {"b": np.array(3.0)}))
-    for name in ("w.npz", "w.safetensors"):
-        found = weight_files.read(tmp_path / name)
-        assert list(found) == ["a.weight", "b"] and found["b"].shape == ()
-        np.testing.assert_array_equal(found["a.weight"], arrays["a.weight"])
-
-
-def test_halves_are_read(tmp_path):
-    header = {"h": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}
-    header["b"] = {"dtype": "BF16", "shape": [1, 2], "data_offsets": [4, 8]}
-    text = json.dumps(header).encode()
-    body = np.array([1.5, -2], np.float16).tobytes() + bytes.fromhex("c03f00c0")  # 1.5, -2
-    (tmp_path / "w.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + body)
-    found = weight_files.read(tmp_path / "w.safetensors")
-    np.testing.assert_array_equal(found["h"], [1.5, -2])
-    np.testing.assert_array_equal(found["b"], [[1.5, -2]])
-
-
-def test_files_that_cannot_be_read_are_refused(tmp_path):
-    np.savez(tmp_path / "object.npz", a=np.array([print], object))
-    np.savez(tmp_path / "none.npz")
-    np.savez(tmp_path / "cut.npz", a=np.zeros(9))
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:60])
-    whole = _safetensors({"a": np.zeros(9)})
-    (tmp_path / "cut.safetensors").write_bytes(whole[:-5])
-    (tmp_path / "head.safetensors").write_bytes(whole[:20])
-    (tmp_path / "w.pth").write_bytes(b"x")
-    for name, message in (
-        ("object.npz", "contains Python objects, which would run code"),
-        ("none.npz", "contains no array"),
-        ("cut.npz", r"no \.npz archive, or is cut off"),
-        ("cut.safetensors", r"the bytes of a are not those of its shape \(9,\)"),
-        ("head.safetensors", "not a safetensors file, or is truncated"),
-        ("w.pth", r"from \.npz and \.safetensors files, .*torch\.load"),
-        ("no.npz", "There is no weights file"),
-    ):
-        with pytest.raises((ValueError, FileNotFoundError), match=message):
-            weight_files.read(tmp_path / name)
-
-
 def test_the_tool_writes_a_model_or_says_what_is_wrong(tmp_path):
     arch = _tiny()
     architectures.save(arch, tmp_path / "tiny.json")
     np.savez(tmp_path / "w.npz", **_state(arch))
-    weights, there = f"--weights={tmp_path}/w.npz", [f"--arch={tmp_path}/tiny.json"]
+    weights, arch_flag = f"--weights={tmp_path}/w.npz", [f"--arch={tmp_path}/tiny.json"]
     output = f"--output={tmp_path}/made.keras"
     cases = (
-        ([*there, weights, output], None),
-        ([*there, weights, output], "The file .*made.keras exists already"),
+        ([*arch_flag, weights, output], None),
+        ([*arch_flag, weights, output], "The file .*made.keras exists already"),
         (["--arch=dna_a", weights, f"--output={tmp_path}/a.keras"], r"\d+ missing: blocks.1.1"),
-        ([*there, weights], r"--output is missing \(for example --output=dna_a\.keras\)"),
-        ([*there, weights, f"--output={tmp_path}/a.h5"], r"must be a \.keras file"),
+        ([*arch_flag, weights], r"--output is missing \(for example --output=dna_a\.keras\)"),
+        ([*arch_flag, weights, f"--output={tmp_path}/a.h5"], r"must be a \.keras file"),
         (
-            [*there, weights, f"--output={tmp_path}/b.keras", "--num_classes=5"],
+            [*arch_flag, weights, f"--output={tmp_path}/b.keras", "--num_classes=5"],
             r"\(4, 12\) instead",
         ),
-        ([*there, weights, f"--output={tmp_path}/b.keras", "--scheme=x"], "no scheme 'x'"),
+        ([*arch_flag, weights, f"--output={tmp_path}/b.keras", "--scheme=x"], "no scheme 'x'"),
     )
     for run, (_, message) in zip(
         tool_runs.run_all([["convert", *words] for words, _ in cases]), cases, strict=True

@@ -1,4 +1,4 @@
-"""Models in any file answer as the Keras model that they were made of."""
+"""Model files of every kind answer as the Keras model that they were made of; correct answers."""
 
 import keras
 import numpy as np
@@ -115,3 +115,32 @@ def test_what_cannot_be_run_is_refused(model_files, tmp_path):
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             inference.open_model(path, size)
+
+
+def _classifier():
+    image = keras.Input((2, 2, 1))
+    x = keras.layers.Flatten()(image)
+    x = keras.layers.Dropout(0.9)(x)  # would spoil the answers, were it at work
+    return keras.Model(image, keras.layers.Dense(4)(x))
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("batch_size", [1, 7, 30, 100])
+def test_right_answers_are_counted_as_numpy_counts_them(batch_size):
+    model = _classifier()
+    rng = np.random.default_rng(0)
+    images = rng.normal(0, 1, (30, 2, 2, 1)).astype(np.float32)
+    labels = rng.integers(0, 4, 30).astype(np.int32)
+    dense = model.layers[-1]
+    scores = images.reshape(30, 4) @ dense.kernel.numpy() + dense.bias.numpy()
+    expected = int(np.sum(scores.argmax(1) == labels))
+    assert 0 < expected < 30
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
+    assert inference.count_correct(model, dataset) == (expected, 30)
+    starts = range(0, 30, batch_size)
+    pairs = [(images[i : i + batch_size], labels[i : i + batch_size]) for i in starts]
+    assert inference.count_correct(model, pairs) == (expected, 30)
+
+
+def test_without_images_nothing_is_counted():
+    assert inference.count_correct(_classifier(), []) == (0, 0)

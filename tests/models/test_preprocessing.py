@@ -64,24 +64,26 @@ def _model():
 def test_a_model_behind_preprocessing_is_itself(tmp_path, kind):
     model, images = _model(), _images()
     expected = model(_expected(kind, images), training=False).numpy()
-    made = preprocessing.with_preprocessing(model, kind)
-    np.testing.assert_allclose(made(images, training=False), expected, rtol=1e-5, atol=1e-4)
-    assert made.name == "odd" and made.input.name == model.input.name
+    whole = preprocessing.with_preprocessing(model, kind)
+    np.testing.assert_allclose(whole(images, training=False), expected, rtol=1e-5, atol=1e-4)
+    assert whole.name == "odd" and whole.input.name == model.input.name
     # The model's own layers in the model's order, and nothing else but the new ones.
-    own = [layer.name for layer in model.layers]
-    kept = [layer.name for layer in made.layers if not layer.name.startswith("preprocess_")]
-    assert kept == own and len(made.layers) > len(own)
+    names = [layer.name for layer in model.layers]
+    kept = [layer.name for layer in whole.layers if not layer.name.startswith("preprocess_")]
+    assert kept == names and len(whole.layers) > len(names)
     for weights in ("weights", "trainable_weights"):
-        paths = [[w.path.split("/")[-2:] for w in getattr(one, weights)] for one in (made, model)]
+        paths = [
+            [w.path.split("/")[-2:] for w in getattr(part, weights)] for part in (whole, model)
+        ]
         assert paths[0] == paths[1] and len(paths[0]) > 5
     # Two models: neither shares a weight with the other, and a layer is in one graph only.
-    before = made(images, training=False).numpy()
+    before = whole(images, training=False).numpy()
     for weight in model.weights:
         weight.assign(weight + 1)
-    np.testing.assert_array_equal(made(images, training=False), before)
-    for one in (made, model):
-        assert one.get_layer("joined").output.shape == (None, 8, 10, 8)
-    keras_files.save_model(made, tmp_path / "made.keras")
+    np.testing.assert_array_equal(whole(images, training=False), before)
+    for part in (whole, model):
+        assert part.get_layer("joined").output.shape == (None, 8, 10, 8)
+    keras_files.save_model(whole, tmp_path / "made.keras")
     loaded = keras_files.load_model(tmp_path / "made.keras")
     np.testing.assert_array_equal(loaded(images, training=False), before)
 
@@ -98,9 +100,9 @@ def test_sequential_models_and_dicts_of_one_input_get_it_too():
     image = keras.Input(SHAPE, name="pixels")
     sequence = keras.Sequential([keras.Input(SHAPE), conv()])
     for model in (sequence, keras.Model({"pixels": image}, [conv()(image)])):
-        made = preprocessing.with_preprocessing(model, "zero_one")
+        whole = preprocessing.with_preprocessing(model, "zero_one")
         expected = model.get_layer("conv")(_images() / 255)
-        np.testing.assert_allclose(made(_images()), expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(whole(_images()), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_teacher_file_gets_the_configs_preprocessing_and_can_be_cut(tmp_path):
@@ -154,10 +156,10 @@ def test_models_that_cannot_have_it_are_refused():
         with pytest.raises(ValueError, match=f"'{kind}' has a value.*images with 1 channels"):
             refused(keras.Model(grey, layers.ReLU()(grey)), kind)
     assert refused(keras.Model(grey, layers.ReLU()(grey)), "zero_one").input_shape[-1] == 1
-    made = refused(_model(), "torch")
+    preprocessed = refused(_model(), "torch")
     for kind in ("torch", "caffe"):
         with pytest.raises(ValueError, match="'odd' has layers named preprocess_... already"):
-            refused(made, kind)
+            refused(preprocessed, kind)
     line = keras.Input((5,))
     with pytest.raises(ValueError, match=r"model of images .* has the shape \(None, 5\)"):
         refused(keras.Model(line, layers.ReLU()(line)), "torch")
@@ -165,9 +167,11 @@ def test_models_that_cannot_have_it_are_refused():
     with pytest.raises(ValueError, match="one input and one output.* with 2 inputs .* 2 outputs"):
         refused(two, "zero_one")
     closed = keras.Model(image, _Closed(2.0, name="closed")(image))
-    with pytest.raises(ValueError, match=r"'closed' \(_Closed\).*anew from its config.*'factor'"):
+    with pytest.raises(
+        ValueError, match=r"'closed' \(_Closed\).*rebuilt from its config.*'factor'"
+    ):
         refused(closed, "zero_one")
-    own = _Subclassed(name="own")
-    own(_images())
+    subclassed = _Subclassed(name="own")
+    subclassed(_images())
     with pytest.raises(ValueError, match=r"'own' is a subclassed model \(_Subclassed\)"):
-        refused(own, "zero_one")
+        refused(subclassed, "zero_one")

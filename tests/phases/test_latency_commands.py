@@ -27,25 +27,25 @@ def _refusal(space=SPACE, task=LARGER_TASK, flags="", **about):
 
 def test_the_command_has_all_that_the_table_was_made_with():
     measure = "python -m tools.latency_table"
-    told = {"device": "a board", "about": MADE_BY}
+    fields = {"device": "a board", "about": MADE_BY}
     flags = "--cost=pi_latency_ms --precision=int8 --threads=4 --cores=0,1 --output=FILE"
     sizes = "--space=digits --image_size=64 --num_classes=10"
-    assert _refusal(**told).endswith(
+    assert _refusal(**fields).endswith(
         f"px. Measure them on a board too, to this FILE: {measure} {sizes} {flags}"
     )
     # What the flags of a space cannot say takes a run.
-    own = dataclasses.replace(SPACE, ops=SPACE.ops[:2])
-    for space, task in ((own, LARGER_TASK), (SPACE, tasks.Task(64, 1, 10))):
-        text = _refusal(space, task, **told)
+    changed = dataclasses.replace(SPACE, ops=SPACE.ops[:2])
+    for space, task in ((changed, LARGER_TASK), (SPACE, tasks.Task(64, 1, 10))):
+        text = _refusal(space, task, **fields)
         assert f"{measure} --workdir=FOLDER_OF_A_RUN_WITH_IT {flags}" in text
-    own = dataclasses.replace(own, name="mine")
-    assert "--workdir=FOLDER_OF_A_RUN" in _refusal(own, **told)
-    assert f"{measure} --workdir=W {flags}" in _refusal(own, flags="--workdir=W", **told)
-    any_core = {**told, "about": {**MADE_BY, "cores": "any"}}
+    changed = dataclasses.replace(changed, name="mine")
+    assert "--workdir=FOLDER_OF_A_RUN" in _refusal(changed, **fields)
+    assert f"{measure} --workdir=W {flags}" in _refusal(changed, flags="--workdir=W", **fields)
+    any_core = {**fields, "about": {**MADE_BY, "cores": "any"}}
     assert _refusal(**any_core).endswith("--precision=int8 --threads=4 --output=FILE")
-    phone = {**told, "runtime": "benchmark_model sha256 0123456789abcdef, XNNPACK"}
+    phone = {**fields, "runtime": "benchmark_model sha256 0123456789abcdef, XNNPACK"}
     assert "--precision=int8 --device=adb --threads=4" in _refusal(**phone)
-    fitted = {**told, "about": {**MADE_BY, "fitted_to": {**FITTED_TO, "students": 9, "seed": 0}}}
+    fitted = {**fields, "about": {**MADE_BY, "fitted_to": {**FITTED_TO, "students": 9, "seed": 0}}}
     assert (
         "to a new FILE, or to this one with --fit=0 (its sums are fitted to students of the "
         "space 'digits' at 32 px with 3 channels and 10 classes, and stay so): python"

@@ -96,19 +96,19 @@ def test_depths_are_rounded_up_exactly():
 
 
 def test_everything_is_scaled_and_what_belonged_to_the_cells_is_gone():
-    made = scaling.scale(SMALL, 2, 2.5, image_size=33)
+    scaled = scaling.scale(SMALL, 2, 2.5, image_size=33)
     frame = Frame(16, 1, 8, 72, "relu6", 0.25, 1e-3, 0.99, stem_layers=3)
-    assert made.frame == frame
-    assert made.describe() == (
+    assert scaled.frame == frame
+    assert scaled.describe() == (
         "24: k3e6 k3e6 k3e6 k5e3 k5e3 | 32: k5e6 k5e6 k5e6 k3e2 k3e2 k3e2 k7e1 k7e1 "
         "| 48: k7e1 k7e1 k7e1"
     )
-    assert [block.stride for block in made.blocks] == [2, 1, 2]
-    assert {(b.cell, b.path, b.rating) for b in made.blocks} == {(None, None, None)}
-    assert made.rating is None
-    assert (made.image_size, made.channels, made.num_classes) == (33, 1, 7)
-    assert made.name == "small_w2_d2.5_at33"
-    assert made.origin == {
+    assert [block.stride for block in scaled.blocks] == [2, 1, 2]
+    assert {(b.cell, b.path, b.rating) for b in scaled.blocks} == {(None, None, None)}
+    assert scaled.rating is None
+    assert (scaled.image_size, scaled.channels, scaled.num_classes) == (33, 1, 7)
+    assert scaled.name == "small_w2_d2.5_at33"
+    assert scaled.origin == {
         "by": "scaling",
         "of": "small",
         "width": 2,
@@ -119,33 +119,33 @@ def test_everything_is_scaled_and_what_belonged_to_the_cells_is_gone():
 
 
 def test_fewer_layers_keep_the_order_and_the_first_op():
-    made = scaling.scale(zoo.get_architecture("dna_a"), depth=0.6)
-    assert made.describe().startswith("24: k5e3 k3e3 | 40: k3e3 k3e3 k5e3 |")
-    assert made.describe().endswith("| 160: k5e6 k5e3 k5e3 | 320: k3e6")
+    scaled = scaling.scale(zoo.get_architecture("dna_a"), depth=0.6)
+    assert scaled.describe().startswith("24: k5e3 k3e3 | 40: k3e3 k3e3 k5e3 |")
+    assert scaled.describe().endswith("| 160: k5e6 k5e3 k5e3 | 320: k3e6")
 
 
 def test_a_coefficient_of_one_changes_nothing():
-    made = scaling.scale(SMALL, name="same")
-    assert made.costs() == SMALL.costs()
-    assert made.frame == SMALL.frame
+    scaled = scaling.scale(SMALL, name="same")
+    assert scaled.costs() == SMALL.costs()
+    assert scaled.frame == SMALL.frame
     deeper = scaling.scale(SMALL, depth=2)
     assert [block.width for block in deeper.blocks] == [12, 16, 24]
     assert (deeper.frame.stem_output_width, deeper.frame.head_width) == (4, 36)
 
 
 def test_the_file_of_a_scaled_architecture_is_read_again(tmp_path):
-    for made in (scaling.scale(SMALL, 1.3, 2), scaling.scale_to(SMALL, macs=900_000)):
-        architectures.save(made, tmp_path / "made.json")
-        assert architectures.load(tmp_path / "made.json") == made
+    for scaled in (scaling.scale(SMALL, 1.3, 2), scaling.scale_to(SMALL, macs=900_000)):
+        architectures.save(scaled, tmp_path / "made.json")
+        assert architectures.load(tmp_path / "made.json") == scaled
 
 
 @pytest.mark.parametrize(("width", "depth"), [(1.5, 2.2), (0.4, 0.5)])
 def test_the_built_student_has_the_costs_of_the_file(width, depth):
-    made = scaling.scale(zoo.get_architecture("dna_a").adapted(10, 33), width, depth)
+    scaled = scaling.scale(zoo.get_architecture("dna_a").adapted(10, 33), width, depth)
     if depth > 1:
-        assert made.frame.stem_layers == 3
-    model = students.build_student(made)
-    costs = made.costs()
+        assert scaled.frame.stem_layers == 3
+    model = students.build_student(scaled)
+    costs = scaled.costs()
     params = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     assert (params, model_costs.count_macs(model)) == (costs["params"], costs["macs"])
     assert model.output_shape == (None, 10)
@@ -155,10 +155,10 @@ def _costs_over(cost_name, arch, steps, width=None):
     """The costs for many phi, or for many width coefficients at one depth."""
     for step in steps:
         if width is None:
-            made = scaling.scale(arch, *scaling.compound(step)[:2])
+            scaled = scaling.scale(arch, *scaling.compound(step)[:2])
         else:
-            made = scaling.scale(arch, step, width)
-        yield made.costs()[cost_name]
+            scaled = scaling.scale(arch, step, width)
+        yield scaled.costs()[cost_name]
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def _costs_over(cost_name, arch, steps, width=None):
 )
 def test_no_other_phi_comes_nearer_to_the_target(name, cost_name, target):
     arch = zoo.get_architecture(name)
-    made = scaling.scale_to(arch, **{cost_name: target})
-    origin = made.origin
-    reached = made.costs()[cost_name]
+    scaled = scaling.scale_to(arch, **{cost_name: target})
+    origin = scaled.origin
+    reached = scaled.costs()[cost_name]
     assert (origin["target"], origin["reached"]) == ({cost_name: target}, reached)
     assert origin["difference"] == pytest.approx((reached - target) / target, abs=1e-12)
     near = abs(reached - target)
@@ -193,58 +193,58 @@ def test_no_other_phi_comes_nearer_to_the_target(name, cost_name, target):
     else:
         assert origin["width"] == rule.width
     again = scaling.scale(arch, origin["width"], origin["depth"])
-    assert (again.blocks, again.frame) == (made.blocks, made.frame)
+    assert (again.blocks, again.frame) == (scaled.blocks, scaled.frame)
 
 
 def test_a_cost_that_some_phi_has_is_reached():
     arch = zoo.get_architecture("dna_b")
     for phi in (-12.3, -5, -0.7, 0, 0.3, 1, 4.4, 7, 13.7):
-        wanted = scaling.scale(arch, *scaling.compound(phi)[:2])
+        target = scaling.scale(arch, *scaling.compound(phi)[:2])
         for cost_name in scaling.TARGETS:
-            made = scaling.scale_to(arch, **{cost_name: wanted.costs()[cost_name]})
-            assert made.costs() == wanted.costs()
-            assert made.origin["difference"] == 0 and not made.origin["refined"]
-    made = scaling.scale_to(arch, params=arch.costs()["params"])
-    assert (made.origin["phi"], made.blocks) == (0, arch.blocks)
+            scaled = scaling.scale_to(arch, **{cost_name: target.costs()[cost_name]})
+            assert scaled.costs() == target.costs()
+            assert scaled.origin["difference"] == 0 and not scaled.origin["refined"]
+    scaled = scaling.scale_to(arch, params=arch.costs()["params"])
+    assert (scaled.origin["phi"], scaled.blocks) == (0, arch.blocks)
 
 
 def test_what_is_no_multiple_of_8_is_reached_unscaled():
-    made = scaling.scale_to(SMALL, macs=SMALL.costs()["macs"])
-    assert made.costs() == SMALL.costs()
-    assert made.origin["phi"] == 0
+    scaled = scaling.scale_to(SMALL, macs=SMALL.costs()["macs"])
+    assert scaled.costs() == SMALL.costs()
+    assert scaled.origin["phi"] == 0
 
 
 def test_the_scaled_student_of_table_5():
     # Measured here; DNA says 64.9 M, and not how its widths and depths were rounded.
-    made = scaling.scale_to(zoo.get_architecture("dna_c"), params=64_900_000)
-    assert made.name == "dna_c_params_64.9M"
-    assert made.costs()["params"] == 64_770_552
-    assert [(block.width, len(block.ops)) for block in made.blocks] == [
+    scaled = scaling.scale_to(zoo.get_architecture("dna_c"), params=64_900_000)
+    assert scaled.name == "dna_c_params_64.9M"
+    assert scaled.costs()["params"] == 64_770_552
+    assert [(block.width, len(block.ops)) for block in scaled.blocks] == [
         *((48, 8), (72, 15), (152, 15), (216, 15), (360, 15), (608, 4))
     ]
-    frame = made.frame
+    frame = scaled.frame
     stem = (frame.stem_width, frame.stem_output_width, frame.stem_layers)
-    assert (stem, frame.head_width, made.image_size) == ((64, 32, 4), 2424, 224)
+    assert (stem, frame.head_width, scaled.image_size) == ((64, 32, 4), 2424, 224)
 
 
 def test_the_width_alone_is_moved_where_phi_stays_too_far_away():
     # Just above phi 0 all blocks get one more layer, so that no phi is near 5 M.
-    made = scaling.scale_to(zoo.get_architecture("dna_a"), params=5_000_000)
-    assert made.origin["refined"]
-    assert abs(made.origin["difference"]) < 0.002
-    assert [len(block.ops) for block in made.blocks] == [3, 4, 4, 4, 5, 1]
+    scaled = scaling.scale_to(zoo.get_architecture("dna_a"), params=5_000_000)
+    assert scaled.origin["refined"]
+    assert abs(scaled.origin["difference"]) < 0.002
+    assert [len(block.ops) for block in scaled.blocks] == [3, 4, 4, 4, 5, 1]
 
 
 def test_the_image_size_stays_or_is_given_or_scaled():
     arch = zoo.get_architecture("dna_a")
-    made = scaling.scale_to(arch, macs=1_000_000_000, image_size=192)
-    assert (made.image_size, made.name) == (192, "dna_a_macs_1G_at192")
-    assert made.origin["resolution"] == 192 / 224
-    made = scaling.scale_to(arch, macs=1_000_000_000, image_size="compound")
-    pixels = 224 * 1.15 ** made.origin["phi"]
-    assert made.image_size % 8 == 0 and abs(made.image_size - pixels) <= 4
-    assert made.image_size > 224
-    assert abs(made.origin["difference"]) < 0.01
+    scaled = scaling.scale_to(arch, macs=1_000_000_000, image_size=192)
+    assert (scaled.image_size, scaled.name) == (192, "dna_a_macs_1G_at192")
+    assert scaled.origin["resolution"] == 192 / 224
+    scaled = scaling.scale_to(arch, macs=1_000_000_000, image_size="compound")
+    pixels = 224 * 1.15 ** scaled.origin["phi"]
+    assert scaled.image_size % 8 == 0 and abs(scaled.image_size - pixels) <= 4
+    assert scaled.image_size > 224
+    assert abs(scaled.origin["difference"]) < 0.01
     unscaled = scaling.scale_to(SMALL, macs=SMALL.costs()["macs"], image_size="compound")
     assert unscaled.image_size == 20
 
@@ -287,8 +287,8 @@ def test_what_cannot_be_reached_is_answered_with_what_can():
     smallest = dataclasses.replace(arch, blocks=eights, frame=frame).costs()
     for cost_name in scaling.TARGETS:
         least = smallest[cost_name]
-        made = scaling.scale_to(arch, **{cost_name: least})
-        assert (made.blocks, made.frame) == (eights, frame)
+        scaled = scaling.scale_to(arch, **{cost_name: least})
+        assert (scaled.blocks, scaled.frame) == (eights, frame)
         with pytest.raises(ValueError, match=rf"smallest reachable.* of width 8, has {least:,} "):
             scaling.scale_to(arch, **{cost_name: least - 1})
     with pytest.raises(ValueError, match=r"largest, at phi 20, [\d,]+ "):
