@@ -1,7 +1,6 @@
-"""From a meter to a table, its validation and whole networks; and the tool's own words."""
+"""Tables in files: measured, resumed, extended, validated; whole networks; refused conditions."""
 
 import dataclasses
-import hashlib
 import json
 
 import pytest
@@ -9,19 +8,18 @@ import pytest
 from dna_tf.latency import graphs, measurements, sessions, validation
 from dna_tf.phases import latency_tables
 from dna_tf.space import op_costs, presets, tasks
-from tests.helpers import fake_adb, tool_runs
 
 SPACE = presets.PRESETS["digits"]
 TASK = tasks.Task(32, 3, 10)
 
 
-def _part_ms(part):
+def _part_ms(key):
     # Not a function of MACs: kernels cost, small maps cost as much as large ones.
-    return 0.003 + 0.002 * part.kernel * part.expand + 0.0002 * part.out_width
+    return 0.003 + 0.002 * key.kernel * key.expand + 0.0002 * key.out_width
 
 
-class MadeMeter:
-    """Knows how long each graph takes, and gets slower by `drift` from call to call."""
+class FakeMeter:
+    """Takes graphs that are latencies, and gets slower by `drift` from call to call."""
 
     def __init__(self, drift=0.0):
         self.asked, self.drift, self.slower = [], drift, 1.0
@@ -39,53 +37,55 @@ class MadeMeter:
 
 
 @pytest.fixture
-def made_graphs(monkeypatch):
-    """In place of TFLite files their latencies: networks 0.1 ms and 90 % of their parts'."""
+def fake_graphs(monkeypatch):
+    """Replaces TFLite files by latencies: of networks 0.1 ms and 90 % of the sum of the parts."""
 
-    def whole(one, precision):
-        return 0.1 + 0.9 * sum(map(_part_ms, op_costs.network_keys(one)))
+    def network_ms(architecture, precision):
+        return 0.1 + 0.9 * sum(map(_part_ms, op_costs.network_keys(architecture)))
 
-    monkeypatch.setattr(graphs, "part_graph", lambda part, precision: _part_ms(part))
-    monkeypatch.setattr(graphs, "student_graph", whole)
+    monkeypatch.setattr(graphs, "part_graph", lambda key, precision: _part_ms(key))
+    monkeypatch.setattr(graphs, "student_graph", network_ms)
     monkeypatch.setattr(graphs, "keras_graph", lambda name, task, precision: 3.5)
     monkeypatch.setattr(graphs, "keras_macs", lambda name, task: 3e8)
 
 
-def _session(path, meter, space=SPACE, task=TASK, cost="latency_ms", seed=0):
+def _table_file(path, meter, space=SPACE, task=TASK, cost="latency_ms", seed=0):
     students = None if space is None else sessions.RandomStudents(space, task, seed)
     return latency_tables.TableFile(path, meter, cost, 0.05, students)
 
 
-def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
-    path, meter = tmp_path / "latency.json", MadeMeter()
-    session = _session(path, meter)
-    session.make_table(fit=15)
+def test_table_validation_and_networks(tmp_path, fake_graphs, capsys):
+    path, meter = tmp_path / "latency.json", FakeMeter()
+    table_file = _table_file(path, meter)
+    table_file.make_table(fit=15)
     assert "not fitted" not in capsys.readouterr().err
     table = op_costs.load(path)
-    assert table == session.table and table.device == "made up"
+    assert table == table_file.table and table.device == "made up"
     assert list(table.entries) == op_costs.space_keys(SPACE, TASK)
     assert table.about["overhead"]["networks"] == 15
-    found = session.validate(20)
-    assert found["networks"] == 20 and found["median_error"] < 0.005
-    assert found["error_over_macs_error"] < 0.2 and found["rank_correlation"] > 0.97
+    errors = table_file.validate(20)
+    assert errors["networks"] == 20 and errors["median_error"] < 0.005
+    assert errors["error_over_macs_error"] < 0.2 and errors["rank_correlation"] > 0.97
     # No student that the fit saw is in the check.
     networks = [key for key in meter.asked if isinstance(key, str)]
     assert len(networks) == len(set(networks)) == 35
     written = json.loads((tmp_path / "latency.validation.json").read_text())
-    assert written["median_error"] == found["median_error"] and len(written["students"]) == 20
+    assert written["median_error"] == errors["median_error"] and len(written["students"]) == 20
     assert "<svg" in (tmp_path / "latency.validation.svg").read_text()
     assert "20 students, predicted against measured" in capsys.readouterr().out
 
-    again = MadeMeter()
-    repeated = _session(path, again)
+    again = FakeMeter()
+    repeated = _table_file(path, again)
     repeated.make_table(fit=15)
-    assert repeated.validate(20) == found and again.asked == []  # all of it was there
+    assert repeated.validate(20) == errors and again.asked == []  # all of it was there
 
-    one = validation.random_architectures(SPACE, TASK, 1, seed=9)[0]
+    student = validation.random_architectures(SPACE, TASK, 1, seed=9)[0]
     networks = latency_tables.find_networks(["mobilenet_v2"], None, 96, 3, 10)
-    networks.append(dataclasses.replace(sessions.TimedNetwork.of_architecture(one), name="mine"))
-    later = MadeMeter()
-    alone = _session(path, later, None, None)  # without a space the fit that is there stays
+    networks.append(
+        dataclasses.replace(sessions.TimedNetwork.of_architecture(student), name="mine")
+    )
+    later = FakeMeter()
+    alone = _table_file(path, later, None, None)  # without a space the fit that is there stays
     alone.make_table(networks)
     assert alone.table == table
     rows = alone.measure_networks(networks)
@@ -97,57 +97,57 @@ def test_table_validation_and_networks(tmp_path, made_graphs, capsys):
         "macs": 300_000_000,
     }
     assert rows[1]["predicted_ms"] == pytest.approx(rows[1]["measured_ms"], rel=0.01)
-    again = _session(path, MadeMeter(), None, None)
+    again = _table_file(path, FakeMeter(), None, None)
     again.make_table(networks)
     assert again.measure_networks(networks) == rows  # MACs too, with nothing to measure
-    told = capsys.readouterr().out
-    assert "mobilenet_v2 at 96 px, 10 classes: measured 3.5 ms (spread 0), 300M MACs" in told
-    assert "mine at 32 px, 10 classes: measured " in told and ", predicted " in told
+    output = capsys.readouterr().out
+    assert "mobilenet_v2 at 96 px, 10 classes: measured 3.5 ms (spread 0), 300M MACs" in output
+    assert "mine at 32 px, 10 classes: measured " in output and ", predicted " in output
 
 
-def test_tables_are_of_one_precision(tmp_path, made_graphs):
+def test_tables_are_of_one_precision(tmp_path, fake_graphs):
     path = tmp_path / "latency.json"
-    _session(path, MadeMeter()).make_table(fit=3)
+    _table_file(path, FakeMeter()).make_table(fit=3)
     message = "precision: 'float32' there, 'int8' now"
     with pytest.raises(ValueError, match=message):
-        latency_tables.TableFile(path, MadeMeter(), "latency_ms", 0.05, precision="int8")
+        latency_tables.TableFile(path, FakeMeter(), "latency_ms", 0.05, precision="int8")
 
 
-def test_files_are_measured_as_they_are(tmp_path, made_graphs, monkeypatch, capsys):
+def test_files_are_measured_as_they_are(tmp_path, fake_graphs, monkeypatch, capsys):
     file = tmp_path / "mine.tflite"
     with pytest.raises(FileNotFoundError, match="no TFLite file .*mine.tflite"):
         latency_tables.find_networks([str(file)])
     file.write_bytes(b"two")
     networks = latency_tables.find_networks([str(file)])
-    meter = MadeMeter()
+    meter = FakeMeter()
     monkeypatch.setattr(graphs, "file_graph", lambda path: float(len(file.read_bytes())))
-    session = _session(tmp_path / "latency.json", meter, None, None)
-    session.make_table(networks)
-    (row,) = session.measure_networks(networks)
+    table_file = _table_file(tmp_path / "latency.json", meter, None, None)
+    table_file.make_table(networks)
+    (row,) = table_file.measure_networks(networks)
     assert (row["measured_ms"], row["predicted_ms"], row["macs"]) == (3.0, None, None)
     assert "mine.tflite: measured 3 ms" in capsys.readouterr().out
     file.write_bytes(b"other")  # another file of that name is measured anew
-    session.measure_networks(networks)
+    table_file.measure_networks(networks)
     assert len(meter.asked) == 1
     monkeypatch.undo()
     assert latency_tables.find_networks([str(file)])[0].key != networks[0].key
 
 
 def _values(path, parts):
-    held = op_costs.load(path)
-    return [held.fixed, *(held.entries[part].value for part in parts)]
+    table = op_costs.load(path)
+    return [table.fixed, *(table.entries[part].value for part in parts)]
 
 
-def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
+def test_a_table_grows_and_its_fit_stays(tmp_path, fake_graphs, capsys):
     path = tmp_path / "latency.json"
-    _session(path, MadeMeter()).make_table(fit=8)
+    _table_file(path, FakeMeter()).make_table(fit=8)
     first = op_costs.load(path)
-    before, held = _values(path, first.entries), path.read_bytes()
-    told = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
-    assert first.about["fitted_to"] == {**told, "students": 8, "seed": 0}
+    before, content = _values(path, first.entries), path.read_bytes()
+    fitted_to = {"space": "digits", "image_size": 32, "channels": 3, "num_classes": 10}
+    assert first.about["fitted_to"] == {**fitted_to, "students": 8, "seed": 0}
     # Networks of any size.
     dna_a = latency_tables.find_networks(["dna_a"])
-    _session(path, MadeMeter(), None, None).make_table(dna_a)
+    _table_file(path, FakeMeter(), None, None).make_table(dna_a)
     needed = op_costs.network_keys(dna_a[0].architecture)
     grown = op_costs.load(path)
     assert set(grown.entries) == set(first.entries) | set(needed)
@@ -155,24 +155,24 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
     assert grown.about["fitted_to"] == first.about["fitted_to"]
     # The space again: as many students as before, of the same seed.
     capsys.readouterr()
-    again = MadeMeter()
-    repeated = _session(path, again, seed=5)
+    again = FakeMeter()
+    repeated = _table_file(path, again, seed=5)
     repeated.make_table()
     assert again.asked == [] and op_costs.load(path) == grown
     students = "fitted to 8 students of the space 'digits' at 32 px with 3 channels and 10 classes"
     assert students in capsys.readouterr().out
     # A part of that space: all is there.
     part = presets.variant(SPACE, single=True)
-    _session(path, again, part).make_table(dna_a)
+    _table_file(path, again, part).make_table(dna_a)
     assert again.asked == [] and op_costs.load(path) == grown
     # Another size: its parts are added, and nothing else changes.
-    more = MadeMeter()
-    _session(path, more, task=tasks.Task(64, 3, 10)).make_table(fit=0)
+    more = FakeMeter()
+    _table_file(path, more, task=tasks.Task(64, 3, 10)).make_table(fit=0)
     assert set(op_costs.load(path).entries) - set(grown.entries) == set(more.asked)
     assert set(op_costs.space_keys(SPACE, tasks.Task(64, 3, 10))) <= set(
         op_costs.load(path).entries
     )
-    assert _values(path, first.entries) == before and path.read_bytes() != held
+    assert _values(path, first.entries) == before and path.read_bytes() != content
 
 
 @pytest.mark.parametrize(
@@ -186,20 +186,20 @@ def test_a_table_grows_and_its_fit_stays(tmp_path, made_graphs, capsys):
         (presets.variant(SPACE, single=True), TASK, 3),
     ],
 )
-def test_a_fit_to_other_students_is_refused(tmp_path, made_graphs, space, task, fit):
+def test_a_fit_to_other_students_is_refused(tmp_path, fake_graphs, space, task, fit):
     path = tmp_path / "latency.json"
-    _session(path, MadeMeter()).make_table(fit=3)
-    before, meter = path.read_bytes(), MadeMeter()
-    there = "is fitted to students of the space 'digits' at 32 px with 3 channels and 10 classes"
-    here = f"'{space.name}' at {task} its sums"
-    with pytest.raises(ValueError, match=f"{there}. Fitted to .* {here} .* another --output, or"):
-        _session(path, meter, space, task).make_table(fit=fit)
+    _table_file(path, FakeMeter()).make_table(fit=3)
+    before, meter = path.read_bytes(), FakeMeter()
+    present = "is fitted to students of the space 'digits' at 32 px with 3 channels and 10 classes"
+    new = f"'{space.name}' at {task} its sums"
+    with pytest.raises(ValueError, match=f"{present}. Fitted to .* {new} .* another --output, or"):
+        _table_file(path, meter, space, task).make_table(fit=fit)
     assert (path.read_bytes(), meter.asked) == (before, [])
 
 
-def test_a_table_without_its_measurements_is_kept(tmp_path, made_graphs):
+def test_a_table_without_its_measurements_is_kept(tmp_path, fake_graphs):
     path = tmp_path / "latency.json"
-    _session(path, MadeMeter()).make_table(fit=3)
+    _table_file(path, FakeMeter()).make_table(fit=3)
     beside, before = measurements.path_beside(path), path.read_bytes()
     count = len(op_costs.load(path).entries)
     message = (
@@ -208,117 +208,73 @@ def test_a_table_without_its_measurements_is_kept(tmp_path, made_graphs):
     )
     away = beside.rename(tmp_path / "away.json")
     with pytest.raises(ValueError, match=message):
-        _session(path, MadeMeter())
+        _table_file(path, FakeMeter())
     assert path.read_bytes() == before and not beside.exists()
     content = json.loads(away.read_text())
     beside.write_text(json.dumps({**content, "parts": content["parts"][2:]}))
     with pytest.raises(ValueError, match=f"would lose 2 of its {count} parts"):
-        _session(path, MadeMeter())
+        _table_file(path, FakeMeter())
     away.replace(beside)
-    _session(path, MadeMeter()).make_table(fit=3)
+    _table_file(path, FakeMeter()).make_table(fit=3)
     assert path.read_bytes() == before
 
 
-def test_noise_is_told_with_both_files(tmp_path, made_graphs, capsys):
-    class Noisy(MadeMeter):
+def test_noise_is_told_with_both_files(tmp_path, fake_graphs, capsys):
+    class Noisy(FakeMeter):
         def measure(self, graphs):
-            found = super().measure(graphs)
-            return {key: op_costs.CostEntry(e.value, 9, 0.2 * e.value) for key, e in found.items()}
+            entries = super().measure(graphs)
+            return {
+                key: op_costs.CostEntry(e.value, 9, 0.2 * e.value) for key, e in entries.items()
+            }
 
     path = tmp_path / "latency.json"
-    _session(path, Noisy()).make_table(fit=0)
-    told = capsys.readouterr().err
-    assert f"delete both {path} and {measurements.path_beside(path)} first" in told
+    _table_file(path, Noisy()).make_table(fit=0)
+    output = capsys.readouterr().err
+    assert f"delete both {path} and {measurements.path_beside(path)} first" in output
 
 
-def test_measured_networks_are_references_of_the_validation(tmp_path, made_graphs):
+def test_measured_networks_are_references_of_the_validation(tmp_path, fake_graphs):
     path = tmp_path / "latency.json"
-    session = _session(path, MadeMeter())
+    table_file = _table_file(path, FakeMeter())
     networks = latency_tables.find_networks(
         ["mobilenet_v2", "dna_a"], None, **dataclasses.asdict(TASK)
     )
-    session.make_table(networks, fit=3)
-    rows = session.measure_networks(networks)
-    session.validate(5, rows)
+    table_file.make_table(networks, fit=3)
+    rows = table_file.measure_networks(networks)
+    table_file.validate(5, rows)
     written = json.loads((tmp_path / "latency.validation.json").read_text())
     assert written["references"] == rows
     drawn = (tmp_path / "latency.validation.svg").read_text()
     assert ">mobilenet_v2 3.5 ms</text>" in drawn
     assert f">dna_a {rows[1]['measured_ms']:.4g} ms</text>" in drawn
-    session.validate(5)
+    table_file.validate(5)
     assert json.loads((tmp_path / "latency.validation.json").read_text())["references"] == []
 
 
-def test_a_machine_that_gets_slower(tmp_path, made_graphs):
+def test_a_machine_that_gets_slower(tmp_path, fake_graphs):
     """Twice as slow in the end: the reference, timed in turns, takes that out."""
-    steady = _session(tmp_path / "steady.json", MadeMeter())
+    steady = _table_file(tmp_path / "steady.json", FakeMeter())
     steady.make_table(fit=15)
-    session = _session(tmp_path / "latency.json", MadeMeter(drift=0.2))
-    session.make_table(fit=15)
+    table_file = _table_file(tmp_path / "latency.json", FakeMeter(drift=0.2))
+    table_file.make_table(fit=15)
     for part, entry in steady.table.entries.items():
-        assert session.table.entries[part].value == pytest.approx(1.2 * entry.value)
-    resumed = _session(tmp_path / "latency.json", MadeMeter(drift=2.0))
+        assert table_file.table.entries[part].value == pytest.approx(1.2 * entry.value)
+    resumed = _table_file(tmp_path / "latency.json", FakeMeter(drift=2.0))
     resumed.make_table(fit=15)
     assert resumed.validate(20)["median_error"] < 0.005
-    held = measurements.Measurements(measurements.path_beside(tmp_path / "latency.json"))
-    assert held.drift[:3] == [1.0, 1.1667, 1.3333] and held.drift[-1] > 2
-    assert session.table.about["drift"] == [1.0, held.drift[4]]
+    measured = measurements.Measurements(measurements.path_beside(tmp_path / "latency.json"))
+    assert measured.drift[:3] == [1.0, 1.1667, 1.3333] and measured.drift[-1] > 2
+    assert table_file.table.about["drift"] == [1.0, measured.drift[4]]
 
 
-def test_other_cost_names_and_unknown_networks(tmp_path, made_graphs, capsys):
+def test_other_cost_names_and_unknown_networks(tmp_path, fake_graphs, capsys):
     path = tmp_path / "latency.json"
-    _session(path, MadeMeter()).make_table(fit=0)
+    _table_file(path, FakeMeter()).make_table(fit=0)
     assert op_costs.load(path).fixed == 0
     assert "not fitted to whole networks" in capsys.readouterr().err
     with pytest.raises(ValueError, match="is of 'latency_ms', asked for is 'b_latency_ms'"):
-        _session(path, MadeMeter(), cost="b_latency_ms")
+        _table_file(path, FakeMeter(), cost="b_latency_ms")
     with pytest.raises(ValueError, match="no network named 'dna_e'. Did you mean 'dna_"):
         latency_tables.find_networks(["dna_e"])
     with pytest.raises(FileNotFoundError):
         latency_tables.find_networks([str(tmp_path / "absent.json")])
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], r"--output names the table, such as --output=latency.json. Received: ''"),
-        (["--output=a.json"], "Give --space=NAME or --workdir=FOLDER for a table, or --arch"),
-        (["--output=a.json", "--arch=dna_a", "--validate=9"], "--validate takes at least 3 random"),
-        (["--output=a.json", "--space=digits", "--validate=2"], "--validate takes at least 3"),
-        (["--output=a.json", "--space=digit"], "There is no search space 'digit'. Did you mean"),
-        (["--output=a.json", "--cost=latency"], "--cost is in milliseconds"),
-        (["--output=a.json", "--cost=Phone_ms"], "lower case, a quantity that ends in _ms"),
-        (["--output=a.json", "--noise=0"], "--noise must be above 0. Received: 0"),
-        (["--output=a.json", "--cores=a"], "--cores takes whole numbers"),
-        (["--output=a.json", "--space=dna", "--workdir=x"], "both name a space. Give one"),
-        (["--output=a.json", "--space=dna", "--serial=x"], "--serial is for a phone"),
-        (["--output=a.json", "--space=dna", "--device=adb", "--adb=/no"], "no command '/no'"),
-    ],
-)
-def test_bad_words(tmp_path, words, message):
-    words = [word.replace("=a.json", f"={tmp_path}/a.json") for word in words]
-    done = tool_runs.run("latency_table", *words)
-    assert done.returncode == 1 and message in done.stderr, done.stderr
-    assert len(done.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
-
-
-def test_the_tool_measures_a_network_on_a_phone(tmp_path):
-    binary = tmp_path / "benchmark_model"
-    binary.write_bytes(b"made up")
-    adb, calls = fake_adb.make(tmp_path, hash=hashlib.sha256(b"made up").hexdigest())
-    words = ["--device=adb", f"--adb={adb}", f"--benchmark_binary={binary}", "--cores=7"]
-    words += ["--arch=mobilenet_v3_small", "--image_size=32", "--num_classes=10", "--rounds=2"]
-    path = tmp_path / "phone.json"
-    done = tool_runs.run("latency_table", f"--output={path}", "--cost=phone_ms", *words)
-    assert done.returncode == 0, done.stderr
-    assert "Measuring on Maker Phone 9 (8A1X0000), Android 15, benchmark_model sha256" in (
-        done.stdout
-    )
-    assert "mobilenet_v3_small at 32 px, 10 classes: measured 1.15 ms (spread 0)" in done.stdout
-    assert sum("taskset 80 " in call[-1] for call in calls()) == 2
-    held = measurements.Measurements(measurements.path_beside(path))
-    assert held.networks == {"mobilenet_v3_small 32x3x10": op_costs.CostEntry(1.15, 1724, 0.0)}
-    assert held.states[0]["powered_by"] == "USB" and held.conditions["cores"] == [7]
-    # The same file with other threads would mix what cannot be added up.
-    done = tool_runs.run("latency_table", f"--output={path}", *words, "--threads=4")
-    assert done.returncode == 1 and "threads: 1 there, 4 now" in done.stderr

@@ -1,10 +1,14 @@
-"""A latency table of a run: measured, searched with for two devices, validated on the result."""
+"""The tool that measures latency tables: of a run, on a phone, and with wrong flags."""
 
 import dataclasses
+import hashlib
 import json
 
+import pytest
+
+from dna_tf.latency import measurements
 from dna_tf.space import op_costs
-from tests.helpers import rated_runs, tool_runs
+from tests.helpers import fake_adb, rated_runs, tool_runs
 
 
 def test_a_table_is_measured_searched_with_and_its_result_is_measured(tmp_path):
@@ -45,3 +49,49 @@ def test_a_table_is_measured_searched_with_and_its_result_is_measured(tmp_path):
     assert f"predicted {costs['latency_ms']:.4g} ms" in line and "measured " in line
     again = op_costs.load(table_path)
     assert again.entries == table.entries and again.fixed == table.fixed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], r"--output names the table, such as --output=latency.json. Received: ''"),
+        (["--output=a.json"], "Give --space=NAME or --workdir=FOLDER for a table, or --arch"),
+        (["--output=a.json", "--arch=dna_a", "--validate=9"], "--validate takes at least 3 random"),
+        (["--output=a.json", "--space=digits", "--validate=2"], "--validate takes at least 3"),
+        (["--output=a.json", "--space=digit"], "There is no search space 'digit'. Did you mean"),
+        (["--output=a.json", "--cost=latency"], "--cost is in milliseconds"),
+        (["--output=a.json", "--cost=Phone_ms"], "lower case, a quantity that ends in _ms"),
+        (["--output=a.json", "--noise=0"], "--noise must be above 0. Received: 0"),
+        (["--output=a.json", "--cores=a"], "--cores takes whole numbers"),
+        (["--output=a.json", "--space=dna", "--workdir=x"], "both name a space. Give one"),
+        (["--output=a.json", "--space=dna", "--serial=x"], "--serial is for a phone"),
+        (["--output=a.json", "--space=dna", "--device=adb", "--adb=/no"], "no command '/no'"),
+    ],
+)
+def test_wrong_flags_are_refused(tmp_path, words, message):
+    words = [word.replace("=a.json", f"={tmp_path}/a.json") for word in words]
+    process = tool_runs.run("latency_table", *words)
+    assert process.returncode == 1 and message in process.stderr, process.stderr
+    assert len(process.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_the_tool_measures_a_network_on_a_phone(tmp_path):
+    binary = tmp_path / "benchmark_model"
+    binary.write_bytes(b"made up")
+    adb, calls = fake_adb.make(tmp_path, hash=hashlib.sha256(b"made up").hexdigest())
+    words = ["--device=adb", f"--adb={adb}", f"--benchmark_binary={binary}", "--cores=7"]
+    words += ["--arch=mobilenet_v3_small", "--image_size=32", "--num_classes=10", "--rounds=2"]
+    path = tmp_path / "phone.json"
+    process = tool_runs.run("latency_table", f"--output={path}", "--cost=phone_ms", *words)
+    assert process.returncode == 0, process.stderr
+    assert "Measuring on Maker Phone 9 (8A1X0000), Android 15, benchmark_model sha256" in (
+        process.stdout
+    )
+    assert "mobilenet_v3_small at 32 px, 10 classes: measured 1.15 ms (spread 0)" in process.stdout
+    assert sum("taskset 80 " in call[-1] for call in calls()) == 2
+    measured = measurements.Measurements(measurements.path_beside(path))
+    assert measured.networks == {"mobilenet_v3_small 32x3x10": op_costs.CostEntry(1.15, 1724, 0.0)}
+    assert measured.states[0]["powered_by"] == "USB" and measured.conditions["cores"] == [7]
+    # The same file with other threads would mix what cannot be added up.
+    process = tool_runs.run("latency_table", f"--output={path}", *words, "--threads=4")
+    assert process.returncode == 1 and "threads: 1 there, 4 now" in process.stderr
