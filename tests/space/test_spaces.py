@@ -67,8 +67,8 @@ def test_input_widths_are_those_of_the_block_before():
 
 
 def test_cells_come_first_block_first():
-    found = [(b, c, cell.layers) for b, c, cell in SMALL.cells()]
-    assert found == [(0, 0, 1), (0, 1, 3), (0, 2, 2), (1, 0, 2)]
+    cells = [(b, c, cell.layers) for b, c, cell in SMALL.cells()]
+    assert cells == [(0, 0, 1), (0, 1, 3), (0, 2, 2), (1, 0, 2)]
 
 
 @pytest.mark.parametrize("name", sorted(presets.PRESETS))
@@ -170,13 +170,13 @@ def test_from_dict_names_what_is_missing():
 def test_the_index_of_a_path_is_its_place_in_the_list():
     for space in (SMALL, presets.PRESETS["digits"]):
         for b, c, _ in space.cells():
-            found = [space.path_index(b, c, path) for path in space.paths(b, c)]
-            assert found == list(range(space.num_paths(b, c)))
-            paths = [spaces.path(space, b, c, i) for i in found]
+            indices = [space.path_index(b, c, path) for path in space.paths(b, c)]
+            assert indices == list(range(space.num_paths(b, c)))
+            paths = [spaces.path(space, b, c, i) for i in indices]
             assert paths == space.paths(b, c)
             assert all(type(op) is int for op in paths[-1])
             names = " ".join(space.ops[op].name for op in paths[-2])
-            assert spaces.text(space, b, c, found[-2]) == names
+            assert spaces.text(space, b, c, indices[-2]) == names
     with pytest.raises(ValueError, match="out of bounds"):
         spaces.path(SMALL, 0, 0, SMALL.num_paths(0, 0))
     for cell, path in ((0, (0, 0)), (0, ()), (1, (0, 2, 0)), (3, (0,)), (-1, (0, 0)), (0, (-1,))):
@@ -198,10 +198,10 @@ def test_every_preset_is_described_in_a_line():
 def test_single_spaces_have_cell_b_alone():
     for name, ops in (("dna_single", DNA.ops), ("dna_four_ops_single", DNA.ops[:2] + DNA.ops[3:5])):
         space = presets.PRESETS[name]
-        found = [(block.stride, *block.cells) for block in space.blocks]
+        blocks = [(block.stride, *block.cells) for block in space.blocks]
         cells = ((3, 24), (3, 40), (3, 80), (4, 112), (5, 192), (1, 320))
         strides = (2, 2, 2, 1, 2, 1)
-        assert found == [(s, Cell(*cell)) for s, cell in zip(strides, cells, strict=True)]
+        assert blocks == [(s, Cell(*cell)) for s, cell in zip(strides, cells, strict=True)]
         assert (space.ops, space.frame, space.image_size) == (ops, DNA.frame, 224)
         # EfficientNet-B0's widths, and at least its depths.
         b0 = zoo.get_architecture("efficientnet_b0").blocks
@@ -232,11 +232,11 @@ def test_small_images_end_in_4x4():
 
 
 def test_names_with_endings_are_variants():
-    made = presets.get_space("small_images_single_lite")
-    assert made.name == "small_images_single_lite"
-    assert made == presets.variant("small_images", single=True, lite=True)
-    assert made.frame == Frame(stem_stride=1, activation="relu6", se_ratio=0)
-    assert all(len(block.cells) == 1 for block in made.blocks)
+    space = presets.get_space("small_images_single_lite")
+    assert space.name == "small_images_single_lite"
+    assert space == presets.variant("small_images", single=True, lite=True)
+    assert space.frame == Frame(stem_stride=1, activation="relu6", se_ratio=0)
+    assert all(len(block.cells) == 1 for block in space.blocks)
     for name, space in presets.PRESETS.items():
         assert presets.get_space(name) is space
     for wrong in ("dna_lite_single", "digits_four_ops", "dna_", "_lite", "dna_lite_lite", "dna "):
@@ -245,14 +245,16 @@ def test_names_with_endings_are_variants():
 
 
 def test_variants_of_a_space_of_ones_own():
-    made = presets.variant(SMALL, ops=["k3e6", Op(7, 2)])
-    assert (made.name, made.ops) == ("small_k3e6_k7e2", (Op(3, 6), Op(7, 2)))
-    assert made.blocks == SMALL.blocks
-    one = presets.variant(SMALL.to_dict(), single=True)
-    assert [block.cells for block in one.blocks] == [(Cell(3, 4),), (Cell(2, 8),)]
+    space = presets.variant(SMALL, ops=["k3e6", Op(7, 2)])
+    assert (space.name, space.ops) == ("small_k3e6_k7e2", (Op(3, 6), Op(7, 2)))
+    assert space.blocks == SMALL.blocks
+    single = presets.variant(SMALL.to_dict(), single=True)
+    assert [block.cells for block in single.blocks] == [(Cell(3, 4),), (Cell(2, 8),)]
     # What a space has already is not named again.
-    assert presets.variant(one, single=True, ops=one.ops) == one
-    assert presets.variant(presets.variant(one, lite=True), lite=True).name == ("small_single_lite")
+    assert presets.variant(single, single=True, ops=single.ops) == single
+    assert presets.variant(presets.variant(single, lite=True), lite=True).name == (
+        "small_single_lite"
+    )
     for bad in ("k3e6", ["k3"], [], ["k3e6", "k3e6"]):
         with pytest.raises(ValueError, match="Received"):
             presets.variant(SMALL, ops=bad)
