@@ -93,7 +93,7 @@ def measure(output):
 
 def _predict_us(table, space, task, seed):
     """Median microseconds of a prediction, over architectures drawn at random."""
-    predict = tables.predictor(table, space, task)
+    predict = tables.latency_function(table, space, task)
     draws, times = np.random.RandomState(seed), []
     for _ in range(1000):
         cells = [int(draws.randint(len(block.cells))) for block in space.blocks]

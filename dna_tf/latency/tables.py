@@ -132,7 +132,7 @@ def students_text(students):
     )
 
 
-def predictor(table, space, task):
+def latency_function(table, space, task):
     """Makes a fast function from `(cells, path_indices)` to latency.
 
     The sums of all paths are computed once; a call looks up one number per block. For arrays

@@ -174,7 +174,7 @@ def as_array(scores):
     return np.asarray(scores, np.float32).reshape(len(scores), -1)
 
 
-def predictor(model):
+def class_function(model):
     """Compiles a model into a function from images to classes, for many `count_correct`.
 
     Args:
@@ -189,14 +189,14 @@ def count_correct(model, batches):
     """Counts correct answers.
 
     Args:
-        model: a Keras model from images to scores `(batch, num_classes)`, or the `predictor`
+        model: a Keras model from images to scores `(batch, num_classes)`, or the `class_function`
             of one.
         batches: an iterable of `(images, labels)`.
 
     Returns:
         `(correct, total)`.
     """
-    predict = predictor(model) if isinstance(model, keras.Model) else model
+    predict = class_function(model) if isinstance(model, keras.Model) else model
     correct = total = 0
     for images, labels in batches:
         correct += int(np.sum(predict(images).numpy() == np.asarray(labels)))

@@ -75,7 +75,7 @@ class ClassifierTrainer:
         self._statistics = [w for w in model.weights if not w.trainable]
         self._whole = tf.function(self._train_step)
         self._part, self._finish = tf.function(self._add_part), tf.function(self._finish_parts)
-        self.predict = inference.predictor(self.evaluated)
+        self.predict = inference.class_function(self.evaluated)
         trained = [v.value for v in [*model.variables, *self._optimizer.variables]]
         self._variables = [*trained, *averages]
         self._first_state = [v.numpy() for v in self._optimizer.variables]

@@ -18,7 +18,7 @@ def test_parts_of_an_architecture_are_those_of_its_space():
     students = validation.random_architectures(SPACE, TASK, 12, seed=3)
     assert {p for student in students for p in op_costs.network_keys(student)} <= set(KEYS)
     paths = MACS.path_costs(SPACE, TASK)
-    fast = tables.predictor(MACS, SPACE, TASK)
+    fast = tables.latency_function(MACS, SPACE, TASK)
     for student in students:
         by_parts = MACS.network_cost(student)
         total, width = (
@@ -123,7 +123,7 @@ def test_missing_parts_are_listed(tmp_path):
         match=r"is missing \d+ of \d+ parts of the space 'digits' at 64 px with 10 classes: stem "
         r".* at 64 px; .* more\. It has \d+ parts, for images of 32 px\.$",
     ):
-        tables.predictor(table, SPACE, tasks.Task(64, 3, 10))
+        tables.latency_function(table, SPACE, tasks.Task(64, 3, 10))
     (student,) = validation.random_architectures(SPACE, TASK, 1, seed=0)
     last = op_costs.network_keys(student)[-1]
     rest = {key: entry for key, entry in table.entries.items() if key != last}
