@@ -20,6 +20,12 @@ class Task:
 
     Raises:
         ValueError: a number is not a whole number above 0.
+
+    Example:
+
+        >>> import dna_tf
+        >>> dna_tf.Task(image_size=32, num_classes=10)
+        Task(image_size=32, channels=3, num_classes=10)
     """
 
     image_size: int = 224
@@ -32,7 +38,7 @@ class Task:
                 raise ValueError(f"{name} must be a whole number above 0. Received: {value!r}")
 
     @classmethod
-    def from_image_shape(cls, image_shape, num_classes):
+    def from_image_shape(cls, image_shape: tuple[int, int, int], num_classes: int) -> "Task":
         """The task of square images of `(height, width, channels)`."""
         height, _, channels = image_shape
         return cls(height, channels, num_classes)
