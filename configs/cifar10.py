@@ -22,13 +22,13 @@ Result, expected and not measured: a teacher above 90 %. Published, for DNA-c tr
 and fine-tuned on CIFAR-10: 98.3 %.
 """
 
-from dna_tf import config as configs
+import dna_tf
 from dna_tf import recipes
 
 
 def get_config():
     """Returns the config."""
-    config = configs.default_config()
+    config = dna_tf.default_config()
     config.data.source = "tfds:cifar10"
     config.data.rating_per_class = 100
 

@@ -19,7 +19,7 @@ random ones at 3.5M MACs; at 5M no difference is shown. docs/results/cifar10.md 
 an earlier run.
 """
 
-from dna_tf import config as configs
+import dna_tf
 from dna_tf import recipes
 
 SPACE = {
@@ -39,7 +39,7 @@ SPACE = {
 
 def get_config():
     """Returns the config."""
-    config = configs.default_config()
+    config = dna_tf.default_config()
     config.data.source = "tfds:cifar10"
     config.data.rating_per_class = 100
 

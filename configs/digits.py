@@ -10,9 +10,9 @@ Result (seed 0): a teacher of 99.4 % and students of 98.8 to 99.2 % at a ninth t
 MACs; three seeds show no difference between the searched student and the control.
 """
 
-from dna_tf import config
+import dna_tf
 
 
 def get_config():
     """Returns the embedded default."""
-    return config.default_config()
+    return dna_tf.default_config()

@@ -39,13 +39,13 @@ DNA-d 78.4 % at 348M, 406M, 466M and 611M authors' FLOPs. Users of the authors' 
 
 import math
 
-from dna_tf import config as configs
+import dna_tf
 from dna_tf import recipes
 
 
 def get_config():
     """Returns the config."""
-    config = configs.default_config()
+    config = dna_tf.default_config()
     set_imagenet(config)
 
     config.teacher.model = "efficientnet_b7"

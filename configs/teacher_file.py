@@ -21,13 +21,13 @@ disk, half a megabyte for each image in float16.
 Result: depends on teacher and data; there is no published number.
 """
 
-from dna_tf import config as configs
+import dna_tf
 from dna_tf import recipes
 
 
 def get_config():
     """Returns the config."""
-    config = configs.default_config()
+    config = dna_tf.default_config()
     config.data.source = "folder:my_images"
     config.data.image_size = 224
     config.data.rating_fraction = 0.1  # 0 takes rating_per_class images of each class instead

@@ -90,9 +90,9 @@ def finalize(model):
 
 def _rebuilt(operation, names, model):
     try:
-        config = operation.get_config()
-        config["name"] = names.get(operation.name, operation.name)
-        return type(operation).from_config(config)
+        fields = operation.get_config()
+        fields["name"] = names.get(operation.name, operation.name)
+        return type(operation).from_config(fields)
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         cause = str(error).split("Exception encountered: ")[-1]  # Keras wraps it
         reason = (cause.strip() or repr(error)).splitlines()[0]

@@ -230,10 +230,10 @@ def foreign_form(model, scheme):
                 pads[layer.name] = layer.kernel_size[0] // 2
 
     def clone(layer):
-        config = layer.get_config()
+        fields = layer.get_config()
         if pads.get(layer.name) is not None:
-            config["padding"] = "valid"
-        return type(layer).from_config(config)
+            fields["padding"] = "valid"
+        return type(layer).from_config(fields)
 
     def call(layer, *args, **kwargs):
         if layer.name == "rescale":

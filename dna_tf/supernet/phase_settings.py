@@ -112,12 +112,12 @@ def with_changes(settings_class, settings, changes):
 
 
 def _check(section, settings):
-    config = run_config.default_config()
+    defaults = run_config.default_config()
     fields = dataclasses.asdict(settings)
-    usual = {name: config[section][name] for name in fields}
+    usual = {name: defaults[section][name] for name in fields}
     try:
         field_checks.check_like(f"config.{section}", fields, usual)
-        config[section].update(fields)
-        run_config.check_config(config)
+        defaults[section].update(fields)
+        run_config.check_config(defaults)
     except ValueError as error:
         raise ValueError(str(error).replace(f"config.{section}.", "")) from error

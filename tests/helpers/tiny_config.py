@@ -3,7 +3,7 @@
 It is a config file as users write them, with its own search space as a dict.
 """
 
-from dna_tf import config as configs
+import dna_tf
 
 SPACE = {
     "name": "tiny",
@@ -22,7 +22,7 @@ def get_config(length="short"):
     Args:
         length: `"long"` makes every phase last long enough to be killed in its middle.
     """
-    config = configs.default_config()
+    config = dna_tf.default_config()
     config.data.image_size = 16
     config.supernet.tensorboard = False
     config.data.rating_per_class = 4

@@ -4,6 +4,7 @@ import ast
 import doctest
 import inspect
 import os
+import runpy
 import subprocess
 import sys
 
@@ -77,3 +78,16 @@ def test_the_page_is_what_the_tool_writes():
     assert api_page.PAGE.read_text() == api_page.page(), (
         "Run: python -m tests.project.api_page --write"
     )
+
+
+def test_a_config_file_of_before_the_rooms_loads(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from dna_tf import config as configs\nfrom dna_tf import recipes\n\n\n"
+        "def get_config():\n    config = configs.default_config()\n"
+        "    recipes.small(config, epochs=3)\n    return config\n"
+    )
+    config = runpy.run_path(str(path))["get_config"]()
+    expected = dna_tf.default_config()
+    dna_tf.recipes.small(expected, epochs=3)
+    assert config.to_dict() == expected.to_dict() and config.retrain.epochs == 3
