@@ -107,6 +107,22 @@ def test_examples_of_the_tools_name_students_that_the_embedded_run_has():
         assert set(named) <= searched, path.name
 
 
+def test_a_config_file_of_a_user_with_the_earlier_imports_loads(tmp_path):
+    path = tmp_path / "earlier.py"
+    path.write_text(
+        "from dna_tf import config as configs\n"
+        "from dna_tf import config, recipes\n\n\n"
+        "def get_config():\n"
+        "    assert config is configs\n"
+        "    mine = config.default_config()\n"
+        "    recipes.small(mine, epochs=7)\n"
+        "    return mine\n"
+    )
+    (result,) = parsed_commands.parse_all([["search", "--workdir=W", f"--config={path}"]])
+    assert not result["error"]
+    assert result["config"]["retrain"]["epochs"] == 7
+
+
 def test_overrides_in_the_docstrings_change_the_config(parsed):
     changed = {}
     for name in NAMES:
