@@ -193,4 +193,4 @@ def test_a_finished_student_of_another_image_size_is_not_taken(run):
     assert retraining.retrain(run, config, arch) == [result]
     for changed in ({"image_size": 20}, {"num_classes": 3}, {"channels": 4}):
         with pytest.raises(ValueError, match="another architecture than the one to train"):
-            retraining.retrain(run, config, dataclasses.replace(arch, **changed))
+            retraining.retrain(run, config, arch.adapted(**changed))
