@@ -27,7 +27,7 @@ flags.DEFINE_string("output", "tables", "Folder to write into.")
 
 def main():
     """Writes table and figure."""
-    rows = [row for path in cli.FLAGS.workdir for row in result_tables.workdir_rows(path)]
+    rows = [row for path in cli.FLAGS.workdir for row in result_tables.run_rows(path)]
     rows += [result_tables.evaluation_row(path) for path in cli.FLAGS.evaluation]
     if not rows:
         raise ValueError(

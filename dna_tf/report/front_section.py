@@ -155,7 +155,7 @@ def _other_fronts(run):
         ends = (entries[0]["rating"], entries[-1]["rating"]) if entries else (None, None)
         rows.append([name, f"{len(entries):,}", *map(rating_cell, ends), limits, accuracy])
     heads = ["front over", "entries", "best rating", "worst rating", "limits", "accuracy"]
-    return "<h3>Other fronts in the workdir</h3>" + markup.table(heads, rows)
+    return "<h3>Other fronts of the run</h3>" + markup.table(heads, rows)
 
 
 def _panel_entry(entry, index):

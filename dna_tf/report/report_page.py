@@ -26,11 +26,11 @@ _METRIC_TEXTS = {
 }
 
 
-def write_report(workdir_path, maps=None):
-    """Writes `report.html` into a workdir, from the results that are there so far.
+def write_report(folder, maps=None):
+    """Writes `report.html` into the folder of a run, from its results so far.
 
     Args:
-        workdir_path: the folder of the run.
+        folder: the folder of the run.
         maps: feature maps of the chosen student's blocks, as `map_images.check_maps` takes
             them; `None` if they are not available.
 
@@ -42,8 +42,8 @@ def write_report(workdir_path, maps=None):
         ValueError: the shapes of the maps do not fit.
     """
     map_images.check_maps(maps or [])
-    run = run_data.read_run(workdir_path)
-    path = files.as_path(workdir_path) / "report.html"
+    run = run_data.read_run(folder)
+    path = files.as_path(folder) / "report.html"
     files.write_text(path, report_html(run, maps))
     return path
 

@@ -18,7 +18,7 @@ class ResultRow:
     Args:
         name: the network.
         role: what it is, in words: searched, a control, the teacher, a file.
-        path: the workdir or the evaluation that the results come from.
+        path: the folder of the run, or the file of the evaluation, with the results.
         data: the source of the test images.
         num_classes: classes of the data.
         images: number of test images.
@@ -56,13 +56,13 @@ class ResultRow:
         return statistics.wilson(round(self.top1 * self.images), self.images)
 
 
-def workdir_rows(path):
+def run_rows(path):
     """The results of the teacher and the trained students of a run.
 
     Top-5 accuracies come from the run's `evaluations/`, if the students were evaluated.
 
     Args:
-        path: the workdir.
+        path: the folder of the run.
 
     Returns:
         A list of `ResultRow`, searched networks before controls.
@@ -71,27 +71,21 @@ def workdir_rows(path):
         FileNotFoundError: there is no such folder.
         ValueError: no network is trained in it, or one of its files is broken.
     """
-    run, workdir = run_data.read_run(path), workdirs.Workdir(path)
+    run = run_data.read_run(path)
     # A report names a broken file beside the rest; a table would silently average fewer seeds.
-    parts = ("teacher", "students", "architectures")
+    parts = ("teacher", "students", "architectures", "evaluations")
     broken = [note.text for part in parts for note in run.notes.get(part, ()) if not note.command]
     if broken:
-        raise ValueError(f"Files in the workdir {workdir} are broken. {' '.join(broken)}")
-    section = (run.config or {}).get("data", {})
-    data = section.get("test_source") or section.get("source") or "unknown"
+        raise ValueError(f"Files of the run {run.path} are broken. {' '.join(broken)}")
     rows = []
     teacher = run.teacher or {}
     if teacher.get("test_accuracy") is not None and teacher.get("test_images"):
-        rows.append(_teacher_row(workdir, teacher, data))
-    for name in run_data.ordered_names(run):
-        results = run.students.get(name, ())
-        if results:
-            rows.append(_student_row(run, workdir, name, results, data))
+        rows.append(_teacher_row(run))
+    rows += [
+        _student_row(run, name) for name in run_data.ordered_names(run) if name in run.students
+    ]
     if not rows:
-        raise ValueError(
-            f"The workdir {workdir} contains no trained network. Train students first: "
-            f"{workdirs.command('students', workdir)}"
-        )
+        raise ValueError(f"The run {run.path} contains no trained network. Train students first.")
     return rows
 
 
@@ -135,12 +129,13 @@ def _model_name(model):
     return model.stem
 
 
-def _teacher_row(workdir, teacher, data):
+def _teacher_row(run):
+    teacher = run.teacher
     return ResultRow(
         name=str(teacher.get("model")),
         role="teacher",
-        path=str(workdir),
-        data=data,
+        path=run.path,
+        data=_test_data(run),
         num_classes=teacher["num_classes"],
         images=teacher["test_images"],
         seeds=1,
@@ -149,24 +144,24 @@ def _teacher_row(workdir, teacher, data):
         authors_flops=None,
         top1=teacher["test_accuracy"],
         spread=None,
-        top5=_top5([_evaluation(workdir, "teacher/model.keras", teacher)]),
+        top5=_top5([_evaluation(run, "teacher/model.keras", teacher)]),
     )
 
 
-def _student_row(run, workdir, name, results, data):
-    arch = run.architectures.get(name)
+def _student_row(run, name):
+    results, arch = run.students[name], run.architectures.get(name)
     costs = arch.costs() if arch else {key: results[0].get(key) for key in ("params", "macs")}
     num_classes = arch.num_classes if arch else (run.teacher or {}).get("num_classes", 0)
     mean, spread = statistics.mean_and_std([result["test_accuracy"] for result in results])
     evaluations = [
-        _evaluation(workdir, f"students/{name}/seed{result['seed']}/model.keras", result)
+        _evaluation(run, f"students/{name}/seed{result['seed']}/model.keras", result)
         for result in results
     ]
     return ResultRow(
         name=name,
         role=run_data.role(run, name),
-        path=str(workdir),
-        data=data,
+        path=run.path,
+        data=_test_data(run),
         num_classes=num_classes,
         images=results[0]["test_images"],
         seeds=len(results),
@@ -179,12 +174,15 @@ def _student_row(run, workdir, name, results, data):
     )
 
 
-def _evaluation(workdir, model, trained):
+def _test_data(run):
+    """The source of the run's test images."""
+    section = (run.config or {}).get("data", {})
+    return section.get("test_source") or section.get("source") or "unknown"
+
+
+def _evaluation(run, model, trained):
     """The evaluation of a model on the test images of its training; `{}` if there is none."""
-    if not workdir.evaluations.exists():
-        return {}
-    for path in sorted(workdir.evaluations.glob("*.json")):
-        result = files.read_json(path, workdirs.EVALUATION_KIND, "Delete it and evaluate again.")
+    for result in run.evaluations:
         same = all(
             result.get(key) == trained.get(key) for key in ("data_fingerprint", "test_images")
         )

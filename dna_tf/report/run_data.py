@@ -25,6 +25,7 @@ class Run:
     """The contents of a workdir: `None` or empty where a part is missing.
 
     Args:
+        path: the folder of the run.
         config: the config as a dict.
         space: the `spaces.SearchSpace`.
         teacher: the content of `teacher/result.json`.
@@ -37,9 +38,11 @@ class Run:
         students: a list of results by architecture name, in order of seeds.
         student_epochs: a list of `(seed, epochs)` by architecture name.
         exports: export results by folder name.
+        evaluations: the contents of the files in `evaluations/`.
         notes: lists of `Note` by part: a folder's name, or `"config"`.
     """
 
+    path: str = ""
     config: dict | None = None
     space: spaces.SearchSpace | None = None
     teacher: dict | None = None
@@ -52,6 +55,7 @@ class Run:
     students: dict = dataclasses.field(default_factory=dict)
     student_epochs: dict = dataclasses.field(default_factory=dict)
     exports: dict = dataclasses.field(default_factory=dict)
+    evaluations: list = dataclasses.field(default_factory=list)
     notes: dict = dataclasses.field(default_factory=dict)
 
     def metric(self):
@@ -117,7 +121,7 @@ def read_run(path):
         raise FileNotFoundError(
             f"There is no workdir {workdir}. Give the folder that the tools wrote into."
         )
-    run = Run()
+    run = Run(path=str(workdir))
     reader = _Reader(run)
     absent = "The config of the run is not in the workdir."
     config = reader.read("config", workdir.config, workdirs.CONFIG_KIND, absent)
@@ -139,6 +143,10 @@ def read_run(path):
     reader.read_architectures(workdir)
     reader.read_students(workdir.path / "students")
     reader.read_exports(workdir.exports)
+    for path in sorted(workdir.evaluations.glob("*.json")) if workdir.evaluations.exists() else ():
+        evaluation = reader.read("evaluations", path, workdirs.EVALUATION_KIND, "")
+        if evaluation is not None:
+            run.evaluations.append(evaluation)
     return run
 
 

@@ -29,7 +29,7 @@ def evaluation(tmp_path_factory):
 
 def test_a_run_gives_the_mean_over_seeds(run):
     workdir, arch = run
-    (row,) = result_tables.workdir_rows(workdir.path)
+    (row,) = result_tables.run_rows(workdir.path)
     assert (row.name, row.seeds, row.images, row.data) == (NAME, 2, 359, "digits")
     assert row.top1 == pytest.approx(305 / 359) and row.top5 == pytest.approx(345 / 359)
     assert row.spread == pytest.approx(((305 - 300) ** 2 * 2) ** 0.5 / 359)
@@ -47,23 +47,28 @@ def test_top5_is_left_out_unless_all_seeds_were_evaluated(run):
     text = path.read_text()
     path.unlink()
     try:
-        assert result_tables.workdir_rows(workdir.path)[0].top5 is None
+        assert result_tables.run_rows(workdir.path)[0].top5 is None
     finally:
         path.write_text(text)
 
 
 @pytest.mark.parametrize(
-    "name", [f"students/{NAME}/seed1/result.json", f"architectures/{NAME}.json"]
+    "name",
+    [
+        f"students/{NAME}/seed1/result.json",
+        f"architectures/{NAME}.json",
+        "evaluations/0_0.json",
+    ],
 )
 def test_a_broken_file_is_an_error_and_not_left_out(run, tmp_path, name):
     copy = shutil.copytree(run[0].path, tmp_path / "run")
     (copy / name).write_text('{"kind": ')
     with pytest.raises(ValueError, match=f"{re.escape(str(copy))} are broken.*{name}"):
-        result_tables.workdir_rows(copy)
+        result_tables.run_rows(copy)
 
 
 def test_runs_and_models_have_different_names(run, evaluation):
-    (row,) = result_tables.workdir_rows(run[0].path)
+    (row,) = result_tables.run_rows(run[0].path)
     paths = ["runs/c10.1", "runs/c10.2", "/eval/lite.json"]
     runs = [dataclasses.replace(row, path=path).run for path in paths]
     assert runs == ["c10.1", "c10.2", "lite"]
@@ -79,7 +84,7 @@ def test_runs_and_models_have_different_names(run, evaluation):
 
 
 def test_the_table_keeps_published_numbers_apart(run, evaluation):
-    rows = [*result_tables.workdir_rows(run[0].path), result_tables.evaluation_row(evaluation)]
+    rows = [*result_tables.run_rows(run[0].path), result_tables.evaluation_row(evaluation)]
     text = result_tables.markdown(rows)
     digits, lite, other = re.split(r"^## ", text, flags=re.M)[1:]
     assert digits.startswith("Measured here on digits") and f"| {NAME} | searched, " in digits

@@ -28,7 +28,7 @@ def _marks(text):
 
 
 def test_published_points_stand_beside_measurements_of_imagenet_only(run, evaluation):
-    digits = result_tables.workdir_rows(run[0].path)
+    digits = result_tables.run_rows(run[0].path)
     lite = [result_tables.evaluation_row(evaluation)]
     flops = sum(row.flops is not None for row in zoo.TABLE_2)
     params = sum(row.params is not None for row in zoo.TABLE_2)
