@@ -190,9 +190,9 @@ class _Bench:
         """Reads one batch after another from shards on disk, then trains all cells on it."""
         from dna_tf.features import cache_writer, feature_cache
 
-        made = _MadeImages(self.images, count=self.batch_size * (self.rounds + 2))
-        cache_writer.write(folder, self.teacher, made, batch_size=self.batch_size)
-        made_from = cache_writer.made_from(self.teacher, made, "float16")
+        images = _MadeImages(self.images, count=self.batch_size * (self.rounds + 2))
+        cache_writer.write(folder, self.teacher, images, batch_size=self.batch_size)
+        made_from = cache_writer.made_from(self.teacher, images, "float16")
         cache = feature_cache.FeatureCache(folder, made_from)
         batches = iter(cache.batches(self.batch_size, epoch=0, seed=self.seed))
 

@@ -105,9 +105,9 @@ def with_changes(settings_class, settings, changes):
         ValueError: there is no such field (near names are given), or a value is wrong.
     """
     settings = settings or settings_class()
-    known = dataclasses.asdict(settings)
+    fields = dataclasses.asdict(settings)
     for name in changes:
-        field_checks.check_known(settings_class.__name__, name, known)
+        field_checks.check_known(settings_class.__name__, name, fields)
     return dataclasses.replace(settings, **changes)
 
 

@@ -137,8 +137,8 @@ def test_a_run_loads_images_and_teacher_on_first_use_and_once(run, monkeypatch):
     assert opened.images is opened.images and len(loads) == 1
     assert opened.teacher is opened.teacher and len(opened.teacher.blocks) == 2
     assert opened.images.fingerprint == workdir.teacher_result()["data_fingerprint"]
-    given = runs.open_run(workdir, config)
-    assert given.workdir is workdir and given.config is config
+    from_values = runs.open_run(workdir, config)
+    assert from_values.workdir is workdir and from_values.config is config
     assert runs.open_run(workdir).config.to_dict() == config.to_dict()
 
 

@@ -83,8 +83,8 @@ def _load(path):
 
 
 def _written(path, section, cuts, shapes, space, shape=SHAPE, story="Story."):
-    made = teacher_config.lines(section, cuts, shape, shapes, space)
-    teacher_config.write(path, made, story, "python -m tools.teacher")
+    config_lines = teacher_config.lines(section, cuts, shape, shapes, space)
+    teacher_config.write(path, config_lines, story, "python -m tools.teacher")
     return _load(path)
 
 
@@ -104,20 +104,20 @@ def test_the_config_file_has_what_was_asked_for(tmp_path):
 
 def test_names_and_spaces_of_ones_own_stand_in_the_file(tmp_path):
     plain = presets.PRESETS["digits"].to_dict()
-    own = spaces.SearchSpace.from_dict({**plain, "name": "own", "blocks": plain["blocks"][:2]})
+    space = spaces.SearchSpace.from_dict({**plain, "name": "own", "blocks": plain["blocks"][:2]})
     section = _section(
         model='a"""b\'s\\n.keras', preprocessing="zero_one", modules=("my_layers", "more")
     )
     shape, shapes = (48, 48, 1), [(12, 12, 16), (6, 6, 24)]
-    assert teacher_config.fitting_space(shape, shapes, [own]) == own
+    assert teacher_config.fitting_space(shape, shapes, [space]) == space
     story, config = _written(
-        tmp_path / "own.py", section, ("a", "b"), shapes, own, shape, 'Odd """ \\name.'
+        tmp_path / "own.py", section, ("a", "b"), shapes, space, shape, 'Odd """ \\name.'
     )
     assert story.startswith("Odd ''' \\name.")
     assert config.teacher.model == section.model
     assert (config.teacher.preprocessing, config.teacher.modules) == ("zero_one", section.modules)
     assert (config.data.image_size, config.data.channels) == (48, 1)
-    assert presets.get_space(config.space) == own
+    assert presets.get_space(config.space) == space
 
 
 def test_a_cut_that_no_space_fits_says_what_space_it_needs():

@@ -171,8 +171,8 @@ def test_a_cell_that_diverges_stops_alone_and_can_be_trained_again(
     with monkeypatch.context() as patched:
         _poison(patched, ["block1_cell1"], 7)
         assert list(_train(opened)) == CELLS[1:]
-    told = capsys.readouterr().err
-    assert "block1_cell1 stopped at step 7 (epoch 1), at learning rate 0.01: its loss was" in told
+    output = capsys.readouterr().err
+    assert "block1_cell1 stopped at step 7 (epoch 1), at learning rate 0.01: its loss was" in output
     workdir = opened[0]
     assert _bits(workdir, CELLS[1:]) == _bits(whole, CELLS[1:])
     assert not workdir.cell("block1_cell1").exists()
@@ -182,9 +182,9 @@ def test_a_cell_that_diverges_stops_alone_and_can_be_trained_again(
     before = {path: path.read_bytes() for path in workdir.supernet.glob("*.*")}
 
     assert list(_train(opened)) == CELLS[1:]  # a second call leaves it alone
-    told = capsys.readouterr()
-    assert "warning: Left out: block1_cell1 stopped at step 7" in told.err
-    assert "To train it again: retry_factor=0.5" in told.err and told.out == ""
+    output = capsys.readouterr()
+    assert "warning: Left out: block1_cell1 stopped at step 7" in output.err
+    assert "To train it again: retry_factor=0.5" in output.err and output.out == ""
     assert {path: path.read_bytes() for path in workdir.supernet.glob("*.*")} == before
 
     with monkeypatch.context() as patched:
@@ -199,9 +199,9 @@ def test_a_cell_that_diverges_stops_alone_and_can_be_trained_again(
     slower = start("slower", _config(first_block_learning_rate=0.0025, cells=("block1_cell1",)))
     _train(slower)
     npz = "block1_cell1.npz"
-    found = (workdir.supernet / npz).read_bytes()
-    assert found == (slower[0].supernet / npz).read_bytes()
-    assert found != (whole.supernet / npz).read_bytes()
+    weights = (workdir.supernet / npz).read_bytes()
+    assert weights == (slower[0].supernet / npz).read_bytes()
+    assert weights != (whole.supernet / npz).read_bytes()
     assert _bits(workdir, CELLS[1:]) == _bits(whole, CELLS[1:])
     capsys.readouterr()
     _train(opened, retry_factor=0.5)
@@ -235,13 +235,13 @@ def test_broken_images_stop_the_cells_that_read_them(start, whole, monkeypatch):
 @pytest.fixture(scope="module")
 def chains(teacher, tmp_path_factory):
     """Workdirs of both strategies."""
-    made = {}
+    workdirs_of = {}
     for inputs in ("S1", "S2"):
         folder = tmp_path_factory.mktemp(inputs)
         opened = _start(teacher, folder, "run", _config(single=True, inputs=inputs))
         assert list(_train(opened)) == SINGLE
-        made[inputs] = opened[0]
-    return made
+        workdirs_of[inputs] = opened[0]
+    return workdirs_of
 
 
 def test_chains_keep_or_train_the_cells_before(chains, whole):

@@ -32,26 +32,26 @@ def _inputs(block, batch=4):
 
 @pytest.mark.parametrize(("block", "cell"), PLACES)
 def test_a_path_runs_its_ops_one_after_another(block, cell):
-    made = _cell(block, cell)
+    trainable = _cell(block, cell)
     x = _inputs(block)
     stem = 2 if block == 0 else 0  # convolution and MBConv, not chosen
-    run = tf.function(made)
+    run = tf.function(trainable)
     for path in ([0, 1, 2], [2, 0, 1], [1, 1, 0]):
-        path = path[: made.layers]
+        path = path[: trainable.layers]
         expected = x / 127.5 - 1 if block == 0 else x
-        for u, specs in enumerate(made.units):
+        for u, specs in enumerate(trainable.units):
             op = 0 if u < stem else path[u - stem]
-            expected, _ = packed_ops.run(expected, made.rows[u].numpy()[op], specs[op])
+            expected, _ = packed_ops.run(expected, trainable.rows[u].numpy()[op], specs[op])
         assert expected.shape == (4, *SHAPES[block + 1])
-        got = made(x, tf.constant(path))
+        got = trainable(x, tf.constant(path))
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(run(x, tf.constant(path)), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_paths_that_differ_give_different_maps():
-    made = _cell(1, 0)
+    trainable = _cell(1, 0)
     x = _inputs(1)
-    maps = [made(x, tf.constant(path)).numpy() for path in ([0, 0, 0], [0, 0, 1], [1, 0, 0])]
+    maps = [trainable(x, tf.constant(path)).numpy() for path in ([0, 0, 0], [0, 0, 1], [1, 0, 0])]
     for i, one in enumerate(maps):
         for other in maps[:i]:
             assert np.abs(one - other).max() > 1e-3
@@ -59,10 +59,10 @@ def test_paths_that_differ_give_different_maps():
 
 @pytest.mark.parametrize(("block", "cell"), PLACES)
 def test_units_have_the_widths_of_the_cell_and_end_in_the_teachers(block, cell):
-    made = _cell(block, cell)
+    trainable = _cell(block, cell)
     layers = SPACE.blocks[block].cells[cell].layers
     width = SPACE.blocks[block].cells[cell].width
-    units = made.units
+    units = trainable.units
     if block == 0:  # the cell's own stem: 3 -> 4 -> 3
         conv, stem = units[0][0], units[1][0]
         assert (conv.kernel, conv.in_width, conv.out_width, conv.stride) == (3, 3, 4, 2)
@@ -82,24 +82,24 @@ def test_units_have_the_widths_of_the_cell_and_end_in_the_teachers(block, cell):
 
 @pytest.mark.parametrize(("block", "cell"), PLACES)
 def test_rows_have_room_for_the_largest_op(block, cell):
-    made = _cell(block, cell)
-    assert len(made.rows) == len(made.units)
-    for rows, specs in zip(made.rows, made.units, strict=True):
+    trainable = _cell(block, cell)
+    assert len(trainable.rows) == len(trainable.units)
+    for rows, specs in zip(trainable.rows, trainable.units, strict=True):
         assert tuple(rows.shape) == (len(specs), max(spec.params for spec in specs))
         for op, spec in enumerate(specs):
             row = rows.numpy()[op]
             np.testing.assert_array_equal(row[spec.params :], 0.0)
             assert np.count_nonzero(row[: spec.params]) > 0.5 * spec.params
-    assert len(made.trainable_variables) == len(made.rows)
+    assert len(trainable.trainable_variables) == len(trainable.rows)
 
 
 def test_a_gradient_touches_only_the_rows_of_the_path():
-    made = _cell(1, 0)
+    trainable = _cell(1, 0)
     path = tf.constant([2, 0, 1])
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(made(_inputs(1), path) ** 2)
-    gradients = tape.gradient(loss, [rows.value for rows in made.rows])
-    for gradient, op, specs in zip(gradients, path.numpy(), made.units, strict=True):
+        loss = tf.reduce_sum(trainable(_inputs(1), path) ** 2)
+    gradients = tape.gradient(loss, [rows.value for rows in trainable.rows])
+    for gradient, op, specs in zip(gradients, path.numpy(), trainable.units, strict=True):
         gradient = tf.convert_to_tensor(gradient).numpy()
         moved = np.abs(gradient).max(axis=1) > 0
         np.testing.assert_array_equal(moved, np.arange(3) == op)
@@ -107,12 +107,12 @@ def test_a_gradient_touches_only_the_rows_of_the_path():
 
 
 def test_run_rows_and_gather_rows_are_the_call():
-    made = _cell(0, 0)
+    trainable = _cell(0, 0)
     x, path = _inputs(0), tf.constant([2, 1])
-    rows = made.gather_rows(path)
+    rows = trainable.gather_rows(path)
     for unit, op in enumerate([0, 0, 2, 1]):
-        np.testing.assert_array_equal(rows[unit], made.rows[unit].numpy()[op])
-    np.testing.assert_array_equal(made.run_rows(x, path, rows), made(x, path))
+        np.testing.assert_array_equal(rows[unit], trainable.rows[unit].numpy()[op])
+    np.testing.assert_array_equal(trainable.run_rows(x, path, rows), trainable(x, path))
 
 
 def test_first_weights_differ_by_seed_place_and_op_and_by_nothing_else():
@@ -133,9 +133,9 @@ def test_build_cells_gives_all_cells_with_their_shapes():
     assert [(c.block, c.cell) for c in cells] == PLACES
     names = [c.name for c in cells]
     assert names == ["block1_cell1", "block1_cell2", "block2_cell1", "block3_cell1"]
-    for made in cells:
-        alone = _cell(made.block, made.cell, 5)
-        for one, same in zip(made.rows, alone.rows, strict=True):
+    for trainable in cells:
+        alone = _cell(trainable.block, trainable.cell, 5)
+        for one, same in zip(trainable.rows, alone.rows, strict=True):
             np.testing.assert_array_equal(one.numpy(), same.numpy())
 
 

@@ -33,21 +33,21 @@ MAPS = [(_maps(b, 7)[0], [_maps(b, 5) for _ in range(BATCHES)]) for b in range(2
 
 
 def _rater(block, cell):
-    made = cell_models.TrainableCell(
+    trainable = cell_models.TrainableCell(
         SPACE, block, cell, SHAPES[block], SHAPES[block + 1][-1], seed=4
     )
     calibration, batches = MAPS[block]
-    return cell_rater.CellRater(made, [calibration], batches), made
+    return cell_rater.CellRater(trainable, [calibration], batches), trainable
 
 
 @pytest.fixture(scope="module")
 def rated():
     """For each cell all ratings, by the walk, and how many ops ran."""
-    found = {}
+    ratings = {}
     for place in PLACES:
         rater, _ = _rater(*place)
-        found[place] = list(rater.ratings()), rater.op_runs
-    return found
+        ratings[place] = list(rater.ratings()), rater.op_runs
+    return ratings
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -103,8 +103,8 @@ def _twin_op(row, spec, calibration, inputs):
     def norm(part, activate):
         mean, variance = streams[0].mean((0, 1, 2)), streams[0].var((0, 1, 2))
         scale = weights[f"{part}bn_gamma"] / np.sqrt(variance + 1e-5)
-        made = [(x - mean) * scale + weights[f"{part}bn_beta"] for x in streams]
-        return [_swish(x) for x in made] if activate else made
+        normed = [(x - mean) * scale + weights[f"{part}bn_beta"] for x in streams]
+        return [_swish(x) for x in normed] if activate else normed
 
     if "conv_kernel" in weights:
         streams = conv("conv_kernel", spec.stride)
@@ -134,18 +134,18 @@ def test_a_rating_is_what_numpy_finds(place, rated):
     _, cell = _rater(*place)
     calibration, batches = MAPS[place[0]]
     for index, path in enumerate(SPACE.paths(*place)):
-        known = np.asarray(calibration, np.float64)
+        carried = np.asarray(calibration, np.float64)
         maps = [np.asarray(x, np.float64) for x, _ in batches]
         if place[0] == 0:
-            known, maps = known / 127.5 - 1, [x / 127.5 - 1 for x in maps]
+            carried, maps = carried / 127.5 - 1, [x / 127.5 - 1 for x in maps]
         units = zip([0] * cell.fixed_units + list(path), cell.units, cell.rows, strict=True)
         for op, specs, rows in units:
-            known, maps = _twin_op(rows.numpy()[op], specs[op], known, maps)
+            carried, maps = _twin_op(rows.numpy()[op], specs[op], carried, maps)
         each = [map_distances.twin_metrics(y, x) for (_, y), x in zip(batches, maps, strict=True)]
         means, spreads = np.mean(each, axis=0), np.std(each, axis=0, ddof=1)
-        found = np.array(values[index])
-        np.testing.assert_allclose(found[:, 0], means, rtol=2e-5)
-        np.testing.assert_allclose(found[:, 1], spreads, rtol=1e-3, atol=1e-5)
+        rating = np.array(values[index])
+        np.testing.assert_allclose(rating[:, 0], means, rtol=2e-5)
+        np.testing.assert_allclose(rating[:, 1], spreads, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -83,20 +83,20 @@ def _numbers(maps):
 
 
 def test_rating_maps_are_a_seeded_draw_with_the_teachers_features():
-    calibration, maps, asked = _drawn(4, 5)
+    calibration, maps, requests = _drawn(4, 5)
     assert [[len(x) for x in batch] for batch in calibration] == [[8, 8, 8]]
     assert [len(batch) for batch in maps] == [3] * 4
     for images, first, second in [*calibration, *maps]:
         np.testing.assert_array_equal(first, images * 2.0)
         np.testing.assert_array_equal(second, images + 1.0)
-    assert asked[0][:2] == (8, 0) and asked[0][3] is False  # no augmentation
+    assert requests[0][:2] == (8, 0) and requests[0][3] is False  # no augmentation
     numbers = _numbers(maps)
     drawn = sum(numbers, [])
     assert [len(each) for each in numbers] == [5] * 4
     assert len(set(drawn)) == 20 and drawn != sorted(drawn)
     assert _numbers(_drawn(4, 5)[1]) == numbers
     assert _numbers(_drawn(4, 5, seed=1)[1]) != numbers
-    assert _drawn(4, 5, seed=1)[2] != asked
+    assert _drawn(4, 5, seed=1)[2] != requests
 
 
 def test_rating_maps_take_what_there_is_in_whole_batches():

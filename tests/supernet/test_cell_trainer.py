@@ -34,8 +34,8 @@ def _batch(block, number=0, images=IMAGES):
 
 
 def _trainer(block=1, seed=0, before=(), train_before=False, cell=None, **options):
-    made = cell_trainer.StepOptions(**options)
-    return cell_trainer.CellTrainer(cell or _cell(block), seed, made, before, train_before)
+    step_options = cell_trainer.StepOptions(**options)
+    return cell_trainer.CellTrainer(cell or _cell(block), seed, step_options, before, train_before)
 
 
 def _state(trainer):
@@ -77,7 +77,7 @@ def _twin(trainer, x, target, number, groups=1):
         rows = [tf.constant(rows.numpy()[op]) for rows, op in zip(cell.rows, ops, strict=True)]
         watched.append((cell, ops, rows))
     trained = [row for cell, _, rows in watched if cell in trainer.trained for row in rows]
-    for part, wanted in zip(np.split(x, groups), np.split(target, groups), strict=True):
+    for part, part_target in zip(np.split(x, groups), np.split(target, groups), strict=True):
         with tf.GradientTape() as tape:
             tape.watch(trained)
             y = tf.constant(part)
@@ -85,16 +85,16 @@ def _twin(trainer, x, target, number, groups=1):
                 y = y / 127.5 - 1.0 if cell.rescale else y
                 for specs, op, row in zip(cell.units, ops, rows, strict=True):
                     y, _ = packed_ops.run(y, row, specs[op])
-            loss = tf.reduce_mean((y - wanted) ** 2)
+            loss = tf.reduce_mean((y - part_target) ** 2)
         losses.append(float(loss))
         gradients.append([gradient.numpy() for gradient in tape.gradient(loss, trained)])
     return np.mean(losses), [np.mean(parts, axis=0) for parts in zip(*gradients, strict=True)]
 
 
-def _close(found, expected, relative=1e-4):
+def _close(arrays, expected, relative=1e-4):
     """Gradients are equal but for rounding, measured by the largest of their row."""
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+    assert len(arrays) == len(expected)
+    for one, other in zip(arrays, expected, strict=True):
         assert np.abs(one - other).max() <= relative * max(np.abs(other).max(), 1e-6)
 
 
@@ -104,13 +104,13 @@ def _norm(gradients):
 
 def _is_kernel(spec, size):
     """Where kernels lie in a row, from the names of its weights."""
-    found = np.concatenate(
+    marks = np.concatenate(
         [
             np.full(int(np.prod(shape)), name.endswith("_kernel") or name == "conv_kernel")
             for name, shape in spec.weights().items()
         ]
     )
-    return np.concatenate([found, np.zeros(size - len(found), bool)])
+    return np.concatenate([marks, np.zeros(size - len(marks), bool)])
 
 
 def test_weight_decay_pulls_kernels_and_nothing_else():
@@ -162,23 +162,23 @@ def test_groups_that_do_not_divide_a_batch_are_refused():
         _trainer(1, norm_images=4).step(*_batch(1), 0, RATE)
     # What is shown of training has the statistics of the whole batch, as rating has.
     x, _ = _batch(1)
-    made = _trainer(1, norm_images=4).imitate(x, -1)
-    np.testing.assert_array_equal(made, _trainer(1).imitate(x, -1))
+    imitated = _trainer(1, norm_images=4).imitate(x, -1)
+    np.testing.assert_array_equal(imitated, _trainer(1).imitate(x, -1))
 
 
 def _graphs(graph):
     """A graph and those of all functions that its ops call."""
-    found, todo = {}, [("", graph)]
+    graphs, todo = {}, [("", graph)]
     while todo:
         name, graph = todo.pop()
-        found[name] = graph
+        graphs[name] = graph
         for op in graph.get_operations():
             for value in op.node_def.attr.values():
                 called = [value.func.name] if value.HasField("func") else []
                 for inner in called + [function.name for function in value.list.func]:
-                    if inner not in found:
+                    if inner not in graphs:
                         todo.append((inner, graph._get_function(inner).graph))
-    return list(found.values())
+    return list(graphs.values())
 
 
 def _traced(trainer, x, target):
@@ -349,9 +349,9 @@ def test_chains_from_the_image_on(train_before):
     if not train_before:
         for rows, old in zip(first.rows, start[first.name], strict=True):
             assert rows.numpy().tobytes() == old.tobytes()
-    made = trainer.imitate(x, -1)
+    imitated = trainer.imitate(x, -1)
     paths = trainer.draw(-1)
-    np.testing.assert_allclose(made, last(first(x, paths[0]), paths[1]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(imitated, last(first(x, paths[0]), paths[1]), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("block", [0, 1])
@@ -442,8 +442,8 @@ def test_a_step_for_a_tpu_has_static_shapes_and_no_host_ops(options):
         for output in op.outputs:
             static = output.shape.is_fully_defined()
             # A space of the kernel's own, without a shape, goes from batch norm to its gradient.
-            own = output.shape.rank is None and op.type in MAY_HOLD_SPACE
-            assert static or own, (op.name, op.type, output.shape)
+            may_be_unknown = output.shape.rank is None and op.type in MAY_HOLD_SPACE
+            assert static or may_be_unknown, (op.name, op.type, output.shape)
 
 
 def test_a_tpu_can_scatter_into_the_variables():
@@ -465,7 +465,7 @@ def test_batches_of_replicas_have_a_static_size():
     def dataset_of(shard):
         return tf.data.Dataset.range(24).batch(6, drop_remainder=True)
 
-    made = strategies.distribute(Two, dataset_of, 6)
-    assert made.element_spec.shape == (3,)
-    assert [batch.numpy().tolist() for batch in made][:3] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    batches = strategies.distribute(Two, dataset_of, 6)
+    assert batches.element_spec.shape == (3,)
+    assert [batch.numpy().tolist() for batch in batches][:3] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     assert row_adam.EPSILON == 1e-8  # what the twin above takes

@@ -59,14 +59,14 @@ def test_trained_cells_have_names_weights_and_curves(cells):
 def test_a_folder_gives_the_same_bits_and_trains_nothing_twice(
     cells, teacher, images, tmp_path, monkeypatch
 ):
-    one, rest = ("block1_cell2",), [NAMES[0], NAMES[2]]
+    first_names, rest = ("block1_cell2",), [NAMES[0], NAMES[2]]
     first = cell_training.train_cells(
-        SPACE, teacher, images, cells=one, folder=tmp_path, **SETTINGS
+        SPACE, teacher, images, cells=first_names, folder=tmp_path, **SETTINGS
     )
-    assert [cell.name for cell in first] == list(one)
+    assert [cell.name for cell in first] == list(first_names)
     both = cell_training.train_cells(SPACE, teacher, images, folder=tmp_path, **SETTINGS)
     assert _bits(both) == _bits(cells)
-    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["_".join(rest), one[0]]
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["_".join(rest), first_names[0]]
     monkeypatch.setattr(
         cell_training.stage_training.StageTraining, "train", lambda *_: pytest.fail("trained")
     )

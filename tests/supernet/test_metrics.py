@@ -15,10 +15,10 @@ def test_constant_channels_carry_no_signal():
     target[..., 1] = 7.0
     imitated = target + rng.normal(0, 1, target.shape).astype(np.float32)
     target, imitated = tf.constant(target), tf.constant(imitated)
-    found = metrics.distances(target, imitated, metrics.target_statistics(target))
+    distances = metrics.distances(target, imitated, metrics.target_statistics(target))
     keep = [0, 2, 3]
     expected = map_distances.twin_metrics(target.numpy()[..., keep], imitated.numpy()[..., keep])[2]
-    assert float(found[ratings.METRICS.index("noise_to_signal")]) == pytest.approx(expected)
+    assert float(distances[ratings.METRICS.index("noise_to_signal")]) == pytest.approx(expected)
     zeros = tf.zeros_like(target)
     none = metrics.distances(zeros, imitated, metrics.target_statistics(zeros))
     assert float(none[2]) == 0.0 and np.isfinite(none.numpy()).all()

@@ -46,8 +46,8 @@ def test_an_ops_output_has_its_part_of_mean_and_deviation(op, parts):
     # Less by batch norm's epsilon.
     np.testing.assert_allclose(y.std((0, 1, 2)), DEVIATION / parts, rtol=5e-3)
     changed = np.flatnonzero(row != first)
-    held = packed_ops.unpack(np.arange(len(row)), spec)  # where each weight lies in the row
-    last = np.concatenate([held["project_bn_gamma"], held["project_bn_beta"]])
+    places = packed_ops.unpack(np.arange(len(row)), spec)  # where each weight lies in the row
+    last = np.concatenate([places["project_bn_gamma"], places["project_bn_beta"]])
     assert set(changed) == set(last)
 
 
@@ -60,12 +60,12 @@ def test_an_ops_output_has_its_part_of_mean_and_deviation(op, parts):
 def test_layers_whose_outputs_add_up_start_elsewhere(width, layers, channels, first):
     space = SearchSpace("one", SPACE.ops, (SPACE.blocks[0], Block(1, (Cell(layers, width),))))
     start = np.arange(channels) - 2.0, np.arange(channels) + 1.0
-    plain, made = (
+    plain, started = (
         cell_models.TrainableCell(space, 1, 0, (4, 4, 5), channels, seed=3, start=s)
         for s in (None, start)
     )
-    assert output_start.first_unit(made.units) == first
-    for unit, (old, new) in enumerate(zip(plain.rows, made.rows, strict=True)):
+    assert output_start.first_unit(started.units) == first
+    for unit, (old, new) in enumerate(zip(plain.rows, started.rows, strict=True)):
         assert (old.numpy().tobytes() == new.numpy().tobytes()) == (unit < first)
 
 

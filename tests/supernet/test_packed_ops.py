@@ -317,13 +317,13 @@ def test_students_start_from_the_authors_normal():
 
 def test_the_seed_and_the_name_determine_the_first_weights():
     spec = SPECS[0]
-    one, same, other = (_model(spec, seed=seed).get_weights() for seed in (0, 0, 1))
-    for a, b in zip(one, same, strict=True):
+    first, same, other = (_model(spec, seed=seed).get_weights() for seed in (0, 0, 1))
+    for a, b in zip(first, same, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
     image = keras.Input((*SIZE, 8))
     renamed = keras.Model(image, students.apply_mbconv(image, spec, "another")).get_weights()
-    assert any(not np.array_equal(a, b) for a, b in zip(one, renamed, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, renamed, strict=True))
 
 
 def test_drop_connect_drops_whole_branches_of_single_images():

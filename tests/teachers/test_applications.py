@@ -134,8 +134,8 @@ def test_names_of_layers_do_not_depend_on_what_was_built_before():
     # Keras numbers in the order of making, which where branches join is not that of the graph:
     # five convolutions, then a block with four branches of 1, 2, 3 and 1.
     model = applications.build("inception_v3", (75, 75, 3), 3)
-    made = [model.get_layer(f"conv2d_{i}") for i in range(5, 12)]
-    assert [(conv.filters, conv.kernel_size[0]) for conv in made] == [
+    convolutions = [model.get_layer(f"conv2d_{i}") for i in range(5, 12)]
+    assert [(conv.filters, conv.kernel_size[0]) for conv in convolutions] == [
         (64, 1),
         *((48, 1), (64, 5)),
         *((64, 1), (96, 3), (96, 3)),
@@ -187,8 +187,8 @@ def test_a_weights_file_gives_the_model_it_was_made_of(tmp_path):
     source.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in source.get_weights()])
     source.save_weights(tmp_path / "of_keras.weights.h5")
     source.save(tmp_path / "whole.h5")
-    made = applications.build(name, (32, 32, 3), 7, str(tmp_path / "of_keras.weights.h5"))
-    made.save_weights(tmp_path / "of_ours.weights.h5")
+    rebuilt = applications.build(name, (32, 32, 3), 7, str(tmp_path / "of_keras.weights.h5"))
+    rebuilt.save_weights(tmp_path / "of_ours.weights.h5")
     for file in ("of_keras.weights.h5", "whole.h5", "of_ours.weights.h5"):
         model = applications.build(name, (32, 32, 3), 7, str(tmp_path / file))
         for weight, expected in zip(model.get_weights(), source.get_weights(), strict=True):
@@ -260,7 +260,7 @@ def test_imagenet_weights_work_at_any_size(tmp_path, download):
     expected = features(headless)
     tolerance = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(features(model), expected, rtol=1e-4, atol=tolerance)
-    heads = [one.get_layer("predictions").kernel for one in (model, source)]
+    heads = [network.get_layer("predictions").kernel for network in (model, source)]
     np.testing.assert_array_equal(*heads)
     # The same file given as a path: Keras would leave its standard deviations unsquared.
     by_path = applications.build("efficientnet_b0", (65, 48, 3), 1000, download["path"])

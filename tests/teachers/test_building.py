@@ -37,8 +37,8 @@ def model():
 
 
 def test_teachers_by_name():
-    one = building.build_teacher("residual_cnn", SHAPE, 5, dropout=0.3, seed=1)
-    assert one.output_shape == (None, 5) and one.get_layer("head_dropout").rate == 0.3
+    small = building.build_teacher("residual_cnn", SHAPE, 5, dropout=0.3, seed=1)
+    assert small.output_shape == (None, 5) and small.get_layer("head_dropout").rate == 0.3
     with pytest.raises(ValueError, match="no teacher named 'residual_cn'.*mean 'residual_cnn'"):
         building.build_teacher("residual_cn", SHAPE, 5)
     with pytest.raises(ValueError, match="no teacher named 'efficientnet_b9'.*efficientnet_b7"):

@@ -32,8 +32,8 @@ def _random_model(draw):
             read = [len(tensors) - 1]
         name = f"layer{i}"
         kind = layers.Add if len(read) > 1 else layers.ReLU
-        given = [tensors[j] for j in read]
-        tensors.append(kind(name=name)(given if len(read) > 1 else given[0]))
+        inputs = [tensors[j] for j in read]
+        tensors.append(kind(name=name)(inputs if len(read) > 1 else inputs[0]))
         edges += [(names[j], name) for j in read]
         names.append(name)
     shared = []
@@ -112,8 +112,8 @@ def test_a_custom_layer_has_unknown_macs_and_a_frozen_model_the_same_stages():
     model.trainable = False  # what is a stage does not depend on it
     frozen = cut_points.single_way_layers(model, (32, 32, 3))
     assert [point.params for point in frozen] == [0, 0, 0]
-    for found in (points, frozen):
-        ends = cut_points.stage_ends(found, (32, 32, 3))
+    for listed in (points, frozen):
+        ends = cut_points.stage_ends(listed, (32, 32, 3))
         assert [end.layer for end in ends] == ["separable", "conv"]
 
 
@@ -336,7 +336,7 @@ def _chosen(points, space, size=32):
 
 
 def test_the_choice_for_a_space_is_the_best_of_all_assignments():
-    draw, made = random.Random(3), 0
+    draw, count = random.Random(3), 0
     for _ in range(200):
         sizes = sorted(draw.choices((8, 4, 2), k=draw.randint(2, 9)), reverse=True)
         points = [
@@ -352,29 +352,29 @@ def test_the_choice_for_a_space_is_the_best_of_all_assignments():
         space = _space(*strides)
         expected = _best_assignment(points, fit.block_sizes(space, (32, 32, 3)))
         assert _chosen(points, space) == expected
-        made += expected is not None
-    assert 50 < made < 150
+        count += expected is not None
+    assert 50 < count < 150
 
 
 def _best_assignment(points, sizes):
     """By trying all: stage ends count 2, others of their shapes 1; then the latest."""
     ends = {p.shape for p in points if p.layer.startswith("end")}
-    found = [((), ())]  # places, worths
+    assignments = [((), ())]  # places, worths
     for size in sizes:
-        found = [
+        assignments = [
             (
                 (*places, i),
                 (*worths, 2 if p.layer.startswith("end") else 1 if p.shape in ends else 0),
             )
-            for places, worths in found
+            for places, worths in assignments
             for i, p in enumerate(points)
             if p.shape[:2] == size
             and i > (places[-1] if places else -1)
             and any(q.spatial for q in points[(places[-1] + 1 if places else 0) : i + 1])
         ]
-    if not found:
+    if not assignments:
         return None
-    places, _ = max(found, key=lambda one: (sum(one[1]), one[0][::-1]))
+    places, _ = max(assignments, key=lambda pair: (sum(pair[1]), pair[0][::-1]))
     return [points[i].layer for i in places]
 
 

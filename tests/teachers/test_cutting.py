@@ -158,15 +158,17 @@ class _Subclassed(keras.Model):
 
 
 def test_models_without_one_plain_graph_are_refused(small):
-    own = _Subclassed()
-    own(_images(SHAPE))
+    subclassed = _Subclassed()
+    subclassed(_images(SHAPE))
     with pytest.raises(ValueError, match=r"'own' is a subclassed model \(_Subclassed\), and only"):
-        cutting.cut_model(own, ("conv",), SHAPE)
-    one, other = keras.Input(SHAPE), keras.Input(SHAPE)
-    both = keras.Model([one, other], layers.Add(name="add")([one, other]))
+        cutting.cut_model(subclassed, ("conv",), SHAPE)
+    image_1, image_2 = keras.Input(SHAPE), keras.Input(SHAPE)
+    both = keras.Model([image_1, image_2], layers.Add(name="add")([image_1, image_2]))
     with pytest.raises(ValueError, match=r"one input and one output.*2 inputs .* 1 outputs \['add"):
         cutting.cut_model(both, ("add",), SHAPE)
-    fork = keras.Model(one, [layers.Conv2D(2, 3, name="a")(one), layers.Conv2D(2, 3)(one)])
+    fork = keras.Model(
+        image_1, [layers.Conv2D(2, 3, name="a")(image_1), layers.Conv2D(2, 3)(image_1)]
+    )
     with pytest.raises(ValueError, match=r"one input and one output.*1 inputs .* 2 outputs \['a'"):
         cutting.cut_model(fork, ("a",), SHAPE)
     with pytest.raises(ValueError, match=r"Sequential model without an input shape: put keras\.In"):
@@ -219,8 +221,8 @@ def test_efficientnets_first_weights_come_from_the_seed(b0):
     kernels = [layer.kernel for layer in b0.layers if type(layer) is layers.Conv2D]
     others = [layer.kernel for layer in again.layers if type(layer) is layers.Conv2D]
     assert len(kernels) > 30
-    for one, other in zip(kernels, others, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for kernel, other in zip(kernels, others, strict=True):
+        np.testing.assert_array_equal(kernel, other)
 
 
 def test_residual_cnn_is_what_it_says(small):
@@ -291,8 +293,8 @@ def test_save_and_load_keep_every_bit(tmp_path, small):
     cut = cutting.cut_model(loaded, CUTS, SHAPE)
     images = _images(SHAPE)
     expected = cutting.cut_model(small, CUTS, SHAPE).features(images, training=False)
-    for one, other in zip(cut.features(images, training=False), expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for feature, other in zip(cut.features(images, training=False), expected, strict=True):
+        np.testing.assert_array_equal(feature, other)
 
 
 def test_files_that_are_no_safe_models_are_refused(tmp_path, small):

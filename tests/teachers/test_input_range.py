@@ -65,9 +65,9 @@ def test_the_text_has_the_numbers_that_were_measured():
     other = _images(20, seed=9) * 0.7
     values = model.get_layer("stem")(other).numpy().astype(np.float64)
     norm = model.get_layer("stem_bn")
-    known = norm.moving_variance.numpy().astype(np.float64)
-    ratio = np.median(values.var((0, 1, 2)) / known)
-    shift = np.median(np.abs(values.mean((0, 1, 2)) - norm.moving_mean) / np.sqrt(known))
+    variance = norm.moving_variance.numpy().astype(np.float64)
+    ratio = np.median(values.var((0, 1, 2)) / variance)
+    shift = np.median(np.abs(values.mean((0, 1, 2)) - norm.moving_mean) / np.sqrt(variance))
     text = input_range.check(model, other)
     for part in (
         "'trained' seems to be fed",

@@ -47,7 +47,7 @@ def test_the_chain_is_the_whole(function):
         chained = part(chained, training=False)
         assert np.ptp(chained) > 0  # something comes through
         np.testing.assert_array_equal(chained, expected)
-    assert cut.shapes[1:] == tuple(tuple(one.shape[1:]) for one in maps)
+    assert cut.shapes[1:] == tuple(tuple(feature_map.shape[1:]) for feature_map in maps)
 
 
 @pytest.mark.parametrize("function", ["MobileNetV2", "ResNet50"])

@@ -41,8 +41,8 @@ def _rows(trainer):
 
 
 def _mse(trainer, x, path, target):
-    made = trainer.cell(x, tf.constant(path)).numpy().astype(np.float64)
-    return np.mean((made - target) ** 2)
+    imitated = trainer.cell(x, tf.constant(path)).numpy().astype(np.float64)
+    return np.mean((imitated - target) ** 2)
 
 
 @pytest.mark.parametrize(("block", "cell"), [(0, 0), (1, 1)])
