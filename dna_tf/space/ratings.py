@@ -48,12 +48,7 @@ def save(path, space, block, cell, rated, made_from):
     Raises:
         ValueError: a rating is not finite; nothing is written.
     """
-    for name, values in rated.metrics.items():
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"{spaces.cell_name(block, cell)} has ratings ({name}) that are not finite: its "
-                "training diverged. Train it with a lower learning rate."
-            )
+    check_finite(rated, spaces.cell_name(block, cell))
     files.write_json(
         path,
         {
@@ -70,6 +65,16 @@ def save(path, space, block, cell, rated, made_from):
             },
         },
     )
+
+
+def check_finite(rated, cell):
+    """Checks that all ratings of a `RatedCell` are finite; `cell` is its name."""
+    for name, values in rated.metrics.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{cell} has ratings ({name}) that are not finite: its training diverged. Train it "
+                "with a lower learning rate."
+            )
 
 
 def load_cell(path, space, block, cell, made_from=None):

@@ -312,6 +312,7 @@ class _Store:
 
     def save(self, cell, rated):
         """Writes ratings; refuses those that are not finite."""
+        ratings.check_finite(rated, cell.name)
         if self._folder is not None:
             identity = rating_identity(cell.fingerprint, *self._identity)
             ratings.save(self._path(cell), cell.space, cell.block, cell.cell, rated, identity)

@@ -209,6 +209,17 @@ def test_an_interrupted_rating_goes_on_from_its_folder(fakes, monkeypatch, tmp_p
         cell_rating.rate_cells([cell], teacher, images, **settings)
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_ratings_that_are_not_finite_are_refused(fakes, monkeypatch, tmp_path, keeps):
+    (cell, *_), teacher, images = fakes
+    nan = tuple((np.nan, 0.0) for _ in ratings.METRICS)
+    rater = types.SimpleNamespace(ratings=lambda first: [nan] * 3)
+    monkeypatch.setattr(cell_rating, "rater_of", lambda *_: rater)
+    with pytest.raises(ValueError, match="block1_cell1 has ratings .* that are not finite"):
+        cell_rating.rate_cells([cell], teacher, images, folder=tmp_path if keeps else None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_cells_of_another_teacher_and_unknown_settings_are_refused(fakes):
     cells, teacher, images = fakes
     cells[1].result["teacher"] = "other"
