@@ -61,22 +61,22 @@ def measure(output):
     Raises:
         ValueError: measurements are there already; their making cannot be timed.
     """
-    given = cli.FLAGS
+    values = cli.FLAGS
     if files.as_path(measurements.path_beside(output)).exists():
         raise ValueError(f"There are measurements beside {output} already. Give another --output.")
-    space = presets.get_space(given.space)
-    task = tasks.Task(given.image_size, 3, given.num_classes)
-    cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
-    meter = host.HostMeter(given.threads, cores)
+    space = presets.get_space(values.space)
+    task = tasks.Task(values.image_size, 3, values.num_classes)
+    cores = tuple(cli.whole_number("cores", text) for text in values.cores) or None
+    meter = host.HostMeter(values.threads, cores)
 
-    students = sessions.RandomStudents(space, task, given.seed)
-    file = latency_tables.TableFile(output, meter, "latency_ms", NOISE, students, given.precision)
+    students = sessions.RandomStudents(space, task, values.seed)
+    file = latency_tables.TableFile(output, meter, "latency_ms", NOISE, students, values.precision)
     start = time.perf_counter()
     file.make_table(fit=0)
     table_s = time.perf_counter() - start
-    file.make_table(fit=given.fit)  # the parts are measured already
+    file.make_table(fit=values.fit)  # the parts are measured already
     fit_s = time.perf_counter() - start - table_s
-    errors = file.validate(given.validate)
+    errors = file.validate(values.validate)
     measured = measurements.Measurements(measurements.path_beside(output))
     waited = [state["waited_share"] for state in measured.states]
     return {
@@ -84,7 +84,7 @@ def measure(output):
         "parts": len(measured.parts),
         "table_s": round(table_s, 1),
         "fit_s": round(fit_s, 1),
-        "predict_us": round(_predict_us(file.table, space, task, given.seed), 3),
+        "predict_us": round(_predict_us(file.table, space, task, values.seed), 3),
         **errors,
         "noisy": len(measured.noisy),
         "waited_share": max(waited),

@@ -78,32 +78,32 @@ flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite file
 
 def main():
     """Measures."""
-    output, given = _output(), cli.FLAGS
-    if not given.noise > 0:
-        raise ValueError(f"--noise must be above 0. Received: {given.noise}")
-    cores = tuple(cli.whole_number("cores", text) for text in given.cores) or None
+    output, values = _output(), cli.FLAGS
+    if not values.noise > 0:
+        raise ValueError(f"--noise must be above 0. Received: {values.noise}")
+    cores = tuple(cli.whole_number("cores", text) for text in values.cores) or None
     workdir, space, task = _space()
-    if space is None and not given.arch:
+    if space is None and not values.arch:
         raise ValueError("Give --space=NAME or --workdir=FOLDER for a table, or --arch=NAMES.")
-    if cli.FLAGS["validate"].present and (space is None or given.validate < 3):
+    if cli.FLAGS["validate"].present and (space is None or values.validate < 3):
         raise ValueError("--validate takes at least 3 random students of a space: give --space.")
     meter = _meter(cores)  # before TensorFlow is loaded: no phone is told at once
     from dna_tf.latency import sessions
     from dna_tf.phases import latency_tables
 
-    sizes = {"image_size": given.image_size, "num_classes": given.num_classes}
+    sizes = {"image_size": values.image_size, "num_classes": values.num_classes}
     sizes = dataclasses.asdict(task) if task else sizes
-    networks = latency_tables.find_networks(given.arch, workdir, **sizes)
-    students = None if space is None else sessions.RandomStudents(space, task, given.seed)
+    networks = latency_tables.find_networks(values.arch, workdir, **sizes)
+    students = None if space is None else sessions.RandomStudents(space, task, values.seed)
     file = latency_tables.TableFile(
-        output, meter, given.cost, given.noise, students, given.precision
+        output, meter, values.cost, values.noise, students, values.precision
     )
-    file.make_table(networks, given.fit)
+    file.make_table(networks, values.fit)
     references = file.measure_networks(networks)
-    if given.validate:
-        file.validate(given.validate, references)
+    if values.validate:
+        file.validate(values.validate, references)
     if workdir is not None:
-        cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{given.cost}=MS")
+        cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{values.cost}=MS")
 
 
 def _output():
@@ -126,39 +126,41 @@ def _space():
     from dna_tf.common import checks
     from dna_tf.space import presets, tasks
 
-    given = cli.FLAGS
+    values = cli.FLAGS
     for name in ("image_size", "num_classes"):
-        if given[name].value is not None:
-            checks.check_whole(f"--{name}", given[name].value, 1)
-    if given.space and given.workdir:
+        if values[name].value is not None:
+            checks.check_whole(f"--{name}", values[name].value, 1)
+    if values.space and values.workdir:
         raise ValueError("--space and --workdir both name a space. Give one of them.")
-    if given.workdir:
+    if values.workdir:
         workdir, config = cli.open_run(may_create=False)
         teacher = workdir.teacher_result()
         size, _, channels = teacher["image_shape"]
-        classes = given.num_classes or teacher["num_classes"]
-        task = tasks.Task(given.image_size or size, channels, classes)
+        classes = values.num_classes or teacher["num_classes"]
+        task = tasks.Task(values.image_size or size, channels, classes)
         return workdir, presets.get_space(config.space), task
-    if given.space:
-        space = presets.get_space(given.space)
-        size, classes = given.image_size or space.image_size, given.num_classes or 1000
+    if values.space:
+        space = presets.get_space(values.space)
+        size, classes = values.image_size or space.image_size, values.num_classes or 1000
         return None, space, tasks.Task(size, 3, classes)
     return None, None, None
 
 
 def _meter(cores):
-    given = cli.FLAGS
-    if given.device == "host":
+    values = cli.FLAGS
+    if values.device == "host":
         for name in ("serial", "adb", "benchmark_binary"):
-            if given[name].value:
+            if values[name].value:
                 raise ValueError(f"--{name} is for a phone: give --device=adb too.")
         from dna_tf.latency import host
 
-        return host.HostMeter(given.threads, cores, given.rounds or 30)
+        return host.HostMeter(values.threads, cores, values.rounds or 30)
     from dna_tf.latency import phones
 
-    phone = phones.connect(given.adb, given.serial)
-    return phones.AdbMeter(phone, given.benchmark_binary, given.threads, cores, given.rounds or 3)
+    phone = phones.connect(values.adb, values.serial)
+    return phones.AdbMeter(
+        phone, values.benchmark_binary, values.threads, cores, values.rounds or 3
+    )
 
 
 def run():

@@ -55,19 +55,19 @@ def main():
     if cli.FLAGS.workdir:
         workdir, config = cli.open_run(may_create=False)
     arch = zoo.find(cli.FLAGS.arch, workdir and workdir.architectures)
-    made = _scaled(arch, target, image_size)
-    _show(arch, made)
-    path = cli.FLAGS.output or (workdir and workdir.architecture(_file_name(made.name)))
+    scaled = _scaled(arch, target, image_size)
+    _show(arch, scaled)
+    path = cli.FLAGS.output or (workdir and workdir.architecture(_file_name(scaled.name)))
     if not path:
         print("Nothing was written: give --output=FILE.json, or --workdir=FOLDER of a run.")
         return
-    _save_unless_there(made, path)
+    _save_unless_saved(scaled, path)
     if workdir is None:
         cli.next_command("summary", None, f"--arch={path}")
-    elif config.data.image_size == made.image_size:
-        cli.next_command("retrain", workdir, f"--arch={cli.FLAGS.output or made.name}")
+    elif config.data.image_size == scaled.image_size:
+        cli.next_command("retrain", workdir, f"--arch={cli.FLAGS.output or scaled.name}")
     else:
-        size, usual = made.image_size, config.data.image_size
+        size, usual = scaled.image_size, config.data.image_size
         print(
             f"It takes images of {size}x{size}, and this run gives {usual}x{usual}. Retrain it in "
             "another workdir, with the config file of this run:"
@@ -81,28 +81,28 @@ def _target():
     from dna_tf.common import checks, formatting
     from dna_tf.space import scaling
 
-    given = cli.FLAGS
-    width, depth = given.width, given.depth
-    asked = [f"--{key}" for key in (*scaling.TARGETS, "like") if given[key].value]
-    asked += ["--width and --depth"] if (width, depth) != (None, None) else []
-    if len(asked) != 1:
+    values = cli.FLAGS
+    width, depth = values.width, values.depth
+    goals = [f"--{key}" for key in (*scaling.TARGETS, "like") if values[key].value]
+    goals += ["--width and --depth"] if (width, depth) != (None, None) else []
+    if len(goals) != 1:
         raise ValueError(
             "Give what to scale to, with one of --params=64.9M, --macs=400M, --width=2 --depth=3.1 "
-            f"or --like=efficientnet_b4. Received: {', '.join(asked) or 'none of them'}"
+            f"or --like=efficientnet_b4. Received: {', '.join(goals) or 'none of them'}"
         )
     if width is not None or depth is not None:
         return {"width": 1.0 if width is None else width, "depth": 1.0 if depth is None else depth}
-    if given.like:
-        if given.like not in scaling.COEFFICIENTS:
+    if values.like:
+        if values.like not in scaling.COEFFICIENTS:
             raise ValueError(
-                f"There are no coefficients of {given.like!r}."
-                f"{checks.near_names(given.like, scaling.COEFFICIENTS)} "
+                f"There are no coefficients of {values.like!r}."
+                f"{checks.near_names(values.like, scaling.COEFFICIENTS)} "
                 f"Known to --like: {list(scaling.COEFFICIENTS)}"
             )
-        return {"like": given.like}
-    name = "params" if given.params else "macs"
+        return {"like": values.like}
+    name = "params" if values.params else "macs"
     try:
-        return {name: formatting.parse_count(given[name].value)}
+        return {name: formatting.parse_count(values[name].value)}
     except ValueError as error:
         raise ValueError(f"--{name}: {error}") from error
 
@@ -195,15 +195,15 @@ def _rows(arch):
     return rows
 
 
-def _save_unless_there(made, path):
+def _save_unless_saved(scaled, path):
     """Writes the file; an equal one is left, anything else is not overwritten."""
     from dna_tf.space import architectures
 
     hint = "Move it away, or give another --output or --name."
-    if architectures.is_saved(made, path, hint):
+    if architectures.is_saved(scaled, path, hint):
         print(f"{path} (is there already)")
     else:
-        architectures.save(made, path)
+        architectures.save(scaled, path)
         print(f"Wrote {path}")
 
 

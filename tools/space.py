@@ -47,12 +47,12 @@ def main():
     if shapes and len(cuts) != len(space.blocks):
         _check_fit(space, shapes, cuts)
     size = cli.FLAGS.image_size if shapes else size
-    shown = space_table.table(space, size, shapes, cuts)
+    table = space_table.table(space, size, shapes, cuts)
     if cli.FLAGS.json:
-        print(json.dumps(shown))
+        print(json.dumps(table))
     else:
         print("\n".join(space_table.lines(space, size, shapes, cuts)))
-    if shapes and not all(row["teacher"]["fits"] for row in shown["blocks"]):
+    if shapes and not all(row["teacher"]["fits"] for row in table["blocks"]):
         _check_fit(space, shapes, cuts)
 
 
@@ -61,27 +61,27 @@ def _chosen():
     from dna_tf.config import run_config
     from dna_tf.space import presets
 
-    given = [name for name in ("space", "workdir") if getattr(cli.FLAGS, name)]
+    sources = [name for name in ("space", "workdir") if getattr(cli.FLAGS, name)]
     config_flag = cli.FLAGS["config"]
     if config_flag.present or config_flags.get_override_values(config_flag):
-        given.append("config")
-    if len(given) > 1:
+        sources.append("config")
+    if len(sources) > 1:
         raise ValueError(
             "Each of --space, --workdir and --config names a space. Give one of them. Received: "
-            f"{' and '.join(f'--{name}' for name in given)}"
+            f"{' and '.join(f'--{name}' for name in sources)}"
         )
     if cli.FLAGS.cuts and not cli.FLAGS.teacher:
         raise ValueError("--cuts are layers of a teacher: give --teacher=NAME_OR_FILE too.")
-    if not given:
+    if not sources:
         for name in ("teacher", "image_size"):
             if cli.FLAGS[name].present:
                 raise ValueError(f"--{name} needs a space: give --space=NAME, such as --space=dna.")
         return None, None, None, None, None
-    if given == ["space"]:
+    if sources == ["space"]:
         space = presets.get_space(cli.FLAGS.space)
         return space, _size(space.image_size), 3, None, None
     run_folder, config = None, cli.FLAGS.config
-    if given == ["workdir"]:
+    if sources == ["workdir"]:
         run_folder, config = cli.open_run(may_create=False)
     run_config.check_config(config)
     config = run_config.with_image_size(config)

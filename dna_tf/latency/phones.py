@@ -238,10 +238,14 @@ class AdbMeter:
         return {key: _joined(rounds) for key, rounds in entries.items()}
 
     def _run(self, key, path):
-        command = (
-            f"{BINARY} --graph={path} --num_threads={self._threads} --num_runs={self._runs} "
-            "--warmup_runs=5 --use_xnnpack=true"
-        )
+        options = {
+            "graph": path,
+            "num_threads": self._threads,
+            "num_runs": self._runs,
+            "warmup_runs": 5,
+            "use_xnnpack": "true",
+        }
+        command = " ".join([BINARY, *(f"--{name}={value}" for name, value in options.items())])
         if self._cores is not None:
             command = f"taskset {sum(1 << core for core in self._cores):x} {command}"
         try:
@@ -287,8 +291,8 @@ def _adb_of_sdk():
 def _binary_help():
     return (
         "Give the path of TFLite's benchmark_model for the phone's processor: a prebuilt "
-        "android_aarch64_benchmark_model of TensorFlow or LiteRT, or built by `bazel "
-        "build -c opt --config=android_arm64 //tensorflow/lite/tools/benchmark:benchmark_model`."
+        "android_aarch64_benchmark_model of TensorFlow or LiteRT, or one built by `bazel build "
+        "//tensorflow/lite/tools/benchmark:benchmark_model` with the configuration android_arm64."
     )
 
 

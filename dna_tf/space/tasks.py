@@ -20,12 +20,6 @@ class Task:
 
     Raises:
         ValueError: a number is not a whole number above 0.
-
-    Example:
-
-        >>> import dna_tf
-        >>> dna_tf.Task(image_size=32, num_classes=10)
-        Task(image_size=32, channels=3, num_classes=10)
     """
 
     image_size: int = 224

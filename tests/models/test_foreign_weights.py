@@ -147,8 +147,8 @@ def test_every_weight_of_dna_a_has_the_shape_of_its_variable():
     state, expected = _state(arch), foreign_weights.timm_weights(arch)
     shapes = {v.path: tuple(v.shape) for v in students.build_student(arch).variables}
     assert set(shapes) == set(expected)
-    made = foreign_weights.match(state, expected, shapes, foreign_weights.SCHEMES["timm"])
-    assert {path: array.shape for path, array in made.items()} == shapes
+    values = foreign_weights.match(state, expected, shapes, foreign_weights.SCHEMES["timm"])
+    assert {path: array.shape for path, array in values.items()} == shapes
 
 
 def test_a_made_state_dict_lands_in_every_variable_exactly_once():

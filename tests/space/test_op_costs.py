@@ -47,9 +47,9 @@ def test_a_cost_from_a_file_limits_a_search(tmp_path):
     problem = problem_building.build_problem(SPACE, ratings, TABLE, extra)
     free = exact.best(problem)[0]
     most = 0.5 * (problem.lowest("latency_ms") + free.costs["latency_ms"])
-    found = exact.best(problem, {"max_latency_ms": most})[0]
-    assert found.costs["latency_ms"] <= most < free.costs["latency_ms"]
-    assert found.rating > free.rating
+    limited = exact.best(problem, {"max_latency_ms": most})[0]
+    assert limited.costs["latency_ms"] <= most < free.costs["latency_ms"]
+    assert limited.rating > free.rating
 
 
 def test_what_tells_of_a_measurement_is_kept(tmp_path):
