@@ -108,7 +108,7 @@ def test_operations_are_drawn_evenly_and_by_the_seed_alone(monkeypatch):
     assert 0.03 < np.abs(signed).std() < 0.06  # 0.05, cut off at 1
 
 
-def test_crop_boxes_are_in_the_image_and_of_the_areas_asked_for():
+def test_crop_boxes_are_in_the_image_and_of_the_requested_areas():
     result = augmentation.Augmentation(crop_area=0.25)
     box = tf.function(result.crop_box)
     shares, ratios, tops = [], [], []
@@ -165,7 +165,7 @@ def test_colours_change_as_numpy_changes_them():
     np.testing.assert_allclose(augmentation.jitter_colors(image, seed, 0.4), expected, atol=1e-2)
 
 
-def test_erasing_happens_as_often_and_as_large_as_asked():
+def test_erasing_happens_as_often_and_as_large_as_requested():
     image = tf.constant(photo(2))
     result = augmentation.Augmentation(erase=0.5)
     erase = tf.function(lambda seed: result.image(image, seed))

@@ -58,7 +58,7 @@ def test_folder_reads_sorted_classes_and_its_own_test_split(tmp_path):
     np.testing.assert_array_equal(labels, [0, 0, 1, 1])
 
 
-def test_folder_random_access_gives_the_order_asked_for(tmp_path):
+def test_folder_random_access_gives_the_requested_order(tmp_path):
     written = write_folder(tmp_path, ["ant", "cat"], 3)
     source = sources.open_source(data_config(source=f"folder:{tmp_path}"))
     got = [

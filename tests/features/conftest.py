@@ -1,4 +1,4 @@
-"""Fixtures of the cache of features: a teacher, images, and the cache that is written of them."""
+"""Fixtures of the cache of features: a teacher, images, and their cache on disk."""
 
 import shutil
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("deterministic")
 needs_dev_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 
 
-def test_size_and_time_are_said_first(cut, images, tmp_path, capsys):
+def test_size_and_time_are_printed_first(cut, images, tmp_path, capsys):
     cache_writer.write(tmp_path, cut, images, batch_size=8)
     said = capsys.readouterr().out
     size = sum(path.stat().st_size for path in tmp_path.glob("*.tfrecord"))
@@ -41,7 +41,7 @@ def test_size_and_time_are_said_first(cut, images, tmp_path, capsys):
     assert capsys.readouterr().out == ""  # nothing is left to write
 
 
-def test_a_killed_writing_goes_on_to_the_same_bits(written, cut, images, tmp_path, monkeypatch):
+def test_a_killed_writing_resumes_to_the_same_bits(written, cut, images, tmp_path, monkeypatch):
     real, finished = shard_files.write, []
 
     def killed(plan, number, batches):

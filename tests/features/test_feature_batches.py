@@ -1,4 +1,4 @@
-"""Teacher features: each batch is what the teacher makes of its images, in all modes."""
+"""Teacher features: each batch has the maps of its images, in all modes."""
 
 import hashlib
 import types
@@ -241,7 +241,7 @@ def test_one_block_gives_one_map(cut):
     np.testing.assert_allclose(maps[0], cut.blocks[0](image, training=False), rtol=1e-4, atol=1e-4)
 
 
-def test_the_teacher_is_asked_in_inference_mode():
+def test_the_teacher_runs_in_inference_mode():
     modes = []
 
     def ask(images, training):

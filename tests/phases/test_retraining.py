@@ -146,7 +146,7 @@ def test_distilling_needs_a_teacher_of_the_datas_classes(tmp_path):
     assert all(epoch["distillation"] > 0 for epoch in history) and result["test_images"]
 
 
-def test_a_loss_that_is_no_number_stops_the_training_and_names_it(tmp_path):
+def test_a_loss_that_is_not_a_number_stops_the_training_and_names_it(tmp_path):
     run, config = cut_down("small", tmp_path, optimizer="sgd", learning_rate=1e2)
     config.retrain.update(epochs=30, weight_decay=10.0, warmup_epochs=0.0)
     with pytest.raises(ValueError, match="student tiny seed 0: loss became (nan|inf) by epoch"):

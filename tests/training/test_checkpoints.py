@@ -1,4 +1,4 @@
-"""Checkpoints: what is damaged is noticed, whatever it is, and the one before is used."""
+"""Checkpoints: any damage is noticed, and the checkpoint before is used."""
 
 import pathlib
 import re
@@ -148,7 +148,7 @@ def test_any_of_several_may_be_damaged(tmp_path, capsys, damaged):
     assert Saved(tmp_path).restore() == 6
 
 
-def test_never_more_stay_than_asked(tmp_path):
+def test_never_more_stay_than_requested(tmp_path):
     saved = Saved(tmp_path, keep=3)
     for value in range(1, 7):
         saved.save(value)
@@ -187,7 +187,7 @@ def test_only_damaged_checkpoints_are_an_error(tmp_path, capsys):
     assert len(_warned(capsys)) == 2 and _files(tmp_path) == before
 
 
-def test_a_first_save_that_was_cut_off_is_no_checkpoint(tmp_path, capsys):
+def test_a_first_save_that_was_cut_off_is_not_a_checkpoint(tmp_path, capsys):
     Saved(tmp_path).save(1)
     (tmp_path / "ckpt-1.index").unlink()  # written last
     again = Saved(tmp_path)

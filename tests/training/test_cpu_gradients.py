@@ -1,4 +1,4 @@
-"""Convolutions and swish with gradients of their own equal TensorFlow's."""
+"""Convolutions and swish with fast gradients equal those of TensorFlow."""
 
 import numpy as np
 import pytest

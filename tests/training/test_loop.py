@@ -1,4 +1,4 @@
-"""The training loop: a run that was cut off anywhere ends with the bits of one that was not."""
+"""The training loop: a run that was cut off anywhere ends with the bits of an uninterrupted one."""
 
 import json
 import math
@@ -53,7 +53,7 @@ def test_the_history_holds_the_means_of_each_epoch(tmp_path):
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "inside"])
 @pytest.mark.parametrize("number", range(EPOCHS * STEPS))
-def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, whole, number, after):
+def test_a_run_that_was_cut_off_resumes_to_the_same_bits(tmp_path, whole, number, after):
     toy = toy_training.Toy()
     with pytest.raises(toy_training.Cut):
         toy_training.run(tmp_path, toy, toy_training.cut_at(toy, number, after))
@@ -64,7 +64,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, whole, number
     assert (again.values(), history) == whole
 
 
-def test_a_run_cut_off_at_every_step_goes_on_to_the_same_bits(tmp_path, whole):
+def test_a_run_cut_off_at_every_step_resumes_to_the_same_bits(tmp_path, whole):
     for number in range(1, EPOCHS * STEPS):
         toy = toy_training.Toy()
         with pytest.raises(toy_training.Cut):
@@ -74,7 +74,7 @@ def test_a_run_cut_off_at_every_step_goes_on_to_the_same_bits(tmp_path, whole):
     assert toy_training.run(tmp_path, toy) == whole[1] and toy.values() == whole[0]
 
 
-def test_checkpoints_are_only_as_frequent_as_asked(tmp_path, whole, monkeypatch):
+def test_checkpoints_are_only_as_frequent_as_requested(tmp_path, whole, monkeypatch):
     toy_training.Clock(
         monkeypatch
     )  # it stands still: no epoch takes long enough for one of its own
@@ -99,7 +99,7 @@ def test_a_finished_run_returns_at_once(tmp_path, whole):
     assert toy.values() == whole[0]
 
 
-def test_a_run_goes_on_with_the_same_data_only(tmp_path, whole, monkeypatch):
+def test_a_run_resumes_with_the_same_data_only(tmp_path, whole, monkeypatch):
     toy = toy_training.Toy()
     with pytest.raises(toy_training.Cut):
         toy_training.run(tmp_path, toy, toy_training.cut_at(toy, 3), data_fingerprint="one")
@@ -111,7 +111,7 @@ def test_a_run_goes_on_with_the_same_data_only(tmp_path, whole, monkeypatch):
     assert {state["data_fingerprint"] for state in states} == {"one"}
 
 
-def test_checkpoints_that_do_not_name_their_data_are_gone_on_from(tmp_path, whole):
+def test_checkpoints_that_do_not_name_their_data_can_be_resumed(tmp_path, whole):
     toy, again = toy_training.Toy(), toy_training.Toy()
     with pytest.raises(toy_training.Cut):
         toy_training.run(tmp_path, toy, toy_training.cut_at(toy, 3))
@@ -119,7 +119,7 @@ def test_checkpoints_that_do_not_name_their_data_are_gone_on_from(tmp_path, whol
     assert again.seen[0] == 3 and (again.values(), history) == whole
 
 
-def test_more_epochs_go_on_from_a_finished_run(tmp_path, whole):
+def test_more_epochs_continue_a_finished_run(tmp_path, whole):
     toy_training.run(tmp_path, toy_training.Toy(), epochs=2)
     toy = toy_training.Toy()
     assert toy_training.run(tmp_path, toy) == whole[1]
@@ -164,7 +164,7 @@ def test_checkpoints_come_by_the_clock_and_after_long_epochs(
     assert all(bool(state["sums"]) == bool(state["step"]) for state in states)
 
 
-def test_a_run_goes_on_from_the_checkpoint_of_an_epochs_end(tmp_path, whole, monkeypatch):
+def test_a_run_resumes_from_the_checkpoint_of_an_epochs_end(tmp_path, whole, monkeypatch):
     clock, toy = toy_training.Clock(monkeypatch), toy_training.Toy()
     step = clock.takes(0.3, toy_training.cut_at(toy, 6))
     with pytest.raises(toy_training.Cut):
@@ -337,7 +337,7 @@ def test_what_is_not_finite_and_did_not_fail_is_an_error_still(tmp_path):
         toy_training.run(tmp_path, cells, failures=failures)
 
 
-def test_failures_are_asked_for_every_ten_seconds(tmp_path, monkeypatch):
+def test_failures_are_read_every_ten_seconds(tmp_path, monkeypatch):
     clock, cells = toy_training.Clock(monkeypatch), toy_training.Cells()
     step = clock.takes(4.0, cells.step)
     toy_training.run(tmp_path, cells, step, seconds=1e9, failures=cells.failures)
@@ -392,7 +392,7 @@ def _stopped(folder, toy, step=None, **more):
 
 
 @pytest.mark.parametrize("number", range(EPOCHS * STEPS))
-def test_sigterm_stops_after_the_present_step(tmp_path, whole, capsys, number):
+def test_sigterm_stops_after_the_current_step(tmp_path, whole, capsys, number):
     toy = toy_training.Toy()
     _stopped(tmp_path, toy, toy_training.calling(toy, number, _terminate))
     assert toy.seen == list(range(number + 1))
@@ -472,7 +472,7 @@ toy_training.run(sys.argv[1], toy, step, seconds=1e9)
 """
 
 
-def test_a_program_that_gets_sigterm_ends_with_143_and_goes_on(tmp_path, whole):
+def test_a_program_that_gets_sigterm_ends_with_143_and_resumes(tmp_path, whole):
     words = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     with subprocess.Popen(
         words,

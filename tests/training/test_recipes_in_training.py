@@ -140,7 +140,7 @@ def student_of(seed, precision="float32", rates=(0.3, 0.4)):
         return students.build_student(architecture_of_two_blocks(), *rates, seed)
 
 
-def test_a_second_model_is_asked_for():
+def test_a_second_model_is_required():
     with pytest.raises(ValueError, match="need a second model to evaluate"):
         classifier.ClassifierTrainer(
             student_of(0), data_of_noise(), recipe(precision="mixed_bfloat16")

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: read back from the event files with its own readers."""
+"""Event files: read back with TensorBoard's own readers."""
 
 import sys
 
