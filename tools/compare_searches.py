@@ -47,35 +47,35 @@ flags.DEFINE_string("output", "", "JSON file to write. Default: a file in the wo
 
 
 def main():
-    """Compares."""
-    given = cli.FLAGS
-    asked = cli.limits_of_flags()
-    budgets = [cli.whole_number("budgets", text) for text in given.budgets]
-    beams = [cli.whole_number("beams", text) for text in given.beams]
+    """Compares all searches under each set of limits."""
+    flag = cli.FLAGS
+    limits = cli.limits_of_flags()
+    budgets = [cli.whole_number("budgets", text) for text in flag.budgets]
+    beams = [cli.whole_number("beams", text) for text in flag.beams]
     from dna_tf.common import files, formatting, progress
     from dna_tf.search import comparison
 
-    traversal = formatting.parse_count(given.traversal_budget)
-    problem, all_limits, workdir = _problem(asked)
+    traversal = formatting.parse_count(flag.traversal_budget)
+    problem, all_limits, workdir = _problem(limits)
     searches = comparison.methods(problem, budgets, beams, traversal)
     count = problem.num_architectures()
     content = {
         "kind": comparison.KIND,
         "space": problem.space.name,
         "num_architectures": count,
-        "ratings": "of the workdir" if given.ratings == "run" else f"made up, {given.kind}",
-        "seed": given.seed if given.ratings == "made" else None,
-        "seeds": given.seeds,
+        "ratings": "of the workdir" if flag.ratings == "run" else f"made up, {flag.kind}",
+        "seed": flag.seed if flag.ratings == "made" else None,
+        "seeds": flag.seeds,
         "date": time.strftime("%Y-%m-%d"),
         "comparisons": [],
     }
     for one in all_limits:
         progress.say(f"\n{problem.space.name}, {count:,} architectures, {one.text()}:")
-        rows = comparison.compare(problem, one, given.seeds, searches)
+        rows = comparison.compare(problem, one, flag.seeds, searches)
         for line in comparison.table(rows):
             progress.say(f"  {line}")
         content["comparisons"].append({"limits": dict(one), "searches": rows})
-    path = _output(workdir, asked)
+    path = _output(workdir, limits)
     if path is not None:
         files.write_json(path, content)
         progress.say(f"\n{path}")
@@ -85,41 +85,41 @@ def main():
         cli.next_command("search", workdir)
 
 
-def _problem(asked):
-    """`(problem, list of limits, workdir or None)`."""
-    given = cli.FLAGS
-    if given.ratings == "run":
-        if given.space:
+def _problem(limits):
+    """`(problem, list of Limits, workdir or None)`."""
+    flag = cli.FLAGS
+    if flag.ratings == "run":
+        if flag.space:
             raise ValueError("--space is for --ratings=made; a workdir has its own space.")
         workdir, config = cli.open_run(may_create=False)
         from dna_tf.phases import search_inputs
         from dna_tf.space import cost_limits
 
-        made = [asked] if asked else list(map(cost_limits.Limits, config.search.budgets))
-        return search_inputs.SearchInputs(workdir, config).problem, made, workdir
-    if given.workdir:
+        all_limits = [limits] if limits else list(map(cost_limits.Limits, config.search.budgets))
+        return search_inputs.SearchInputs(workdir, config).problem, all_limits, workdir
+    if flag.workdir:
         raise ValueError("--ratings=made needs no --workdir: leave one of them out.")
-    if not given.space:
+    if not flag.space:
         raise ValueError("--ratings=made needs a space: add --space=dna, say.")
     from dna_tf.search import comparison, problem_building
     from dna_tf.space import cost_limits, presets, tasks
 
-    space = presets.get_space(given.space)
+    space = presets.get_space(flag.space)
     size = space.image_size
     task = tasks.Task(size, num_classes=1000 if size == 224 else 10)
     table = cost_tables.cost_table(space, task)
-    ratings = comparison.draw_ratings(space, table, given.kind, given.seed)
+    ratings = comparison.draw_ratings(space, table, flag.kind, flag.seed)
     problem = problem_building.build_problem(space, ratings, table)
     middle = round((problem.lowest("macs") + problem.highest("macs")) / 2)
-    return problem, [asked or cost_limits.Limits(max_macs=middle)], None
+    return problem, [limits or cost_limits.Limits(max_macs=middle)], None
 
 
-def _output(workdir, asked):
+def _output(workdir, limits):
     from dna_tf.common import files
 
     if cli.FLAGS.output:
         return files.as_path(cli.FLAGS.output)
-    name = asked.name() if asked else "budgets"
+    name = limits.name() if limits else "budgets"
     return None if workdir is None else workdir.comparisons / f"{name}.json"
 
 

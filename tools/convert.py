@@ -39,25 +39,25 @@ def main():
     from dna_tf.common import files
     from dna_tf.space import zoo
 
-    values = cli.FLAGS
+    flag = cli.FLAGS
     for name, example in (("arch", "dna_a"), ("weights", "w.npz"), ("output", "dna_a.keras")):
-        if not getattr(values, name):
+        if not getattr(flag, name):
             raise ValueError(
                 f"--{name} is missing (for example --{name}={example}). Give all of --arch, "
                 "--weights and --output."
             )
-    output = files.as_path(values.output)
+    output = files.as_path(flag.output)
     if output.suffix != ".keras":
         raise ValueError(f"--output must be a .keras file. Received: {output}")
     if output.exists():
         raise ValueError(f"The file {output} exists already. Delete it, or give another --output.")
-    run_folder = workdirs.Workdir(values.workdir) if values.workdir else None
-    arch = zoo.find(values.arch, run_folder and run_folder.architectures)
-    arch = arch.adapted(values.num_classes, values.image_size)
+    run_folder = workdirs.Workdir(flag.workdir) if flag.workdir else None
+    arch = zoo.find(flag.arch, run_folder and run_folder.architectures)
+    arch = arch.adapted(flag.num_classes, flag.image_size)
     from dna_tf.models import foreign_weights, keras_files, model_costs, weight_files
 
-    scheme = foreign_weights.get_scheme(values.scheme)
-    model = foreign_weights.convert(arch, weight_files.read(values.weights), scheme)
+    scheme = foreign_weights.get_scheme(flag.scheme)
+    model = foreign_weights.convert(arch, weight_files.read(flag.weights), scheme)
     keras_files.save_model(model, output)
     trainable = model_costs.count_params(model)
     print(f"{arch.name}: {len(model.variables)} arrays, {trainable:,} trainable parameters")

@@ -77,33 +77,31 @@ flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite file
 
 
 def main():
-    """Measures."""
-    output, values = _output(), cli.FLAGS
-    if not values.noise > 0:
-        raise ValueError(f"--noise must be above 0. Received: {values.noise}")
-    cores = tuple(cli.whole_number("cores", text) for text in values.cores) or None
+    """Measures a table, networks, or both."""
+    output, flag = _output(), cli.FLAGS
+    if not flag.noise > 0:
+        raise ValueError(f"--noise must be above 0. Received: {flag.noise}")
+    cores = tuple(cli.whole_number("cores", text) for text in flag.cores) or None
     workdir, space, task = _space()
-    if space is None and not values.arch:
+    if space is None and not flag.arch:
         raise ValueError("Give --space=NAME or --workdir=FOLDER for a table, or --arch=NAMES.")
-    if cli.FLAGS["validate"].present and (space is None or values.validate < 3):
+    if cli.FLAGS["validate"].present and (space is None or flag.validate < 3):
         raise ValueError("--validate takes at least 3 random students of a space: give --space.")
-    meter = _meter(cores)  # before TensorFlow is loaded: no phone is told at once
+    meter = _meter(cores)  # before TensorFlow is loaded: a missing phone is reported at once
     from dna_tf.latency import sessions
     from dna_tf.phases import latency_tables
 
-    sizes = {"image_size": values.image_size, "num_classes": values.num_classes}
+    sizes = {"image_size": flag.image_size, "num_classes": flag.num_classes}
     sizes = dataclasses.asdict(task) if task else sizes
-    networks = latency_tables.find_networks(values.arch, workdir, **sizes)
-    students = None if space is None else sessions.RandomStudents(space, task, values.seed)
-    file = latency_tables.TableFile(
-        output, meter, values.cost, values.noise, students, values.precision
-    )
-    file.make_table(networks, values.fit)
+    networks = latency_tables.find_networks(flag.arch, workdir, **sizes)
+    students = None if space is None else sessions.RandomStudents(space, task, flag.seed)
+    file = latency_tables.TableFile(output, meter, flag.cost, flag.noise, students, flag.precision)
+    file.make_table(networks, flag.fit)
     references = file.measure_networks(networks)
-    if values.validate:
-        file.validate(values.validate, references)
+    if flag.validate:
+        file.validate(flag.validate, references)
     if workdir is not None:
-        cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{values.cost}=MS")
+        cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{flag.cost}=MS")
 
 
 def _output():
@@ -126,41 +124,39 @@ def _space():
     from dna_tf.common import checks
     from dna_tf.space import presets, tasks
 
-    values = cli.FLAGS
+    flag = cli.FLAGS
     for name in ("image_size", "num_classes"):
-        if values[name].value is not None:
-            checks.check_whole(f"--{name}", values[name].value, 1)
-    if values.space and values.workdir:
+        if flag[name].value is not None:
+            checks.check_whole(f"--{name}", flag[name].value, 1)
+    if flag.space and flag.workdir:
         raise ValueError("--space and --workdir both name a space. Give one of them.")
-    if values.workdir:
+    if flag.workdir:
         workdir, config = cli.open_run(may_create=False)
         teacher = workdir.teacher_result()
         size, _, channels = teacher["image_shape"]
-        classes = values.num_classes or teacher["num_classes"]
-        task = tasks.Task(values.image_size or size, channels, classes)
+        classes = flag.num_classes or teacher["num_classes"]
+        task = tasks.Task(flag.image_size or size, channels, classes)
         return workdir, presets.get_space(config.space), task
-    if values.space:
-        space = presets.get_space(values.space)
-        size, classes = values.image_size or space.image_size, values.num_classes or 1000
+    if flag.space:
+        space = presets.get_space(flag.space)
+        size, classes = flag.image_size or space.image_size, flag.num_classes or 1000
         return None, space, tasks.Task(size, 3, classes)
     return None, None, None
 
 
 def _meter(cores):
-    values = cli.FLAGS
-    if values.device == "host":
+    flag = cli.FLAGS
+    if flag.device == "host":
         for name in ("serial", "adb", "benchmark_binary"):
-            if values[name].value:
+            if flag[name].value:
                 raise ValueError(f"--{name} is for a phone: give --device=adb too.")
         from dna_tf.latency import host
 
-        return host.HostMeter(values.threads, cores, values.rounds or 30)
+        return host.HostMeter(flag.threads, cores, flag.rounds or 30)
     from dna_tf.latency import phones
 
-    phone = phones.connect(values.adb, values.serial)
-    return phones.AdbMeter(
-        phone, values.benchmark_binary, values.threads, cores, values.rounds or 3
-    )
+    phone = phones.connect(flag.adb, flag.serial)
+    return phones.AdbMeter(phone, flag.benchmark_binary, flag.threads, cores, flag.rounds or 3)
 
 
 def run():

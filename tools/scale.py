@@ -43,7 +43,7 @@ flags.DEFINE_string(
 
 
 def main():
-    """Scales."""
+    """Scales one architecture."""
     from dna_tf.space import zoo
 
     if not cli.FLAGS.arch:
@@ -69,7 +69,7 @@ def main():
     else:
         size, usual = scaled.image_size, config.data.image_size
         print(
-            f"It takes images of {size}x{size}, and this run gives {usual}x{usual}. Retrain it in "
+            f"It takes images of {size}x{size}, and this run has {usual}x{usual}. Retrain it in "
             "another workdir, with the config file of this run:"
         )
         words = ("--config=FILE.py", f"--config.data.image_size={size}")
@@ -77,32 +77,32 @@ def main():
 
 
 def _target():
-    """What is asked for: a dict with `params` or `macs`, or with `width` and `depth`, or `like`."""
+    """The target: a dict with `params` or `macs`, or with `width` and `depth`, or with `like`."""
     from dna_tf.common import checks, formatting
     from dna_tf.space import scaling
 
-    values = cli.FLAGS
-    width, depth = values.width, values.depth
-    goals = [f"--{key}" for key in (*scaling.TARGETS, "like") if values[key].value]
-    goals += ["--width and --depth"] if (width, depth) != (None, None) else []
-    if len(goals) != 1:
+    flag = cli.FLAGS
+    width, depth = flag.width, flag.depth
+    choices = [f"--{key}" for key in (*scaling.TARGETS, "like") if flag[key].value]
+    choices += ["--width and --depth"] if (width, depth) != (None, None) else []
+    if len(choices) != 1:
         raise ValueError(
             "Give what to scale to, with one of --params=64.9M, --macs=400M, --width=2 --depth=3.1 "
-            f"or --like=efficientnet_b4. Received: {', '.join(goals) or 'none of them'}"
+            f"or --like=efficientnet_b4. Received: {', '.join(choices) or 'none of them'}"
         )
     if width is not None or depth is not None:
         return {"width": 1.0 if width is None else width, "depth": 1.0 if depth is None else depth}
-    if values.like:
-        if values.like not in scaling.COEFFICIENTS:
+    if flag.like:
+        if flag.like not in scaling.COEFFICIENTS:
             raise ValueError(
-                f"There are no coefficients of {values.like!r}."
-                f"{checks.near_names(values.like, scaling.COEFFICIENTS)} "
-                f"Known to --like: {list(scaling.COEFFICIENTS)}"
+                f"There are no coefficients for {flag.like!r}."
+                f"{checks.near_names(flag.like, scaling.COEFFICIENTS)} "
+                f"--like takes {list(scaling.COEFFICIENTS)}"
             )
-        return {"like": values.like}
-    name = "params" if values.params else "macs"
+        return {"like": flag.like}
+    name = "params" if flag.params else "macs"
     try:
-        return {name: formatting.parse_count(values[name].value)}
+        return {name: formatting.parse_count(flag[name].value)}
     except ValueError as error:
         raise ValueError(f"--{name}: {error}") from error
 
@@ -138,8 +138,9 @@ def _check_names():
 def _file_name(name):
     if not re.fullmatch(r"\w[\w.-]*", name) or name == "front":
         raise ValueError(
-            "The architecture's name becomes a file's: letters, digits, '_', '-' and '.', and "
-            f"not 'front', which the search writes. Give another --name. Received: {name!r}"
+            "The name of the architecture is also that of its file: letters, digits, '_', '-' and "
+            "'.', and not 'front', which the search writes. Give another --name. Received: "
+            f"{name!r}"
         )
     return name
 
@@ -160,7 +161,7 @@ def _scaled(arch, target, image_size):
 
 
 def _show(before, after):
-    """Prints both networks side by side, the coefficients, and how near the target is."""
+    """Prints both networks side by side, the coefficients, and the distance to the target."""
     from dna_tf.space import scaling
 
     sides = [{"": arch.name, **_rows(arch)} for arch in (before, after)]
@@ -196,7 +197,7 @@ def _rows(arch):
 
 
 def _save_unless_saved(scaled, path):
-    """Writes the file; an equal one is left, anything else is not overwritten."""
+    """Writes the file, unless an equal one exists; another file is never overwritten."""
     from dna_tf.space import architectures
 
     hint = "Move it away, or give another --output or --name."

@@ -49,7 +49,7 @@ flags.DEFINE_string("name", "", "Name of the result. Default: made from the limi
 
 
 def _limit_flags(words):
-    """Defines flags for limits on costs from files: `--max_latency_ms`, before they are read."""
+    """Defines flags such as `--max_latency_ms`, limits on costs that files define."""
     for word in words:
         match = re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word)
         if match and match[1] not in cli.FLAGS:
@@ -60,7 +60,7 @@ _limit_flags(sys.argv[1:])
 
 
 def main():
-    """Searches."""
+    """Searches, and prints the next commands."""
     question = _question()
     weights = [_number("weights", text) for text in cli.FLAGS.weights] or None
     workdir, config = cli.open_run(may_create=False)
@@ -83,31 +83,31 @@ def main():
 
 
 def _question():
-    """The question that the flags put, or `None` for the budgets of the config."""
+    """The question of the flags; `None` to search the budgets of the config."""
 
     from dna_tf.phases import search_question
 
-    given = cli.FLAGS
-    asked = cli.limits_of_flags()
-    penalties = dict(search_question.parse_penalty(text) for text in given.penalty)
-    if len(penalties) < len(given.penalty):
-        raise ValueError(f"One cost has two penalties. Give each once. Received: {given.penalty}")
-    if given.round and not given.front:
+    flag = cli.FLAGS
+    limits = cli.limits_of_flags()
+    penalties = dict(search_question.parse_penalty(text) for text in flag.penalty)
+    if len(penalties) < len(flag.penalty):
+        raise ValueError(f"One cost has two penalties. Give each once. Received: {flag.penalty}")
+    if flag.round and not flag.front:
         raise ValueError("--round needs a front: add for example --front=macs,params.")
-    if given.max_shared_ops and not given.top:
+    if flag.max_shared_ops and not flag.top:
         raise ValueError("--max_shared_ops needs several architectures: add for example --top=5.")
-    if not (asked or penalties or given.top or given.front or given.name):
+    if not (limits or penalties or flag.top or flag.front or flag.name):
         return None
-    shared = given.max_shared_ops
+    shared = flag.max_shared_ops
     shared = cli.whole_number("max_shared_ops", shared) if shared else None
     return search_question.Question(
-        given.name or search_question.name_of(asked, given.penalty, shared),
-        asked,
+        flag.name or search_question.name_of(limits, flag.penalty, shared),
+        limits,
         penalties,
-        cli.whole_number("top", given.top) if given.top else 1,
+        cli.whole_number("top", flag.top) if flag.top else 1,
         shared,
-        tuple(given.front),
-        _number("round", given.round) if given.round else 0.0,
+        tuple(flag.front),
+        _number("round", flag.round) if flag.round else 0.0,
     )
 
 

@@ -57,7 +57,7 @@ def main():
 
 
 def _chosen():
-    """Space, image size, channels, teacher's shapes and cuts, as far as the flags tell."""
+    """`(space, image size, channels, teacher's shapes, teacher's cuts)`; `None` if not given."""
     from dna_tf.config import run_config
     from dna_tf.space import presets
 
@@ -99,7 +99,7 @@ def _size(usual):
 
 
 def _trained_teacher(run_folder):
-    """Shapes and cuts of the teacher in a workdir; `None` if it was not trained yet."""
+    """`(shapes, cuts)` of the teacher in a workdir, both `None` if it is not trained."""
     if not (run_folder.teacher / "result.json").exists():
         return None, None
     result = run_folder.teacher_result()
@@ -108,10 +108,10 @@ def _trained_teacher(run_folder):
 
 
 def _build_teacher(space, image_shape):
-    """Shapes and cuts of the teacher that --teacher names."""
+    """`(shapes, cuts)` of the teacher of --teacher."""
     from dna_tf.teachers import building, cutting
 
-    # A config's, for what a file needs: its preprocessing and modules.
+    # The section of the config has the preprocessing and the modules that a file may need.
     section, name = cli.FLAGS.config.teacher, cli.FLAGS.teacher
     model = building.build_teacher(
         name,
@@ -122,14 +122,14 @@ def _build_teacher(space, image_shape):
     )
     own = tuple(model.input_shape[1:])
     if cli.FLAGS.image_size is None and len(own) == 3 and None not in own:
-        image_shape = own  # a file's; those by name are built for what is asked
+        image_shape = own  # a file has its own shape; a named teacher is built for any
     cuts = cli.FLAGS.cuts or building.default_cuts(name, model, image_shape, space)
     cut = cutting.cut_model(model, cuts, image_shape)
     return cut.shapes, cut.cuts
 
 
 def _check_fit(space, shapes, cuts):
-    from dna_tf.space import fit  # says in full what does not fit; loads TensorFlow
+    from dna_tf.space import fit
 
     fit.check_fit(space, shapes, cuts)
 

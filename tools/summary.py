@@ -52,7 +52,7 @@ def main():
         return
     from dna_tf.models import students
 
-    # Keras cuts the table at the width of the terminal, and takes a pipe for a narrow one.
+    # Keras cuts the table at the width of the terminal, and assumes a narrow one for a pipe.
     os.environ.setdefault("COLUMNS", "120")
     students.build_student(arch).summary(line_length=120, positions=[0.4, 0.62, 0.72, 1.0])
     print(f"{arch.name}: {arch.describe()}")
@@ -77,7 +77,7 @@ def _print_published():
     for name in zoo.NAMES:
         published = zoo.get_architecture(name)
         arch = _adapted(published)
-        # Of another image or other classes nothing was published.
+        # The published accuracy is valid only for the published image size and classes.
         top1 = zoo.PUBLISHED_TOP1_PERCENT[name] if arch == published else None
         rows.append({"name": name, **arch.costs(), "published_top1_percent": top1})
     if cli.FLAGS.json:

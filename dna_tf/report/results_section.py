@@ -12,7 +12,7 @@ def section(run, page_figures):
         run: a `run_data.Run`.
         page_figures: the `markup.Figures` of the page.
     """
-    parts = [markup.notes(run, "students"), markup.notes(run, "exports")]
+    parts = [markup.notes(run, part) for part in ("students", "exports", "evaluations")]
     if run.teacher is not None or run_data.ordered_names(run):
         parts.append(_networks_table(run))
         parts.append(

@@ -46,7 +46,7 @@ WRONG = {
     "above the largest": ([ARCH, "--macs=900000G"], r"the largest, at phi 20, 547,542,365,624 "),
     "unknown like": (
         [ARCH, "--like=efficientnet_b8"],
-        r"no coefficients of 'efficientnet_b8'\. Did you mean 'efficientnet_b7'",
+        r"no coefficients for 'efficientnet_b8'\. Did you mean 'efficientnet_b7'",
     ),
     "unknown network": (["--arch=dna_e", "--width=2"], r"'dna_e'\. Did you mean 'dna_"),
     "unknown name in the run": (
@@ -166,7 +166,7 @@ def test_one_of_a_run_is_scaled_and_retrained(run, tmp_path):
     ), same
     path = run.architecture("max_macs_15k_macs_90k_at20")
     assert larger["stdout"].splitlines()[-2:] == [
-        "It takes images of 20x20, and this run gives 16x16. Retrain it in another workdir, with "
+        "It takes images of 20x20, and this run has 16x16. Retrain it in another workdir, with "
         "the config file of this run:",
         f"Next: python -m tools.retrain --workdir={run}_at20 --arch={path} --config=FILE.py "
         "--config.data.image_size=20",
