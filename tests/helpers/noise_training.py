@@ -75,7 +75,7 @@ class Noise:
 
 
 def data_of_noise():
-    """The pictures, with the methods of `loading.Data`."""
+    """The pictures, with the methods of `labelled_images.Images`."""
     return Noise()
 
 
