@@ -91,7 +91,7 @@ def evaluate(
         images = dna_tf.load_images("digits", image_size=16)
         layers = [keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]
         result = dna_tf.evaluate(keras.Sequential(layers), images)
-        print(result)  # 10.3 % (95 % interval 7.6-13.9, 37 of 359)
+        print(result)  # such as 10.3 % (95 % interval 7.6-13.9, 37 of 359)
     """
     checks.check_whole("batch_size", batch_size, 1)
     model_checks.check_images(images)

@@ -166,6 +166,6 @@ def chance_warning(correct, total, num_classes):
         return None
     return (
         f"The model answers no better than chance ({100 / num_classes:.2f} %). Models are fed "
-        "images in 0..255: if it expects another range, set preprocessing. Or it is not trained, "
-        "or its classes have another order."
+        "images in 0..255: one that expects another range needs the right preprocessing. Or it is "
+        "not trained, or its classes have another order."
     )
