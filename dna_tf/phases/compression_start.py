@@ -1,4 +1,4 @@
-"""Shared by quantisation-aware training and pruning: the student, and what results say of it."""
+"""Shared by quantisation-aware training and pruning: the student, and fields of the results."""
 
 import dataclasses
 
@@ -17,8 +17,8 @@ class Start:
         run: the `runs.Run`.
         model: the student, a `keras.Model`.
         fingerprint: of its weights.
-        trained: what `retrain` measured of it.
-        made_from: fingerprint of student, settings and all else that decides the result.
+        trained: the result of its training.
+        made_from: fingerprint of student, data, settings and version of the method.
     """
 
     run: runs.Run
@@ -31,7 +31,7 @@ class Start:
         """The run's images, a `labelled_images.Images`.
 
         Raises:
-            ValueError: they are not those that teacher and student saw.
+            ValueError: they are not those that the teacher and the student were trained with.
         """
         images = self.run.images
         name, seed = self.trained["architecture"], self.trained["seed"]
@@ -40,7 +40,7 @@ class Start:
         return images
 
     def head(self, kind, images):
-        """The first fields of a result: its kind, and the student and the images it is of.
+        """The first fields of a result, which are the same for both methods.
 
         Args:
             kind: the kind of the result's file.
@@ -109,7 +109,7 @@ def start(workdir, config, name, seed, section, version, **settings):
 
 
 def recipe(section):
-    """The fields of a result that say how the student was trained.
+    """The fields of a result that describe the training.
 
     Args:
         section: the config section with the settings.
