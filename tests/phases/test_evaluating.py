@@ -63,7 +63,7 @@ def test_a_models_own_layers_are_registered_by_the_configs_modules(inputs, tmp_p
     config = run_config.default_config()
     settings = evaluating.Settings(data=f"folder:{inputs['folder']}/data")
     call = (None, config, tmp_path / "own.keras", settings, tmp_path / "out")
-    with pytest.raises(ValueError, match=r"own\.keras is not a Keras .* config\.teacher\.modules"):
+    with pytest.raises(ValueError, match=r"own\.keras is not a Keras .* name the modules of these"):
         evaluating.evaluate(*call)
     config.teacher.modules = ("own_layer_of_a_run",)
     expected = evaluating.evaluate(
