@@ -42,7 +42,7 @@ def test_labels_are_read_once(tmp_path, monkeypatch):
         ({"label_offset": 0}, r"has the label 0: labels are 1..3, as if .* Set label_offset=1"),
         (
             {"rating_per_class": 9},
-            r"at least 10 .*=9 after test_fraction, and class '0' \(label 0\) has 9, '1'",
+            r"at least 10 .*=9 after test_fraction, but class '0' \(label 0\) has 9, '1'",
         ),
         ({"source": "digits", "num_classes": 12}, "num_classes=12, and digits has 10 classes"),
     ],
