@@ -1,8 +1,24 @@
-"""Recipes by name: what a config's sections of training and its data look like for them.
+"""Recipes by name: published ways to train a student, as fields of a config.
 
-Each sets the fields of a whole config in place and says where it comes from. What is
-called published was measured by others; none of the ImageNet recipes was run here.
+A recipe sets the fields of a whole config in place: of its training, and of its data where
+that belongs to the recipe. It returns the section `retrain`. Without a config it takes a
+fresh default one, so that a script gets the section alone.
+
+Numbers called published were measured by others; none of the ImageNet recipes was run here.
+
+Example:
+
+    import dna_tf
+
+    recipe = dna_tf.recipes.small(epochs=20)  # for dna_tf.train_student
+    config = dna_tf.default_config()
+    dna_tf.recipes.small(config, epochs=20)  # for a config file
+    assert recipe == config.retrain
 """
+
+import ml_collections
+
+from dna_tf.config import run_config
 
 # The batch for which EfficientNet and DNA state their rates.
 LARGE_BATCH = 4096
@@ -11,7 +27,7 @@ SUPERNET_BATCH = 8 * 64
 
 
 def paper_supernet(config):
-    """DNA's training of the supernet: epochs, rates and their decay; the batch stays as it is.
+    """DNA's training of the supernet: epochs, rates and their decay; the batch is not changed.
 
     Source: DNA 4.1, where the rates belong to a batch of `SUPERNET_BATCH`.
     """
@@ -23,23 +39,26 @@ def paper_supernet(config):
     )
 
 
-def paper(config, parts=8):
+def paper(
+    config: ml_collections.ConfigDict | None = None, parts: int = 8
+) -> ml_collections.ConfigDict:
     """DNA's retraining on ImageNet.
 
-    A batch of 4096, in `parts` parts: 64 images a part on each of 8 GPUs, as the authors had
-    them on 32 GPUs in two parts. RMSprop with decay and momentum 0.9, epsilon 1e-3 inside the
-    root; 0.256, times 0.97 every 2.4 epochs after 5 of warm-up; 500 epochs.
+    A batch of 4096 in `parts` parts: 64 images of a part on each of 8 GPUs (the authors had
+    32 GPUs and two parts). RMSprop with decay and momentum 0.9 and epsilon 1e-3 inside the
+    root. The rate is 0.256, times 0.97 every 2.4 epochs after 5 epochs of warm-up; 500 epochs.
 
     Args:
-        config: a config, changed in place.
+        config: a config, changed in place; `None` is a fresh default one.
         parts: `retrain.accumulate`; 32 for one GPU of 24 GB.
 
-    Source: DNA 4.1 for batch, optimizer and schedule; the authors' script for what the paper
-    leaves open (epochs, warm-up, epsilon, dropout, colours; timm's default decay of the
+    Source: DNA 4.1 for batch, optimizer and schedule. The authors' script for what the paper
+    does not state (epochs, warm-up, epsilon, dropout, colours, timm's default decay of the
     averages). The script's own schedule is 0.064 at a batch of 1024, times 0.963 every 3
     epochs. Published: DNA-a to -d 77.1, 77.5, 77.8, 78.4 %; users of the script got 76.3,
     76.6, 77.2, 77.7 % (issue 26 of the authors' repository).
     """
+    config = _or_default(config)
     imagenet_images(config)
     config.retrain.update(
         epochs=500,
@@ -61,36 +80,43 @@ def paper(config, parts=8):
         color_jitter=0.06,
         checkpoint_seconds=600.0,
     )
+    return config.retrain
 
 
-def authors_later(config, parts=8):
+def authors_later(
+    config: ml_collections.ConfigDict | None = None, parts: int = 8
+) -> ml_collections.ConfigDict:
     """The paper's recipe with RandAugment, random erasing and stronger colours.
 
-    Source: the authors in issue 26 of their repository, who name drop path, RandAugment,
-    random erasing and more colour jitter as what was missing. Their strengths are not in it;
-    these are timm's for EfficientNet-B0 (rand-m9-mstd0.5, erasing 0.2) and its usual colours.
+    Source: the authors, in issue 26 of their repository, name drop path, RandAugment, random
+    erasing and more colour jitter as missing in the script. They do not give strengths; these
+    are timm's for EfficientNet-B0 (rand-m9-mstd0.5, erasing 0.2) and its usual colours.
     Published there: DNA-c 78.1, DNA-d 78.9 %.
     """
+    config = _or_default(config)
     paper(config, parts)
     config.retrain.update(randaugment_ops=2, randaugment_magnitude=9.0, erase=0.2)
     config.retrain.color_jitter = 0.4
+    return config.retrain
 
 
-def modern(config, parts=8, epochs=600):
+def modern(
+    config: ml_collections.ConfigDict | None = None, parts: int = 8, epochs: int = 600
+) -> ml_collections.ConfigDict:
     """AdamW with a cosine, RandAugment, erasing, MixUp and CutMix, for long trainings.
 
     Args:
-        config: a config, changed in place.
+        config: a config, changed in place; `None` is a fresh default one.
         parts: `retrain.accumulate`.
-        epochs: the longer, the more of it pays; below 300 take another recipe.
+        epochs: the recipe pays with many epochs; below 300 take another one.
 
-    Source: timm's series ra4_e3600, whose parts it has (AdamW after MobileNetV4, the rest
-    after "ResNet strikes back", from which lambda's alphas are, procedure A2). Published, for
-    EfficientNet-B0 at 224: 78.6 % with 3600 epochs (Wightman, "MobileNet Baselines", 2024),
-    where the EfficientNet paper has 76.3 %. It has not been shown for DNA's students, nor for
-    as few epochs as here; "ResNet strikes back" itself saw no gain for EfficientNet-B0 from
-    600 epochs.
+    Source: timm's series ra4_e3600 (AdamW as for MobileNetV4; the rest, with the alphas of
+    MixUp and CutMix, from procedure A2 of "ResNet strikes back"). Published for EfficientNet-B0
+    at 224x224: 78.6 % with 3600 epochs (Wightman, "MobileNet Baselines", 2024); the
+    EfficientNet paper has 76.3 %. Nothing is published for DNA's students or for 600 epochs;
+    "ResNet strikes back" saw no gain for EfficientNet-B0 from 600 epochs.
     """
+    config = _or_default(config)
     imagenet_images(config)
     config.retrain.update(
         epochs=epochs,
@@ -115,15 +141,22 @@ def modern(config, parts=8, epochs=600):
         cutmix=1.0,
         checkpoint_seconds=600.0,
     )
+    return config.retrain
 
 
-def small(config, epochs=40):
+def small(
+    config: ml_collections.ConfigDict | None = None, epochs: int = 40
+) -> ml_collections.ConfigDict:
     """CIFAR-10 and -100 at 32x32 from scratch, teachers and students alike.
 
-    Shifts of four pixels and flips, as is usual for them; AdamW with a cosine.
+    Shifts of four pixels and flips, as is usual for these images; AdamW with a cosine, for
+    short trainings.
 
-    Source: our choice, for short trainings.
+    Args:
+        config: a config, changed in place; `None` is a fresh default one.
+        epochs: of a student; teachers train half as long.
     """
+    config = _or_default(config)
     config.data.update(image_size=32, crop_fraction=1.0, shift=0.125, flip=True)
     for recipe, number in ((config.teacher_training, epochs // 2), (config.retrain, epochs)):
         recipe.update(
@@ -136,19 +169,23 @@ def small(config, epochs=40):
             weight_decay=0.05,
             checkpoint_seconds=60.0,
         )
+    return config.retrain
 
 
-def transfer(config, epochs=100):
+def transfer(
+    config: ml_collections.ConfigDict | None = None, epochs: int = 100
+) -> ml_collections.ConfigDict:
     """Fine-tuning of a student that was trained on ImageNet; `retrain.start_from` names it.
 
     100 epochs of 50,000 images in batches of 256 are the 20,000 steps of the EfficientNet
     paper's transfer: SGD with Nesterov momentum and a cosine, crops and flips. The authors
     add colour jitter and erasing (issue 6 of their repository).
 
-    Source: Kornblith et al., 2019, whose settings EfficientNet took; the rate and the weight
-    decay are from their grid, and best chosen for each data set on its rating images.
+    Source: Kornblith et al., 2019, as in EfficientNet. Rate and weight decay are two values of
+    their grid; choose them for each data set on its rating images.
     Published, DNA Table 3: DNA-c 98.3 % on CIFAR-10, 88.3 % on CIFAR-100.
     """
+    config = _or_default(config)
     config.data.update(image_size=224, crop_fraction=1.0, flip=True)
     config.retrain.update(
         epochs=epochs,
@@ -169,8 +206,13 @@ def transfer(config, epochs=100):
         take="best",
         checkpoint_seconds=60.0,
     )
+    return config.retrain
 
 
 def imagenet_images(config):
     """ImageNet at 224x224: the centre of 87.5 % is evaluated, flips in training."""
     config.data.update(image_size=224, crop_fraction=0.875, flip=True)
+
+
+def _or_default(config):
+    return run_config.default_config() if config is None else config

@@ -26,6 +26,20 @@ def test_a_recipe_passes_the_check_and_changes_only_data_and_training(name):
     assert "retrain" in sections and config.is_locked
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_returns_the_section_with_and_without_a_config(name):
+    config = run_config.default_config()
+    section = (
+        getattr(recipes, name)(config, epochs=7)
+        if name in ("modern", "small")
+        else (getattr(recipes, name)(config))
+    )
+    assert section is config.retrain
+    alone = getattr(recipes, name)(**({"epochs": 7} if name in ("modern", "small") else {}))
+    assert alone == section and alone is not section
+    assert run_config.to_plain(run_config.default_config())["retrain"] != dict(alone)
+
+
 def test_the_papers_recipe_is_the_spec():
     # Spec: DNA 4.1 and the authors' script.
     config = of_recipe("paper").retrain
