@@ -1,8 +1,17 @@
-"""What a run is asked to do: sections with defaults and checks, recipes by name."""
+"""What a run is asked to do: sections with defaults and checks, recipes by name.
+
+Read in this order:
+
+    run_config.py         all sections with their defaults, the check, and reading and comparing
+    training_sections.py  the fields of a training: of the teacher and of students
+    export_sections.py    the fields of export, quantisation-aware training and pruning
+    field_checks.py       checks of names, types, ranges and choices
+    recipes.py            published trainings by name
+"""
 
 
 def __getattr__(name):
-    if name == "default_config":  # `from dna_tf import config` in config files of users
+    if name == "default_config":  # config files of users call `config.default_config()`
         from dna_tf.config import run_config
 
         return run_config.default_config

@@ -1,5 +1,4 @@
-"""The fields of the config's section `export`, and what is checked of them."""
-# MERGED: 'The config sections `quantize` and `prune`: their defaults, and what is allowed.'
+"""The config's sections `export`, `quantize` and `prune`: fields, defaults and checks."""
 
 import math
 
@@ -8,11 +7,11 @@ import ml_collections
 from dna_tf.config import field_checks
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16")
-CALIBRATED = ("int8", "int16")  # need images to find the ranges of activations
+CALIBRATED = ("int8", "int16")  # the ranges of activations are measured on images
 IO = ("int8", "uint8", "float32")
 PREPROCESSING = ("inside", "outside")
 ALSO = ("savedmodel", "onnx")
-# Fewer images say too little about ranges; our choice.
+# Fewer images give poor ranges.
 LEAST_CALIBRATION_IMAGES = 10
 # (field, lowest)
 RANGES = (("calibration_images", 1), ("test_images", 1), ("image_size", 0))
@@ -24,29 +23,29 @@ def default_export():
     export.precisions = ("float32", "int8")  # of PRECISIONS
     export.calibration_images = 200  # of training data, for the ranges of int8 and int16
     export.test_images = 1000  # at most, on which the file is compared with Keras
-    export.least_agreement = 0.95  # top-1 agreement below which an export is not good
-    # Input and output of int8 files: int8 | uint8 | float32; with float32 those of int16 too.
+    export.least_agreement = 0.95  # an export with less top-1 agreement is marked as not good
+    # Input and output of int8 files: int8 | uint8 | float32; float32 holds for int16 files too.
     export.int8_io = "int8"
-    export.image_size = 0  # height and width that files take, in pixels; 0: the student's own
-    # inside: files take 0..255; outside: the rescaling is left out, and the metadata names it
+    export.image_size = 0  # height and width of the input in pixels; 0: those of the student
+    # inside: files take 0..255; outside: without the rescaling, which the metadata states
     export.preprocessing = "inside"
-    # Depthwise kernels above 25 taps (7x7) in parts: 3 to 8 times faster on CPUs (XNNPACK)
+    # Splits depthwise kernels above 25 taps (7x7): 3 to 8 times faster on CPUs (XNNPACK)
     export.split_large_kernels = True
-    export.per_channel = True  # a scale for each channel of a weight, instead of one for all
+    export.per_channel = True  # one scale per channel of a weight instead of one per weight
     export.float_layers = ()  # Keras layers that int8 files compute in float32
-    export.also = ()  # beside the TFLite files: savedmodel, onnx
+    export.also = ()  # further formats: savedmodel, onnx
     return export
 
 
 def check(section):
-    """Checks the section's fields beyond their types.
+    """Checks the values of `export`; types are checked by `field_checks.check_like`.
 
     Args:
         section: `config.export`.
 
     Raises:
-        ValueError: a value is none of the choices or out of range, or two contradict one
-            another.
+        ValueError: a value is not one of the choices or out of range, or two contradict each
+            other.
     """
     for field, lowest in RANGES:
         if section[field] < lowest:
@@ -65,7 +64,7 @@ def check(section):
         )
     if not section.precisions:
         raise ValueError(
-            f"config.export.precisions must hold at least one of {list(PRECISIONS)}. Received: ()"
+            f"config.export.precisions must have at least one of {list(PRECISIONS)}. Received: ()"
         )
     for field, choices in (("precisions", PRECISIONS), ("also", ALSO)):
         for value in section[field]:
@@ -75,13 +74,13 @@ def check(section):
     for name in section.float_layers:
         if not isinstance(name, str) or not name:
             raise ValueError(
-                "config.export.float_layers must hold names of Keras layers, such as "
+                "config.export.float_layers must be names of Keras layers, such as "
                 f"('stem_conv', 'block1_layer1_dw_swish'). Received: {name!r}"
             )
     if section.float_layers and "int8" not in section.precisions:
         raise ValueError(
-            "config.export.float_layers names layers that int8 files keep in float32, and there is "
-            f"no 'int8' in config.export.precisions={tuple(section.precisions)}."
+            "config.export.float_layers names layers that int8 files keep in float32, but 'int8' "
+            f"is not in config.export.precisions={tuple(section.precisions)}."
         )
 
 
@@ -104,10 +103,10 @@ COMPRESSION_RANGES = (
 def default_quantize():
     """The section of quantisation-aware training, for `tools/quantize.py`."""
     section = ml_collections.ConfigDict()
-    section.epochs = 5  # of fine-tuning with rounding
+    section.epochs = 5  # of fine-tuning with simulated rounding
     section.batch_size = 64  # images
-    section.learning_rate = 1e-4  # Adam, falling to zero by a cosine
-    section.calibration_images = 200  # of training data, for the first ranges
+    section.learning_rate = 1e-4  # Adam, with a cosine to zero
+    section.calibration_images = 200  # of training data, for the initial ranges
     section.checkpoint_seconds = 5.0  # a killed run loses at most this much
     return section
 
@@ -118,6 +117,6 @@ def default_prune():
     section.sparsity = 0.5  # share of zeros in each pointwise convolution and dense layer
     section.epochs = 10  # of fine-tuning; zeros are added during the first 60 %
     section.batch_size = 64  # images
-    section.learning_rate = 3e-3  # Adam, falling to zero by a cosine
+    section.learning_rate = 3e-3  # Adam, with a cosine to zero
     section.checkpoint_seconds = 5.0  # a killed run loses at most this much
     return section

@@ -11,15 +11,15 @@ def check_like(what, value, model):
     """Checks that a config, or a section of it, has the keys and types of another one.
 
     Args:
-        what: how errors call it, such as `"config"`.
-        value: what to check, a `ConfigDict` or a dict.
-        model: a `ConfigDict` that is right.
+        what: its name in errors, such as `"config"`.
+        value: the config or section, a `ConfigDict` or a dict.
+        model: a valid `ConfigDict`.
     """
     for key in value:
         check_known(what, key, model)
     for key in model:
         if key not in value:
-            raise ValueError(f"The config lacks {what}.{key}. Start from default_config().")
+            raise ValueError(f"{what}.{key} is missing. Start from default_config().")
         if isinstance(model[key], ml_collections.ConfigDict):
             if not hasattr(value[key], "keys"):
                 raise ValueError(f"{what}.{key} must be a section. Received: {value[key]!r}")
@@ -29,7 +29,7 @@ def check_like(what, value, model):
 
 
 def check_known(what, key, model):
-    """Checks that a section has a field of this name; near names are given."""
+    """Checks that a section has a field of this name; the error has near names."""
     if key not in model:
         raise ValueError(
             f"Unknown key {what}.{key}.{checks.near_names(key, list(model))} "
@@ -48,7 +48,7 @@ def _check_type(name, value, model):
 
 
 def check_range(config, section, field, lowest, highest):
-    """Checks that a number lies in `[lowest, highest]`; no number outside of it does, nor nan."""
+    """Checks that a number lies in `[lowest, highest]`; NaN is refused too."""
     value = config[section][field]
     if not lowest <= value <= highest:
         expected = f"at least {lowest}" if highest == math.inf else f"in [{lowest}, {highest}]"

@@ -1,8 +1,8 @@
-"""The config: its sections and fields with their defaults, and the check of all values.
+"""The config of a run: its sections and fields with their defaults, and the check of all values.
 
-A config file has a function `get_config()` that starts from `default_config()` and
-changes what differs; the config is locked, so a field that does not exist is an
-error at the line that sets it.
+A config file has a function `get_config()` that starts from `default_config()` and changes
+some fields. The config is locked: setting a field that does not exist is an error at that
+line.
 """
 
 import math
@@ -13,8 +13,8 @@ from dna_tf.common import files
 from dna_tf.config import export_sections, field_checks, training_sections
 from dna_tf.space import cost_limits, presets, ratings
 
-# What a model expects instead of 0..255; the last three are modes of keras.applications.
-# The layers are made in `preprocessing`.
+# The input range of a model; "none" is 0..255, the last three are modes of keras.applications.
+# Room models, preprocessing.py builds the layers.
 PREPROCESSING_KINDS = ("none", "zero_one", "minus_one_one", "caffe", "torch")
 
 FEATURE_MODES = ("memory", "disk", "online")
@@ -63,9 +63,9 @@ _RANGES = (
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Returns the config of the embedded default, digits, locked.
+    """Returns the default config, for the data set digits, locked.
 
-    Every field is explained where it is set here. Two levels: sections and fields.
+    A config has sections, and a section has fields. Each is explained where it is set here.
 
     Example:
 
@@ -80,10 +80,10 @@ def default_config() -> ml_collections.ConfigDict:
 
     config.data = ml_collections.ConfigDict()
     config.data.source = "digits"  # digits | tfds:NAME[/VERSION] | tfrecord:GLOB | folder:DIR
-    config.data.test_source = ""  # another source; "" takes the source's own or holds out
+    config.data.test_source = ""  # another source; "" takes the source's own split or holds out
     config.data.test_fraction = 0.2  # of each class, when the source has no test split
     config.data.rating_per_class = 20  # images of each class taken out of training (DNA: 50)
-    config.data.rating_fraction = 0.0  # above 0: that share of all images instead, of any class
+    config.data.rating_fraction = 0.0  # above 0: instead that share of all images
     config.data.image_size = 32  # height and width in pixels; 0 takes the space's
     config.data.channels = 3  # 3 (RGB) or 1 (grey)
     config.data.num_classes = 0  # 0 counts them in the data
@@ -95,66 +95,66 @@ def default_config() -> ml_collections.ConfigDict:
     config.data.shift = 0.1  # largest random shift in training, as a fraction of the image
     config.data.flip = False  # random left-right flip in training
     config.data.shuffle_buffer = 10_000  # images, for data that does not fit in memory
-    # Above 0: all images are decoded once, and up to so many that cannot be are left out.
+    # Above 0: all images are decoded once, and up to this many broken ones are left out.
     config.data.max_broken_images = 0
 
     config.teacher = ml_collections.ConfigDict()
-    # residual_cnn, .._medium, .._wide (all trained here), a model of keras.applications
-    # (teacher_names.NAMES), or a .keras file
+    # residual_cnn, .._medium, .._wide (all trained here), a model of keras.applications (names
+    # in teachers/application_names.py), or a .keras file
     config.teacher.model = "residual_cnn"
     config.teacher.weights = ""  # models by name: "imagenet" or a weights file; "" trains
-    # Last layer of each block; () takes the paper's for EfficientNet, proposed ones for others.
+    # Last layer of each block; () takes the paper's for EfficientNet, and proposals for others.
     config.teacher.cuts = ("stage1_out", "stage2_out", "stage3_out")
-    config.teacher.preprocessing = "none"  # what a .keras file expects; none: 0..255 as they are
-    config.teacher.modules = ()  # imported before a .keras file, to register custom layers
+    config.teacher.preprocessing = "none"  # input range of a .keras file; none: 0..255
+    config.teacher.modules = ()  # imported before a .keras file, to register its layers
 
     config.teacher_training = training_sections.default_recipe(epochs=15, learning_rate=3e-3)
 
-    # A name of search_space.PRESETS, or in a config file a dict as SearchSpace.from_dict takes
-    # it. The reference lets the type change from text to a dict, which ConfigDict refuses else.
+    # A name of presets.PRESETS, or in a config file a dict as SearchSpace.from_dict takes it.
+    # A FieldReference, because ConfigDict otherwise refuses to change the type from str to dict.
     config.space = ml_collections.FieldReference("digits", field_type=object)
 
     config.supernet = ml_collections.ConfigDict()
-    # Teacher features: memory or disk (made once, no augmentation) | online (in every step)
+    # Teacher features: memory or disk (computed once, no augmentation) | online (in each step)
     config.supernet.features = "memory"
     config.supernet.cache_dtype = "float16"  # of features on disk; bfloat16 | float32
     config.supernet.cache_folder = ""  # of features on disk; "" is inside the workdir
-    # What a block reads: the "teacher"'s map (DNA), or the student's own, all blocks from the
-    # image on trained together ("S1") or the earlier ones kept ("S2"), as in DNA Table 4.
+    # Input of a block: the "teacher"'s map (DNA), or the map of the student's block before. Then
+    # all blocks up to it are trained together ("S1") or only the last ("S2"), as in DNA Table 4.
     config.supernet.inputs = "teacher"
-    config.supernet.cells = ()  # names such as block1_cell2, to train these only; () is all
+    config.supernet.cells = ()  # names such as block1_cell2: trains these only; () is all
     config.supernet.epochs = 15  # DNA: 20, of a thousand times as many steps
     config.supernet.batch_size = 64  # images (DNA: 64 on each of 8 GPUs)
     config.supernet.learning_rate = 0.01  # Adam (DNA: 0.005)
     config.supernet.first_block_learning_rate = 0.01  # block 1 (DNA: 0.002)
     config.supernet.learning_rate_decay = 0.85  # factor of each epoch (DNA: 0.9)
-    # Each cell's output starts with mean and deviation of the teacher's map, which
-    # saves the epochs that it takes to get there, or as the "identity" (DNA).
+    # "teacher": the last batch norm of a cell starts with mean and deviation of the teacher's
+    # map, which saves epochs. "identity": it starts as the identity (DNA).
     config.supernet.output_start = "teacher"
-    config.supernet.sampling = "uniform"  # of paths; fair: every op once in a group of steps
+    config.supernet.sampling = "uniform"  # of paths; fair: each op once in a group of steps
     config.supernet.precision = "float32"  # float32 | mixed_bfloat16 | mixed_float16
     config.supernet.weight_decay = 0.0  # of convolution kernels (the authors' code: 1e-4)
-    config.supernet.clip_norm = 0.0  # largest norm of a path's gradient; 0 is no limit
-    config.supernet.norm_images = 0  # images that share batch statistics; 0: all of a replica
+    config.supernet.clip_norm = 0.0  # largest norm of a path's gradient; 0 does not limit it
+    config.supernet.norm_images = 0  # images with common batch statistics; 0: all of a replica
     config.supernet.tensorboard = True  # curves and maps in the workdir's tensorboard/
     config.supernet.checkpoint_seconds = 5.0  # a killed run loses at most this much
 
     config.rating = ml_collections.ConfigDict()
     config.rating.batch_size = 50  # images
-    config.rating.batches = 20  # at most; the rating split may hold fewer (DNA: about 20)
+    config.rating.batches = 20  # at most; the rating split may have fewer (DNA: about 20)
     config.rating.calibration_images = 128  # of training data, for batch norm: one batch
-    config.rating.calibration_batches = 1  # of so many images, statistics pooled (DNA: 1)
+    config.rating.calibration_batches = 1  # of that many images, statistics pooled (DNA: 1)
     config.rating.checkpoint_seconds = 2.0  # a killed run loses at most this much
 
     config.search = ml_collections.ConfigDict()
     config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each
     config.search.metric = "relative_l1"  # of ratings.METRICS: relative_l1 | mse | noise_to_signal
     config.search.chosen = 1  # index of the budget whose student is the run's
-    config.search.controls = 1  # random architectures of a student's cost, to hold it against
-    config.search.controls_of = "chosen"  # budgets whose students get them: chosen | all
+    config.search.controls = 1  # random architectures of a student's cost, to compare with
+    config.search.controls_of = "chosen"  # budgets for which they are drawn: chosen | all
     config.search.weights = ()  # lambda of each block; () is 1 for all
     config.search.control_tolerance = 0.02  # largest relative distance in MACs
-    config.search.cost_files = ()  # more costs, such as ("latency.json",); see op_costs.py
+    config.search.cost_files = ()  # further costs, such as ("latency.json",)
 
     config.retrain = training_sections.default_retraining(epochs=15, learning_rate=3e-3)
 
@@ -171,7 +171,7 @@ def check_config(config):
         config: an `ml_collections.ConfigDict` such as `get_config()` returns.
 
     Raises:
-        ValueError: a key is missing or unknown (near names are given), a value has the
+        ValueError: a key is missing or unknown (the message has near names), or a value has the
             wrong type or is out of range.
     """
     field_checks.check_like("config", config, default_config())
@@ -224,9 +224,9 @@ def with_image_size(config):
     """Returns the config with the space's image size where it asks for that with 0."""
     if config.data.image_size:
         return config
-    made = config.copy_and_resolve_references()
-    made.data.image_size = presets.get_space(config.space).image_size
-    return made
+    resolved = config.copy_and_resolve_references()
+    resolved.data.image_size = presets.get_space(config.space).image_size
+    return resolved
 
 
 def check_field(name):
@@ -236,19 +236,19 @@ def check_field(name):
         The field's default.
 
     Raises:
-        ValueError: it has none; near names are given.
+        ValueError: it does not; the message has near names.
     """
-    what, known = "config", default_config()
+    what, value = "config", default_config()
     for part in name.split("."):
-        if not isinstance(known, ml_collections.ConfigDict):
-            raise ValueError(f"{what} is one value, and has no part {part!r}. Set it as a whole.")
-        field_checks.check_known(what, part, known)
-        what, known = f"{what}.{part}", known[part]
-    return known
+        if not isinstance(value, ml_collections.ConfigDict):
+            raise ValueError(f"{what} is one value and has no part {part!r}. Set it as a whole.")
+        field_checks.check_known(what, part, value)
+        what, value = f"{what}.{part}", value[part]
+    return value
 
 
 def to_plain(config):
-    """The config as JSON-able dicts and lists, in a form that compares equal after reading."""
+    """The config as JSON-able dicts and lists, equal after it is written and read."""
     return _plain(config.to_dict() if hasattr(config, "to_dict") else config)
 
 
@@ -259,10 +259,10 @@ def config_fingerprint(config, sections=None):
 
 
 def with_defaults(plain):
-    """A plain config of an earlier version with the fields that are new since: their defaults.
+    """Adds the fields that are newer than a plain config, with their defaults.
 
     Args:
-        plain: a dict as `to_plain` gives it, or gave it before fields were added.
+        plain: a dict from `to_plain`, of this version or an earlier one.
 
     Returns:
         A new dict.
@@ -277,7 +277,7 @@ def with_defaults(plain):
 
 
 def from_plain(plain):
-    """Makes a locked config from what `to_plain` returned; values are checked.
+    """Makes a locked config from the result of `to_plain`, and checks its values.
 
     Raises:
         ValueError: as `check_config`.
@@ -300,14 +300,14 @@ def from_plain(plain):
 
 def differences(one, other):
     """Lists the fields in which two plain configs differ, as `section.field`."""
-    found = []
+    fields = []
     for key in sorted({*one, *other}):
         a, b = one.get(key), other.get(key)
         if isinstance(a, dict) and isinstance(b, dict) and key != "space":
-            found += [f"{key}.{f}" for f in sorted({*a, *b}) if a.get(f) != b.get(f)]
+            fields += [f"{key}.{f}" for f in sorted({*a, *b}) if a.get(f) != b.get(f)]
         elif a != b:
-            found.append(key)
-    return found
+            fields.append(key)
+    return fields
 
 
 def _plain(value):

@@ -1,4 +1,4 @@
-"""The fields of a training recipe: those of the sections `teacher_training` and `retrain`."""
+"""The config's sections `teacher_training` and `retrain`: the fields of a training recipe."""
 
 import math
 
@@ -8,7 +8,7 @@ from dna_tf.common import checks
 from dna_tf.config import field_checks
 
 OPTIMIZERS = ("adamw", "lamb", "rmsprop", "sgd")
-DECOUPLED = ("adamw", "lamb")  # their decay and steps do not grow with the gradient
+DECOUPLED = ("adamw", "lamb")  # decay and step size do not grow with the gradient
 SCHEDULES = ("cosine", "constant", "exponential")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 TAKES = ("last", "best")
@@ -55,25 +55,30 @@ RETRAIN_RANGES = (
 
 
 def default_recipe(epochs, learning_rate):
-    """The fields that both sections have."""
+    """The fields that both sections have.
+
+    Args:
+        epochs: the number of epochs.
+        learning_rate: the peak rate.
+    """
     recipe = ml_collections.ConfigDict()
     recipe.epochs = epochs
-    recipe.batch_size = 64  # images of an update, those of all replicas and parts together
-    recipe.accumulate = 1  # equal parts in which an update's batch is computed, for small memory
+    recipe.batch_size = 64  # images of an update, over all replicas and parts
+    recipe.accumulate = 1  # equal parts of an update's batch, one after another, to save memory
     recipe.optimizer = "adamw"  # of OPTIMIZERS
     recipe.learning_rate = learning_rate  # peak, after warm-up
-    # The batch for which that rate is; another batch scales it: in proportion for sgd and
-    # rmsprop, by the square root for adamw and lamb. 0 takes the rate as it is.
+    # The batch size that the rate is for. Another batch scales the rate: in proportion for sgd
+    # and rmsprop, by the square root for adamw and lamb. 0 does not scale it.
     recipe.reference_batch_size = 0
     recipe.schedule = "cosine"  # of SCHEDULES; cosine falls to zero
     recipe.decay_factor = 0.97  # exponential: factor of each stair (EfficientNet)
     recipe.decay_epochs = 2.4  # exponential: epochs of a stair (EfficientNet)
     recipe.warmup_epochs = 2.0  # linear, from zero
-    recipe.weight_decay = 0.01  # on kernels only; decoupled for adamw and lamb, else L2
+    recipe.weight_decay = 0.01  # of kernels; decoupled for adamw and lamb, L2 otherwise
     recipe.label_smoothing = 0.1
     recipe.dropout = 0.1  # before the classifier
     recipe.drop_connect = 0.0  # of residual branches, rising with depth (students only)
-    recipe.ema_decay = 0.0  # above 0: the moving average of the weights is what is evaluated
+    recipe.ema_decay = 0.0  # above 0: the moving average of the weights is evaluated
     recipe.precision = "float32"  # of PRECISIONS; weights stay float32
     # Random-resized crops of at least this share of the image; 0 shifts by data.shift instead.
     recipe.crop_area = 0.0
@@ -83,32 +88,32 @@ def default_recipe(epochs, learning_rate):
     recipe.erase = 0.0  # probability to erase a rectangle of an image
     recipe.mixup = 0.0  # alpha; above 0 two images are mixed
     recipe.cutmix = 0.0  # alpha; above 0 a rectangle comes from another image
-    recipe.rating_every = 1  # epochs between measurements on the rating images; 0 never
-    recipe.take = "last"  # epoch whose weights are the model; best: on the rating images
+    recipe.rating_every = 1  # epochs between two measurements on rating images; 0: never
+    recipe.take = "last"  # epoch whose weights are kept; best: on the rating images
     recipe.tensorboard = True  # curves in the workdir's tensorboard/
     recipe.checkpoint_seconds = 5.0  # a killed run loses at most this much
     return recipe
 
 
 def default_retraining(epochs, learning_rate):
-    """The fields of `retrain`: a recipe, and what only students have."""
+    """The fields of `retrain`: a recipe, and fields for students only."""
     recipe = default_recipe(epochs, learning_rate)
     recipe.seeds = 3  # each student is trained this many times
-    recipe.control_seeds = 0  # and each control this many; 0: as many as the others
+    recipe.control_seeds = 0  # each control is trained this many times; 0: as many as others
     recipe.start_from = ""  # a student's .keras file to fine-tune; its classifier is replaced
-    recipe.distill_weight = 0.0  # share of the loss that is the distance to the teacher's logits
-    recipe.distill_temperature = 1.0  # by which both logits are divided there
+    recipe.distill_weight = 0.0  # weight of the distance to the teacher's logits in the loss
+    recipe.distill_temperature = 1.0  # by which both logits are divided for that distance
     return recipe
 
 
 def check(config):
-    """Checks what fields of a recipe say together.
+    """Checks that the fields of each recipe agree with each other.
 
     Args:
         config: the config, whose fields were checked one by one.
 
     Raises:
-        ValueError: two fields contradict one another.
+        ValueError: two fields contradict each other.
     """
     for section in SECTIONS:
         _check_together(f"config.{section}", config[section])
@@ -148,7 +153,7 @@ def complete(recipe=None):
 
 
 def _check_together(name, recipe):
-    """Checks what the fields of a recipe say together; messages start with its `name`."""
+    """Checks that fields of a recipe agree with each other; messages start with its `name`."""
     if recipe.batch_size % recipe.accumulate:
         size = recipe.batch_size
         near = [parts for parts in range(1, size + 1) if size % parts == 0]

@@ -1,11 +1,10 @@
-"""Beam search: block by block, only the best starts go on.
+"""Beam search: block by block, only the best starts are continued.
 
-It shows what exactness costs when it is given up: with few states kept, dear blocks are
-chosen first because nothing but the limits themselves holds them back, and what remains
-for the later blocks is poor. Wide enough, it keeps all starts and is exact.
+A start is a choice for the first blocks. With few starts kept, expensive paths are chosen for
+the first blocks, because only the limits themselves exclude them, and little of the cost is
+left for the later ones. A beam that keeps all starts is exact.
 
-Source: the method is Lowerre's, 1976; that starts which cannot meet the limits any more
-are dropped is our choice.
+Source: Lowerre, 1976. Starts that can no longer meet the limits are dropped.
 """
 
 import numpy as np
@@ -19,37 +18,36 @@ _CHUNK = 500_000  # pairs of a state and a path that are built at once
 def beam(problem, limits=None, budget=1_000_000):
     """Searches block by block and keeps as many starts as the budget allows.
 
-    Starts are kept by the least that they can end in without any limits: their rating so
-    far and the best ratings to come. Those that no choice to come brings within the limits
-    are dropped. Nothing is drawn, so there is no seed, and objectives other than the sum of
-    ratings cannot be searched: a start has no value then.
+    The kept starts are those with the least rating that they can end in without limits: their
+    rating so far plus the best ratings to come. Starts that cannot meet the limits any more are
+    dropped. Nothing is drawn, so there is no seed. Only the sum of ratings can be minimised:
+    with another objective a start would have no value.
 
     Args:
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
-        budget: how many sums of a start and a path may be made. Such a sum is far cheaper
-            than what other searches count. `least_budget` is what one start needs.
+        budget: how many sums of a start and a path to compute at most. Such a sum is far
+            cheaper than an evaluation of other searches. One start needs `least_budget`.
 
     Returns:
-        A `trial_search.Outcome`; `found` is `None` if all starts that were kept lead beyond
-        the limits (with several limits this happens). `exhausted` says that none was
-        dropped but for the limits, so the result is exact.
+        A `trial_search.Outcome`; `best` is `None` if no kept start leads to an architecture
+        within the limits (possible with several limits). `exhausted` says that starts were
+        dropped for the limits only, so the result is exact.
 
     Raises:
-        ValueError: limits or budget cannot be.
+        ValueError: limits or budget are invalid.
     """
     checks.check_whole("budget", budget, 1)
     if budget < least_budget(problem):
         raise ValueError(
             f"The space {problem.space.name!r} needs a budget of at least "
-            f"{least_budget(problem):,}: its paths, each of which is put behind one start. "
-            f"Received: {budget}"
+            f"{least_budget(problem):,}: one sum for each of its paths. Received: {budget}"
         )
     return _Beam(problem, limits, budget // least_budget(problem)).run()
 
 
 def least_budget(problem):
-    """How many sums a beam of one start makes at most: all paths that may be chosen."""
+    """How many sums a beam of one start computes at most: one for each open path."""
     return sum(len(paths) for paths in problem.open_paths.values())
 
 
@@ -81,9 +79,9 @@ class _Beam:
             step = max(1, _CHUNK // len(part.paths))
             for start in range(0, len(states), step):
                 some = states[start : start + step]
-                made = self._with_part(block, part, sums, chosen, some)
+                more = self._with_part(block, part, sums, chosen, some)
                 kept = [np.concatenate(pair, axis=-1 if pair[0].ndim == 2 else 0)
-                        for pair in zip(kept, made, strict=True)]  # fmt: skip
+                        for pair in zip(kept, more, strict=True)]  # fmt: skip
                 order = np.argsort(kept[3], kind="stable")
                 self._has_dropped |= len(order) > self._width
                 order = order[: self._width]
@@ -94,13 +92,13 @@ class _Beam:
         """The best of some states with each path of a part."""
         count, options = len(some), len(part.paths)
         self._evaluations += count * options
-        made = (sums[:, some, None] + part.rows[:, None, :]).reshape(len(sums), -1)
+        extended = (sums[:, some, None] + part.rows[:, None, :]).reshape(len(sums), -1)
         least = np.array([ahead[block + 1][part.out_width] for ahead in self._least])
         most = -np.array([ahead[block + 1][part.out_width] for ahead in self._most])
-        fits = (made[1:] + least[1:, None] <= self._room[:, None]).all(axis=0)
-        fits &= (made[1:] + most[1:, None] >= self._need[:, None]).all(axis=0)
+        fits = (extended[1:] + least[1:, None] <= self._room[:, None]).all(axis=0)
+        fits &= (extended[1:] + most[1:, None] >= self._need[:, None]).all(axis=0)
         fits = np.flatnonzero(fits)
-        scores = made[0, fits] + least[0]
+        scores = extended[0, fits] + least[0]
         best = np.argsort(scores, kind="stable")
         self._has_dropped |= len(best) > self._width
         best = best[: self._width]
@@ -109,7 +107,7 @@ class _Beam:
         before = chosen[some[state]]
         widths = np.full(len(path), part.out_width)
         ends = np.concatenate([before, last[:, None]], axis=1)
-        return made[:, fits[best]], widths, ends, scores[best]
+        return extended[:, fits[best]], widths, ends, scores[best]
 
     def _outcome(self, cells, paths):
         lower, upper = self._limits
@@ -118,7 +116,7 @@ class _Beam:
         exhausted = not self._has_dropped
         if not len(keep):
             return trial_search.Outcome(None, np.inf, self._evaluations, (), exhausted)
-        best = keep[np.argmin(ratings[keep])]
-        found = self._problem.choices(cells[[best]], paths[[best]])[0]
-        curve = ((self._evaluations, found.rating),)
-        return trial_search.Outcome(found, found.rating, self._evaluations, curve, exhausted)
+        lowest = keep[np.argmin(ratings[keep])]
+        best = self._problem.choices(cells[[lowest]], paths[[lowest]])[0]
+        curve = ((self._evaluations, best.rating),)
+        return trial_search.Outcome(best, best.rating, self._evaluations, curve, exhausted)

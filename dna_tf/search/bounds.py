@@ -1,6 +1,6 @@
-"""Lower bounds for the exact search: what blocks to come cost at least, and multipliers.
+"""Lower bounds for the exact search: the least cost of later blocks, and multipliers.
 
-A `Program` is one question: minimise
+A `Program` is one problem: minimise
 
     value = base * rating + sum over columns of a penalty for leaving [lower, upper],
 
@@ -11,14 +11,14 @@ and no steeper than the slopes, every architecture has
     value >= base * rating + sum m * column - sum max(m * lower, m * upper),
 
 because the penalty of a column is at least m * (column - upper) where m > 0, and at least
-m * (column - lower) where m < 0. The right side is a sum over paths but for a constant, so
-its minimum over all architectures takes one pass over the blocks and the widths between
-them (dynamic programming); it is the bound of m. The bound is concave in m, and the
-ellipsoid method looks for the m of the highest one. Any m gives a true bound: how good m
-is decides only how much is left to enumerate.
+m * (column - lower) where m < 0. The right side is a sum over paths plus a constant, so its
+minimum over all architectures takes one pass over the blocks and the widths between them
+(dynamic programming); it is the bound of m. The bound is concave in m, and the ellipsoid method
+looks for the m with the highest bound. Any m gives a valid bound; a better one leaves less to
+enumerate.
 
-Source: Lagrangian relaxation of the multiple-choice knapsack problem, with the ellipsoid
-method with deep cuts; our choice.
+Source: Lagrangian relaxation of the multiple-choice knapsack problem; ellipsoid method with
+deep cuts.
 """
 
 import copy
@@ -64,7 +64,7 @@ def cost_column(problem, name, lower=-np.inf, upper=np.inf, slope=np.inf):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The paths of one cell for one width that it may read.
+    """The paths of one cell, for one number of channels that it may read.
 
     Args:
         cell: index of the cell.
@@ -82,12 +82,12 @@ class Part:
 
 
 class Program:
-    """One question in arrays: row 0 is the rating, the others are the columns.
+    """One problem in arrays: row 0 is the rating, the others are the columns.
 
     Args:
         problem: a `problems.SearchProblem`.
         columns: a list of `Column`.
-        base: the factor of the rating in the value: 1, or 0 to look at the columns only.
+        base: the factor of the rating in the value: 1, or 0 to minimise the penalties only.
     """
 
     def __init__(self, problem, columns, base=1.0):
@@ -120,9 +120,9 @@ class Program:
         Args:
             keep: a function from a `Part` to the positions of its paths to keep.
         """
-        made = copy.copy(self)
-        made.blocks = [[_taken(part, keep(part)) for part in parts] for parts in self.blocks]
-        return made
+        program = copy.copy(self)
+        program.blocks = [[_taken(part, keep(part)) for part in parts] for parts in self.blocks]
+        return program
 
     def _rows(self, b, c, width):
         rating = self.problem.ratings[b, c][self.problem.open_paths[b, c]]
@@ -140,7 +140,7 @@ class Program:
         return self.base * totals[0] + self.penalties(totals)
 
     def penalties(self, totals):
-        """What the columns add to the value; columns are added in their order."""
+        """The sum of the columns' penalties, added in their order."""
         penalty = np.zeros(totals.shape[1])
         for k in range(len(self.columns)):
             column = totals[k + 1]
@@ -158,14 +158,14 @@ class Program:
         return float(multipliers[used] @ ends[used])
 
     def to_go(self, vector):
-        """The least of `vector @ rows` over all ways to go on, by block and width read.
+        """The least of `vector @ rows` over all later choices, by block and width read.
 
         Args:
             vector: a factor for each row.
 
         Returns:
-            `(ahead, combined)`: `ahead[block][width]` is the least of that block, all that
-            follow and the head; `combined[block]` has an array per entry of
+            `(ahead, combined)`: `ahead[block][width]` is the least sum over that block, all
+            later ones and the head; `combined[block]` has an array per entry of
             `self.blocks[block]`, one number per path.
         """
         ahead = [{width: float(vector @ head) for width, head in self.heads.items()}]
@@ -218,8 +218,9 @@ class Bound:
 
     Args:
         bound: no architecture has a lower value (but for rounding).
-        multipliers: float64 `(columns,)`, that it comes from.
-        incumbent: the lowest value that was met on the way; infinite if none met the limits.
+        multipliers: float64 `(columns,)`, from which it follows.
+        incumbent: the lowest value of an architecture met on the way; infinite if none met the
+            limits.
     """
 
     bound: float
@@ -232,7 +233,7 @@ def _taken(part, index):
 
 
 def best_bound(program, precision=1e-5):
-    """Looks for the multipliers of the highest bound.
+    """Searches for the multipliers with the highest bound.
 
     Args:
         program: a `Program`.
@@ -245,7 +246,7 @@ def best_bound(program, precision=1e-5):
     spreads = program.spreads()
     soft = np.where(np.isinf(program.slope), 0.0, program.slope) @ spreads[1:]
     scale = program.base * spreads[0] + soft or 1.0
-    free = np.flatnonzero(spreads[1:] > 0)  # the others cannot change: a multiplier is no use
+    free = np.flatnonzero(spreads[1:] > 0)  # the others are constant and need no multiplier
     units = np.zeros(len(spreads) - 1)
     units[free] = scale / spreads[1:][free]
     search = _Ellipsoid(program, units, free, scale, precision)
@@ -254,12 +255,12 @@ def best_bound(program, precision=1e-5):
         center = search.run(center, radius)
         if np.linalg.norm(center) < 0.5 * radius or search.best > scale * 1e6:
             break
-        radius *= 30  # the best lies at the rim: the limits are tight
+        radius *= 30  # the best lies near the boundary: the limits are tight
     return Bound(search.best, search.multipliers, search.incumbent)
 
 
 class _Ellipsoid:
-    """The ellipsoid method; multipliers are `units * y`, and y is what is searched."""
+    """The ellipsoid method, over y; the multipliers are `units * y`."""
 
     def __init__(self, program, units, free, scale, precision):
         self._program, self._units, self._free = program, units, free
@@ -268,7 +269,7 @@ class _Ellipsoid:
         self.multipliers = np.zeros(len(units))
 
     def run(self, center, radius):
-        """Searches a ball; returns the best center that was met."""
+        """Searches a ball; returns the center with the best bound."""
         size = len(center)
         shape, best_center = np.eye(size) * radius**2, center
         for _ in range(40 * max(size, 1) + 20 * size**2 + 1):
@@ -289,9 +290,9 @@ class _Ellipsoid:
         return best_center
 
     def _multipliers(self, center):
-        made = np.zeros(len(self._units))
-        made[self._free] = self._units[self._free] * center
-        return made
+        multipliers = np.zeros(len(self._units))
+        multipliers[self._free] = self._units[self._free] * center
+        return multipliers
 
     def _look(self, center):
         """The bound at a center and a direction in which it rises (a supergradient)."""
@@ -301,7 +302,7 @@ class _Ellipsoid:
             (multipliers < 0) & np.isinf(program.lower)
         )
         wrong = (steep | no_end)[self._free]
-        if wrong.any():  # back to where it is a bound at all
+        if wrong.any():  # no bound here: back to where it is one
             first = np.flatnonzero(wrong)[0]
             return -np.inf, -np.sign(center[first]) * np.eye(len(center))[first]
         least, totals = program.solve(np.concatenate([[program.base], multipliers]))

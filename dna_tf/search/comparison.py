@@ -1,9 +1,13 @@
-"""Searches side by side on one problem: how far from the optimum, and at what price.
+"""Compares searches on one problem: how far from the optimum, with how much work.
 
-The optimum is that of `exact.best`, so a gap is known, not estimated. One run each
-is timed of what draws nothing; of what is seeded, one for each seed.
+The optimum is that of `exact.best`, so a gap is exact, not estimated. A search that draws is
+run once per seed, any other once.
+
+Where nothing is trained, `draw_ratings` makes up ratings for comparing and timing searches.
+They are not results: `plausible` ones fall with the logarithm of a path's MACs and have noise
+for each path, as real ones do; `smooth` ones have a third of the noise; `noise` has no relation
+to any cost.
 """
-# MERGED: "Made-up ratings, for comparing and timing searches where no
 
 import functools
 import statistics
@@ -11,7 +15,7 @@ import time
 
 import numpy as np
 
-from dna_tf.common import formatting
+from dna_tf.common import checks, formatting
 from dna_tf.search import authors_traversal, beam, evolution, exact, trial_search
 
 KIND = "dna_tf.search_comparison"
@@ -35,27 +39,27 @@ def methods(problem, budgets=BUDGETS, beams=BEAMS, traversal_budget=TRAVERSAL_BU
 
     Args:
         problem: a `problems.SearchProblem`.
-        budgets: evaluations of random search and evolution.
-        beams: how many starts a beam keeps.
-        traversal_budget: paths that the authors' traversal looks at, at most.
+        budgets: numbers of evaluations of random search and evolution.
+        beams: numbers of starts that a beam keeps.
+        traversal_budget: how many paths the authors' traversal looks at, at most.
 
     Returns:
-        A dict from name to `(search, is_seeded)`; `search(problem, limits)`, with a `seed` too
-        if it is seeded, returns a `trial_search.Outcome`.
+        A dict from name to `(search, is_seeded)`. `search(problem, limits)`, or with a further
+        `seed` if it is seeded, returns a `trial_search.Outcome`.
     """
-    made = {"exact": (_exact, False)}
+    searches = {"exact": (_exact, False)}
     for budget in budgets:
         random = functools.partial(trial_search.random_search, budget=budget)
-        made[f"random, {budget:,}"] = (random, True)
+        searches[f"random, {budget:,}"] = (random, True)
     for budget in budgets:
         evolve = functools.partial(evolution.evolve, budget=budget)
-        made[f"evolution, {budget:,}"] = (evolve, True)
+        searches[f"evolution, {budget:,}"] = (evolve, True)
     for starts in beams:
         budget = starts * beam.least_budget(problem)
-        made[f"beam of {starts:,}"] = (functools.partial(beam.beam, budget=budget), False)
+        searches[f"beam of {starts:,}"] = (functools.partial(beam.beam, budget=budget), False)
     traversal = functools.partial(authors_traversal.traverse, budget=traversal_budget)
-    made["authors' traversal"] = (traversal, False)
-    return made
+    searches["authors' traversal"] = (traversal, False)
+    return searches
 
 
 def compare(problem, limits, seeds, searches):
@@ -64,14 +68,14 @@ def compare(problem, limits, seeds, searches):
     Args:
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6}`.
-        seeds: how many seeds, from 0 on.
-        searches: what `methods` returned.
+        seeds: the number of seeds, from 0.
+        searches: a dict from `methods`.
 
     Returns:
-        A list of dicts, JSON-able, one for each search, in their order. Gaps, evaluations and
-        seconds are medians over the seeds; `gap` is `None` where fewer than half of them
-        found anything within the limits. `finished` is the number of runs that came to
-        their own end: all the space, or all loops.
+        A list of dicts, JSON-able, one per search, in their order. Gaps, evaluations and
+        seconds are medians over the seeds. `gap` is `None` where fewer than half of the seeds
+        found an architecture within the limits. `finished` is the number of runs that ended
+        before their budget: after the whole space, or all loops.
 
     Raises:
         exact.Infeasible: nothing meets the limits.
@@ -92,11 +96,11 @@ def compare(problem, limits, seeds, searches):
 def cells(row):
     """A row of `compare` as texts, in the order of `HEADS`."""
     gap, worst = row["gap"], row["worst_gap"]
-    shown = ["none found", "-"] if gap is None else [f"{gap:.4f}", _percent(row, gap)]
+    gap_texts = ["none found", "-"] if gap is None else [f"{gap:.4f}", _percent(row, gap)]
     return [
         row["search"],
         f"{row['within_limits']} of {row['runs']}",
-        *shown,
+        *gap_texts,
         "-" if worst is None else _percent(row, worst),
         f"{row['evaluations']:,}" if row["evaluations"] else "-",
         "yes" if row["finished"] == row["runs"] else "no",
@@ -111,13 +115,13 @@ def table(rows):
 
 
 def _exact(problem, limits):
-    found = exact.best(problem, limits)[0]
-    # All architectures are weighed, none is looked at by itself.
-    return trial_search.Outcome(found, found.rating, 0, ((0, found.rating),), True)
+    best = exact.best(problem, limits)[0]
+    # It considers all architectures, but evaluates none by itself.
+    return trial_search.Outcome(best, best.rating, 0, ((0, best.rating),), True)
 
 
 def _row(name, runs, optimum):
-    met = sorted(outcome.value - optimum for outcome, _ in runs if outcome.found is not None)
+    met = sorted(outcome.value - optimum for outcome, _ in runs if outcome.best is not None)
     gaps = [*met, *[float("inf")] * (len(runs) - len(met))]
     middle = statistics.median(gaps)
     return {
@@ -155,16 +159,15 @@ def draw_ratings(space, table, kind="plausible", seed=0):
         A dict from `(block, cell)` to a float64 array with one rating per path.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: the kind is unknown.
     """
-    if kind not in KINDS:
-        raise ValueError(f"Made-up ratings are of a kind of {KINDS}. Received: {kind!r}")
-    rng, made = np.random.default_rng(seed), {}
+    checks.choose(kind, KINDS, "kind of made-up ratings")
+    rng, ratings = np.random.default_rng(seed), {}
     for b, c, _ in space.cells():
         macs = table.paths[b, c, space.input_widths(b)[0]]["macs"]
         if kind == "noise":
-            made[b, c] = rng.random(len(macs))
+            ratings[b, c] = rng.random(len(macs))
         else:
             noise = NOISE[kind] * rng.standard_normal(len(macs))
-            made[b, c] = 0.35 + 0.05 * b - 0.06 * np.log(macs / 1e7) + noise
-    return made
+            ratings[b, c] = 0.35 + 0.05 * b - 0.06 * np.log(macs / 1e7) + noise
+    return ratings

@@ -1,4 +1,4 @@
-"""Evolution: children of the best so far, by mutation and by crossover."""
+"""Evolutionary search: children of the best so far, by mutation and by crossover."""
 
 import numpy as np
 
@@ -20,16 +20,17 @@ def evolve(
 ):
     """Searches by evolution.
 
-    It starts from a random population. In each generation half of the children come of one
-    parent each, whose cells and ops are drawn again with the probability `mutation`; the
-    other half come of two, block by block from one of them. The best of all that were tried
-    are the next population, its first ones the parents. What meets the limits goes before
-    what does not; of those that do not, the nearer goes first, so a start outside tight
-    limits finds in. No architecture is tried twice; if no child is new, new ones are drawn at
-    random, so a budget of at least all architectures of a space of up to 200,000 is exact.
+    It starts from a random population. In each generation half of the children have one
+    parent each, whose cells and ops are drawn again with the probability `mutation`; the other
+    half have two, and take each block from one of them. The best of all that were tried are the
+    next population, and its first ones are the parents. Architectures within the limits come
+    first, then the others by their distance from the limits, so a population outside tight
+    limits moves towards them. No architecture is tried twice. If no child is new, architectures
+    are drawn at random, so in a space of up to 200,000 architectures a budget of that size is
+    exact.
 
-    An objective need not be a sum over blocks: see `trial_search.random_search`. With one
-    that is, `exact.best` is exact and faster.
+    An objective need not be a sum over blocks: see `trial_search.random_search`. For a sum,
+    `exact.best` is exact and faster.
 
         def objective(cells, path_indices):
             rating, costs = problem.evaluate(cells, path_indices)
@@ -40,23 +41,22 @@ def evolve(
     Args:
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
-        budget: how many architectures to evaluate: those that meet the limits. At most 100
-            times as many are tried (10,000 at least).
+        budget: how many architectures within the limits to evaluate. At most 100 times as
+            many are tried (10,000 at least).
         seed: an int of at least 0; one seed gives one result.
         objective: `f(cells, path_indices) -> float` to minimise, given two tuples with an
             int for each block; `None` is the problem's rating.
-        population: how many live on, and how many children a generation has.
+        population: the size of the population, and the children of a generation.
         parents: how many of the best have children.
         mutation: probability that an op, or the cell of a block, is drawn again.
 
     Returns:
-        A `trial_search.Outcome`; its `found` is `None` if nothing met the limits.
+        A `trial_search.Outcome`; `best` is `None` if no tried architecture meets the limits.
 
     Raises:
-        ValueError: an argument cannot be, or the objective returns no number.
+        ValueError: an argument is invalid, or the objective does not return a number.
 
-    Source: Guo et al., 2020 (SPOS), whose numbers the defaults are; limits come first as in
-    Deb, 2000. De-duplication with bounded tries and fresh draws are our choice.
+    Source: Guo et al., 2020 (SPOS), also for the defaults; limits come first as in Deb, 2000.
     """
     checks.check_whole("population", population, 2)
     checks.check_whole("parents", parents, 2)
@@ -84,7 +84,7 @@ def _best(tried, count):
 
 
 class _Breeder:
-    """Makes new rows of old ones."""
+    """Makes the rows of children from those of parents."""
 
     def __init__(self, problem, trials, mutation):
         self._problem, self._trials, self._mutation = problem, trials, mutation
@@ -94,17 +94,17 @@ class _Breeder:
         self._most = max(int(layers.max()) for layers in self._layers)
 
     def children(self, cells, paths, count):
-        """Up to `count` new rows of parents, given as `trials.choices` gives them."""
+        """Up to `count` new rows from the choices of parents, as from `trials.choices`."""
         ops, half = self._ops(cells, paths), count // 2
-        made = np.zeros((0, cells.shape[1]), np.int64)
+        rows = np.zeros((0, cells.shape[1]), np.int64)
         for _ in range(_TRIES):
             crossed, mutated = self._crossed(cells, ops, half), self._mutated(cells, ops, half)
             pairs = [np.concatenate(pair) for pair in zip(crossed, mutated, strict=True)]
-            made = np.concatenate([made, self._trials.rows(pairs[0], self._paths(*pairs))])
-            made = np.unique(made, axis=0)
-            if len(made) >= half:
+            rows = np.concatenate([rows, self._trials.rows(pairs[0], self._paths(*pairs))])
+            rows = np.unique(rows, axis=0)
+            if len(rows) >= half:
                 break
-        return made[self._rng.permutation(len(made))[:count]]
+        return rows[self._rng.permutation(len(rows))[:count]]
 
     def _crossed(self, cells, ops, count):
         """Children of two parents: each block from one of them."""
@@ -129,18 +129,18 @@ class _Breeder:
         return cells, np.where(again, self._rng.integers(0, self._num_ops, ops.shape), ops)
 
     def _ops(self, cells, paths):
-        """Ops of paths, `(architectures, blocks, layers)`, -1 where a cell has no such layer."""
+        """Ops of paths, `(architectures, blocks, layers)`; -1 behind the last layer of a cell."""
         ops = np.full((*cells.shape, self._most), -1)
         for b, layers in enumerate(self._layers):
             left, depth = paths[:, b].copy(), layers[cells[:, b]]
             for layer in reversed(range(self._most)):
-                there = depth > layer
-                ops[there, b, layer] = left[there] % self._num_ops
-                left[there] //= self._num_ops
+                exists = depth > layer
+                ops[exists, b, layer] = left[exists] % self._num_ops
+                left[exists] //= self._num_ops
         return ops
 
     def _paths(self, cells, ops):
-        """Path indices of ops; what a cell has no layer for is ignored."""
+        """Path indices of ops; ops behind the last layer of a cell are ignored."""
         paths = np.zeros(cells.shape, np.int64)
         for b, layers in enumerate(self._layers):
             depth = layers[cells[:, b]]

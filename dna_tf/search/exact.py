@@ -1,32 +1,32 @@
 """The best architectures under limits, exactly, without building a front.
 
-Why it is exact. `bounds` gives multipliers m and a bound: every architecture has
+Why it is exact: `bounds` gives multipliers m and a bound. Every architecture has
 
     value >= reduced - support,   reduced = base * rating + sum m * column,
 
 where `reduced` is a sum over paths. So all architectures with a value up to a threshold t
-have reduced <= t + support. `listing` lists all of those: it puts paths together block
-by block and drops a start only if even the least that can follow it (known from the bound's
-dynamic programming) goes beyond. Of what it lists, values and limits are computed anew. If
-the k-th best value among them is at most t, nothing that was not listed is better, and the
-k best are found. Else t is raised, at most to that k-th value, and the listing repeated.
+have reduced <= t + support. `listing` lists all of those: it combines paths block by block and
+drops a start only if even the least that can follow it (known from the bound's dynamic
+programming) exceeds t. Values and limits of the listed architectures are then computed anew. If
+the k-th best value among them is at most t, no other architecture is better, and they contain
+the k best. Otherwise t is raised, at most to that k-th value, and the listing is repeated.
 
-This needs no dominance, so lower limits, several best, ties and bounds on shared ops cost
-nothing in exactness; they only widen the gap between bound and optimum. In rounded
-arithmetic starts are dropped with a slack of 1e-12 of the largest possible sum, a thousand
-times what ten rounded additions can err; values are sums from left to right, the same bits
-as brute force finds that adds in the same order, and limits are compared with those.
+This does not use dominance, so it stays exact with lower limits, several best, ties and bounds
+on shared ops; they only widen the gap between bound and optimum. For rounding errors starts are
+dropped with a slack of 1e-12 of the largest possible sum, a thousand times the error of ten
+additions. Values are sums from left to right, equal to the bit to brute force that adds in the
+same order, and limits are compared with those.
 
-Order of its cost: each bound takes one pass over all paths and the widths they may read
-(40,000 numbers for the space `dna`), some hundreds of passes with three limits; then each
-listing costs its sorting plus the number of starts within the gap, usually thousands. It
-has no good worst case: with many ties, or limits so narrow that hardly any architecture
-fits, the gap may hold too many. Then states that cannot matter are dropped too: those that
-k others with the same last width dominate in the rating and in all columns (or, where a
-column has a lower limit, those with k better ones of equal columns). If that does not help,
-`listing.TooMany` is raised; a wrong answer is never given.
+Time: each bound takes one pass over all paths and the widths that they may read (40,000 numbers
+for the space `dna`), some hundreds of passes with three limits. Each listing takes its sorting
+and the number of starts within the gap, usually thousands. The worst case is bad: with many
+ties, or limits that hardly any architecture meets, the gap may contain too many starts. Then
+starts that cannot matter are dropped too: those that k others with the same last width dominate
+in the rating and in all columns (or, where a column has a lower limit, those with k better ones
+of equal columns). If that does not help, `listing.TooMany` is raised; a wrong answer is never
+given.
 
-Source: our choice; see `bounds`.
+Source: Lagrangian relaxation, see `bounds`.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Infeasible(ValueError):
     """No architecture meets the limits.
 
     Attributes:
-        nearest: the `problems.Choice` that misses them least; `None` where not asked.
+        nearest: the `problems.Choice` that misses them least; `None` if it is unknown.
     """
 
     nearest = None
@@ -67,24 +67,24 @@ def best(problem, limits=None, k=1, penalties=None, max_states=MAX_STATES):
     Returns:
         A list of `problems.Choice`, fewer than k if no more meet the limits. They are
         sorted by value, then by the costs in the order of `problem.names`, then by cells
-        and path indices of block 1, block 2, ... (Of several that are equal in value,
-        dropping dominated states, which helps where millions tie, may keep others.)
+        and path indices of block 1, block 2, ... (Where millions of architectures tie,
+        dominated states are dropped, so others of the same value may be returned.)
 
     Raises:
-        ValueError: limits, penalties or k cannot be.
-        Infeasible: nothing meets the limits; the message has the cheapest possible for each
-            cost and the nearest miss.
+        ValueError: limits, penalties or k are invalid.
+        Infeasible: no architecture meets the limits; the message has the possible range of
+            each cost and the nearest miss.
         listing.TooMany: more than `max_states` states.
     """
     check_k(k)
-    found = solve(problem, question(problem, limits, penalties), k, max_states)
-    if not found:
+    choices = solve(problem, question(problem, limits, penalties), k, max_states)
+    if not choices:
         raise infeasible(problem, limits)
-    return found
+    return choices
 
 
 def question(problem, limits=None, penalties=None):
-    """Limits and penalties, checked, as a list of `bounds.Column`."""
+    """Checks limits and penalties, and returns them as a list of `bounds.Column`."""
     penalties = problem.check_penalties(penalties)
     soft = [
         bounds.cost_column(problem, name, upper=target, slope=factor)
@@ -95,10 +95,10 @@ def question(problem, limits=None, penalties=None):
 
 
 def check_k(k):
-    """Checks how many architectures are asked for.
+    """Checks the number of architectures to find.
 
     Raises:
-        ValueError: it is no whole number from 1 to `MOST`.
+        ValueError: it is not a whole number from 1 to `MOST`.
     """
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST:
         raise ValueError(
@@ -115,16 +115,16 @@ def _limit_columns(problem, lower, upper):
 
 
 def solve(problem, columns, k=1, max_states=MAX_STATES):
-    """Finds the k best of a question that is given as columns.
+    """Finds the k best under limits and penalties that are given as columns.
 
     Args:
         problem: a `problems.SearchProblem`.
         columns: a list of `bounds.Column`.
         k: how many to find.
-        max_states: as `best` has it.
+        max_states: as `best` takes it.
 
     Returns:
-        As `best`; an empty list if nothing meets the limits.
+        As `best`; an empty list if no architecture meets the limits.
 
     Raises:
         listing.TooMany: as `best`.
@@ -134,13 +134,13 @@ def solve(problem, columns, k=1, max_states=MAX_STATES):
 
 
 def _search(program, k, max_states):
-    """The architectures among which the k best are, as `listing.Ends`."""
+    """Architectures that include the k best, as `listing.Ends`."""
     bound = bounds.best_bound(program)
     if k > listing.LAYERS:
         return _deepen(program, bound, k, max_states, _MOST_PAIRS)
     try:
         return _deepen(program, bound, k, max_states, _MANY_PAIRS)
-    except listing.TooMany:  # so it is worth the time to drop dominated paths first
+    except listing.TooMany:  # then dropping dominated paths first is worth its time
         program = program.filtered(lambda part: listing.needed(program, part.rows, part.paths, k))
         return _deepen(program, bound, k, max_states, _MOST_PAIRS)
 
@@ -148,18 +148,19 @@ def _search(program, k, max_states):
 def infeasible(problem, limits):
     """An `Infeasible` that names the possible range of each cost and the nearest miss."""
     lower, upper = problem.check_limits(limits)
-    possible = [f"{n} {_shown(problem.lowest(n))} at least" for n in upper]
-    possible += [f"{n} {_shown(problem.highest(n))} at most" for n in lower]
+    possible = [f"{n} {_number_text(problem.lowest(n))} at least" for n in upper]
+    possible += [f"{n} {_number_text(problem.highest(n))} at most" for n in lower]
     together, names = " (each alone)" if len(possible) > 1 else "", dict.fromkeys([*upper, *lower])
     try:
         nearest = nearest_miss(problem, lower, upper)
-        missed = ", ".join(f"{n} {_shown(nearest.costs[n])}" for n in names)
+        missed = ", ".join(f"{n} {_number_text(nearest.costs[n])}" for n in names)
     except listing.TooMany:
-        nearest, missed = None, "too many equals to be told"
+        nearest, missed = None, None
+    near = f"The nearest miss has {missed}. " if missed else ""
     error = Infeasible(
         f"No architecture of the space {problem.space.name!r} meets "
-        f"{cost_limits.Limits(limits).text()}. Possible: {', '.join(possible)}{together}. The "
-        f"nearest miss has {missed}. Loosen the limits."
+        f"{cost_limits.Limits(limits).text()}. Possible: {', '.join(possible)}{together}. {near}"
+        "Loosen the limits."
     )
     error.nearest = nearest
     return error
@@ -181,7 +182,7 @@ def nearest_miss(problem, lower, upper):
     return _sorted_ends(problem, _excess(problem, columns), 1)[0]
 
 
-def _shown(number):
+def _number_text(number):
     return f"{number:,}" if isinstance(number, int) else f"{number:.6g}"
 
 
@@ -205,36 +206,36 @@ def _deepen(program, bound, k, max_states, most_pairs):
     spreads = program.spreads()
     soft = np.isfinite(program.slope)
     scale = program.base * spreads[0] + program.slope[soft] @ spreads[1:][soft]
-    # All have a value below this: the rating's largest, and all soft columns' largest.
+    # No value is above this: the largest rating and the largest penalties of all columns.
     sums = np.where(soft, program.slope, 0.0) @ (program.largest[1:] + np.abs(_ends(program)))
     highest = program.base * program.largest[0] + sums
     vector = np.concatenate([[program.base], bound.multipliers])
     rounding = bounds.ROUNDING * (np.abs(vector) @ program.largest + abs(highest))
     if bound.bound > highest + rounding:
-        return listed(-np.inf)  # none meets the limits
+        return listed(-np.inf)  # no architecture meets the limits
     gap = least = max(scale, 1e-6 * highest, rounding) * 1e-4
     if np.isfinite(bound.incumbent):
         gap = min(gap, max(least * 1e-5, (bound.incumbent - bound.bound) / 8))
-    # No value that may count is above this one; it falls as architectures are found.
-    known = min(bound.incumbent, highest) if k == 1 else highest
+    # The k best have at most this value; it falls as architectures are listed.
+    largest = min(bound.incumbent, highest) if k == 1 else highest
     while True:
-        threshold = max(min(bound.bound + gap, known), bound.bound)
+        threshold = max(min(bound.bound + gap, largest), bound.bound)
         ends = listed(threshold)
         if len(ends.values) >= k:
-            known = min(known, np.partition(ends.values, k - 1)[k - 1])
-        if known <= threshold:
+            largest = min(largest, np.partition(ends.values, k - 1)[k - 1])
+        if largest <= threshold:
             return ends
         gap *= 2 if ends.states < _FEW else 1.4
 
 
 def _ends(program):
-    """The finite end of each column that a penalty starts at; 0 without one."""
+    """The finite end of each column, where its penalty starts; 0 without one."""
     ends = np.where(np.isfinite(program.upper), program.upper, program.lower)
     return np.where(np.isfinite(ends), ends, 0.0)
 
 
 def _sorted_ends(problem, ends, k):
-    """The first k in order, as a list of `Found`."""
+    """The first k in order, as a list of `problems.Choice`."""
     if len(ends.values) > k:
         kth = np.partition(ends.values, k - 1)[k - 1]
         near = np.flatnonzero(ends.values <= kth)

@@ -1,34 +1,33 @@
 """The whole Pareto front of rating against costs, exact or with a proven loss.
 
-The blocks are merged one after another. A *state* is a choice for the blocks so far; of it
-only the costs, the sum of ratings and the width of the last cell matter for what can
-follow, because the next block's first layer reads that width and nothing else.
+The blocks are merged one after another. A *state* is a choice for the blocks so far. Only its
+costs, its sum of ratings and the width of its last cell matter for later blocks, because the
+next block's first layer reads that width and nothing else.
 
-Why it is exact: take two states with the same last width, the first at most equal to the
-second in rating and in every cost. Whatever completes the second completes the first, and
-the first then is at most equal again: rounded addition is monotone, a <= b gives
-fl(a + c) <= fl(b + c). So the second is not needed for the front, and every limit that it
-meets is met by the first. A lower limit turns the order of its cost around; such a cost
-takes part with both signs, so that only equal costs compare. By induction over the blocks
-the end holds the front, to the bit of brute force that adds in the same order.
+Why it is exact: take two states with the same last width, the first at most equal to the second
+in rating and in every cost. All choices that complete the second complete the first, and the
+first stays at most equal: rounded addition is monotone, a <= b gives fl(a + c) <= fl(b + c). So
+the front does not need the second state, and the first meets every limit that the second meets.
+For a cost with a lower limit larger may be better; such a cost is compared with both signs, so
+that only states of equal cost are compared. By induction over the blocks the last states
+contain the front, equal to the bit to brute force that adds in the same order.
 
-Order of its cost: sum over the blocks of S * P candidates, with S the kept states and P
-the paths of the block that no path of the same cell dominates, each filtered as in
-`pareto`: S * P * log(S * P) with one cost. S grows with the number of costs: over
-the space `dna` some hundred states with one, thousands with two, ten thousands with three.
+Time: the sum over the blocks of S * P candidates, where S is the number of kept states and P
+the number of paths of the block that no path of the same cell dominates. They are filtered as
+in `pareto`, with one cost in S * P * log(S * P). S grows with the number of costs: in the space
+`dna` some hundred states with one, thousands with two, ten thousands with three.
 
 Rounding: with `rounding=r`, each path's cost is rounded up to a multiple of r * cheapest /
-blocks, where cheapest is the lowest cost of any network. An architecture then costs less
-than r * cheapest more than it does, for each of its blocks adds less than one multiple.
-Let e be the entry of the rounded front that dominates an architecture a. Its true cost is
-at most its rounded cost, that is at most a's rounded cost, that is below cost(a) + r *
-cheapest <= (1 + r) * cost(a); and its rating is at most a's. So: for every architecture
-there is an entry that is at least as good in the rating and dearer by less than the share
-r in each cost. Entries have true costs. Upper limits hold for them; what is lost is that
-an architecture within the last share r below an upper limit may be missed. (Bounds hold to
-float rounding, 1e-12 of a cost.)
+blocks, where cheapest is the lowest cost of any network. The rounded cost of an architecture
+exceeds its cost by less than r * cheapest, because each block adds less than one multiple. Let
+e be the entry of the rounded front that dominates an architecture a. The cost of e is at most
+its rounded cost, which is at most that of a, which is below cost(a) + r * cheapest <= (1 + r) *
+cost(a); and its rating is at most that of a. So for every architecture there is an entry with
+at most its rating that costs less than the share r more, in each cost. Entries have their true
+costs, and meet the upper limits. An architecture within the last share r below an upper limit
+may be missed. (All to float rounding, 1e-12 of a cost.)
 
-Source: DNA Algorithm 2 states the problem; the method is our choice.
+Source: DNA Algorithm 2 states the problem.
 """
 
 import dataclasses
@@ -73,17 +72,17 @@ def front(problem, names=("macs",), limits=None, rounding=0.0, max_states=MAX_ST
         problem: a `problems.SearchProblem`.
         names: the costs to trade against the rating; `()` finds the best rating alone.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`, on any costs.
-        rounding: share of the cheapest network's cost by which entries may miss the front;
-            0 is exact. What is lost is said above.
+        rounding: share of the cheapest network's cost by which entries may miss the front, as
+            said above; 0 is exact.
         max_states: how many states may be kept at once (some 200 bytes each).
 
     Returns:
-        A list of `problems.Choice`, best rating first, empty if nothing meets the
+        A list of `problems.Choice`, best rating first, empty if no architecture meets the
         limits. Of equal entries the one with the lowest limited costs, then with the
         smallest cell and path indices, is kept.
 
     Raises:
-        ValueError: a name is no cost, or limits or rounding cannot be.
+        ValueError: a cost is unknown, or limits or rounding are invalid.
         FrontTooLarge: more than `max_states` states; the message offers rounding.
     """
     names = tuple(dict.fromkeys(names))
@@ -112,19 +111,19 @@ def front(problem, names=("macs",), limits=None, rounding=0.0, max_states=MAX_ST
 def best_under(entries, limits):
     """Returns the best entry of a front within limits, or `None`.
 
-    An exact front over some costs holds an optimum for all upper limits on those costs.
+    An exact front over some costs has an optimum for all upper limits on those costs.
 
     Args:
-        entries: what `front` returned.
+        entries: a list from `front`.
         limits: a dict such as `{"max_macs": 350e6}`, on costs of the front.
 
     Raises:
-        ValueError: a limit is a lower one, for which a front need not hold an optimum.
+        ValueError: a limit is a lower one, for which a front need not have an optimum.
     """
     lower, upper = cost_limits.Limits(limits).sides()
     if lower:
         raise ValueError(
-            "A front answers upper limits only; search for lower ones with "
+            "A front has optima under upper limits only; search for lower ones with "
             f"exact.best. Received: {limits}"
         )
     for entry in entries:
@@ -134,7 +133,7 @@ def best_under(entries, limits):
 
 
 def _columns(problem, names, lower, upper, rounding):
-    """The rows that take part beside the rating, as `bounds.Column`."""
+    """The costs that are traded or limited, as `bounds.Column`."""
     columns = []
     for name in dict.fromkeys([*names, *upper, *lower]):
         column = bounds.cost_column(
@@ -153,7 +152,7 @@ def _rounded(column, problem, name, rounding):
 
 
 class _Merger:
-    """Merges block by block; the trail remembers how each state came about."""
+    """Merges block by block; a trail records the choices of each state."""
 
     def __init__(self, problem, columns, names, rounding, max_states):
         self._problem, self._names = problem, names
@@ -169,7 +168,7 @@ class _Merger:
         self._need = self._program.lower - slack[1:]
 
     def choices(self):
-        """`(cells, paths, order)` of the end's states; `order` rises with the choices."""
+        """`(cells, paths, order)` of the last states; `order` rises with the choices."""
         program = self._program
         width = self._problem.space.frame.stem_output_width
         states = {width: _States(program.start[:, None], np.zeros(1, np.int64))}
@@ -182,9 +181,9 @@ class _Merger:
                     )
                     self._merge(pile, b, states[part.in_width], part)
             states = {w: pile.states() for w, pile in merged.items()}
-            states = {w: made for w, made in states.items() if len(made.order)}
-            self._check_size(b, sum(len(made.order) for made in states.values()))
-            self._remember(states)
+            states = {w: kept for w, kept in states.items() if len(kept.order)}
+            self._check_size(b, sum(len(kept.order) for kept in states.values()))
+            self._record(states)
         ends = [_States(s.rows + program.heads[w][:, None], s.order) for w, s in states.items()]
         if not ends:
             empty = np.zeros((0, len(program.blocks)), np.int64)
@@ -200,7 +199,7 @@ class _Merger:
         return states.take(pareto.front_indices(rows, states.order))
 
     def _merge(self, pile, b, states, part):
-        """Puts every state with every path of a cell that has a chance into a pile."""
+        """Adds every state with every path of a cell to a pile, where they can meet the limits."""
         codes = self._trail.codes(b, part.cell, part.paths)
         options = self._filter(_States(part.rows, codes))
         width = part.out_width
@@ -209,23 +208,23 @@ class _Merger:
         most = -np.array([ahead[b + 1][width] for ahead in self._most])[1:, None]
         for start in range(0, len(states.order), step):
             some = states.take(slice(start, start + step))
-            made = (some.rows[:, :, None] + options.rows[:, None, :]).reshape(len(least) + 1, -1)
+            rows = (some.rows[:, :, None] + options.rows[:, None, :]).reshape(len(least) + 1, -1)
             order = (some.order[:, None] + options.order).reshape(-1)
-            sums = made[1:]
+            sums = rows[1:]
             fits = (sums + least <= self._room[:, None]).all(axis=0)
             fits &= (sums + most >= self._need[:, None]).all(axis=0)
             if not fits.all():
-                made, order = made[:, fits], order[fits]
-            pile.add(_States(made, order))
+                rows, order = rows[:, fits], order[fits]
+            pile.add(_States(rows, order))
             self._check_size(b, pile.size)
 
-    def _remember(self, states):
-        """Writes the states of all widths into the trail."""
-        order = np.concatenate([np.zeros(0, np.int64), *(made.order for made in states.values())])
+    def _record(self, states):
+        """Adds the states of all widths to the trail."""
+        order = np.concatenate([np.zeros(0, np.int64), *(kept.order for kept in states.values())])
         places = self._trail.add(order)
-        for made in states.values():
-            count = len(made.order)
-            made.order, places = places[:count], places[count:]
+        for kept in states.values():
+            count = len(kept.order)
+            kept.order, places = places[:count], places[count:]
 
     def _check_size(self, b, size):
         if size > self._max_states:

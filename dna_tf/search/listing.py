@@ -1,9 +1,9 @@
 """Lists all architectures whose value may be at most a threshold, block by block.
 
-A start is dropped as soon as even the least that can follow it goes beyond the threshold or
-a limit. Two states with the same last width have the same ways to go on, so where millions
-are left those that k others dominate are dropped as well: they are not among the k best.
-See `exact` for why nothing is missed.
+A start is dropped as soon as even the least that can follow it exceeds the threshold or a
+limit. Two states with the same last width have the same later choices, so where millions are
+left those that k others dominate are dropped too: they are not among the k best. `exact` proves
+that none of the k best is missed.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ import numpy as np
 from dna_tf.search import bounds, pareto, trails
 
 _CHUNK = 500_000  # pairs of a state and a path that are built at once
-_THIN = 200_000  # states from which on the dominated ones are looked for
-LAYERS = 8  # of fronts that thinning peels at most
+_THIN = 200_000  # from this number of states on, dominated ones are dropped
+LAYERS = 8  # thinning peels at most this many fronts
 
 
 class TooMany(ValueError):
-    """More architectures lie near the optimum than can be listed."""
+    """More architectures are near the optimum than can be listed."""
 
 
 @dataclasses.dataclass
@@ -29,7 +29,7 @@ class Ends:
     penalties: np.ndarray
     cells: np.ndarray
     paths: np.ndarray
-    states: int  # how many were kept on the way, after all blocks
+    states: int  # the number of states after each block, summed
 
 
 @dataclasses.dataclass
@@ -38,16 +38,29 @@ class _States:
 
     rows: np.ndarray  # (1 + columns, states)
     reduced: np.ndarray  # (states,)
-    order: np.ndarray  # (states,) int64, as trails has it
+    order: np.ndarray  # (states,) int64, as in `trails`
 
     def take(self, index):
         return _States(self.rows[:, index], self.reduced[index], self.order[index])
 
 
 def enumerate_below(program, multipliers, threshold, k, most):
-    """All architectures within the limits whose value may be at most the threshold.
+    """Lists the architectures within the limits whose value may be at most the threshold.
 
-    The result may leave out what `_thin` drops, which cannot be among the k best.
+    Args:
+        program: a `bounds.Program`.
+        multipliers: float64 `(columns,)`, of a bound.
+        threshold: the threshold of the value.
+        k: how many of the best must be in the result. The others may be missing: `_thin` drops
+            states that k others dominate.
+        most: `(max_states, most_pairs)`: largest numbers of states at once, and of pairs of a
+            state and a path in all.
+
+    Returns:
+        `Ends`.
+
+    Raises:
+        TooMany: there are more.
     """
     vector = np.concatenate([[program.base], multipliers])
     ahead, combined = program.to_go(vector)
@@ -121,7 +134,7 @@ def _chunks(counts):
 
 
 def _rooms(program):
-    """What the columns of the blocks so far must lie between for the limits to be met."""
+    """The interval of each column's sum so far within which the limits can be met."""
     hard = np.isinf(program.slope)
     slack = bounds.ROUNDING * program.largest[1:]
     rows = np.eye(len(program.start))[1:]
@@ -146,18 +159,18 @@ def _join(parts):
 
 
 def _thin(program, states, k):
-    """Drops states that k others dominate: the k first of what follows do not need them."""
+    """Drops states that k others dominate: they are not among the k best."""
     if k > LAYERS:
         return states
     return states.take(needed(program, states.rows, states.order, k))
 
 
 def needed(program, rows, order, k):
-    """Positions of the points that fewer than k others dominate, and maybe of some more.
+    """Positions of the points that fewer than k others dominate, and possibly of some more.
 
-    With upper ends only, k fronts of rating and columns are peeled: what is in none of them
-    is dominated by a chain of k points. A column with a lower end cannot be compared so: of
-    points whose columns are all equal, the k of the best rating are kept.
+    With upper ends only, k fronts of rating and columns are peeled: a point in none of them is
+    dominated by a chain of k points. A column with a lower end cannot be compared like this: of
+    points whose columns are all equal, the k with the best rating are kept.
     """
     rows = np.concatenate([rows[:1] * program.base, rows[1:]])
     if np.isfinite(program.lower).any():
@@ -182,7 +195,7 @@ def _first_of_equal(rows, order, k):
 
 
 def _finish(program, trail, states, listed):
-    """Adds the heads, and keeps what meets the limits."""
+    """Adds the heads, and keeps the architectures that meet the limits."""
     empty = np.zeros((0, len(program.blocks)), np.int64)
     rows = [np.zeros((len(program.start), 0))]
     places = [np.zeros(0, np.int64)]
@@ -199,8 +212,8 @@ def _finish(program, trail, states, listed):
 
 def _too_many(program, count):
     return TooMany(
-        f"More than {count:,} states lie near the optimum of the space "
+        f"More than {count:,} states are near the optimum of the space "
         f"{program.problem.space.name!r}: ratings tie too often (weights of 0?), too many "
-        "architectures are asked for, or the limits leave a window too narrow. Ask for fewer, "
-        "or widen the limits."
+        "architectures are asked for, or the window between the limits is too narrow. Ask for "
+        "fewer, or widen the limits."
     )

@@ -50,7 +50,7 @@ def front_indices(rows, order=None):
 
 
 class Grid:
-    """Knows of a set of points enough to drop most of the points that it dominates.
+    """A coarse summary of a set of points, to discard most dominated points cheaply.
 
     Args:
         rows: `(rows, points)` with at least two rows and one point.
@@ -104,10 +104,10 @@ def _sweep(rest):
 
 def _at_most(left, right):
     """`(left points, right points)`: whether left is at most equal to right in every row."""
-    found = left[0][:, None] <= right[0]
-    for one, other in zip(left[1:], right[1:], strict=True):
-        found &= one[:, None] <= other
-    return found
+    at_most = left[0][:, None] <= right[0]
+    for left_row, right_row in zip(left[1:], right[1:], strict=True):
+        at_most &= left_row[:, None] <= right_row
+    return at_most
 
 
 def _dominated(left, right):
@@ -130,11 +130,11 @@ def _dominated(left, right):
             return _dominated(left[:-1], right[:-1])
         middle = smaller.max()
     low_left, low_right = left[-1] <= middle, right[-1] <= middle
-    found = np.zeros(right.shape[1], bool)
-    found[low_right] = _dominated(left[:, low_left], right[:, low_right])
+    dominated = np.zeros(right.shape[1], bool)
+    dominated[low_right] = _dominated(left[:, low_left], right[:, low_right])
     high = _dominated(left[:, ~low_left], right[:, ~low_right])
     rest = np.flatnonzero(~low_right)
-    found[rest[high]] = True
+    dominated[rest[high]] = True
     rest = rest[~high]
-    found[rest] = _dominated(left[:-1, low_left], right[:-1, rest])
-    return found
+    dominated[rest] = _dominated(left[:-1, low_left], right[:-1, rest])
+    return dominated

@@ -1,11 +1,9 @@
-"""How tight limits are, and what loosening each of them would bring.
+"""The tightness of limits, and the gain from loosening each of them.
 
-Every figure comes from an exact search under the loosened limit, the others unchanged. The
-shadow price is the multiplier of the best bound (`bounds`): what a little more of
-the cost is worth where all architectures could be mixed. Single architectures come in
-steps, so a loosened limit may bring less, or more at once.
-
-Source: our choice.
+Every gain comes from an exact search under one loosened limit, with the others unchanged. The
+shadow price is the multiplier of the best bound (`bounds`): the value of a little more of the
+cost if architectures could be mixed. As they cannot, a loosened limit may bring less, or more at
+once.
 """
 
 import dataclasses
@@ -17,19 +15,19 @@ SHARES = (0.01, 0.05, 0.1)
 
 @dataclasses.dataclass(frozen=True)
 class Relaxed:
-    """What one loosened limit brings.
+    """The gain from one loosened limit.
 
     Args:
-        share: by how much it was loosened, such as 0.01.
+        share: by how much it was loosened, as a share of it, such as 0.01.
         limit: the loosened limit.
-        found: the best `problems.Choice` under it.
-        gain: by how much its value is lower than under the limits as asked; 0 if the same
-            is best.
+        best: the best `problems.Choice` under it.
+        gain: by how much its value is lower than under the original limits; 0 if the same
+            choice is best.
     """
 
     share: float
     limit: float
-    found: object
+    best: object
     gain: float
 
 
@@ -41,8 +39,8 @@ class Tightness:
         limit: its name, such as `"max_macs"`.
         value: its value.
         used: the cost of the best architecture.
-        room: how far the limit is away, as a share of it; 0 is just met.
-        price: the shadow price: the fall of the value per unit of the cost, at least 0.
+        room: the distance to the limit, as a share of it; 0 is just met.
+        price: the shadow price: the decrease of the value per unit of the cost, at least 0.
         relaxed: a `Relaxed` for each share.
     """
 
@@ -55,14 +53,14 @@ class Tightness:
 
 
 def tightness(problem, limits, best, penalties=None, shares=SHARES):
-    """Looks at each limit of a search.
+    """Measures how tight each limit of a search is.
 
     Args:
         problem: the `problems.SearchProblem`.
         limits: the limits, such as `{"max_macs": 350e6}`.
         best: the optimum under them, a `problems.Choice`.
-        penalties: as `exact.best` has it.
-        shares: by how much to loosen, as shares of a limit.
+        penalties: as `exact.best` takes them.
+        shares: by how much to loosen each limit, as shares of it.
 
     Returns:
         A list with a `Tightness` for each limit, in their order.
@@ -74,7 +72,7 @@ def tightness(problem, limits, best, penalties=None, shares=SHARES):
     bound = bounds.best_bound(bounds.Program(problem, columns))
     lower, upper = problem.check_limits(limits)
     names = list(dict.fromkeys([*upper, *lower]))  # the order of the limits' columns
-    found = []
+    rows = []
     for key, value in limits.items():
         side, _, name = key.partition("_")
         sign = 1.0 if side == "max" else -1.0
@@ -86,5 +84,5 @@ def tightness(problem, limits, best, penalties=None, shares=SHARES):
         used = best.costs[name]
         room = sign * (value - used) / abs(value) if value else 0.0
         price = max(0.0, sign * float(bound.multipliers[names.index(name)]))
-        found.append(Tightness(key, value, used, room, price, tuple(relaxed)))
-    return found
+        rows.append(Tightness(key, value, used, room, price, tuple(relaxed)))
+    return rows

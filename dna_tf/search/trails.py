@@ -1,15 +1,15 @@
-"""How the states of a search came about: which state before, which cell, which path.
+"""The choices behind the states of a search: the state before, the cell, the path.
 
 States of all widths after a block are numbered in the order of their choices (cells and
-path indices of block 1, then of block 2, ...). So one int64 says where a state comes from,
-and comparing two of them compares the choices.
+path indices of block 1, then of block 2, ...). So one int64 identifies the state before and
+the choice, and comparing two of them compares all choices.
 """
 
 import numpy as np
 
 
 class Trail:
-    """Remembers the states after each block.
+    """Records the states after each block.
 
     A state's *order* is `place * factor(block) + code`: the place of the state before it
     among all after the block before, and the code of a cell and path.
@@ -28,7 +28,7 @@ class Trail:
         ]
 
     def factor(self, block):
-        """How many codes a block has; 1 after the last one."""
+        """The number of codes of a block; 1 after the last block."""
         return self._factors[block] if block < len(self._factors) else 1
 
     def codes(self, block, cell, paths):
@@ -36,7 +36,7 @@ class Trail:
         return cell * self._room[block] + paths
 
     def add(self, order):
-        """Remembers the states after the next block.
+        """Records the states after the next block.
 
         Args:
             order: int64 `(states,)`, each state's order, of all widths together.

@@ -1,12 +1,9 @@
-"""What searches by trial share: drawing, looking at costs, counting, and the best so far.
+"""Searches by trial: random search, and the trials that random search and evolution share.
 
-Costs of an architecture are sums that cost nothing to know; its value may be dear (a
-network may have to be run for it). So limits are looked at first, only what meets them is
-evaluated, and evaluations are what a budget counts. No architecture is tried twice.
-
-Source: our choice.
+Costs are cheap sums; the value of an architecture may be expensive (a network may have to be
+run for it). So limits are checked first, only architectures within them are evaluated, and a
+budget counts evaluations. No architecture is tried twice.
 """
-# MERGED: 'Random search: the baseline that any other search has to beat.'
 
 import dataclasses
 import math
@@ -17,24 +14,25 @@ import numpy as np
 from dna_tf.common import checks
 from dna_tf.search import problems
 
-_SMALL = 200_000  # spaces up to here are drawn from without replacement
-_TRIES = 100  # draws for each evaluation, at most
+SMALL = 200_000  # spaces of up to this many architectures are drawn from without replacement
+_TRIES = 100  # draws per evaluation, at most
 _LEAST_TRIES = 10_000
+_BATCH = 1000  # rows that random search draws at once
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a search found, and what it took.
+    """The result of a search, and its work.
 
     Args:
-        found: the best `problems.Choice` within the limits; `None` if none was met.
-        value: what was minimised: the rating, or the objective; infinite without any.
-        evaluations: how many values were asked for; each search says what counts as one.
-        curve: `(evaluations, value)` each time the best became better.
-        exhausted: whether all architectures were tried, so that nothing is better.
+        best: the best `problems.Choice` within the limits; `None` if none was tried.
+        value: its rating, or its objective; infinite without a best.
+        evaluations: the number of evaluations; each search defines what counts as one.
+        curve: `(evaluations, value)` of each improvement.
+        exhausted: whether all architectures were tried, so that no other is better.
     """
 
-    found: problems.Choice | None
+    best: problems.Choice | None
     value: float
     evaluations: int
     curve: tuple
@@ -50,16 +48,17 @@ class Trials:
     Args:
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6}`.
-        budget: how many values may be asked for.
+        budget: the largest number of evaluations.
         seed: seeds `rng`, from which everything is drawn.
         objective: `f(cells, path_indices) -> float` to minimise, given two tuples with an
             int for each block; `None` is the problem's rating.
+        small: spaces of up to this many architectures are drawn from without replacement.
 
     Raises:
-        ValueError: limits, budget or seed cannot be.
+        ValueError: limits, budget or seed are invalid.
     """
 
-    def __init__(self, problem, limits, budget, seed, objective=None):
+    def __init__(self, problem, limits, budget, seed, objective=None, small=SMALL):
         checks.check_whole("budget", budget, 1)
         checks.check_whole("seed", seed, 0)
         self.problem, self._objective = problem, objective
@@ -69,16 +68,16 @@ class Trials:
         self._cells, self._paths = zip(*options, strict=True)
         self._counts = [len(cells) for cells in self._cells]
         self._total = problem.num_architectures()
-        self._order = self.rng.permutation(self._total) if self._total <= _SMALL else None
+        self._order = self.rng.permutation(self._total) if self._total <= small else None
         self._drawn = 0
         self._seen, self._curve = set(), []
         self._best, self._value = None, math.inf
         self._budget, self.evaluations = budget, 0
-        self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, _SMALL))
+        self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, SMALL))
 
     @property
     def is_over(self):
-        """Whether the budget is spent, or tries or the space have come to an end."""
+        """Whether the budget or the tries are spent, or the whole space was tried."""
         return self.evaluations >= self._budget or self._tries <= 0 or self._is_exhausted()
 
     def _is_exhausted(self):
@@ -91,7 +90,7 @@ class Trials:
             count: how many.
 
         Returns:
-            int64 `(rows, blocks)`; fewer rows if the space or the tries come to an end.
+            int64 `(rows, blocks)`; fewer rows if the space or the tries are exhausted.
         """
         rows = []
         while len(rows) < count and self._tries > 0 and not self._is_exhausted():
@@ -105,16 +104,17 @@ class Trials:
     def _draw(self, count):
         if self._order is None:
             return self.rng.integers(0, self._counts, (count, len(self._counts)))
-        numbers_ = self._order[self._drawn : self._drawn + count]
-        self._drawn += len(numbers_)
-        return np.stack(np.unravel_index(numbers_, self._counts), axis=1)
+        indices = self._order[self._drawn : self._drawn + count]
+        self._drawn += len(indices)
+        return np.stack(np.unravel_index(indices, self._counts), axis=1)
 
     def rows(self, cells, paths):
-        """Rows of those architectures that were not tried yet; asking counts as a try of each.
+        """Rows of the architectures that were not tried yet; each one counts as a try.
 
         Args:
             cells: int `(architectures, blocks)`.
-            paths: likewise, path indices; those that are left out are left out here too.
+            paths: int `(architectures, blocks)`, path indices. Architectures with a path that
+                the problem leaves out have no row.
 
         Returns:
             int64 `(rows, blocks)`, each row once.
@@ -131,7 +131,7 @@ class Trials:
         return self._fresh(rows[(rows >= 0).all(axis=1)])
 
     def _fresh(self, rows):
-        """Those rows that were not tried, each once."""
+        """The rows that were not tried, each once."""
         keyed = {row.tobytes(): row for row in rows}
         fresh = [row for key, row in keyed.items() if key not in self._seen]
         return np.array(fresh, np.int64).reshape(-1, len(self._counts))
@@ -149,9 +149,9 @@ class Trials:
             rows: int64 `(rows, blocks)`; equal ones are tried once.
 
         Returns:
-            `(rows, values, excess)` of those that were tried; `values` are infinite where a
-            limit is not met, and `excess` is by how much: the sum over limits, each as a
-            share of it, 0 where all are met.
+            `(rows, values, excess)` of the tried rows. `values` are infinite where a limit is
+            not met. `excess` is the sum over the limits of how far each is missed, as a share
+            of it; 0 where all are met.
         """
         rows = self._fresh(rows)
         cells, paths = self.choices(rows)
@@ -168,7 +168,7 @@ class Trials:
             self._seen.add(row.tobytes())
             if excess[i] == 0:
                 if self._objective is not None:
-                    values[i] = self._ask(cells[i].tolist(), paths[i].tolist())
+                    values[i] = self._evaluate(cells[i].tolist(), paths[i].tolist())
                 self.evaluations += 1
                 if values[i] < self._value:
                     self._best, self._value = row, float(values[i])
@@ -177,13 +177,13 @@ class Trials:
 
     def outcome(self):
         """The `Outcome` so far."""
-        found = None
+        best = None
         if self._best is not None:
-            found = self.problem.choices(*self.choices(self._best[None]))[0]
+            best = self.problem.choices(*self.choices(self._best[None]))[0]
         curve, exhausted = tuple(self._curve), self._is_exhausted()
-        return Outcome(found, self._value, self.evaluations, curve, exhausted)
+        return Outcome(best, self._value, self.evaluations, curve, exhausted)
 
-    def _ask(self, cells, paths):
+    def _evaluate(self, cells, paths):
         value = self._objective(tuple(cells), tuple(paths))
         if not isinstance(value, numbers.Real) or math.isnan(value):
             raise ValueError(
@@ -208,18 +208,15 @@ def _options(problem, block):
     return cells, np.concatenate([paths for _, paths in opened])
 
 
-_BATCH = 1000
-
-
 def random_search(problem, limits=None, budget=1000, seed=0, objective=None):
     """Draws architectures that meet the limits, and keeps the best.
 
     All architectures are equally likely, and none is tried twice. With a budget of at least
-    the number of architectures, all of a space of up to 200,000 are tried: the result is
-    then exact.
+    the number of architectures, all of a space of up to 200,000 are tried, and the result is
+    exact.
 
-    An objective need not be a sum over blocks. Say that a chain of blocks drifts more than
-    each alone, which you measure with a function `drift` of your own:
+    An objective need not be a sum over blocks. Suppose that errors grow along a chain of blocks,
+    and that your own function `drift` measures this:
 
         def objective(cells, path_indices):
             rating, costs = problem.evaluate(cells, path_indices)
@@ -230,20 +227,20 @@ def random_search(problem, limits=None, budget=1000, seed=0, objective=None):
     Args:
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
-        budget: how many architectures to evaluate: those that meet the limits. What does
-            not is drawn again, at most 100 times the budget (10,000 at least).
+        budget: how many architectures within the limits to evaluate. Others are drawn again;
+            draws are limited to 100 times the budget (10,000 at least).
         seed: an int of at least 0; one seed gives one result.
         objective: `f(cells, path_indices) -> float` to minimise, given two tuples with an
             int for each block; `None` is the problem's rating.
 
     Returns:
-        A `trial_search.Outcome`; its `found` is `None` if no draw met the limits.
+        An `Outcome`; `best` is `None` if no draw met the limits.
 
     Raises:
-        ValueError: an argument cannot be, or the objective returns no number.
+        ValueError: an argument is invalid, or the objective does not return a number.
 
-    Source: random search of Li and Talwalkar, 2019 ("Random Search and Reproducibility for
-    Neural Architecture Search"); drawing without replacement is our choice.
+    Source: Li and Talwalkar, 2019 ("Random Search and Reproducibility for Neural Architecture
+    Search").
     """
     trials = Trials(problem, limits, budget, seed, objective)
     while not trials.is_over:

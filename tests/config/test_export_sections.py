@@ -8,7 +8,7 @@ from dna_tf.config import export_sections, run_config
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("precisions", (), "must hold at least one of"),
+        ("precisions", (), "must have at least one of"),
         ("precisions", ("int4",), r"precisions must be one of .*'int16'.* Received: 'int4'"),
         ("int8_io", "int4", "int8_io must be one of .* Received: 'int4'"),
         ("image_size", 4, "image_size must be at least 8, or 0"),
@@ -33,7 +33,7 @@ def test_wrong_values_of_the_section_are_refused(field, value, message):
 def test_float_layers_need_an_int8_file():
     section = export_sections.default_export()
     section.precisions, section.float_layers = ("float32",), ("stem_conv",)
-    with pytest.raises(ValueError, match="no 'int8' in config.export.precisions"):
+    with pytest.raises(ValueError, match="'int8' is not in config.export.precisions"):
         export_sections.check(section)
 
 

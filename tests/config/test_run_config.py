@@ -136,8 +136,8 @@ def test_differences():
     [
         (lambda p: p.update(sed=1), r"Unknown key config\.sed\. Did you mean 'seed'"),
         (lambda p: p["data"].update(image_sise=8), r"config\.data\.image_sise\..*'image_size'"),
-        (lambda p: p.pop("retrain"), r"lacks config\.retrain\. Start from default_config"),
-        (lambda p: p["data"].pop("flip"), r"lacks config\.data\.flip"),
+        (lambda p: p.pop("retrain"), r"config\.retrain is missing\. Start from default_config"),
+        (lambda p: p["data"].pop("flip"), r"config\.data\.flip is missing"),
         (lambda p: p.update(data=3), r"config\.data must be a section\. Received: 3"),
         (lambda p: p.update(seed="0"), r"config\.seed must be of type int, .*'0' of type str"),
         (lambda p: p.update(seed=True), r"config\.seed must be of type int"),

@@ -169,7 +169,7 @@ def test_what_loosening_brings_equals_brute_force(seed, ties, upper, lower):
             assert one.limit == row.value + sign * one.share * abs(row.value)
             others = search_cases.allowed(listed, {**limits, row.limit: one.limit})
             optimum = min(other.rating for other in others)
-            assert one.found.rating == optimum
+            assert one.best.rating == optimum
             assert one.gain == best.rating - optimum
 
 

@@ -58,10 +58,10 @@ def test_a_budget_that_covers_the_space_finds_the_optimum(name):
         assert outcome.exhausted
         if not allowed:
             empty += 1
-            assert (outcome.found, outcome.value, outcome.curve) == (None, math.inf, ())
+            assert (outcome.best, outcome.value, outcome.curve) == (None, math.inf, ())
             continue
-        assert outcome.value == outcome.found.rating == allowed[0].rating  # to the bit
-        assert (outcome.found.rating, outcome.found.costs) in [
+        assert outcome.value == outcome.best.rating == allowed[0].rating  # to the bit
+        assert (outcome.best.rating, outcome.best.costs) in [
             (one.rating, one.costs) for one in allowed
         ]
         if name in SEEDED:
@@ -74,9 +74,9 @@ def test_nothing_is_better_than_the_optimum_or_beyond_the_limits(name):
     worse = 0
     for problem, limits, allowed in questions(90):
         outcome = ALL[name](problem, limits)
-        if outcome.found is None:
+        if outcome.best is None:
             continue
-        found = outcome.found
+        found = outcome.best
         assert (found.rating, found.costs) == problem.evaluate(found.cells, found.path_indices)
         assert (found.cells, found.path_indices) in [(one.cells, one.paths) for one in allowed]
         assert found.rating >= allowed[0].rating
@@ -132,10 +132,12 @@ def test_draws_are_spread_evenly_over_all_architectures():
     assert [len(parts.draw(n)) for n in (2, 3, total)] == [2, 3, total - 5]
     rows = trial_search.Trials(problem, {}, 10**6, seed=1).draw(total)
     assert np.array_equal(parts.rows(*parts.choices(rows)), rows)
-    trials._order = None  # as in a large space: drawn with replacement
-    counts = np.zeros(total)
-    rows = trials._draw(200 * total)
-    np.add.at(counts, np.ravel_multi_index(rows.T, trials._counts), 1)
+    # As in a large space: drawn with replacement.
+    trials = trial_search.Trials(problem, {}, 10**6, seed=0, small=0)
+    rows, counts = trials.draw(200 * total), np.zeros(total)
+    blocks = range(len(problem.space.blocks))
+    sizes = [sum(len(problem.open_paths[b, c]) for c in problem.cells(b)) for b in blocks]
+    np.add.at(counts, np.ravel_multi_index(rows.T, sizes), 1)
     assert abs(counts / 200 - 1).max() < 0.4  # five deviations and more
     assert trials.choices(rows)[0].max(axis=0).tolist() == [
         max(problem.cells(b)) for b in range(len(problem.space.blocks))
@@ -162,7 +164,7 @@ def test_an_objective_that_is_no_sum_over_blocks(name):
     outcome = SEEDED[name](problem, limit, 400, objective=objective)
     assert outcome.value == expected
     assert len(asked) == len(set(asked)) == outcome.evaluations == len(allowed)
-    assert objective(outcome.found.cells, outcome.found.path_indices) == expected
+    assert objective(outcome.best.cells, outcome.best.path_indices) == expected
 
 
 @pytest.mark.parametrize("name", SEEDED)
@@ -216,7 +218,7 @@ def test_a_cap_that_falls_to_0_in_its_last_turn_never_opens():
         ]
         loops = _loops(blocks, 14)
         loops.run()
-        if 0 in loops._caps[1:]:
+        if 0 in loops.caps[1:]:
             found += 1
             assert loops.outcome().value >= _brute_force(blocks, 14)
     assert found > 10
@@ -253,7 +255,7 @@ def test_a_traversal_stops_at_its_budget_and_refuses_what_costs_exactly_the_limi
     problem = _digits_problem()
     outcome = authors_traversal.traverse(problem, {"max_macs": 1.4e6}, 5000)
     assert not outcome.exhausted and 5000 <= outcome.evaluations <= 5100
-    assert outcome.found.costs["macs"] <= 1.4e6
+    assert outcome.best.costs["macs"] <= 1.4e6
     blocks = [[(0, 5)], [(0, 4), (3, 1)]]
     assert _traversed(blocks, 9, caps=True).value == 3
     assert _traversed(blocks, 9, caps=False).value == 0
@@ -289,7 +291,7 @@ def _problem(blocks):
 def _loops(blocks, limit):
     problem = _problem(blocks)
     columns = exact.question(problem, {"max_latency_ms": limit})
-    return authors_traversal._Loops(problem, columns, 10**7, True)
+    return authors_traversal.Loops(problem, columns, 10**7, True)
 
 
 def _traversed(blocks, limit, caps):
