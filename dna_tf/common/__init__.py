@@ -1,1 +1,12 @@
-"""What every room uses: files that survive a kill, checks, progress, seeds, statistics, text."""
+"""What every room uses: files that survive a kill, checks, progress, seeds, statistics, text.
+
+The files do not depend on each other:
+
+    checks.py      checks of users' input, and their messages
+    files.py       atomic writes, checked JSON, arrays
+    formatting.py  numbers as text, aligned tables
+    progress.py    progress bars and printed lines
+    seeding.py     seeds derived from names
+    statistics.py  intervals of accuracies, rank correlation
+    pictures.py    feature maps as pictures
+"""

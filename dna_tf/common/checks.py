@@ -1,31 +1,31 @@
-"""Checks of what a user gives, with messages that say what was wrong and what to do."""
+"""Checks of users' input, with messages that say what is wrong and what to do."""
 
 import difflib
 import math
 import numbers
 
 
-def near_names(name, known):
+def near_names(name, names):
     """Returns text such as `" Did you mean 'digits'?"`, or `""` if nothing is near."""
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), list(map(str, names)), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def choose(value, known, what, hint=""):
-    """Returns `value` after checking that it is one of the known ones.
+def choose(value, choices, what, hint=""):
+    """Returns `value` after checking that it is one of the choices.
 
     Args:
-        value: what a user gave, such as `"digit"`.
-        known: the values there are, such as `("digits", "dna")`; of a dict its keys.
-        what: what a value is, such as `"search space"`, for the message.
-        hint: another sentence at the end of the message.
+        value: the user's value, such as `"digit"`.
+        choices: the possible values, such as `("digits", "dna")`, or a dict with such keys.
+        what: the kind of the value, such as `"search space"`, for the message.
+        hint: another sentence for the end of the message.
 
     Raises:
-        ValueError: it is not; near names and all known ones are given.
+        ValueError: it is not one of them; the message has near names and all choices.
     """
-    if value not in known:
+    if value not in choices:
         raise ValueError(
-            f"There is no {what} {value!r}.{near_names(value, known)} Known: {list(known)}."
+            f"There is no {what} {value!r}.{near_names(value, choices)} Known: {list(choices)}."
             f"{hint and ' '}{hint}"
         )
     return value
@@ -37,26 +37,29 @@ def some(texts, most=5, separator=", "):
     return separator.join(texts[:most]) + more
 
 
-def check_same_classes(name, found, of, expected):
-    """Checks that other data has the same classes, in the same order.
+def check_same_classes(name, class_names, expected_name, expected):
+    """Checks that data has the expected classes, in the same order.
+
+    Names that are only numbers, as TFDS gives them to classes without names, do not identify
+    classes; they agree with all others.
 
     Args:
-        name: how the message calls the other data.
-        found: names of its classes, or `None`.
-        of: how the message calls what it must agree with.
-        expected: names of the classes of that, or `None`. Names that are only numbers, as
-            TFDS gives them to classes that have none, say nothing about what the classes
-            are, on either side.
+        name: what the message calls the data.
+        class_names: names of its classes, or `None`.
+        expected_name: what the message calls the data that it must agree with.
+        expected: names of the classes of that data, or `None`.
 
     Raises:
         ValueError: both have names, and they differ.
     """
-    if not (_are_names(found) and _are_names(expected)) or list(found) == list(expected):
+    both = _are_names(class_names) and _are_names(expected)
+    if not both or list(class_names) == list(expected):
         return
-    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    missing = sorted(set(expected) - set(class_names))
+    extra = sorted(set(class_names) - set(expected))
     raise ValueError(
-        f"The classes of {name} must be those of {of}, in the same order. Received: "
-        f"{len(found)} classes against {len(expected)}; missing: {missing[:5]}; unknown: "
+        f"The classes of {name} must be those of {expected_name}, in the same order. Received: "
+        f"{len(class_names)} classes against {len(expected)}; missing: {missing[:5]}; unknown: "
         f"{extra[:5]}"
     )
 
@@ -69,7 +72,7 @@ def check_keys(what, data, needed, optional=()):
     """Returns `data` as a dict after checking that it has the right keys.
 
     Raises:
-        ValueError: it is no mapping, or has missing or unknown keys.
+        ValueError: it is not a mapping, or keys are missing or unknown.
     """
     try:
         data = dict(data)
@@ -80,15 +83,14 @@ def check_keys(what, data, needed, optional=()):
     for key in needed:
         if key not in data:
             raise ValueError(
-                f"The {what} lacks {key!r}. Expected the keys {list(needed)}. "
+                f"The {what} is missing {key!r}. Expected the keys {list(needed)}. "
                 f"Received: {sorted(data)}"
             )
     for key in data:
         if key not in needed and key not in optional:
-            known = [*needed, *optional]
+            keys = [*needed, *optional]
             raise ValueError(
-                f"The {what} has an unknown key {key!r}.{near_names(key, known)} "
-                f"Known keys: {known}"
+                f"The {what} has an unknown key {key!r}.{near_names(key, keys)} Known keys: {keys}"
             )
     return data
 
@@ -112,10 +114,10 @@ def check_whole(name, value, lowest):
 
 
 def parse_share(name, text):
-    """Reads which part of some work to do: `"2/3"`, the second of three, becomes `(1, 3)`.
+    """Reads a share of some work: `"2/3"`, the second of three parts, becomes `(1, 3)`.
 
     Raises:
-        ValueError: it is no such part.
+        ValueError: it is not such a share.
     """
     parts = str(text).split("/")
     if len(parts) == 2 and all(part.strip().isdecimal() for part in parts):

@@ -1,9 +1,8 @@
-"""Files written so that a kill at any moment harms nothing: atomic writes, checked JSON.
+"""Files that survive a kill at any moment: atomic writes, checked JSON, arrays without pickle.
 
 Every path may be local or remote (`gs://...`): all access goes through
 `etils.epath`, which imports TensorFlow only when a remote path needs it.
 """
-# MERGED: 'Named arrays in .npz files: written atomically, read whole, no pickle.'
 
 import hashlib
 import io
@@ -25,10 +24,10 @@ def as_path(path):
 def write_bytes(path, content):
     """Writes `content` to `path` atomically: readers see the old file or the new one.
 
-    The bytes go to a temporary neighbour first, which then replaces `path`.
+    The bytes are written to a temporary file beside it first, which then replaces `path`.
 
     Args:
-        path: where to write; missing folders are made.
+        path: the file; missing folders are created.
         content: `bytes`.
     """
     path = as_path(path)
@@ -50,28 +49,28 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes `value` as indented JSON to `path`, atomically.
 
-    Floats keep all their bits (`repr` form); NaN and infinity are refused,
-    because JSON has no form for them that every reader takes.
+    Floats keep all their bits (`repr` form). NaN and infinity are refused, because JSON cannot
+    express them for every reader.
     """
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path, kind, hint):
-    """Reads a JSON object that this project wrote.
+    """Reads a JSON object written by this project.
 
     Args:
         path: the file.
         kind: the value that its `"kind"` entry must have, such as
-            `"dna_tf.architecture"`; `None` takes any object.
-        hint: what the user can do if the file is missing or broken; it ends
-            the error message.
+            `"dna_tf.architecture"`; `None` accepts any object.
+        hint: what the user can do if the file is missing or broken, for the end of the
+            error message.
 
     Returns:
         The object as a dict.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON (truncated, say) or of another kind.
+        ValueError: the file is not JSON (for example truncated) or of another kind.
     """
     path = as_path(path)
     if not path.exists():
@@ -85,8 +84,8 @@ def read_json(path, kind, hint):
         ) from error
     if not isinstance(value, dict):
         raise ValueError(
-            f"The file {path} was expected to hold a JSON object, and holds "
-            f"a {type(value).__name__}. {hint}"
+            f"The file {path} was expected to have a JSON object, and has a "
+            f"{type(value).__name__}. {hint}"
         )
     if kind is not None and value.get("kind") != kind:
         raise ValueError(
@@ -103,7 +102,7 @@ def fingerprint(value):
     return hashlib.sha256(value).hexdigest()[:16]
 
 
-# What NumPy raises for a damaged archive depends on which of its bytes are wrong.
+# NumPy raises different errors for a damaged archive, depending on which bytes are wrong.
 _DAMAGE = (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -119,14 +118,14 @@ def read_arrays(path, hint):
 
     Args:
         path: the file.
-        hint: what the user can do if the file is damaged; it ends the error message.
+        hint: what the user can do if the file is damaged, for the end of the error message.
 
     Returns:
         A dict from name to array.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is truncated or damaged, or holds Python objects.
+        ValueError: it is truncated or damaged, or contains Python objects.
     """
     path = as_path(path)
     try:
@@ -142,13 +141,12 @@ def decode_arrays(content):
         A dict from name to array.
 
     Raises:
-        ValueError: it is no such file, damaged, or holds Python objects; a sentence that
-            says why.
+        ValueError: they are not such a file, are damaged, or contain Python objects.
     """
     if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError("it is no .npz archive, or is cut off.")
+        raise ValueError("it is not an .npz archive, or is truncated.")
     try:
-        # Arrays are read from the archive when they are asked for: all of them here.
+        # An archive reads its arrays lazily; dict() reads all of them here.
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return dict(archive)
     except _DAMAGE as error:

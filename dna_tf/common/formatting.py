@@ -1,15 +1,15 @@
-"""Tables of plain text for a terminal, columns aligned."""
+"""Numbers as text, read and written, and aligned tables for a terminal."""
 
 import decimal
 import re
 
 
 def aligned(rows, right=()):
-    """Rows of texts as lines with columns of one width, two spaces apart.
+    """Formats rows of texts as lines with aligned columns, two spaces apart.
 
     Args:
         rows: lists of texts, all of one length.
-        right: indices of the columns whose texts end at the right; others start at the left.
+        right: indices of right-aligned columns; the others are left-aligned.
 
     Returns:
         A list of lines.
@@ -35,12 +35,13 @@ def parse_count(text):
         An int.
 
     Raises:
-        ValueError: it is no such count.
+        ValueError: it is not such a count.
     """
     return round(parse_number(text, "A count"))
 
 
 def parse_number(text, what):
+    """Reads a number of at least 0 with an optional unit; errors start with `what`."""
     match = _NUMBER.fullmatch(str(text).strip())
     if not match:
         raise ValueError(

@@ -1,9 +1,9 @@
-"""DOC dna_tf.common.pictures."""
+"""Feature maps of a teacher and a student as one picture, in false colours."""
 
 import numpy as np
 import plotly.colors
 
-CHANNELS = 6
+CHANNELS = 6  # shown by default
 
 
 def strongest_channels(teacher, count):
@@ -21,12 +21,12 @@ def strongest_channels(teacher, count):
 
 
 def side_by_side(teacher, student, num_channels=CHANNELS, side=64):
-    """Draws maps as one picture: for each image a row of the teacher, below it the student.
+    """Draws maps as one picture: for each image a row of the teacher and a row of the student.
 
     Args:
         teacher: array (images, height, width, channels).
         student: array of the same shape.
-        num_channels: how many channels, one after another, to show at most.
+        num_channels: how many channels to show at most, side by side.
         side: height and width of each map in the picture, in pixels.
 
     Returns:
@@ -47,13 +47,18 @@ def side_by_side(teacher, student, num_channels=CHANNELS, side=64):
 
 
 def _tile(pixels, side):
-    """Enlarges or thins pixels to `side` x `side`, with a white rim."""
+    """Resizes pixels to `side` x `side` by repeating or dropping some, with a white border."""
     height, width, _ = pixels.shape
     rows, columns = (np.arange(side - 2) * n // (side - 2) for n in (height, width))
     return np.pad(pixels[rows][:, columns], ((1, 1), (1, 1), (0, 0)), constant_values=255)
 
 
 def colored(values, low, high):
+    """Colours an array (height, width) by the scale Viridis, from `low` to `high`.
+
+    Returns:
+        A uint8 array (height, width, 3).
+    """
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     stops = [plotly.colors.hex_to_rgb(color) for color in plotly.colors.sequential.Viridis]
     places = np.linspace(0, 1, len(stops))

@@ -1,7 +1,7 @@
-"""Progress lines with rate and time left, on standard error.
+"""Progress bars with rate and time left, on standard error, and lines on standard output.
 
-On a terminal one line is redrawn; in a log file a new line comes every ten
-seconds, so that a log of a long run stays readable.
+On a terminal one line is redrawn. In a log file a new line is added every ten seconds, so that
+the log of a long run stays readable.
 """
 
 import sys
@@ -28,10 +28,10 @@ def bar(label, total, unit, initial=0, hidden=False):
     """Returns a progress bar, to be used in a `with` statement.
 
     Args:
-        label: what is going on, such as `"supernet"`.
-        total: how many units there are in all.
+        label: the name of the work, such as `"supernet"`.
+        total: the number of units in all.
         unit: the name of a unit, such as `"image"`.
-        initial: units that an earlier run did already.
+        initial: the number of units that an earlier run did already.
         hidden: whether to show nothing.
 
     Returns:
@@ -58,11 +58,11 @@ def bar(label, total, unit, initial=0, hidden=False):
 
 
 def track(items, label, unit, total=None):
-    """Yields `items` and shows how far it is, at which rate, and the time left.
+    """Yields `items` and shows a progress bar.
 
     Args:
         items: any iterable.
-        label: what is going on.
+        label: the name of the work.
         unit: the name of one item.
         total: the number of items; by default `len(items)`.
     """
@@ -73,11 +73,11 @@ def track(items, label, unit, total=None):
 
 
 def say(text):
-    """Prints a line of the tool's own story to standard output, at once."""
+    """Prints a line to standard output, without buffering."""
     print(text, flush=True)
 
 
 def warn(text):
-    """Prints a warning to standard error, above the bar if one is being drawn."""
+    """Prints a warning to standard error, above a visible progress bar."""
     tqdm.tqdm.write(f"warning: {text}", file=sys.stderr)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""DOC dna_tf.common.seeding."""
+"""Seeds derived from a run's seed and names, the same on every machine."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Uncertainty of accuracies: the Wilson interval and Welch's interval of a difference."""
+"""Statistics of few numbers: intervals of accuracies and of their differences, rank correlation."""
 
 import dataclasses
 import math
@@ -14,9 +14,9 @@ class Difference:
 
     Args:
         value: mean of the first minus mean of the second.
-        low: lower end of the interval; `None` when it cannot be given.
-        high: upper end; `None` likewise.
-        degrees: degrees of freedom; `None` likewise.
+        low: lower end of the interval; `None` if it is unknown.
+        high: upper end; `None` if it is unknown.
+        degrees: degrees of freedom; `None` if the interval is unknown.
     """
 
     value: float
@@ -40,7 +40,7 @@ def mean_and_std(values):
 
 
 def wilson(correct, total):
-    """The 95 % interval of a share of which `correct` of `total` answers are a sample.
+    """The 95 % interval of the accuracy, from a sample of `total` answers.
 
     Args:
         correct: right answers, from 0 to `total`.
@@ -50,13 +50,13 @@ def wilson(correct, total):
         `(low, high)` in [0, 1].
 
     Raises:
-        ValueError: the counts are no such counts.
+        ValueError: a count is out of range.
 
     Source: Wilson, 1927.
     """
     if not 0 <= correct <= total or total < 1:
         raise ValueError(
-            f"Expected at least one answer, and no more right ones than all. Received: "
+            f"Expected at least one answer, and correct in 0..total. Received: "
             f"correct={correct!r}, total={total!r}"
         )
     share, z2 = correct / total, _Z_95**2
@@ -101,11 +101,11 @@ def welch(first, second):
 
     Args:
         first: numbers, such as the accuracies of one student over seeds.
-        second: numbers of the other, not paired with the first.
+        second: numbers of the other student, not paired with the first.
 
     Returns:
-        A `Difference`. It has no interval when a side has a single number, or when
-        neither side has any spread: few seeds then say nothing about the noise.
+        A `Difference`. Its interval is unknown if a side has a single number, or if neither
+        side has any spread: few equal numbers do not show the noise.
 
     Source: Welch, 1947; degrees of freedom after Satterthwaite.
     """

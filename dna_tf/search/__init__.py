@@ -1,1 +1,26 @@
-"""The best architectures under limits: exact, fronts, and the searches these are compared with."""
+"""The best architectures under limits: exact, fronts, and the searches these are compared with.
+
+Inside this room a path has three forms. Everywhere it is an index into `SearchSpace.paths`;
+`trial_search` numbers the open paths of all cells of a block (a row has one number per block);
+`trails` numbers cells and paths together (a code).
+
+Read in this order:
+
+    problems.py           what is searched: a rating and costs of every path, as arrays
+    problem_building.py   builds a problem from ratings and cost tables, and checks them
+    finding.py            the public functions: search_problem, find_best, find_front
+    exact.py              the k best under limits, exactly
+    bounds.py             the lower bounds that it uses
+    listing.py            lists all architectures up to a threshold, for it
+    diverse.py            the k best that differ
+    tightness.py          how tight limits are
+    fronts.py             the Pareto front of rating and costs
+    pareto.py             filters of dominated points
+    trails.py             the choices behind the states of listing and fronts
+    control.py            random architectures of a given cost
+    trial_search.py       random search, and what it shares with evolution
+    evolution.py          evolutionary search
+    beam.py               beam search
+    authors_traversal.py  the search of the DNA authors
+    comparison.py         compares all searches on one problem
+"""

@@ -6,7 +6,8 @@ import numpy as np
 
 from dna_tf.common import checks
 from dna_tf.search import diverse, exact, fronts, problem_building, problems
-from dna_tf.space import architectures, cost_limits, cost_tables, op_costs, ratings, spaces, tasks
+from dna_tf.space import architectures, cost_limits, cost_tables, spaces, tasks
+from dna_tf.space.ratings import METRICS, RatedCell
 
 
 def search_problem(
@@ -15,7 +16,7 @@ def search_problem(
     images_or_task: typing.Any,
     *,
     weights: tuple[float, ...] = (),
-    metric: str = ratings.METRICS[0],
+    metric: str = METRICS[0],
     op_costs: tuple = (),
     skip_missing: bool = False,
 ) -> problems.SearchProblem:
@@ -60,7 +61,7 @@ def search_problem(
         space,
         values,
         cost_tables.cost_table(space, task),
-        [_path_costs(costs, space, task) for costs in op_costs],
+        [problem_building.path_costs(costs, space, task) for costs in op_costs],
         tuple(weights) or None,
         skip_missing,
     )
@@ -199,15 +200,9 @@ def search_origin(choice, number, limits, count=1, penalties=None, max_shared=No
     return origin
 
 
-def _path_costs(costs, space, task):
-    if not isinstance(costs, op_costs.OpCosts):
-        costs = op_costs.load(costs)
-    return costs.path_costs(space, task)
-
-
 def _values_in(metric, cell, key):
     """The ratings of one cell, `(paths,)`, in one metric."""
-    if not isinstance(cell, ratings.RatedCell):
+    if not isinstance(cell, RatedCell):
         return np.asarray(cell, np.float64)
     hint = f"The cell is {spaces.cell_name(*key)}."
     return cell.metrics[checks.choose(metric, cell.metrics, "metric", hint)][0]

@@ -4,7 +4,7 @@ import numpy as np
 
 from dna_tf.common import checks
 from dna_tf.search import problems
-from dna_tf.space import cost_tables
+from dna_tf.space import cost_tables, op_costs
 
 _EXACT = 2**53  # whole numbers up to here are exact as float64
 
@@ -32,14 +32,12 @@ def build_problem(space, ratings, table, extra=(), weights=None, skip_missing=Fa
     weights = _checked_weights(weights, space)
     measured, open_paths = _open_paths(space, ratings, skip_missing)
     tables = {name: _counted_costs(table, name) for name in cost_tables.COSTS}
-    for path_costs in extra:
-        if path_costs.name in tables:
-            raise ValueError(
-                f"There are two costs of the name {path_costs.name!r}. Rename one of them."
-            )
-        tables[path_costs.name] = path_costs
-    for path_costs in tables.values():
-        _check_costs(path_costs, space)
+    for costs in extra:
+        if costs.name in tables:
+            raise ValueError(f"There are two costs of the name {costs.name!r}. Rename one of them.")
+        tables[costs.name] = costs
+    for costs in tables.values():
+        _check_costs(costs, space)
     names = tuple(tables)
     problem = problems.SearchProblem(
         space=space,
@@ -69,6 +67,26 @@ def build_problem(space, ratings, table, extra=(), weights=None, skip_missing=Fa
                 f"to be added exactly. At most {_EXACT:.3g} are possible."
             )
     return problem
+
+
+def path_costs(costs, space, task):
+    """The costs of all paths of a space from op costs.
+
+    Args:
+        costs: an `op_costs.OpCosts`, or its file.
+        space: the `spaces.SearchSpace`.
+        task: the `tasks.Task`.
+
+    Returns:
+        A `cost_tables.PathCosts`.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        op_costs.MissingParts: parts of the space are missing in it.
+    """
+    if not isinstance(costs, op_costs.OpCosts):
+        costs = op_costs.load(costs)
+    return costs.path_costs(space, task)
 
 
 def _counted_costs(table, name):
@@ -155,12 +173,12 @@ def _check_cells(space, ratings):
             )
 
 
-def _check_costs(path_costs, space):
+def _check_costs(costs, space):
     """Checks that a `cost_tables.PathCosts` fits a space, finite and at least 0."""
-    name = path_costs.name
+    name = costs.name
     for b, c, _ in space.cells():
         for width in space.input_widths(b):
-            values = np.asarray(path_costs.paths.get((b, c, width), ()))
+            values = np.asarray(costs.paths.get((b, c, width), ()))
             if values.shape != (space.num_paths(b, c),):
                 raise ValueError(
                     f"There are {values.size} costs {name!r} of block {b + 1}, cell {c + 1}, "
@@ -168,14 +186,14 @@ def _check_costs(path_costs, space):
                     f"{space.num_paths(b, c)} such paths. The costs belong to another space."
                 )
             _check_values(name, values, f"block {b + 1}, cell {c + 1}")
-    _check_values(name, np.asarray([path_costs.stem], np.float64), "the stem")
+    _check_values(name, np.asarray([costs.stem], np.float64), "the stem")
     for cell in space.blocks[-1].cells:
-        if cell.width not in path_costs.heads:
+        if cell.width not in costs.heads:
             raise ValueError(
                 f"The costs {name!r} have no head that reads {cell.width} channels. They belong "
                 f"to another space than {space.name!r}."
             )
-        head = np.asarray([path_costs.heads[cell.width]], np.float64)
+        head = np.asarray([costs.heads[cell.width]], np.float64)
         _check_values(name, head, "the head")
 
 

@@ -147,7 +147,7 @@ def test_differences():
         (lambda p: p["teacher"].update(cuts="stage1"), r"config\.teacher\.cuts .*type tuple"),
         (lambda p: p.update(space="digit"), r"no search space 'digit'\. Did you mean 'digits'"),
         (lambda p: p.update(space=7), r"search space must be a mapping.*Received: 7"),
-        (lambda p: p.update(space={"name": "own"}), "search space lacks 'ops'"),
+        (lambda p: p.update(space={"name": "own"}), "search space is missing 'ops'"),
     ],
 )
 def test_from_plain_names_keys_and_types(change, message):

@@ -52,7 +52,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
     for name, message in (
         ("object.npz", "contains Python objects, which would run code"),
         ("none.npz", "contains no array"),
-        ("cut.npz", r"no \.npz archive, or is cut off"),
+        ("cut.npz", r"not an \.npz archive, or is truncated"),
         ("cut.safetensors", r"the bytes of a are not those of its shape \(9,\)"),
         ("head.safetensors", "not a safetensors file, or is truncated"),
         ("w.pth", r"from \.npz and \.safetensors files, .*torch\.load"),

@@ -104,7 +104,7 @@ def _entry(**changes):
     [
         ({**FILE, "kind": "other"}, 'expected to be of kind "dna_tf.op_costs"'),
         ({**FILE, "version": 2}, "It has version 2; this reads 1"),
-        ({k: v for k, v in FILE.items() if k != "cost"}, "The file lacks 'cost'"),
+        ({k: v for k, v in FILE.items() if k != "cost"}, "The file is missing 'cost'"),
         ({**FILE, "entrys": []}, "unknown key 'entrys'. Did you mean 'entries'"),
         ({**FILE, "entries": {}}, "The entries must be a list"),
         ({**FILE, "entries": [3]}, "The entry 1 must be a mapping"),

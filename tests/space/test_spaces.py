@@ -143,7 +143,7 @@ def test_what_makes_no_sense_is_refused(make, message):
         ({"blocks": 3}, r"The blocks must be a list or tuple\. Received: 3"),
         ({"blocks": []}, "at least one block"),
         ({"blocks": [7]}, r"block 1 must be a mapping with the keys \['stride', 'cells'\]"),
-        ({"blocks": [{"stride": 2}]}, "block 1 lacks 'cells'"),
+        ({"blocks": [{"stride": 2}]}, "block 1 is missing 'cells'"),
         (
             {"blocks": [{"stride": 2, "cells": [[1, 8]], "strides": 1}]},
             r"block 1 has an unknown key 'strides'\. Did you mean 'stride'\?",
@@ -161,7 +161,7 @@ def test_from_dict_names_what_is_wrong(change, message):
 
 
 def test_from_dict_names_what_is_missing():
-    with pytest.raises(ValueError, match=r"search space lacks 'ops'\. Expected the keys"):
+    with pytest.raises(ValueError, match=r"search space is missing 'ops'\. Expected the keys"):
         SearchSpace.from_dict({"name": "s", "blocks": []})
     with pytest.raises(ValueError, match="search space must be a mapping"):
         SearchSpace.from_dict(5)
