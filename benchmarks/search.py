@@ -118,10 +118,10 @@ def _checked(words):
 
 def write_run(folder, space, seed):
     """Writes a run that is ready to be searched."""
-    made = run_config.default_config()
-    made.space, made.data.image_size = space.name, TASK.image_size
-    made.teacher.cuts = ()
-    workdir, made = workdirs.open_workdir(folder, made)
+    config = run_config.default_config()
+    config.space, config.data.image_size = space.name, TASK.image_size
+    config.teacher.cuts = ()
+    workdir, config = workdirs.open_workdir(folder, config)
     result = {"kind": workdirs.TEACHER_KIND, "fingerprint": "teacher", "data_fingerprint": "data"}
     result |= {"image_shape": [224, 224, 3], "num_classes": TASK.num_classes}
     files.write_json(workdir.teacher / "result.json", result)
@@ -132,7 +132,7 @@ def write_run(folder, space, seed):
         files.write_json(workdir.cell(name), {**cell, "losses": []})
         rated = ratings.RatedCell({"relative_l1": np.stack([values, 0 * values])}, 1)
         path = workdir.ratings / f"{name}.json"
-        ratings.save(path, space, b, c, rated, workdir.ratings_made_from(made, name))
+        ratings.save(path, space, b, c, rated, workdir.ratings_made_from(config, name))
 
 
 def _median(action, runs):

@@ -76,11 +76,11 @@ def check_costs(config):
         ValueError: a file cannot be used, or a budget limits a cost that no file has.
     """
     section = config.search
-    known = [*cost_tables.COSTS, *(op_costs.load(path).cost for path in section.cost_files)]
+    cost_names = [*cost_tables.COSTS, *(op_costs.load(path).cost for path in section.cost_files)]
     with naming_cost_files():
         for limits in map(cost_limits.Limits, section.budgets):
             lower, upper = limits.sides()
-            cost_limits.check_costs([*upper, *lower], known)
+            cost_limits.check_costs([*upper, *lower], cost_names)
 
 
 def chosen_name(config):

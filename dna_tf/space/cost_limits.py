@@ -143,7 +143,7 @@ class UnknownCost(ValueError):
     """A cost is named that is neither counted nor in a file of op costs."""
 
 
-def check_costs(names, known):
+def check_costs(names, cost_names):
     """Checks that costs of these names are known.
 
     Raises:
@@ -151,7 +151,7 @@ def check_costs(names, known):
     """
     for name in names:
         try:
-            checks.choose(name, known, "cost", "Others come from files of op costs.")
+            checks.choose(name, cost_names, "cost", "Others come from files of op costs.")
         except ValueError as error:
             raise UnknownCost(str(error)) from None
 

@@ -17,13 +17,13 @@ ARRAYS = {
 def test_arrays_come_back_as_numpy_reads_them(tmp_path):
     path = tmp_path / "deep" / "arrays.npz"
     files.write_arrays(path, ARRAYS)
-    found = files.read_arrays(path, "")
+    arrays = files.read_arrays(path, "")
     with np.load(path) as archive:
         expected = dict(archive)
-    assert list(found) == list(expected) == list(ARRAYS)
+    assert list(arrays) == list(expected) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-        assert found[name].tobytes() == expected[name].tobytes() == array.tobytes()
+        assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+        assert arrays[name].tobytes() == expected[name].tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -31,19 +31,19 @@ def test_any_byte_that_is_wrong_is_an_error_that_names_the_file_or_changes_nothi
     path = tmp_path / "arrays.npz"
     save(path, **ARRAYS)
     whole, refused = path.read_bytes(), 0
-    known = {array.tobytes() for array in ARRAYS.values()}
+    contents = {array.tobytes() for array in ARRAYS.values()}
     for place, mask in itertools.product(range(len(whole)), (0xFF, 1)):
         content = bytearray(whole)
         content[place] ^= mask
         path.write_bytes(content)
         try:
-            found = files.read_arrays(path, "Make it again.")
+            arrays = files.read_arrays(path, "Make it again.")
         except ValueError as error:
             refused += 1
             assert str(error).startswith(f"The file {path} is truncated or damaged: ")
             assert str(error).endswith(". Make it again.")
         else:  # in a name, in the list of names, or in what no reader looks at
-            assert {x.tobytes() for x in found.values()} <= known
+            assert {x.tobytes() for x in arrays.values()} <= contents
     assert refused > 0.7 * 2 * len(whole)
 
 

@@ -13,14 +13,14 @@ def test_lines_of_a_log_have_count_rate_and_time_left(capsys):
 
 
 def test_a_resumed_run_starts_where_it_was(capsys):
-    with progress.bar("teacher", 10, "step", initial=7) as shown:
-        shown.update(3)
+    with progress.bar("teacher", 10, "step", initial=7) as bar:
+        bar.update(3)
     assert "teacher: 10/10 steps" in capsys.readouterr().err
 
 
 def test_warnings_go_to_standard_error_and_a_hidden_bar_shows_nothing(capsys):
-    with progress.bar("teacher", 10, "step", hidden=True) as shown:
-        shown.update(3)
+    with progress.bar("teacher", 10, "step", hidden=True) as bar:
+        bar.update(3)
         progress.warn("block1_cell2 failed")
-        shown.set_postfix_str("loss 0.5", refresh=False)
+        bar.set_postfix_str("loss 0.5", refresh=False)
     assert capsys.readouterr() == ("", "warning: block1_cell2 failed\n")

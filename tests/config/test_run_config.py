@@ -24,10 +24,10 @@ OWN_SPACE = {
 
 def _changed(**changes):
     """A default config with `section__field=value` changed."""
-    made = run_config.default_config()
+    config = run_config.default_config()
     for name, value in changes.items():
-        made.update_from_flattened_dict({name.replace("__", "."): value})
-    return made
+        config.update_from_flattened_dict({name.replace("__", "."): value})
+    return config
 
 
 def _plain(change):
@@ -38,22 +38,24 @@ def _plain(change):
 
 
 def test_defaults_pass_and_stay_as_they_are():
-    made = run_config.default_config()
-    run_config.check_config(made)
-    assert run_config.to_plain(made) == run_config.to_plain(run_config.default_config())
+    config = run_config.default_config()
+    run_config.check_config(config)
+    assert run_config.to_plain(config) == run_config.to_plain(run_config.default_config())
 
 
 def test_default_budgets_are_feasible_and_do_not_allow_everything():
-    made = run_config.default_config()
-    space = presets.get_space(made.space)
-    table = cost_tables.cost_table(space, tasks.Task(made.data.image_size, made.data.channels, 10))
+    config = run_config.default_config()
+    space = presets.get_space(config.space)
+    table = cost_tables.cost_table(
+        space, tasks.Task(config.data.image_size, config.data.channels, 10)
+    )
     ratings = {
         (b, c): -table.paths[b, c, space.input_widths(b)[-1]]["macs"].astype(float)
         for b, c, _ in space.cells()
     }
     problem = problem_building.build_problem(space, ratings, table)
     largest = exact.best(problem)[0].costs["macs"]
-    for budget in made.search.budgets:
+    for budget in config.search.budgets:
         for key, limit in cost_limits.Limits(budget).items():
             assert problem.lowest(key.removeprefix("max_")) < limit
             assert key != "max_macs" or limit < largest
@@ -65,15 +67,15 @@ def test_each_default_config_is_a_fresh_one():
 
 
 def test_a_misspelt_field_is_an_error_where_it_is_set():
-    made = run_config.default_config()
+    config = run_config.default_config()
     with pytest.raises(AttributeError, match="image_size"):
-        made.data.image_sise = 64
+        config.data.image_sise = 64
     with pytest.raises(TypeError):
-        made.data.image_size = "64"
+        config.data.image_size = "64"
 
 
 @pytest.mark.parametrize(
-    "made",
+    "config",
     [
         run_config.default_config(),
         _changed(seed=3, data__shift=0, search__weights=(1, 0.5, 2.0)),
@@ -82,28 +84,28 @@ def test_a_misspelt_field_is_an_error_where_it_is_set():
     ],
     ids=["default", "changed", "own space", "own space as ConfigDict"],
 )
-def test_plain_form_survives_json_and_gives_an_equal_config(made, tmp_path):
-    run_config.check_config(made)
-    plain = run_config.to_plain(made)
+def test_plain_form_survives_json_and_gives_an_equal_config(config, tmp_path):
+    run_config.check_config(config)
+    plain = run_config.to_plain(config)
     files.write_json(tmp_path / "config.json", {"kind": "k", "config": plain})
     read = files.read_json(tmp_path / "config.json", "k", "")["config"]
     assert read == plain
     back = run_config.from_plain(read)
     assert run_config.to_plain(back) == plain
-    assert run_config.config_fingerprint(back) == run_config.config_fingerprint(made)
+    assert run_config.config_fingerprint(back) == run_config.config_fingerprint(config)
     assert run_config.differences(plain, run_config.to_plain(back)) == []
     assert back.is_locked
     assert type(back.teacher.cuts) is tuple
-    assert presets.get_space(back.space) == presets.get_space(made.space)
+    assert presets.get_space(back.space) == presets.get_space(config.space)
 
 
 def test_a_config_file_may_hold_a_space_as_a_dict():
-    made = run_config.default_config()
-    made.space = OWN_SPACE
-    run_config.check_config(made)
-    assert presets.get_space(made.space) == spaces.SearchSpace.from_dict(OWN_SPACE)
-    made.space = "digits"
-    assert presets.get_space(made.space) is presets.PRESETS["digits"]
+    config = run_config.default_config()
+    config.space = OWN_SPACE
+    run_config.check_config(config)
+    assert presets.get_space(config.space) == spaces.SearchSpace.from_dict(OWN_SPACE)
+    config.space = "digits"
+    assert presets.get_space(config.space) is presets.PRESETS["digits"]
 
 
 def test_fingerprints_tell_sections_apart():
@@ -195,12 +197,12 @@ def test_check_config_names_ranges_and_choices(changes, message):
 
 
 def test_image_size_zero_is_that_of_the_space():
-    made = _changed(data__image_size=0, space="dna")
-    assert run_config.with_image_size(made).data.image_size == 224
-    assert made.data.image_size == 0  # the given one is not changed
-    with made.unlocked():
-        made.space = dict(OWN_SPACE, image_size=40)
-    assert run_config.with_image_size(made).data.image_size == 40
+    config = _changed(data__image_size=0, space="dna")
+    assert run_config.with_image_size(config).data.image_size == 224
+    assert config.data.image_size == 0  # the argument is not changed
+    with config.unlocked():
+        config.space = dict(OWN_SPACE, image_size=40)
+    assert run_config.with_image_size(config).data.image_size == 40
     assert run_config.with_image_size(_changed(data__image_size=64)).data.image_size == 64
 
 

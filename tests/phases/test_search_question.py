@@ -14,7 +14,7 @@ from tests.helpers import op_cost_tables, rated_runs, search_cases, tool_runs
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def searches(tmp_path_factory):
     """The folder of a rated run and latency files, and what all questions printed."""
     folder = tmp_path_factory.mktemp("questions")
     workdir, config, _ = rated_runs.rated_run(folder / "run")
@@ -38,12 +38,12 @@ def made(tmp_path_factory):
 
 
 def _words(folder, cases):
-    made = []
+    commands = []
     for words in cases.values():
         words = words if isinstance(words, str) else words[0]
         filled = [word.format(folder=folder) for word in words.split()]
-        made.append(["search", f"--workdir={folder}/run", *filled])
-    return made
+        commands.append(["search", f"--workdir={folder}/run", *filled])
+    return commands
 
 
 LATENCY = "--cost_file={folder}/latency.json"
@@ -100,8 +100,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_is_refused_in_one_line(made, case):
-    result = made[1][f"no {case}"]
+def test_what_cannot_be_is_refused_in_one_line(searches, case):
+    result = searches[1][f"no {case}"]
     lines = result["stderr"].strip().splitlines()
     assert result["returncode"] == 1 and len(lines) == 1
     assert lines[0].startswith("error: ")
@@ -110,20 +110,20 @@ def test_what_cannot_be_is_refused_in_one_line(made, case):
 
 
 @pytest.fixture(scope="module")
-def problem(made):
-    folder, _ = made
+def problem(searches):
+    folder, _ = searches
     workdir, config = workdirs.open_workdir(folder / "run")
     files_of = [str(folder / "latency.json")]
     return search_inputs.SearchInputs(workdir, config, cost_files=files_of).problem
 
 
 def _choice(folder, name):
-    found = architectures.load(folder / "run" / "architectures" / f"{name}.json")
-    assert found.name == name
-    cells = tuple(block.cell for block in found.blocks)
-    shapes = [[2] * len(block.path) for block in found.blocks]
-    paths = zip(found.blocks, shapes, strict=True)
-    return found, cells, tuple(int(np.ravel_multi_index(b.path, s)) for b, s in paths)
+    architecture = architectures.load(folder / "run" / "architectures" / f"{name}.json")
+    assert architecture.name == name
+    cells = tuple(block.cell for block in architecture.blocks)
+    shapes = [[2] * len(block.path) for block in architecture.blocks]
+    paths = zip(architecture.blocks, shapes, strict=True)
+    return architecture, cells, tuple(int(np.ravel_multi_index(b.path, s)) for b, s in paths)
 
 
 CASES = {
@@ -150,8 +150,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_answers_equal_brute_force(made, problem, case):
-    folder, results = made
+def test_answers_equal_brute_force(searches, problem, case):
+    folder, results = searches
     name, limits, penalties, top = CASES[case]
     assert (results[case]["returncode"], results[case]["stderr"]) == (0, "")
     listed = search_cases.all_architectures(problem)
@@ -160,29 +160,31 @@ def test_answers_equal_brute_force(made, problem, case):
     expected = search_cases.in_order(allowed, penalties)[:top]
     names = [name, *(f"{name}_{i}" for i in range(2, top + 1))]
     for one, other in zip(names, expected, strict=True):
-        found, cells, paths = _choice(folder, one)
+        architecture, cells, paths = _choice(folder, one)
         assert (cells, paths) == (other.cells, other.paths)
-        assert found.rating == other.rating
-        assert found.origin["limits"] == {key: value for key, value in limits.items()}
-        assert found.origin.get("penalties", {}) == {k: list(v) for k, v in penalties.items()}
+        assert architecture.rating == other.rating
+        assert architecture.origin["limits"] == {key: value for key, value in limits.items()}
+        assert architecture.origin.get("penalties", {}) == {
+            k: list(v) for k, v in penalties.items()
+        }
         assert f"{one}: rating {other.rating:.4f}" in results[case]["stdout"]
     last = results[case]["stdout"].splitlines()[-1]
     assert last == f"Next: python -m tools.retrain --workdir={folder}/run --arch={name}"
     assert not {"tensorflow", "keras"} & set(results[case]["imported"])
 
 
-def test_costs_from_files_are_in_the_architecture_file(made, problem):
-    folder, results = made
-    found, cells, paths = _choice(folder, CASES["latency"][0])
+def test_costs_from_files_are_in_the_architecture_file(searches, problem):
+    folder, results = searches
+    architecture, cells, paths = _choice(folder, CASES["latency"][0])
     latency = problem.evaluate(cells, paths)[1]["latency_ms"]
-    assert found.origin["costs"] == {"latency_ms": latency}
+    assert architecture.origin["costs"] == {"latency_ms": latency}
     identity = op_costs.identity(op_costs.load(folder / "latency.json"))
-    assert found.origin["cost_files"] == {"latency_ms": identity}
+    assert architecture.origin["cost_files"] == {"latency_ms": identity}
     assert f"{latency:.4g} latency_ms" in results["latency"]["stdout"]
 
 
-def test_what_was_found_by_a_measured_table_is_measured_next(made):
-    folder, results = made
+def test_what_was_found_by_a_measured_table_is_measured_next(searches):
+    folder, results = searches
     lines = results["measured"]["stdout"].splitlines()
     name, words = "max_my_latency_ms_9.5", "--cost=my_latency_ms --threads=2 --cores=1"
     assert lines[-2:] == [
@@ -195,8 +197,8 @@ def test_what_was_found_by_a_measured_table_is_measured_next(made):
     assert "latency_table" not in results["latency"]["stdout"]
 
 
-def test_the_story_tells_how_tight_each_limit_is(made, problem):
-    _, results = made
+def test_the_story_tells_how_tight_each_limit_is(searches, problem):
+    _, results = searches
     story = results["window"]["stdout"]
     listed = search_cases.all_architectures(problem)
     limits = CASES["window"][1]
@@ -211,18 +213,18 @@ def test_the_story_tells_how_tight_each_limit_is(made, problem):
             assert f"{'+' if sign > 0 else '-'}{share:.0%}: {text}" in line
 
 
-def test_differing_ones_and_fewer_than_asked(made):
-    folder, results = made
+def test_differing_ones_and_fewer_than_asked(searches):
+    folder, results = searches
     choices = [_choice(folder, f"share_1{end}")[1:] for end in ("", "_2", "_3")]
     assert len(set(choices)) == 3
     assert not (folder / "run/architectures/share_1_4.json").exists()
-    found, *_ = _choice(folder, "share_1_2")
-    assert found.origin["max_shared"] == 1 and found.origin["rank"] == 2
+    architecture, *_ = _choice(folder, "share_1_2")
+    assert architecture.origin["max_shared"] == 1 and architecture.origin["rank"] == 2
     assert "There are only" not in results["share"]["stdout"]
 
 
-def test_fronts_are_written(made, problem):
-    folder, results = made
+def test_fronts_are_written(searches, problem):
+    folder, results = searches
     front = files.read_json(folder / "run/fronts/macs_params.json", workdirs.FRONT_KIND, "")
     allowed = search_cases.allowed(search_cases.all_architectures(problem), {"max_macs": 17e3})
     rows = [(one.rating, one.costs["macs"], one.costs["params"]) for one in allowed]
@@ -233,27 +235,27 @@ def test_fronts_are_written(made, problem):
             other != row and all(a <= b for a, b in zip(other, row, strict=True)) for other in rows
         )
     )
-    found = [(e["rating"], e["costs"]["macs"], e["costs"]["params"]) for e in front["entries"]]
-    assert found == expected and len(found) > 1
+    entries = [(e["rating"], e["costs"]["macs"], e["costs"]["params"]) for e in front["entries"]]
+    assert entries == expected and len(entries) > 1
     assert front["front_costs"] == ["macs", "params"] and front["limits"] == {"max_macs": 17_000}
-    assert f"({len(found)} entries, exact)" in results["front"]["stdout"]
+    assert f"({len(entries)} entries, exact)" in results["front"]["stdout"]
     assert _choice(folder, "mine")[0].origin["limits"] == {"max_macs": 17_000}
     rounded = files.read_json(folder / "run/fronts/macs.json", workdirs.FRONT_KIND, "")
     assert rounded["rounding"] == 0.3
     assert "dearer by less than 30.000%" in results["rounded"]["stdout"]
 
 
-def test_weights_of_a_question(made, problem):
-    folder, _ = made
-    found, cells, paths = _choice(folder, "weighted")
-    assert found.origin["weights"] == [0.0, 2.0]
+def test_weights_of_a_question(searches, problem):
+    folder, _ = searches
+    architecture, cells, paths = _choice(folder, "weighted")
+    assert architecture.origin["weights"] == [0.0, 2.0]
     allowed = search_cases.allowed(search_cases.all_architectures(problem), {"max_macs": 16e3})
     last = problem.ratings[1, 0]
     assert last[paths[1]] == min(last[one.paths[1]] for one in allowed)
 
 
-def test_another_architecture_of_the_name_is_kept(made):
-    folder, _ = made
+def test_another_architecture_of_the_name_is_kept(searches):
+    folder, _ = searches
     before = rated_runs.snapshot(folder / "run")
     words = [f"--workdir={folder}/run", "--max_macs=14k", "--name=mine"]
     (done,) = tool_runs.run_all([["search", *words]])
@@ -295,13 +297,13 @@ def test_a_question_may_skip_what_is_not_rated(tmp_path, problem):
     rated = [one for one in within if one.cells[0] == 0]
     best = search_cases.in_order(rated)[0]
     assert len(rated) < len(within)
-    found, cells, paths = _choice(tmp_path, "max_macs_17k")
-    assert (cells, paths, found.rating) == (best.cells, best.paths, best.rating)
-    assert found.origin["left_out"] == {"block1_cell2": problem.space.num_paths(0, 1)}
+    architecture, cells, paths = _choice(tmp_path, "max_macs_17k")
+    assert (cells, paths, architecture.rating) == (best.cells, best.paths, best.rating)
+    assert architecture.origin["left_out"] == {"block1_cell2": problem.space.num_paths(0, 1)}
 
 
-def test_the_config_can_name_cost_files(made):
-    folder, _ = made
+def test_the_config_can_name_cost_files(searches):
+    folder, _ = searches
     workdir, config = workdirs.open_workdir(folder / "run")
     config.search.cost_files = (str(folder / "latency.json"),)
     inputs = search_inputs.SearchInputs(workdir, config)

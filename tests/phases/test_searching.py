@@ -32,19 +32,20 @@ def _everything(config, ratings):
         counts = [range(space.num_paths(b, c)) for b, c in enumerate(cells)]
         for paths in itertools.product(*counts):
             choice = problems.Choice(cells, paths, 0.0, {})
-            made = problem.architecture(choice, "any", {})
+            architecture = problem.architecture(choice, "any", {})
             rating = sum(
                 ratings[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True))
             )
-            rows.append((rating, made.costs(), cells, paths))
+            rows.append((rating, architecture.costs(), cells, paths))
     return rows
 
 
-def _choice(made):
-    cells = tuple(block.cell for block in made.blocks)
-    counts = [[2] * len(block.ops) for block in made.blocks]
+def _choice(architecture):
+    cells = tuple(block.cell for block in architecture.blocks)
+    counts = [[2] * len(block.ops) for block in architecture.blocks]
     paths = tuple(
-        int(np.ravel_multi_index(b.path, n)) for b, n in zip(made.blocks, counts, strict=True)
+        int(np.ravel_multi_index(b.path, n))
+        for b, n in zip(architecture.blocks, counts, strict=True)
     )
     return cells, paths
 
@@ -62,21 +63,25 @@ def test_the_best_under_each_budget_is_found_and_written(run):
         (NAMES[0], {"macs": 15_000}),
         (NAMES[1], {"macs": 17_000, "params": 1300}),
     ):
-        made = architectures.load(workdir.architecture(name))
-        assert made.name == name
-        assert (made.image_size, made.channels, made.num_classes) == (16, 3, 10)
+        architecture = architectures.load(workdir.architecture(name))
+        assert architecture.name == name
+        assert (architecture.image_size, architecture.channels, architecture.num_classes) == (
+            16,
+            3,
+            10,
+        )
         allowed = [r for r in everything if all(r[1][k] <= v for k, v in limits.items())]
         assert 0 < len(allowed) < len(everything)  # the budget is one that decides something
         best = min(allowed, key=lambda row: row[0])
-        assert _choice(made) == best[2:]
-        assert made.rating == pytest.approx(best[0], rel=1e-12)
-        assert made.costs() == best[1]
-        asked = {f"max_{cost}": value for cost, value in limits.items()}
-        assert made.origin["by"] == "search" and made.origin["limits"] == asked
-        assert made.origin["space"] == "tiny" and made.origin["seed"] == 0
+        assert _choice(architecture) == best[2:]
+        assert architecture.rating == pytest.approx(best[0], rel=1e-12)
+        assert architecture.costs() == best[1]
+        expected = {f"max_{cost}": value for cost, value in limits.items()}
+        assert architecture.origin["by"] == "search" and architecture.origin["limits"] == expected
+        assert architecture.origin["space"] == "tiny" and architecture.origin["seed"] == 0
         cells = ("block1_cell1", "block1_cell2", "block2_cell1")
         fresh = [workdir.ratings_made_from(config, cell) for cell in cells]
-        assert made.origin["ratings"] == files.fingerprint(fresh)
+        assert architecture.origin["ratings"] == files.fingerprint(fresh)
 
 
 def test_the_control_costs_about_as_much_and_is_another_one(run):
@@ -161,14 +166,14 @@ def test_own_budgets_add_architectures_and_leave_the_rest(run):
     workdir, config, _ = run
     searching.search_budgets(workdir, config)
     before = rated_runs.snapshot(workdir.path)
-    made = searching.search_budgets(workdir, config, ["max_macs=14k"], with_control=False)
-    assert made == ["max_macs_14k"]
+    names = searching.search_budgets(workdir, config, ["max_macs=14k"], with_control=False)
+    assert names == ["max_macs_14k"]
     after = rated_runs.snapshot(workdir.path)
     assert after.pop("architectures/max_macs_14k.json")
     assert after == before
     assert architectures.load(workdir.architecture("max_macs_14k")).costs()["macs"] <= 14_000
-    made = searching.search_budgets(workdir, config, ["max_params=1200", "max_macs=16k"])
-    assert made == ["max_params_1200", "max_macs_16k", "max_params_1200_control"]
+    names = searching.search_budgets(workdir, config, ["max_params=1200", "max_macs=16k"])
+    assert names == ["max_params_1200", "max_macs_16k", "max_params_1200_control"]
 
 
 def test_searching_again_leaves_equal_files(run):
@@ -209,13 +214,13 @@ def test_the_front_file_holds_the_front_of_rating_and_macs(run):
             lowest = costs["macs"]
     assert len(expected) > 2
     assert [entry["costs"] for entry in front["entries"]] == [costs for _, costs in expected]
-    found = [entry["rating"] for entry in front["entries"]]
-    assert found == pytest.approx([rating for rating, _ in expected], rel=1e-12)
+    sums = [entry["rating"] for entry in front["entries"]]
+    assert sums == pytest.approx([rating for rating, _ in expected], rel=1e-12)
     space = presets.get_space(config.space)
     table = cost_tables.cost_table(space, tasks.Task(16, 3, 10))
     problem = problem_building.build_problem(space, ratings, table)
     searched = fronts.front(problem)
-    assert [s.rating for s in searched] == found
+    assert [s.rating for s in searched] == sums
     for entry, one in zip(front["entries"], searched, strict=True):
         assert entry["blocks"] == problem.architecture(one, "front", {}).describe()
 
@@ -224,12 +229,17 @@ def test_weights_decide_what_is_best(run):
     workdir, config, ratings = run
     config.search.weights = (0.0, 1.0)
     searching.search_budgets(workdir, config)
-    made = architectures.load(workdir.architecture(NAMES[0]))
+    architecture = architectures.load(workdir.architecture(NAMES[0]))
     allowed = [r for r in _everything(config, ratings) if r[1]["macs"] <= 15_000]
-    assert ratings[1, 0][_choice(made)[1][1]] == min(ratings[1, 0][r[3][1]] for r in allowed)
+    assert ratings[1, 0][_choice(architecture)[1][1]] == min(
+        ratings[1, 0][r[3][1]] for r in allowed
+    )
     # The file has the ratings as they are, not weighted.
-    assert made.blocks[0].rating == ratings[0, made.blocks[0].cell][_choice(made)[1][0]]
-    assert made.origin["weights"] == [0.0, 1.0]
+    assert (
+        architecture.blocks[0].rating
+        == ratings[0, architecture.blocks[0].cell][_choice(architecture)[1][0]]
+    )
+    assert architecture.origin["weights"] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +318,9 @@ def test_the_story_names_architectures_costs_and_files(run, capsys):
     story = capsys.readouterr().out
     assert story.startswith("Searched all 24 architectures of 'tiny':")
     for name in NAMES:
-        made = architectures.load(workdir.architecture(name))
-        assert f"{name}: rating {made.rating:.4f}" in story
-        assert made.describe() in story
+        architecture = architectures.load(workdir.architecture(name))
+        assert f"{name}: rating {architecture.rating:.4f}" in story
+        assert architecture.describe() in story
         assert str(workdir.architecture(name)) in story
 
 
@@ -350,11 +360,11 @@ def test_every_cell_without_ratings_is_named_and_the_rest_can_be_searched(run):
         search_inputs.SearchInputs(workdir, config)
     inputs = search_inputs.SearchInputs(workdir, config, skip_missing=True)
     names = searching.search_budgets(workdir, config, inputs=inputs)
-    made = architectures.load(workdir.architecture(names[0]))
-    assert made.origin["left_out"] == {"block1_cell2": 4, "block2_cell1": 1}
+    architecture = architectures.load(workdir.architecture(names[0]))
+    assert architecture.origin["left_out"] == {"block1_cell2": 4, "block2_cell1": 1}
     allowed = [
         row
         for row in _everything(config, ratings)
         if row[1]["macs"] <= 15_000 and row[2][0] == 0 and row[3][1] < 3
     ]
-    assert _choice(made) == min(allowed)[2:]
+    assert _choice(architecture) == min(allowed)[2:]

@@ -23,12 +23,12 @@ RUNS = settings(max_examples=250, deadline=None, derandomize=True)
 
 
 def _penalties(rng, listed, names):
-    made = {}
+    penalties = {}
     for name in sorted(names):
         values = [one.costs[name] for one in listed]
         factor = float(rng.choice([0, 0.5, 3])) / max(1.0, float(np.mean(values)))
-        made[name] = (factor, float(rng.choice([0.0, *values[:3]])))
-    return made
+        penalties[name] = (factor, float(rng.choice([0.0, *values[:3]])))
+    return penalties
 
 
 def test_the_k_best_equal_brute_force():
@@ -49,15 +49,17 @@ def test_the_k_best_equal_brute_force():
             seen["infeasible"] += 1
             _check_infeasible(problem, listed, limits, k, penalties)
             return
-        found = exact.best(problem, limits, k, penalties)
-        assert [(f.cells, f.path_indices) for f in found] == [(e.cells, e.paths) for e in expected]
-        for one, other in zip(found, expected, strict=True):
+        choices = exact.best(problem, limits, k, penalties)
+        assert [(f.cells, f.path_indices) for f in choices] == [
+            (e.cells, e.paths) for e in expected
+        ]
+        for one, other in zip(choices, expected, strict=True):
             assert one.rating == other.rating and one.costs == other.costs  # to the bit
             assert one.value == search_cases.value(other, penalties)
-        last = found[-1].value
+        last = choices[-1].value
         allowed = search_cases.allowed(listed, limits)
         within = [one for one in allowed if search_cases.value(one, penalties) <= last]
-        seen["ties"] += len(within) > len(found)
+        seen["ties"] += len(within) > len(choices)
         seen["decided"] += len(expected) < len(listed) and bool(limits)
 
     ask()
@@ -108,11 +110,11 @@ def test_differing_ones_equal_brute_force(seed, ties, upper, max_shared, k):
         first = left[0]
         expected.append((first.cells, first.paths))
         left = [one for one in left if _shared(problem.space, first, one) <= max_shared]
-    found = diverse.best_differing(problem, max_shared, k, limits)
-    assert [(f.cells, f.path_indices) for f in found] == expected
-    for i, one in enumerate(found):
+    choices = diverse.best_differing(problem, max_shared, k, limits)
+    assert [(f.cells, f.path_indices) for f in choices] == expected
+    for i, one in enumerate(choices):
         assert one.penalty == 0
-        for other in found[:i]:
+        for other in choices[:i]:
             assert _shared(problem.space, one, other) <= max_shared
 
 
@@ -192,15 +194,15 @@ def test_dropping_dominated_states_changes_no_value(monkeypatch, states):
         k = int(rng.choice([1, 3, 8]))
         expected = search_cases.in_order(search_cases.allowed(listed, limits))[:k]
         if expected and not search_cases.contradicts(limits):
-            found = exact.best(problem, limits, k)
-            assert [one.rating for one in found] == [one.rating for one in expected]
+            choices = exact.best(problem, limits, k)
+            assert [one.rating for one in choices] == [one.rating for one in expected]
 
 
 def test_too_many_are_refused_not_guessed(monkeypatch):
     monkeypatch.setattr(listing, "_THIN", 10)
     drawn = (search_cases.problem(np.random.default_rng(seed), ties=True) for seed in range(99))
-    problem = next(made for made in drawn if made.num_architectures() > 100)
-    with pytest.raises(listing.TooMany, match="states lie near the optimum"):
+    problem = next(case for case in drawn if case.num_architectures() > 100)
+    with pytest.raises(listing.TooMany, match="states are near the optimum"):
         exact.best(problem, {}, k=100, max_states=20)
     monkeypatch.setattr(exact, "_MOST_PAIRS", 20)
     with pytest.raises(listing.TooMany, match="Ask for fewer, or widen the limits"):

@@ -58,11 +58,11 @@ def test_costs_of_files_can_be_limited(tmp_path, as_file):
 
 
 def test_the_best_are_those_of_the_exact_search():
-    found = finding.find_best(PROBLEM, count=3, max_macs="1.4M", min_params=40_000)
+    architectures = finding.find_best(PROBLEM, count=3, max_macs="1.4M", min_params=40_000)
     choices = exact.best(PROBLEM, {"max_macs": 1_400_000, "min_params": 40_000}, 3)
     name = "max_macs_1.4M_min_params_40k"
-    assert [one.name for one in found] == [name, f"{name}_2", f"{name}_3"]
-    for number, (architecture, choice) in enumerate(zip(found, choices, strict=True), 1):
+    assert [one.name for one in architectures] == [name, f"{name}_2", f"{name}_3"]
+    for number, (architecture, choice) in enumerate(zip(architectures, choices, strict=True), 1):
         assert architecture.rating == choice.rating
         assert architecture.costs() == choice.costs and architecture.task == TASK
         assert architecture.describe() == PROBLEM.describe(choice)

@@ -52,12 +52,12 @@ def test_the_front_equals_brute_force(seed, ties, names, upper, lower):
         assert front == []
         return
     expected = _brute_front(allowed, names, limits)
-    found = {(f.rating, *(f.costs[n] for n in names)): (f.cells, f.path_indices) for f in front}
-    assert len(found) == len(front)
-    assert set(found) == set(expected)  # to the bit
+    entries = {(f.rating, *(f.costs[n] for n in names)): (f.cells, f.path_indices) for f in front}
+    assert len(entries) == len(front)
+    assert set(entries) == set(expected)  # to the bit
     assert [f.rating for f in front] == sorted(f.rating for f in front)
     if ties:  # sums are exact, so it is known which of equals is first
-        assert found == expected
+        assert entries == expected
     for one in front:
         assert (one.rating, one.costs) == problem.evaluate(one.cells, one.path_indices)
 
@@ -96,12 +96,12 @@ def test_rounding_makes_a_front_smaller_that_is_refused_without():
     ):
         fronts.front(problem, ("macs", "params"), max_states=2000)
     small = fronts.front(problem, ("macs", "params"), rounding=0.2, max_states=2000)
-    exact = fronts.front(problem, ("macs", "params"))
-    assert 5 < len(small) < 2000 < len(exact)
+    exact_front = fronts.front(problem, ("macs", "params"))
+    assert 5 < len(small) < 2000 < len(exact_front)
     low = {name: problem.lowest(name) for name in ("macs", "params")}
     costs = np.array([[one.costs[n] for n in low] for one in small])
     ratings = np.array([one.rating for one in small])
-    for one in exact[:: len(exact) // 200]:
+    for one in exact_front[:: len(exact_front) // 200]:
         near = costs <= np.array([one.costs[n] + 0.2 * low[n] for n in low])
         assert (near.all(axis=1) & (ratings <= one.rating)).any()
 
@@ -129,9 +129,9 @@ def _coarse(problem, step):
     row = problem.names.index("macs")
 
     def coarse(values):
-        made = np.array(values)
-        made[row] = np.ceil(made[row] / step)
-        return made
+        rounded = np.array(values)
+        rounded[row] = np.ceil(rounded[row] / step)
+        return rounded
 
     costs = {key: coarse(values) for key, values in problem.costs.items()}
     heads = {width: coarse(head) for width, head in problem.heads.items()}
@@ -177,13 +177,13 @@ def test_the_full_space_equals_dynamic_programming_over_whole_costs(noise):
     assert [one.rating for one in front] == best[steps[::-1]].tolist()  # to the bit
     assert len(front) > 50
     for most in (steps[0], 500, 700, 900):
-        found = exact.best(problem, {"max_macs": float(most)})[0]
-        assert found.rating == best[: most + 1].min()
+        optimum = exact.best(problem, {"max_macs": float(most)})[0]
+        assert optimum.rating == best[: most + 1].min()
         least = most - 3  # a window, where a front has no answer
         if np.isfinite(best[least : most + 1]).any():
             limits = {"max_macs": float(most), "min_macs": float(least)}
-            found = exact.best(problem, limits)[0]
-            assert found.rating == best[least : most + 1].min()
+            optimum = exact.best(problem, limits)[0]
+            assert optimum.rating == best[least : most + 1].min()
 
 
 def test_best_under():

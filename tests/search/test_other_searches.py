@@ -76,11 +76,11 @@ def test_nothing_is_better_than_the_optimum_or_beyond_the_limits(name):
         outcome = ALL[name](problem, limits)
         if outcome.best is None:
             continue
-        found = outcome.best
-        assert (found.rating, found.costs) == problem.evaluate(found.cells, found.path_indices)
-        assert (found.cells, found.path_indices) in [(one.cells, one.paths) for one in allowed]
-        assert found.rating >= allowed[0].rating
-        worse += found.rating > allowed[0].rating
+        best = outcome.best
+        assert (best.rating, best.costs) == problem.evaluate(best.cells, best.path_indices)
+        assert (best.cells, best.path_indices) in [(one.cells, one.paths) for one in allowed]
+        assert best.rating >= allowed[0].rating
+        worse += best.rating > allowed[0].rating
         counts, values = zip(*outcome.curve, strict=True)
         assert list(counts) == sorted(counts) and counts[-1] <= outcome.evaluations
         assert all(a > b for a, b in zip(values, values[1:], strict=False))
@@ -148,11 +148,11 @@ def test_draws_are_spread_evenly_over_all_architectures():
 def test_an_objective_that_is_no_sum_over_blocks(name):
     """Two blocks whose paths must agree: the sum of ratings cannot say so."""
     problem = search_cases.problem(np.random.default_rng(8), ties=False)
-    asked = []
+    evaluated = []
 
     def objective(cells, path_indices):
         assert all(type(value) is int for value in (*cells, *path_indices))
-        asked.append((cells, path_indices))
+        evaluated.append((cells, path_indices))
         rating, _ = problem.evaluate(cells, path_indices)
         return rating * (1 + len(set(path_indices))) if cells[0] == 0 else math.inf
 
@@ -160,10 +160,10 @@ def test_an_objective_that_is_no_sum_over_blocks(name):
     limit = {"max_macs": float(np.median([one.costs["macs"] for one in listed]))}
     allowed = search_cases.allowed(listed, limit)
     expected = min(objective(one.cells, one.paths) for one in allowed)
-    asked.clear()
+    evaluated.clear()
     outcome = SEEDED[name](problem, limit, 400, objective=objective)
     assert outcome.value == expected
-    assert len(asked) == len(set(asked)) == outcome.evaluations == len(allowed)
+    assert len(evaluated) == len(set(evaluated)) == outcome.evaluations == len(allowed)
     assert objective(outcome.best.cells, outcome.best.path_indices) == expected
 
 
@@ -210,7 +210,7 @@ def test_caps_that_stay_tight_miss_the_optimum():
 
 def test_a_cap_that_falls_to_0_in_its_last_turn_never_opens():
     """Nothing is found behind later paths of block 1, though block 1's second is better off."""
-    found = 0
+    fallen = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         blocks = [
@@ -219,9 +219,9 @@ def test_a_cap_that_falls_to_0_in_its_last_turn_never_opens():
         loops = _loops(blocks, 14)
         loops.run()
         if 0 in loops.caps[1:]:
-            found += 1
+            fallen += 1
             assert loops.outcome().value >= _brute_force(blocks, 14)
-    assert found > 10
+    assert fallen > 10
 
 
 @pytest.mark.parametrize("layered, least_missed", [(True, 9), (False, 3)])

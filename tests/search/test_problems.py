@@ -85,8 +85,10 @@ def test_the_rest_is_searched_if_asked():
     assert len(listed) == problem.num_architectures()
     most = sorted(one.costs["macs"] for one in listed)[len(listed) // 3]
     expected = search_cases.in_order(search_cases.allowed(listed, {"max_macs": most}))
-    found = exact.best(problem, {"max_macs": most}, 5)
-    assert [(f.cells, f.path_indices) for f in found] == [(e.cells, e.paths) for e in expected[:5]]
+    choices = exact.best(problem, {"max_macs": most}, 5)
+    assert [(f.cells, f.path_indices) for f in choices] == [
+        (e.cells, e.paths) for e in expected[:5]
+    ]
     assert fronts.front(problem)[0].rating == min(one.rating for one in listed)
 
 
@@ -224,9 +226,9 @@ def test_a_choice_that_is_none(cells, paths, message):
 
 
 def test_a_found_one_knows_its_value():
-    found = problems.Choice((0,), (0,), 1.5, {}, 0.25)
-    assert found.value == 1.75
-    assert dataclasses.replace(found, penalty=0.0).value == 1.5
+    choice = problems.Choice((0,), (0,), 1.5, {}, 0.25)
+    assert choice.value == 1.75
+    assert dataclasses.replace(choice, penalty=0.0).value == 1.5
 
 
 def test_architecture_has_ops_path_and_ratings():
