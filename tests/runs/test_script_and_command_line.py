@@ -1,4 +1,4 @@
-"""The same work by a script and by the tools: equal ratings and an equal architecture, to the bit."""
+"""The same work by a script and by the tools: equal ratings and architecture, to the bit."""
 
 import dataclasses
 import shutil

@@ -130,7 +130,8 @@ def test_lists_dicts_and_sequential_models_of_one_input_can_be_cut():
         ((), r"must name different layers, one per block\. Received: cuts=\[\]"),
         (
             ("stage1_out", "head_pool"),
-            r"'head_pool' of .* expected to return one map .*\(None, 96\)\. Nearest.*: 'head_relu' ",
+            r"'head_pool' of .* expected to return one map .*\(None, 96\)\. Nearest.*: "
+            "'head_relu' ",
         ),
         (("image",), r"'image' is the input of the teacher .*: 'rescale' after it"),
     ],
