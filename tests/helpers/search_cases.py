@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from dna_tf.search import problem_building
-from dna_tf.space import cost_tables, tasks
+from dna_tf.space import cost_tables, presets, tasks
 from dna_tf.space.spaces import Block, Cell, Frame, Op, SearchSpace
 
 OPS = (Op(3, 1), Op(3, 2), Op(5, 1), Op(5, 2))
@@ -157,3 +157,14 @@ def drawn(seed, ties, upper, lower=()):
     case = problem(rng, ties)
     listed = all_architectures(case)
     return rng, case, listed, limits(rng, listed, sorted(upper), sorted(lower))
+
+
+def digits_problem():
+    """The space of the digits with ratings that fall with the MACs, and noise."""
+    space = presets.get_space("digits")
+    table, rng = cost_tables.cost_table(space, tasks.Task(32, 3, 10)), np.random.default_rng(0)
+    rated = {}
+    for b, c, _ in space.cells():
+        macs = table.paths[b, c, space.input_widths(b)[0]]["macs"]
+        rated[b, c] = 1 - 0.1 * np.log(macs / 1e4) + 0.03 * rng.standard_normal(len(macs))
+    return problem_building.build_problem(space, rated, table)

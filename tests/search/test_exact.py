@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dna_tf.search import bounds, diverse, exact, listing, tightness
+from dna_tf.search import exact, listing
 from tests.helpers import search_cases
 
 COSTS = st.sets(st.sampled_from(search_cases.NAMES), max_size=3)
@@ -90,91 +90,6 @@ def _check_infeasible(problem, listed, limits, k, penalties):
     assert least > 0
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    ties=st.booleans(),
-    upper=COSTS,
-    max_shared=st.integers(0, 4),
-    k=st.integers(1, 5),
-)
-def test_differing_ones_equal_brute_force(seed, ties, upper, max_shared, k):
-    _, problem, listed, limits = search_cases.drawn(seed, ties, upper)
-    left = search_cases.in_order(search_cases.allowed(listed, limits))
-    if not left:
-        with pytest.raises(exact.Infeasible):
-            diverse.best_differing(problem, max_shared, k, limits)
-        return
-    expected = []
-    while left and len(expected) < k:
-        first = left[0]
-        expected.append((first.cells, first.paths))
-        left = [one for one in left if _shared(problem.space, first, one) <= max_shared]
-    choices = diverse.best_differing(problem, max_shared, k, limits)
-    assert [(f.cells, f.path_indices) for f in choices] == expected
-    for i, one in enumerate(choices):
-        assert one.penalty == 0
-        for other in choices[:i]:
-            assert _shared(problem.space, one, other) <= max_shared
-
-
-def _path_indices(one):
-    """Of what the search found, or of what brute force did."""
-    return one.paths if isinstance(one, search_cases.Listed) else one.path_indices
-
-
-def _shared(space, one, other):
-    """Counted layer by layer, from the paths as tuples."""
-    count = 0
-    for b, _ in enumerate(space.blocks):
-        if one.cells[b] == other.cells[b]:
-            paths = space.paths(b, one.cells[b])
-            pairs = zip(*(paths[_path_indices(some)[b]] for some in (one, other)), strict=True)
-            count += sum(a == z for a, z in pairs)
-    return count
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), upper=COSTS, lower=COSTS)
-def test_bounds_hold_for_every_architecture(seed, ties, upper, lower):
-    rng, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
-    allowed = search_cases.allowed(listed, limits)
-    if search_cases.contradicts(limits) or not allowed:
-        return
-    program = bounds.Program(problem, exact.question(problem, limits))
-    bound = bounds.best_bound(program)
-    optimum = min(one.rating for one in allowed)
-    assert bound.bound <= optimum + 1e-9
-    assert bound.incumbent >= optimum  # what was met on the way is no better
-    # Any multipliers of the right signs give a bound.
-    for _ in range(3):
-        signs = np.where(np.isinf(program.lower), 1.0, np.where(np.isinf(program.upper), -1.0, 0.0))
-        some = signs * rng.random(len(signs)) * 1e-3
-        least, _ = program.solve(np.concatenate([[1.0], some]))
-        assert least - program.support(some) <= optimum + 1e-9
-
-
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32 - 1), ties=st.booleans(), upper=COSTS, lower=COSTS)
-def test_what_loosening_brings_equals_brute_force(seed, ties, upper, lower):
-    _, problem, listed, limits = search_cases.drawn(seed, ties, upper, lower)
-    if search_cases.contradicts(limits) or not search_cases.allowed(listed, limits):
-        return
-    best = exact.best(problem, limits)[0]
-    rows = tightness.tightness(problem, limits, best, shares=(0.01, 0.3))
-    assert [row.limit for row in rows] == list(limits)
-    for row in rows:
-        assert row.used == best.costs[row.limit[4:]] and row.value == limits[row.limit]
-        sign = 1 if row.limit.startswith("max_") else -1
-        assert row.room >= 0 and row.price >= 0
-        for one in row.relaxed:
-            assert one.limit == row.value + sign * one.share * abs(row.value)
-            others = search_cases.allowed(listed, {**limits, row.limit: one.limit})
-            optimum = min(other.rating for other in others)
-            assert one.best.rating == optimum
-            assert one.gain == best.rating - optimum
-
-
 @pytest.mark.parametrize("states", ["none", "some"])
 def test_dropping_dominated_states_changes_no_value(monkeypatch, states):
     """The code that steps in where millions tie, made to step in at once."""
@@ -214,10 +129,3 @@ def test_a_number_that_cannot_be_asked_for(k):
     problem = search_cases.problem(np.random.default_rng(0), ties=True)
     with pytest.raises(ValueError, match=r"whole number from 1 to 1,000,000\. Received: "):
         exact.best(problem, {}, k)
-
-
-@pytest.mark.parametrize("max_shared", [-1, 1.5, None])
-def test_a_bound_on_shared_ops_that_cannot_be(max_shared):
-    problem = search_cases.problem(np.random.default_rng(0), ties=True)
-    with pytest.raises(ValueError, match="max_shared must be a whole number of at least 0"):
-        diverse.best_differing(problem, max_shared, 2)

@@ -1,0 +1,156 @@
+"""Random search, evolution, beam and the authors' traversal, against brute force."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dna_tf.search import (
+    authors_traversal,
+    beam,
+    evolution,
+    exact,
+    trial_search,
+)
+from tests.helpers import search_cases
+
+SEEDED = {"random": trial_search.random_search, "evolution": evolution.evolve}
+
+
+def _beam_of_one(problem, limits):
+    return beam.beam(problem, limits, beam.least_budget(problem))
+
+
+ALL = {
+    "random": lambda problem, limits: trial_search.random_search(problem, limits, 40),
+    "evolution": lambda problem, limits: evolution.evolve(problem, limits, 40, population=8),
+    "beam": _beam_of_one,
+    "traversal": authors_traversal.traverse,
+}
+COVERING = {  # with budgets that cover any space of `search_cases`
+    "random": lambda problem, limits: trial_search.random_search(problem, limits, 400),
+    "evolution": lambda problem, limits: evolution.evolve(problem, limits, 400, seed=3),
+    "beam": lambda problem, limits: beam.beam(problem, limits, 10**6),
+    "as printed": lambda problem, limits: authors_traversal.traverse(problem, limits, caps=False),
+}
+
+
+def questions(count):
+    """Small problems with limits, and the architectures that meet them, best first."""
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        problem = search_cases.problem(rng, ties=seed % 2 == 0)
+        listed = search_cases.all_architectures(problem)
+        upper = [search_cases.NAMES[i] for i in rng.permutation(4)[: seed % 3]]
+        lower = ["latency_ms"] if seed % 5 == 4 else []
+        limits = search_cases.limits(rng, listed, upper, lower)
+        if not search_cases.contradicts(limits):
+            yield problem, limits, search_cases.in_order(search_cases.allowed(listed, limits))
+
+
+@pytest.mark.parametrize("name", COVERING)
+def test_a_budget_that_covers_the_space_finds_the_optimum(name):
+    empty = 0
+    for problem, limits, allowed in questions(60):
+        outcome = COVERING[name](problem, limits)
+        assert outcome.exhausted
+        if not allowed:
+            empty += 1
+            assert (outcome.best, outcome.value, outcome.curve) == (None, math.inf, ())
+            continue
+        assert outcome.value == outcome.best.rating == allowed[0].rating  # to the bit
+        assert (outcome.best.rating, outcome.best.costs) in [
+            (one.rating, one.costs) for one in allowed
+        ]
+        if name in SEEDED:
+            assert outcome.evaluations == len(allowed)
+    assert empty > 2
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_is_better_than_the_optimum_or_beyond_the_limits(name):
+    worse = 0
+    for problem, limits, allowed in questions(90):
+        outcome = ALL[name](problem, limits)
+        if outcome.best is None:
+            continue
+        best = outcome.best
+        assert (best.rating, best.costs) == problem.evaluate(best.cells, best.path_indices)
+        assert (best.cells, best.path_indices) in [(one.cells, one.paths) for one in allowed]
+        assert best.rating >= allowed[0].rating
+        worse += best.rating > allowed[0].rating
+        counts, values = zip(*outcome.curve, strict=True)
+        assert list(counts) == sorted(counts) and counts[-1] <= outcome.evaluations
+        assert all(a > b for a, b in zip(values, values[1:], strict=False))
+        assert values[-1] == outcome.value
+    assert worse > 0, "a search that always finds the optimum says nothing here"
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_one_seed_gives_one_result_and_budgets_hold(name):
+    problem = search_cases.digits_problem()
+    limits = {"max_macs": 1.4e6, "min_params": 60_000}
+    first, again = (SEEDED[name](problem, limits, 300, seed=5) for _ in range(2))
+    assert first == again and first.evaluations == 300 and not first.exhausted
+    others = {SEEDED[name](problem, limits, 300, seed=seed).curve for seed in range(4)}
+    assert len(others) == 4
+    optimum = exact.best(problem, limits)[0].rating
+    longer = [SEEDED[name](problem, limits, budget, seed=5).value for budget in (10, 100, 1000)]
+    assert longer[0] >= longer[1] >= longer[2] >= optimum
+
+
+def test_without_limits_one_start_is_enough():
+    """What is to come is known then, so the best start is that of the optimum."""
+    for problem, _, _ in questions(30):
+        assert _beam_of_one(problem, {}).value == exact.best(problem)[0].rating
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_an_objective_that_is_no_sum_over_blocks(name):
+    """Two blocks whose paths must agree: the sum of ratings cannot say so."""
+    problem = search_cases.problem(np.random.default_rng(8), ties=False)
+    evaluated = []
+
+    def objective(cells, path_indices):
+        assert all(type(value) is int for value in (*cells, *path_indices))
+        evaluated.append((cells, path_indices))
+        rating, _ = problem.evaluate(cells, path_indices)
+        return rating * (1 + len(set(path_indices))) if cells[0] == 0 else math.inf
+
+    listed = search_cases.all_architectures(problem)
+    limit = {"max_macs": float(np.median([one.costs["macs"] for one in listed]))}
+    allowed = search_cases.allowed(listed, limit)
+    expected = min(objective(one.cells, one.paths) for one in allowed)
+    evaluated.clear()
+    outcome = SEEDED[name](problem, limit, 400, objective=objective)
+    assert outcome.value == expected
+    assert len(evaluated) == len(set(evaluated)) == outcome.evaluations == len(allowed)
+    assert objective(outcome.best.cells, outcome.best.path_indices) == expected
+
+
+@pytest.mark.parametrize("name", SEEDED)
+@pytest.mark.parametrize("value", [float("nan"), None, "0.5", 1j])
+def test_an_objective_that_returns_no_number(name, value):
+    problem = search_cases.problem(np.random.default_rng(8), ties=False)
+    with pytest.raises(ValueError, match="must return a number.*Received: .* for cells="):
+        SEEDED[name](problem, {}, 10, objective=lambda cells, paths: value)
+
+
+@pytest.mark.parametrize(
+    "search, arguments, message",
+    [
+        (trial_search.random_search, {"budget": 0}, "budget must be a whole number of at least 1"),
+        (trial_search.random_search, {"seed": -1}, "seed must be a whole number of at least 0"),
+        (evolution.evolve, {"population": 1}, "population must be a whole number"),
+        (evolution.evolve, {"parents": 1.5}, "parents must be a whole number"),
+        (evolution.evolve, {"mutation": 0}, "mutation is a probability above 0"),
+        (beam.beam, {"budget": 1}, "needs a budget of at least"),
+        (authors_traversal.traverse, {"budget": True}, "budget must be a whole number"),
+        (authors_traversal.traverse, {"limits": {"max_mac": 1}}, "There is no cost 'mac'"),
+        (beam.beam, {"limits": {"macs": 1}}, "named max_ or min_"),
+    ],
+)
+def test_arguments_that_cannot_be(search, arguments, message):
+    problem = search_cases.problem(np.random.default_rng(8), ties=False)
+    with pytest.raises(ValueError, match=message):
+        search(problem, **arguments)
