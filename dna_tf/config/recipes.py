@@ -16,8 +16,6 @@ Example:
     assert recipe == config.retrain
 """
 
-import ml_collections
-
 from dna_tf.config import run_config
 
 # The batch for which EfficientNet and DNA state their rates.
@@ -39,9 +37,7 @@ def paper_supernet(config):
     )
 
 
-def paper(
-    config: ml_collections.ConfigDict | None = None, parts: int = 8
-) -> ml_collections.ConfigDict:
+def paper(config=None, parts=8):
     """DNA's retraining on ImageNet.
 
     A batch of 4096 in `parts` parts: 64 images of a part on each of 8 GPUs (the authors had
@@ -83,9 +79,7 @@ def paper(
     return config.retrain
 
 
-def authors_later(
-    config: ml_collections.ConfigDict | None = None, parts: int = 8
-) -> ml_collections.ConfigDict:
+def authors_later(config=None, parts=8):
     """The paper's recipe with RandAugment, random erasing and stronger colours.
 
     Source: the authors, in issue 26 of their repository, name drop path, RandAugment, random
@@ -100,9 +94,7 @@ def authors_later(
     return config.retrain
 
 
-def modern(
-    config: ml_collections.ConfigDict | None = None, parts: int = 8, epochs: int = 600
-) -> ml_collections.ConfigDict:
+def modern(config=None, parts=8, epochs=600):
     """AdamW with a cosine, RandAugment, erasing, MixUp and CutMix, for long trainings.
 
     Args:
@@ -144,9 +136,7 @@ def modern(
     return config.retrain
 
 
-def small(
-    config: ml_collections.ConfigDict | None = None, epochs: int = 40
-) -> ml_collections.ConfigDict:
+def small(config=None, epochs=40):
     """CIFAR-10 and -100 at 32x32 from scratch, teachers and students alike.
 
     Shifts of four pixels and flips, as is usual for these images; AdamW with a cosine, for
@@ -172,9 +162,7 @@ def small(
     return config.retrain
 
 
-def transfer(
-    config: ml_collections.ConfigDict | None = None, epochs: int = 100
-) -> ml_collections.ConfigDict:
+def transfer(config=None, epochs=100):
     """Fine-tuning of a student that was trained on ImageNet; `retrain.start_from` names it.
 
     100 epochs of 50,000 images in batches of 256 are the 20,000 steps of the EfficientNet
