@@ -78,26 +78,32 @@ def write_architectures(folder, rated, control_name):
     problem = problem_building.build_problem(SPACE, rated, table)
     front = fronts.front(problem)
     entries = []
-    for found in front:
-        one = problem.architecture(found, "x", {})
-        entries.append({"rating": found.rating, "costs": one.costs(), "blocks": one.describe()})
+    for choice in front:
+        architecture = problem.architecture(choice, "x", {})
+        entries.append(
+            {
+                "rating": choice.rating,
+                "costs": architecture.costs(),
+                "blocks": architecture.describe(),
+            }
+        )
     files.write_json(folder / "front.json", {
         "kind": "dna_tf.front", "space": "digits", "front_costs": ["macs"], "entries": entries,
         "num_architectures": SPACE.num_architectures(),
     })  # fmt: skip
     names = []
     for budget in BUDGETS:
-        found = fronts.best_under(front, cost_limits.Limits(budget))
+        choice = fronts.best_under(front, cost_limits.Limits(budget))
         origin = {"by": "search", "limits": dict(cost_limits.Limits(budget))}
         names.append(cost_limits.Limits(budget).name())
-        one = problem.architecture(found, names[-1], origin)
-        architectures.save(one, folder / f"{names[-1]}.json")
+        architecture = problem.architecture(choice, names[-1], origin)
+        architectures.save(architecture, folder / f"{names[-1]}.json")
     macs = architectures.load(folder / f"{CHOSEN}.json").costs()["macs"]
     picked = control.random_within(problem, macs, 0.02, seed=7)
-    found = problems.Choice(*picked, *problem.evaluate(*picked))
+    choice = problems.Choice(*picked, *problem.evaluate(*picked))
     origin = {"by": "control", "control_of": CHOSEN}
-    one = problem.architecture(found, control_name, origin)
-    architectures.save(one, folder / "control.json")
+    architecture = problem.architecture(choice, control_name, origin)
+    architectures.save(architecture, folder / "control.json")
     return [*names, control_name]
 
 
