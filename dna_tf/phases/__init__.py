@@ -1,1 +1,24 @@
-"""The phases of a run: each reads workdir and config, calls the rooms, and writes results."""
+"""The phases of a run: each reads workdir and config, calls the rooms, and writes results.
+
+Only this room knows workdirs, configs and commands. Read in the order of a run:
+
+    runs.py               opens a run: its images and teacher, checked in one place
+    teacher_view.py       what tools.teacher shows: where a model can be cut
+    teacher_config.py     writes a config file for a teacher and its cut
+    teacher_training.py   the teacher: trained or taken, checked and cut
+    supernet_training.py  the cells learn to imitate the teacher's blocks
+    rating.py             all paths of all cells
+    search_inputs.py      what a search reads from a run, and what it writes
+    searching.py          one architecture for each budget of the config
+    search_question.py    one search for the limits of a command line
+    retraining.py         students, for several seeds
+    exporting.py          TFLite files, and which layers int8 hurts
+    evaluating.py         any model on any images
+    compression_start.py  what quantizing and pruning share
+    quantizing.py         training with the rounding of an int8 file
+    pruning.py            half of the weights become zero
+    latency_tables.py     a latency table, measured into its files
+    latency_commands.py   the command that measures what a table is missing
+    reporting.py          feature maps for the report
+    pipeline.py           all phases in order
+"""
