@@ -30,10 +30,10 @@ class FakeMeter:
     def state(self):
         return {"load_average": 0.1}
 
-    def measure(self, graphs):
-        self.asked.extend(key for key in graphs if key != measurements.REFERENCE)
+    def measure(self, latencies):
+        self.asked.extend(key for key in latencies if key != measurements.REFERENCE)
         self.slower += self.drift
-        return {key: op_costs.CostEntry(ms * self.slower, 9, 0.0) for key, ms in graphs.items()}
+        return {key: op_costs.CostEntry(ms * self.slower, 9, 0.0) for key, ms in latencies.items()}
 
 
 @pytest.fixture
@@ -221,8 +221,8 @@ def test_a_table_without_its_measurements_is_kept(tmp_path, fake_graphs):
 
 def test_noise_is_told_with_both_files(tmp_path, fake_graphs, capsys):
     class Noisy(FakeMeter):
-        def measure(self, graphs):
-            entries = super().measure(graphs)
+        def measure(self, latencies):
+            entries = super().measure(latencies)
             return {
                 key: op_costs.CostEntry(e.value, 9, 0.2 * e.value) for key, e in entries.items()
             }

@@ -114,8 +114,7 @@ def test_what_does_not_line_up_is_refused(arguments, message):
 
 
 def test_the_list_has_a_line_for_each_space():
-    spaces = [DNA, presets.PRESETS["digits"]]
-    lines = space_table.summary_lines(spaces)
+    lines = space_table.summary_lines([DNA, presets.PRESETS["digits"]])
     assert lines[1].split() == ["dna", "224x224", "6", "6", "1.96e17", "DNA", "Table", "1"]
     assert lines[2].split()[:5] == ["digits", "32x32", "3", "4", "1.11e6"]
     assert len(lines) == 3
