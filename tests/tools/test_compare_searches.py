@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from dna_tf.phases import search_inputs, searching
+from dna_tf.phases import search_inputs
 from dna_tf.search import comparison, exact, trial_search
 from dna_tf.space import cost_tables, presets, tasks
 from tests.helpers import rated_runs, search_cases, tool_runs
@@ -103,7 +103,7 @@ def test_made_up_ratings_need_no_workdir(tmp_path):
 REFUSED = {
     "needs a space: add --space=dna": ["--ratings=made"],
     "dno": ["--ratings=made", "--space=dno"],
-    "of a kind of": ["--ratings=made", "--space=digits", "--kind=rough"],
+    "no kind of made-up ratings 'rough'": ["--ratings=made", "--space=digits", "--kind=rough"],
     "No architecture of the space": ["--ratings=made", "--space=digits", "--max_macs=1"],
     "needs no --workdir": ["--ratings=made", "--space=digits", "--workdir=x"],
     "--space is for --ratings=made": ["--space=digits"],
@@ -139,28 +139,5 @@ def test_made_up_ratings_fall_with_cost_or_do_not():
         macs = np.log(table.paths[0, 1, 8]["macs"])
         assert low <= np.corrcoef(drawn[0, 1], macs)[0, 1] <= high
         assert all(len(drawn[b, c]) == space.num_paths(b, c) for b, c, _ in space.cells())
-    with pytest.raises(ValueError, match="of a kind of .*Received: 'rough'"):
+    with pytest.raises(ValueError, match="no kind of made-up ratings 'rough'"):
         comparison.draw_ratings(space, table, "rough")
-
-
-def test_the_report_tool_writes_the_page_and_says_what_is_next(tmp_path):
-    workdir, _, _ = rated_runs.rated_run(tmp_path / "run")
-    (before,) = tool_runs.run_all([["report", f"--workdir={workdir}"]])
-    assert before["returncode"] == 0 and workdir.report.exists(), before
-    assert f"Next: python -m tools.search --workdir={workdir}" in before["stdout"]
-    assert tool_runs.run_all([["search", f"--workdir={workdir}"]])[0]["returncode"] == 0
-    (after,) = tool_runs.run_all([["report", f"--workdir={workdir}", "--maps=no"]])
-    assert "Next: python -m tools.retrain" in after["stdout"]
-    assert not {"tensorflow", "keras"} & set(after["imported"])
-    assert "What wins as the budget grows" in workdir.report.read_text()
-
-
-@pytest.mark.parametrize("gone", ["teacher/model.keras", "supernet/block2_cell1.json"])
-def test_the_report_tool_leaves_out_maps_that_cannot_be_drawn(tmp_path, gone):
-    workdir, config, _ = rated_runs.rated_run(tmp_path / "run")
-    searching.search_budgets(workdir, config)
-    (workdir.teacher / "model.keras").write_bytes(b"")
-    (workdir.path / gone).unlink()
-    (result,) = tool_runs.run_all([["report", f"--workdir={workdir}"]])
-    assert (result["returncode"], result["stderr"]) == (0, "")
-    assert "Feature maps are drawn when" in workdir.report.read_text()
