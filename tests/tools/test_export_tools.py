@@ -102,16 +102,16 @@ def test_an_export_beside_leaves_the_workdir_as_it_is(run, calls):
 
 
 def test_the_report_prints_what_it_writes(run, calls):
-    result = calls[0]["report"]
-    assert result["returncode"] == 0, result["stderr"]
+    call = calls[0]["report"]
+    assert call["returncode"] == 0, call["stderr"]
     result = json.loads((run / "quantization" / "tiny_seed0.json").read_text())
     assert result["kind"] == "dna_tf.quantization_error" and result["images"] == 20
     assert len([row for row in result["layers"] if row["harm"] is not None]) == 2
     worst = " + ".join(result["layers"][0]["layers"])
-    line = next(line for line in result["stdout"].splitlines() if line.endswith(worst))
+    line = next(line for line in call["stdout"].splitlines() if line.endswith(worst))
     assert f"{100 * result['layers'][0]['harm']:.1f} %" in line
     assert result["float_layers"]
-    last = result["stdout"].splitlines()[-1]
+    last = call["stdout"].splitlines()[-1]
     assert last.startswith("Next: python -m tools.export_tflite")
     assert f"--config.export.float_layers=('{result['float_layers'][0]}'," in last
 
