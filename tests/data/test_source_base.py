@@ -64,8 +64,9 @@ def test_a_list_is_read_again_and_whole_data_lists_nothing(tmp_path, monkeypatch
     config = broken_data("folder", tmp_path, max_broken_images=1)
     first = loading.load(config, 0, tmp_path / "run")
     assert "warning" not in capsys.readouterr().err
-    monkeypatch.setattr(sources.Folder, "refused", None)  # a call would be an error
-    assert loading.load(config, 0, tmp_path / "run").fingerprint == first.fingerprint
+    with monkeypatch.context() as patched:
+        patched.setattr(sources.Folder, "refused", None)  # a call would be an error
+        assert loading.load(config, 0, tmp_path / "run").fingerprint == first.fingerprint
     config.max_broken_images = 0
     assert loading.load(config, 0).fingerprint == first.fingerprint  # nothing was left out
 
