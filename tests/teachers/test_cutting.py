@@ -305,19 +305,19 @@ def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
     unsafe = keras.Model(image, layers.Lambda(lambda x: x * 2.0, name="code")(image))
     for suffix in ("keras", "h5"):
         unsafe.save(tmp_path / f"unsafe.{suffix}")
-        with pytest.raises(ValueError, match=r"unsafe\.\w+ is no Keras.*loaded safely.*`Lambda`"):
+        with pytest.raises(ValueError, match=r"unsafe\.\w+ is not a Keras.*loaded safely.*`Lambda`"):
             keras_files.load_model(tmp_path / f"unsafe.{suffix}")
     small.save(tmp_path / "whole.keras")
     content = (tmp_path / "whole.keras").read_bytes()
     broken = tmp_path / "broken.keras"
     for size in (0, 1, len(content) // 2, len(content) - 1):
         broken.write_bytes(content[:size])
-        with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*truncated or damaged"):
+        with pytest.raises(ValueError, match=r"broken\.keras is not a Keras.*truncated or damaged"):
             keras_files.load_model(broken)
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 0xFF  # in the weights
     broken.write_bytes(flipped)
-    with pytest.raises(ValueError, match=r"broken\.keras is no Keras.*Bad CRC"):
+    with pytest.raises(ValueError, match=r"broken\.keras is not a Keras.*Bad CRC"):
         keras_files.load_model(broken)
     (tmp_path / "text.h5").write_text("no model")
     with pytest.raises(ValueError, match=r"text\.h5 is not a Keras model"):
