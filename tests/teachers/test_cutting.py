@@ -305,7 +305,9 @@ def test_files_that_are_no_safe_models_are_refused(tmp_path, small):
     unsafe = keras.Model(image, layers.Lambda(lambda x: x * 2.0, name="code")(image))
     for suffix in ("keras", "h5"):
         unsafe.save(tmp_path / f"unsafe.{suffix}")
-        with pytest.raises(ValueError, match=r"unsafe\.\w+ is not a Keras.*loaded safely.*`Lambda`"):
+        with pytest.raises(
+            ValueError, match=r"unsafe\.\w+ is not a Keras.*loaded safely.*`Lambda`"
+        ):
             keras_files.load_model(tmp_path / f"unsafe.{suffix}")
     small.save(tmp_path / "whole.keras")
     content = (tmp_path / "whole.keras").read_bytes()
