@@ -111,7 +111,7 @@ def test_read_json_of_foreign_files(tmp_path):
     with pytest.raises(ValueError, match="not complete JSON"):
         files.read_json(path, "k", HINT)
     path.write_text("[1, 2]")
-    with pytest.raises(ValueError, match=r"JSON object, and holds a list\. Make it"):
+    with pytest.raises(ValueError, match=r"JSON object, and has a list\. Make it"):
         files.read_json(path, "k", HINT)
     path.write_text('{"kind": "other"}')
     with pytest.raises(ValueError, match=r"of kind \"k\"\. Received: kind='other'\. Make it"):
