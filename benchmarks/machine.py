@@ -27,7 +27,7 @@ def peak_gib():
 
 
 def check_no_workdir(does="needs no run"):
-    """Checks that a benchmark was given no run.
+    """Checks that a benchmark did not receive a run.
 
     Args:
         does: what it does without one, for the message.
@@ -45,8 +45,8 @@ def report(figures, seed):
         print(f"{name}: {value}")
     if cli.FLAGS.json:
         command = " ".join(["python -m", f"benchmarks.{_module()}", *sys.argv[1:]])
-        shown = {"figures": figures, "command": command, "seed": seed, "machine": describe()}
-        print(json.dumps(shown), flush=True)
+        report = {"figures": figures, "command": command, "seed": seed, "machine": describe()}
+        print(json.dumps(report), flush=True)
 
 
 def _module():

@@ -45,11 +45,11 @@ def _count(space, number, runs, rng):
     for _ in range(runs):
         started = time.perf_counter()
         table = cost_tables.cost_table(space, tasks.Task(space.image_size, 3, 1000))
-        made = time.perf_counter()
+        tabled = time.perf_counter()
         for choices in drawn:
             table.costs_of(space, choices)
-        tables.append(made - started)
-        counts.append(time.perf_counter() - made)
+        tables.append(tabled - started)
+        counts.append(time.perf_counter() - tabled)
     return {"cost_table_s": _median(tables), "costs_of_architectures_s": _median(counts)}
 
 

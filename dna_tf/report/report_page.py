@@ -75,16 +75,16 @@ def _header(run):
         "how well it does so, and an exact search joined the best ones into students within a "
         "budget. The students were then trained from scratch, without the teacher."
     )
-    config = run.config or {}
+    saved_config = run.config or {}
     teacher = run.teacher or {}
     counts = teacher.get("counts", {})
     shape = teacher.get("image_shape") or [
-        *[_at(config, "data", "image_size")] * 2,
-        _at(config, "data", "channels"),
+        *[_at(saved_config, "data", "image_size")] * 2,
+        _at(saved_config, "data", "channels"),
     ]
-    budgets = _at(config, "search", "budgets") or []
+    budgets = _at(saved_config, "search", "budgets") or []
     pairs = [
-        ("data", _at(config, "data", "source")),
+        ("data", _at(saved_config, "data", "source")),
         ("images", "×".join(map(str, shape)) if None not in shape else None),
         ("classes", teacher.get("num_classes")),
         *(
@@ -92,12 +92,12 @@ def _header(run):
             for part in ("train", "rating", "test")
             if part in counts
         ),
-        ("teacher", _at(config, "teacher", "model")),
+        ("teacher", _at(saved_config, "teacher", "model")),
         ("search space", _space_text(run.space)),
-        ("training of cells", _counted(_at(config, "supernet", "epochs"), "epoch")),
+        ("training of cells", _counted(_at(saved_config, "supernet", "epochs"), "epoch")),
         ("budgets", "; ".join(map(_budget_text, budgets)) or None),
-        ("retraining", _retraining_text(config)),
-        ("seed", config.get("seed")),
+        ("retraining", _retraining_text(saved_config)),
+        ("seed", saved_config.get("seed")),
     ]
     facts = markup.facts(pairs)
     if run.config is not None:
@@ -257,8 +257,8 @@ def _maps(maps):
     return "".join(parts)
 
 
-def _at(config, section, field):
-    return config.get(section, {}).get(field)
+def _at(saved_config, section, field):
+    return saved_config.get(section, {}).get(field)
 
 
 def _space_text(space):
@@ -275,6 +275,6 @@ def _counted(number, unit):
     return None if number is None else f"{number} {unit}{'' if number == 1 else 's'}"
 
 
-def _retraining_text(config):
-    epochs, seeds = _at(config, "retrain", "epochs"), _at(config, "retrain", "seeds")
+def _retraining_text(saved_config):
+    epochs, seeds = _at(saved_config, "retrain", "epochs"), _at(saved_config, "retrain", "seeds")
     return None if None in (epochs, seeds) else f"{epochs} epochs, {_counted(seeds, 'seed')}"

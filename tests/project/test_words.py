@@ -89,7 +89,11 @@ def test_a_module_is_imported_by_its_name(folder):
             if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(
                 ("dna_tf.", "tests.")
             ):
-                aliases += [f"{path}:{node.lineno} {a.name}" for a in node.names if a.asname]
+                aliases += [
+                    f"{path}:{node.lineno} {a.name}"
+                    for a in node.names
+                    if a.asname not in (None, a.name)
+                ]
     assert not aliases, "\n".join(aliases)
 
 

@@ -57,8 +57,8 @@ def test_the_documented_files_are_there_and_no_others(run):
             expected.add(f"exports/{name}/{file}")
     for name in (f"{NAMES[0]}_seed0_model_keras", f"exports_{NAMES[0]}_int8_tflite"):
         expected |= {f"evaluations/{name}.json", f"evaluations/{name}.html"}
-    found = {name for name in rated_runs.snapshot(workdir.path) if "/checkpoints/" not in name}
-    assert found == expected
+    present = {name for name in rated_runs.snapshot(workdir.path) if "/checkpoints/" not in name}
+    assert present == expected
 
 
 def test_the_teacher_fits_the_data_and_its_cut(run):
@@ -140,10 +140,10 @@ def test_searched_architectures_keep_their_limits(run):
     limits = ({"max_macs": 15_000}, {"max_macs": 17_000, "max_params": 1300})
     rated = ratings.load_all(workdir.ratings, presets.get_space(config.space))
     for name, most in zip(NAMES, limits, strict=False):
-        made = zoo.find(name, workdir.architectures)
-        assert made.origin["limits"] == most
-        assert all(made.costs()[key[4:]] <= limit for key, limit in most.items())
-        for b, block in enumerate(made.blocks):
+        arch = zoo.find(name, workdir.architectures)
+        assert arch.origin["limits"] == most
+        assert all(arch.costs()[key[4:]] <= limit for key, limit in most.items())
+        for b, block in enumerate(arch.blocks):
             index = int(np.ravel_multi_index(block.path, [2] * len(block.path)))
             assert block.rating == rated[b, block.cell][index]
     chosen, control = (zoo.find(NAMES[i], workdir.architectures).costs() for i in (0, 2))
@@ -155,13 +155,13 @@ def test_searched_architectures_keep_their_limits(run):
 
 def test_the_maps_of_the_report_are_those_that_were_rated(run):
     workdir, config = run
-    made = zoo.find(NAMES[0], workdir.architectures)
-    rows = reporting.imitated_maps(workdir, config, made, num_images=40)  # all of them
+    arch = zoo.find(NAMES[0], workdir.architectures)
+    rows = reporting.imitated_maps(workdir, config, arch, num_images=40)  # all of them
     model = keras.saving.load_model(workdir.teacher / "model.keras", compile=False)
-    assert len(rows) == len(made.blocks)
-    for row, block, cut in zip(rows, made.blocks, config.teacher.cuts, strict=True):
-        known = keras.Model(model.input, model.get_layer(cut).output)
-        expected = known.predict(row["images"], verbose=0)
+    assert len(rows) == len(arch.blocks)
+    for row, block, cut in zip(rows, arch.blocks, config.teacher.cuts, strict=True):
+        shortened = keras.Model(model.input, model.get_layer(cut).output)
+        expected = shortened.predict(row["images"], verbose=0)
         np.testing.assert_allclose(row["teacher"], expected, rtol=1e-4, atol=1e-4)
         far = np.abs(row["teacher"] - row["student"]).mean() / row["teacher"].std(ddof=1)
         # Ratings are means over batches, each with a deviation of its own.
@@ -174,14 +174,14 @@ def test_students_are_what_their_architectures_say(run):
     x, labels = loading.load(config.data, config.seed, workdir.path).arrays("test")
     for name in NAMES:
         folder = workdir.student(name, 0)
-        made = zoo.find(name, workdir.architectures)
-        assert architectures.load(folder / "architecture.json") == made
+        arch = zoo.find(name, workdir.architectures)
+        assert architectures.load(folder / "architecture.json") == arch
         model = keras.saving.load_model(folder / "model.keras", compile=False)
         trainable = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
         result = workdir.student_result(name, 0)
-        assert trainable == made.costs()["params"] == result["params"]
+        assert trainable == arch.costs()["params"] == result["params"]
         assert model.count_params() > trainable  # batch norm's statistics
-        assert result["macs"] == made.costs()["macs"]
+        assert result["macs"] == arch.costs()["macs"]
         correct = int((model.predict(x, verbose=0).argmax(-1) == labels).sum())
         assert (result["test_correct"], result["test_images"]) == (correct, 359)
         assert result["data_fingerprint"] == workdir.teacher_result()["data_fingerprint"]
@@ -224,8 +224,8 @@ def test_the_report_shows_the_run(run):
     assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
     for name in NAMES:
         assert name in page
-    rating = zoo.find(NAMES[0], workdir.architectures).rating
-    assert "data:image/png;base64" in page and f"{rating:.4f}"[:5] in page
+    best = zoo.find(NAMES[0], workdir.architectures)
+    assert "data:image/png;base64" in page and f"{best.rating:.4f}"[:5] in page
 
 
 def test_running_again_changes_no_file_and_says_so(run, capsys):

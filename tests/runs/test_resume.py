@@ -75,11 +75,11 @@ def reference(trained):
 
 def _compare(reference, folder, *parts):
     """Asserts that parts of two runs are equal, and that nothing unfinished is left."""
-    expected, found = run_files.results(reference), run_files.results(folder)
+    expected, received = run_files.results(reference), run_files.results(folder)
     if parts:
         expected = {k: v for k, v in expected.items() if k.partition("/")[0] in parts}
-        found = {k: v for k, v in found.items() if k.partition("/")[0] in parts}
-    assert expected and run_files.differing(expected, found) == []
+        received = {k: v for k, v in received.items() if k.partition("/")[0] in parts}
+    assert expected and run_files.differing(expected, received) == []
     left = [p for p in folder.rglob("*") if p.suffix == ".tmp" or p.name.startswith("unfinished")]
     assert left == []
 
@@ -120,8 +120,8 @@ def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference,
 
 def _newest(folder):
     """The number of the newest checkpoint of a phase, 0 without one, and its files."""
-    found = [re.match(r"ckpt-(\d+)\.", p.name) for p in (folder / "checkpoints").glob("ckpt-*.*")]
-    number = max((int(name[1]) for name in found if name), default=0)
+    names = [re.match(r"ckpt-(\d+)\.", p.name) for p in (folder / "checkpoints").glob("ckpt-*.*")]
+    number = max((int(name[1]) for name in names if name), default=0)
     return number, sorted((folder / "checkpoints").glob(f"ckpt-{number}.*"))
 
 

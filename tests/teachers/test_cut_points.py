@@ -68,8 +68,8 @@ def test_single_ways_of_random_graphs_are_those_of_brute_force():
             if name not in shared
             and (name == names[-1] or names[-1] not in _reachable(edges, "image", name))
         ]
-        found = [point.layer for point in cut_points.single_way_layers(model, (4, 4, 2))]
-        assert found == expected, edges
+        layers = [point.layer for point in cut_points.single_way_layers(model, (4, 4, 2))]
+        assert layers == expected, edges
         lengths.append((len(expected), len(names)))
     assert sum(a < b - 2 for a, b in lengths) > 30  # graphs with layers that are not
     assert sum(a > 1 for a, _ in lengths) > 100
