@@ -57,11 +57,12 @@ def apply(image, seed, count, magnitude):
     for number in range(count):
         op = tf.cast(draws[2 * number] * len(OPS), tf.int32)
         signed = tf.where(draws[2 * number + 1] < 0.5, -1.0, 1.0) * levels[number]
-        image = _apply_one(image, op, signed)
+        image = apply_one(image, op, signed)
     return image
 
 
-def _apply_one(image, op, signed):
+def apply_one(image, op, signed):
+    """Applies the operation with the index `op` of `OPS`; the others are not computed."""
     branches = [functools.partial(run, name, image, signed) for name in OPS]
     result = tf.switch_case(op, branches)
     return tf.ensure_shape(result, image.shape)

@@ -38,8 +38,8 @@ from dna_tf.space import cost_limits
 
 MOST = 1_000_000  # of k
 MAX_STATES = 3_000_000
-_MANY_PAIRS = 5_000_000
-_MOST_PAIRS = 300_000_000
+MANY_PAIRS = 5_000_000
+MOST_PAIRS = 300_000_000
 _FEW = 10_000  # states below which a listing may grow fast
 
 
@@ -137,12 +137,12 @@ def _search(program, k, max_states):
     """Architectures that include the k best, as `listing.Ends`."""
     bound = bounds.best_bound(program)
     if k > listing.LAYERS:
-        return _deepen(program, bound, k, max_states, _MOST_PAIRS)
+        return _deepen(program, bound, k, max_states, MOST_PAIRS)
     try:
-        return _deepen(program, bound, k, max_states, _MANY_PAIRS)
+        return _deepen(program, bound, k, max_states, MANY_PAIRS)
     except listing.TooMany:  # then dropping dominated paths first is worth its time
         program = program.filtered(lambda part: listing.needed(program, part.rows, part.paths, k))
-        return _deepen(program, bound, k, max_states, _MOST_PAIRS)
+        return _deepen(program, bound, k, max_states, MOST_PAIRS)
 
 
 def infeasible(problem, limits):

@@ -38,8 +38,8 @@ from dna_tf.search import bounds, pareto, trails
 from dna_tf.space import cost_limits
 
 MAX_STATES = 1_000_000
-_CHUNK = 500_000  # candidates built at once
-_PILE = 20_000  # states from which on a filter is worth its time
+CHUNK = 500_000  # candidates built at once
+PILE = 20_000  # states from which on a filter is worth its time
 
 
 class FrontTooLarge(ValueError):
@@ -203,7 +203,7 @@ class _Merger:
         codes = self._trail.codes(b, part.cell, part.paths)
         options = self._filter(_States(part.rows, codes))
         width = part.out_width
-        step = max(1, _CHUNK // len(options.order))
+        step = max(1, CHUNK // len(options.order))
         least = np.array([ahead[b + 1][width] for ahead in self._least])[1:, None]
         most = -np.array([ahead[b + 1][width] for ahead in self._most])[1:, None]
         for start in range(0, len(states.order), step):
@@ -251,11 +251,11 @@ class _Pile:
     def add(self, states):
         if self._grid is not None and len(states.order):
             states = states.take(np.flatnonzero(self._grid.may_stay(states.rows)))
-        if len(states.order) > _PILE:
+        if len(states.order) > PILE:
             states = self._keep(states)
         self._parts.append(states)
         self._waiting += len(states.order)
-        if self._waiting > max(self._kept, _PILE):
+        if self._waiting > max(self._kept, PILE):
             self._reduce()
 
     def states(self):

@@ -12,8 +12,8 @@ import numpy as np
 
 from dna_tf.search import bounds, pareto, trails
 
-_CHUNK = 500_000  # pairs of a state and a path that are built at once
-_THIN = 200_000  # from this number of states on, dominated ones are dropped
+CHUNK = 500_000  # pairs of a state and a path that are built at once
+THIN = 200_000  # from this number of states on, dominated ones are dropped
 LAYERS = 8  # thinning peels at most this many fronts
 
 
@@ -107,9 +107,9 @@ def enumerate_below(program, multipliers, threshold, k, most):
                     )
                 )
                 size = sum(len(some.order) for some in pile)
-                if size > thick.get(width, _THIN):
+                if size > thick.get(width, THIN):
                     pile[:] = [_thin(program, _join(pile), k)]
-                    thick[width] = max(_THIN, 2 * len(pile[0].order))
+                    thick[width] = max(THIN, 2 * len(pile[0].order))
                     if len(pile[0].order) > max_states:
                         raise _too_many(program, len(pile[0].order))
         states = {width: _join(pile) for width, pile in merged.items() if pile}
@@ -128,7 +128,7 @@ def _chunks(counts):
     start = 0
     while start < len(counts):
         done = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
+        stop = max(start + 1, int(np.searchsorted(ends, done + CHUNK, side="right")))
         yield start, stop
         start = stop
 

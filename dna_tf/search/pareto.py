@@ -17,10 +17,10 @@ three and a further log n with each more (Kung, Luccio and Preparata, 1975).
 
 import numpy as np
 
-_SMALL = 96  # halves of at most this many points are compared directly
-_PAIRS = 1 << 14  # so are two sets with at most this many pairs
+SMALL = 96  # halves of at most this many points are compared directly
+PAIRS = 1 << 14  # so are two sets with at most this many pairs
 _GRID = 1 << 17  # cells of the grid
-_WORTH_A_GRID = 2000  # points
+WORTH_A_GRID = 2000  # points
 
 
 def front_indices(rows, order=None):
@@ -43,7 +43,7 @@ def front_indices(rows, order=None):
         before = np.minimum.accumulate(np.concatenate([[np.inf], rest[0, :-1]]))
         return by_rows[: rest.shape[1]][rest[0] < before]
     kept = np.arange(rest.shape[1])
-    if len(kept) > _WORTH_A_GRID:
+    if len(kept) > WORTH_A_GRID:
         ordered = rows[:, by_rows]
         kept = kept[Grid(ordered).may_stay(ordered)]
     return by_rows[kept[_sweep(rest[:, kept])]]
@@ -92,7 +92,7 @@ class Grid:
 def _sweep(rest):
     """True where no earlier point is at most equal in every row."""
     count = rest.shape[1]
-    if count <= _SMALL:
+    if count <= SMALL:
         return ~np.triu(_at_most(rest, rest), 1).any(axis=0)
     middle = count // 2
     kept = np.concatenate([_sweep(rest[:, :middle]), _sweep(rest[:, middle:])])
@@ -116,7 +116,7 @@ def _dominated(left, right):
         return np.zeros(right.shape[1], bool)
     if left.shape[0] == 1:
         return right[0] >= left[0].min()
-    if left.shape[1] * right.shape[1] <= _PAIRS:
+    if left.shape[1] * right.shape[1] <= PAIRS:
         return _at_most(left, right).any(axis=0)
     if left.shape[0] == 2:
         left = left[:, np.argsort(left[0])]

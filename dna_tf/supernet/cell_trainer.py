@@ -17,7 +17,7 @@ from dna_tf.supernet import packed_ops, row_adam, sampling
 # many times larger has diverged.
 DIVERGED = 1e4
 # Steps after which the loss scale of float16 doubles. Source: Micikevicius et al., 2018.
-_SCALE_GROWS_AFTER = 2000
+SCALE_GROWS_AFTER = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +253,7 @@ class CellTrainer:
         self.failed_at.assign(tf.where(first, number, self.failed_at))
         if self._is_float16:
             good = self._scale[1] + 1.0
-            grows = tf.equal(good, _SCALE_GROWS_AFTER)
+            grows = tf.equal(good, SCALE_GROWS_AFTER)
             after = tf.stack(
                 [
                     self._scale[0] * tf.where(grows, 2.0, 1.0),

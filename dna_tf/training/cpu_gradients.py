@@ -31,7 +31,7 @@ def depthwise(x, kernel, stride):
     Returns:
         A tensor `(batch, height / stride, width / stride, channels)`.
     """
-    if _has_accelerator() or None in x.shape[1:3]:
+    if has_accelerator() or None in x.shape[1:3]:
         return _plain(x, kernel, stride)
 
     @tf.custom_gradient
@@ -54,7 +54,7 @@ def pointwise(x, kernel):
     Returns:
         A tensor `(batch, height, width, filters)`.
     """
-    if _has_accelerator() or None in x.shape[1:3]:
+    if has_accelerator() or None in x.shape[1:3]:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
     channels, filters = kernel.shape[2:]
     y = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(kernel, [channels, filters]))
@@ -81,7 +81,7 @@ def swish(x):
 
     def backward(upstream):
         kept = gate
-        if _has_accelerator():
+        if has_accelerator():
             with tf.control_dependencies([upstream]):  # not before the backward pass
                 kept = tf.sigmoid(x)
         return upstream * (kept + y * (1.0 - kept))
@@ -144,5 +144,6 @@ def _same_padding(side, size, stride):
 
 
 @functools.cache
-def _has_accelerator():
+def has_accelerator():
+    """Whether TensorFlow sees a GPU or a TPU."""
     return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())

@@ -27,7 +27,7 @@ _ADVICE = (
     "folder."
 )
 
-_now = time.monotonic
+now = time.monotonic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,14 +117,14 @@ def run(
     sums, history = _Sums(label, state["sums"], failures), state["history"]
     done = state["epoch"] * steps_per_epoch + state["step"]
     watcher = show.watcher if chief else None
-    saved_at = _now()
+    saved_at = now()
 
     def save(epoch, step, totals):
         nonlocal saved_at
         if watcher is not None:
             watcher.flush()  # a resumed run does not write these events again
         saver.save({"epoch": epoch, "step": step, "sums": totals, "history": history, **data})
-        saved_at = _now()
+        saved_at = now()
 
     images, done_images = epochs * steps_per_epoch * images_per_step, done * images_per_step
     with (
@@ -142,7 +142,7 @@ def run(
                 sums.add(step(batch, steps_before + index))
                 display.count_step()
                 stops = chief and sigterm.received
-                saves = chief and (stops or _now() - saved_at > keep.seconds)
+                saves = chief and (stops or now() - saved_at > keep.seconds)
                 if saves or display.is_due():
                     # Read before saving, so that a diverged run is never saved.
                     totals = sums.read(epoch, index + 1)
@@ -164,7 +164,7 @@ def run(
             sums.clear()
             display.begin_epoch()
             stops = chief and sigterm.received
-            due = stops or epoch + 1 == epochs or _now() - saved_at > EPOCH_END_SECONDS
+            due = stops or epoch + 1 == epochs or now() - saved_at > EPOCH_END_SECONDS
             if chief and due:
                 save(epoch + 1, 0, {})
             display.start_clock()
@@ -272,7 +272,7 @@ class _Display:
         self._images_per_step = images_per_step
         self._seconds = READ_SECONDS if watcher is None else min(READ_SECONDS, watcher.seconds)
         self._first = True
-        self._written_at = _now()
+        self._written_at = now()
         self._measured = {}
         self._totals, self._steps = {}, 0  # of the last measure; steps since then
         self.start_clock()
@@ -289,7 +289,7 @@ class _Display:
 
     def start_clock(self):
         """Starts to measure the images per second; earlier time does not count."""
-        self._timed_from, self._timed_steps = _now(), 0
+        self._timed_from, self._timed_steps = now(), 0
 
     def count_step(self):
         """Counts a step."""
@@ -303,7 +303,7 @@ class _Display:
 
     def is_due(self):
         """Whether it is time to read the figures again."""
-        return _now() - self._written_at >= self._seconds
+        return now() - self._written_at >= self._seconds
 
     def line(self, position, means):
         """Puts means beside the bar."""
@@ -313,7 +313,7 @@ class _Display:
         """Takes the figures since the last measure; `totals` are the sums of the epoch."""
         since = {name: total - self._totals.get(name, 0.0) for name, total in totals.items()}
         self._measured = {_curve(name): mean for name, mean in _means(since, self._steps).items()}
-        seconds = _now() - self._timed_from
+        seconds = now() - self._timed_from
         if self._timed_steps and seconds > 0:
             images = self._timed_steps * self._images_per_step
             self._measured["images_per_second"] = images / seconds
@@ -322,7 +322,7 @@ class _Display:
 
     def write(self, steps_done, epoch_figures=()):
         """Gives the watcher the last measures, and the figures of an epoch that ended."""
-        self._written_at = _now()
+        self._written_at = now()
         if self._watcher is not None:
             self._watcher.scalars(steps_done, {**self._measured, **dict(epoch_figures)})
 

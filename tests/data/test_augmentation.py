@@ -95,7 +95,7 @@ def test_operations_take_grey_images():
 def test_operations_are_drawn_evenly_and_by_the_seed_alone(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        rand_augment, "_apply_one", lambda image, op, signed: drawn.append((op, signed)) or image
+        rand_augment, "apply_one", lambda image, op, signed: drawn.append((op, signed)) or image
     )
     for number in range(700):
         rand_augment.apply(tf.zeros((2, 2, 3), tf.uint8), tf.constant([5, number], tf.int64), 2, 9)

@@ -97,7 +97,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.seconds = 1000.0
-        monkeypatch.setattr(loop, "_now", lambda: self.seconds)
+        monkeypatch.setattr(loop, "now", lambda: self.seconds)
 
     def takes(self, seconds, function):
         """The function, taking so long."""

@@ -16,6 +16,7 @@ VAGUE = {"made", "found", "known", "shown", "told", "given", "asked", "held"}
 OF_VALUES = tuple(room for room in rooms.FOLDERS if room not in ("phases", "config"))
 # It reads a run: what it takes is a workdir.
 READS_A_RUN = ("run_data.py",)
+_OF_TENSORFLOW = ("_get_ops_details", "_get_function")
 
 
 def bound_names(tree):
@@ -123,6 +124,22 @@ def test_no_variable_has_the_name_of_a_module_that_is_imported(folder):
                 if node.id in imported and id(node) not in fields:
                     twice.append(f"{path}:{node.lineno} {node.id}")
     assert not twice, "\n".join(twice)
+
+
+def test_tests_do_not_reach_into_private_names():
+    """Neither by attribute nor by monkeypatch; TensorFlow's own are not ours."""
+    private = []
+    for path, tree in trees("tests"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and not ast.unparse(node.value).startswith("self"):
+                name = node.attr
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "setattr":
+                name = getattr(node.args[1], "value", "") if len(node.args) > 1 else ""
+            else:
+                continue
+            if re.match(r"_[a-z]", str(name)) and name not in _OF_TENSORFLOW:
+                private.append(f"{path}:{node.lineno} {name}")
+    assert not private, "\n".join(private)
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])

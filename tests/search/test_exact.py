@@ -93,10 +93,10 @@ def _check_infeasible(problem, listed, limits, k, penalties):
 @pytest.mark.parametrize("states", ["none", "some"])
 def test_dropping_dominated_states_changes_no_value(monkeypatch, states):
     """The code that steps in where millions tie, made to step in at once."""
-    monkeypatch.setattr(listing, "_THIN", 5)
-    monkeypatch.setattr(listing, "_CHUNK", 7)
+    monkeypatch.setattr(listing, "THIN", 5)
+    monkeypatch.setattr(listing, "CHUNK", 7)
     if states == "none":
-        monkeypatch.setattr(exact, "_MANY_PAIRS", 0)
+        monkeypatch.setattr(exact, "MANY_PAIRS", 0)
     for seed in range(150):
         rng = np.random.default_rng(seed)
         problem = search_cases.problem(rng, ties=seed % 3 > 0)
@@ -114,12 +114,12 @@ def test_dropping_dominated_states_changes_no_value(monkeypatch, states):
 
 
 def test_too_many_are_refused_not_guessed(monkeypatch):
-    monkeypatch.setattr(listing, "_THIN", 10)
+    monkeypatch.setattr(listing, "THIN", 10)
     drawn = (search_cases.problem(np.random.default_rng(seed), ties=True) for seed in range(99))
     problem = next(case for case in drawn if case.num_architectures() > 100)
     with pytest.raises(listing.TooMany, match="states are near the optimum"):
         exact.best(problem, {}, k=100, max_states=20)
-    monkeypatch.setattr(exact, "_MOST_PAIRS", 20)
+    monkeypatch.setattr(exact, "MOST_PAIRS", 20)
     with pytest.raises(listing.TooMany, match="Ask for fewer, or widen the limits"):
         exact.best(problem, {}, k=100)
 

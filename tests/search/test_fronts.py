@@ -204,9 +204,9 @@ def test_best_under():
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("values", [4, 60, 10**9])
 def test_the_filter_equals_all_pairs(count, rows, values, monkeypatch):
-    monkeypatch.setattr(pareto, "_PAIRS", 64)
-    monkeypatch.setattr(pareto, "_SMALL", 8)
-    monkeypatch.setattr(pareto, "_WORTH_A_GRID", 1000)
+    monkeypatch.setattr(pareto, "PAIRS", 64)
+    monkeypatch.setattr(pareto, "SMALL", 8)
+    monkeypatch.setattr(pareto, "WORTH_A_GRID", 1000)
     rng = np.random.default_rng(count + rows)
     points = rng.integers(0, values, (rows, count)).astype(float)
     points[-1] += points[0] * -0.7  # so that many stay
@@ -227,8 +227,8 @@ def test_the_filter_equals_all_pairs(count, rows, values, monkeypatch):
 
 @pytest.mark.parametrize("constant", [0, 1, 2, 3])
 def test_the_filter_where_one_row_is_equal_for_all(constant, monkeypatch):
-    monkeypatch.setattr(pareto, "_PAIRS", 64)
-    monkeypatch.setattr(pareto, "_SMALL", 8)
+    monkeypatch.setattr(pareto, "PAIRS", 64)
+    monkeypatch.setattr(pareto, "SMALL", 8)
     points = np.random.default_rng(0).integers(0, 30, (4, 700)).astype(float)
     points[constant] = 5
     columns = points.T
@@ -254,8 +254,8 @@ def test_fronts_of_three_costs_and_small_chunks(monkeypatch):
     problem = problem_building.build_problem(few, ratings, table)
     front = fronts.front(problem, cost_tables.COSTS)
     assert len(front) > 1000
-    monkeypatch.setattr(fronts, "_CHUNK", 3000)
-    monkeypatch.setattr(fronts, "_PILE", 50)
+    monkeypatch.setattr(fronts, "CHUNK", 3000)
+    monkeypatch.setattr(fronts, "PILE", 50)
     assert fronts.front(problem, cost_tables.COSTS) == front
     points = np.array([[one.rating, *one.costs.values()] for one in front])
     for one, other in itertools.pairwise(points[:500]):

@@ -8,6 +8,7 @@ import pytest
 from dna_tf.search import (
     authors_traversal,
     beam,
+    comparison,
     evolution,
     exact,
     trial_search,
@@ -84,6 +85,25 @@ def test_nothing_is_better_than_the_optimum_or_beyond_the_limits(name):
         assert all(a > b for a, b in zip(values, values[1:], strict=False))
         assert values[-1] == outcome.value
     assert worse > 0, "a search that always finds the optimum says nothing here"
+
+
+def test_every_search_that_is_compared_keeps_the_contract():
+    """All that `comparison.methods` lists: within limits, repeatable, not beyond the optimum."""
+    checked = set()
+    for problem, limits, allowed in questions(12):
+        if not allowed:
+            continue
+        searches = comparison.methods(problem, budgets=(40,), beams=(1,), traversal_budget=1000)
+        for name, (search, is_seeded) in searches.items():
+            options = {"seed": 3} if is_seeded else {}
+            outcome, again = (search(problem, limits, **options) for _ in range(2))
+            assert outcome == again
+            if outcome.best is not None:
+                place = (outcome.best.cells, outcome.best.path_indices)
+                assert place in [(one.cells, one.paths) for one in allowed], name
+                assert outcome.best.rating >= allowed[0].rating
+                checked.add(name)
+    assert checked == set(searches)
 
 
 @pytest.mark.parametrize("name", SEEDED)

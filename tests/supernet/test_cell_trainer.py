@@ -221,7 +221,7 @@ def test_ops_compute_in_low_precision_and_all_else_stays_float32(precision, dtyp
 
 
 def test_float16_doubles_its_scale_and_halves_it_when_a_gradient_overflows(monkeypatch):
-    monkeypatch.setattr(cell_trainer, "_SCALE_GROWS_AFTER", 3)
+    monkeypatch.setattr(cell_trainer, "SCALE_GROWS_AFTER", 3)
     trainer = _trainer(1, precision="mixed_float16")
     scale = trainer.variables[-1]
     np.testing.assert_array_equal(scale, [2.0**15, 0])

@@ -108,7 +108,7 @@ def test_a_pointwise_convolution_of_unknown_sizes():
 @pytest.mark.parametrize("accelerated", [False, True])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.float16])
 def test_swish_is_tensorflows(dtype, accelerated, monkeypatch):
-    monkeypatch.setattr(cpu_gradients, "_has_accelerator", lambda: accelerated)
+    monkeypatch.setattr(cpu_gradients, "has_accelerator", lambda: accelerated)
     rng = np.random.default_rng(0)
     x, upstream = (tf.cast(rng.normal(0, 4, (5, 333)), dtype) for _ in range(2))
 
