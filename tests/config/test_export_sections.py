@@ -15,7 +15,7 @@ from dna_tf.config import export_sections, run_config
         ("image_size", -1, "image_size must be at least 0"),
         ("preprocessing", "none", "preprocessing must be one of .*'outside'"),
         ("also", ("savedmodle",), "also must be one of .* Did you mean 'savedmodel'"),
-        ("float_layers", (3,), "float_layers must hold names of Keras layers"),
+        ("float_layers", (3,), "float_layers must be names of Keras layers"),
         ("calibration_images", 0, "calibration_images must be at least 1"),
         ("test_images", 0, "test_images must be at least 1"),
         ("least_agreement", 1.5, r"least_agreement must be in \[0.0, 1.0\]"),

@@ -87,8 +87,8 @@ def test_load_of_foreign_json(tmp_path):
     for text, message in (
         ("{}", r"of kind \"dna_tf\.architecture\"\. Received: kind=None"),
         ('{"kind": "dna_tf.ratings"}', r"Received: kind='dna_tf\.ratings'"),
-        ("[]", "holds a list"),
-        ("7", "holds a int"),
+        ("[]", "has a list"),
+        ("7", "has a int"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -71,7 +71,7 @@ def test_unknown_names(folder, tmp_path):
         (lambda text: text.replace('"dna_tf.architecture"', '"other"'), "kind='other'"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "version 2"),
         (lambda text: text.replace('"stride": 2', '"stride": 1', 1), "changed by hand or damaged"),
-        (lambda text: "[]", "holds a list"),
+        (lambda text: "[]", "has a list"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(folder, tmp_path, change, message):

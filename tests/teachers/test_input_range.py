@@ -70,7 +70,7 @@ def test_the_text_has_the_numbers_that_were_measured():
     shift = np.median(np.abs(values.mean((0, 1, 2)) - norm.moving_mean) / np.sqrt(variance))
     text = input_range.check(model, other)
     for part in (
-        "'trained' seems to be fed",
+        "'trained' seems to get images in another range",
         "batch norm, 'stem_bn', the variance of 20 images",
         f"is {ratio:.3g} times what it was in training (expected 0.25 to 4)",
         f"mean is {shift:.3g} standard deviations off (expected at most 0.5)",

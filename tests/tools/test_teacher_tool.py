@@ -27,7 +27,7 @@ QUICK = {
     "output of another kind": (["--output={files}/new.json"], r"ends in \.py\. Received: --output"),
     "output that is there": (
         ["--output={files}/there.py"],
-        r"there\.py is there, and is not overw",
+        r"there\.py exists and is not overw",
     ),
     "unknown space": (["--space=dan"], r"no search space 'dan'\. Did you mean 'dna'"),
     "image size of nothing": (["--image_size=0"], r"--image_size must be .* least 8\. Received: 0"),

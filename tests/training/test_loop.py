@@ -40,11 +40,11 @@ def test_the_history_holds_the_means_of_each_epoch(tmp_path):
     toy, twin = toy_training.Toy(), toy_training.Toy()
     history = toy_training.run(tmp_path, toy, seconds=1e9)
     assert toy.seen == list(range(EPOCHS * STEPS))
-    for epoch, figures in enumerate(history):
-        assert list(figures) == ["loss", "norm"]
-        figures = [twin.step(batch, 0) for batch in twin.batches(epoch, 0)]
-        for name, value in figures.items():
-            expected = np.mean([float(each[name]) for each in figures])
+    for epoch, means in enumerate(history):
+        assert list(means) == ["loss", "norm"]
+        steps = [twin.step(batch, 0) for batch in twin.batches(epoch, 0)]
+        for name, value in means.items():
+            expected = np.mean([float(figures[name]) for figures in steps])
             assert value == pytest.approx(expected, rel=1e-6, abs=1e-7)
     assert len(history) == EPOCHS and toy.values() == twin.values()
     saved = json.loads((tmp_path / "history.json").read_text())
@@ -458,7 +458,7 @@ def test_signals_are_left_alone_outside_the_main_thread(tmp_path, whole):
 
 PROGRAM = """
 import sys
-from tests import toy_training
+from tests.helpers import toy_training
 
 toy = toy_training.Toy()
 

@@ -54,8 +54,11 @@ def test_the_twin_passes_as_the_model_does_in_training():
     )  # evaluated, they are the same to the bit
     expected, received = _passed(model, images), _passed(twin, images)
     np.testing.assert_allclose(received[0], expected[0], rtol=1e-3, atol=1e-4)
+    # Some gradients are zero but for rounding, which differs from processor to processor.
+    rounding = 1e-6 * max(np.abs(gradient).max() for gradient in expected[1])
     for one, other in zip(received[1] + received[2], expected[1] + expected[2], strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-2, atol=2e-3 * np.abs(other).max() + 1e-6)
+        atol = 2e-3 * np.abs(other).max() + rounding
+        np.testing.assert_allclose(one, other, rtol=2e-2, atol=atol)
     before = [w.numpy() for w in _student().non_trainable_variables if "moving" in w.path]
     moved = [np.abs(a - b).max() for a, b in zip(received[2], before, strict=True)]
     assert min(moved) > 0
