@@ -127,7 +127,9 @@ def test_the_real_teacher_is_right_in_0_to_255_only():
     assert input_range.check(model, images) is None
     for wrong in (images / 255, images / 127.5 - 1):
         text = input_range.check(model, wrong)
-        assert "'efficientnet_lite0' seems to be fed" in text and "0..255" in text
+        assert (
+            "'efficientnet_lite0' seems to get images in another range" in text and "0..255" in text
+        )
     for kind in preprocessing.KINDS[1:]:
         text = input_range.check(preprocessing.with_preprocessing(model, kind), images)
         assert text.endswith("Tried on these images, 'none' would fit.")
