@@ -25,6 +25,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # and a converter without a Keras 3 model (with one it writes NaN).
 _HARMLESS = ("triggered tf.function retracing", "consider providing the trackable_obj")
 
+# The field whose values are imported: a workdir does not decide it alone.
+_MODULES = "teacher.modules"
+
 FLAGS = flags.FLAGS
 _HERE = pathlib.Path(__file__).resolve().parent
 
@@ -150,14 +153,17 @@ def open_run(may_create):
             f"The workdir {workdir} contains no run (no config.json). Start one: "
             f"{workdirs.command('teacher', workdir)}"
         )
-    config = FLAGS.config
+    config, stored_modules = FLAGS.config, ()
     if exists and not FLAGS["config"].present:  # without --config, overrides change the stored one
+        workdir, config = workdirs.open_workdir(FLAGS.workdir)
         overrides = config_flags.get_override_values(FLAGS["config"])
-        config = None
-        if overrides:
-            _, config = workdirs.open_workdir(FLAGS.workdir)
-            config.update_from_flattened_dict(overrides)
-    return workdirs.open_workdir(FLAGS.workdir, config)
+        if not overrides:
+            return workdir, config
+        config.update_from_flattened_dict(overrides)
+        stored_modules = () if _MODULES in overrides else workdir.stored_modules
+    workdir, config = workdirs.open_workdir(FLAGS.workdir, config)
+    workdir.stored_modules = stored_modules
+    return workdir, config
 
 
 def open_beside(path):
@@ -181,7 +187,7 @@ def open_beside(path):
         )
     workdir, config = workdirs.open_workdir(path)
     overrides = config_flags.get_override_values(FLAGS["config"])
-    others = sorted(name for name in overrides if not name.startswith("export."))
+    others = sorted(n for n in overrides if not n.startswith("export.") and n != _MODULES)
     if others:
         raise ValueError(
             "With --output only fields of config.export may differ from the config of the workdir: "
@@ -189,6 +195,8 @@ def open_beside(path):
         )
     config.update_from_flattened_dict(overrides)
     run_config.check_config(config)
+    if _MODULES in overrides:
+        workdir.stored_modules = ()
     return workdir, config
 
 
@@ -214,8 +222,18 @@ def open_for_model(path):
 def next_command(tool, workdir, *arguments):
     """Prints the command of the next step; without `--workdir` if `workdir` is `None`."""
     flag = [] if workdir is None else [f"--workdir={workdir}"]
+    flag += [f"--config.{_MODULES}={name}" for name in _modules_of_flags()]
     command = " ".join([f"python -m tools.{tool}", *flag, *arguments])
     print(f"Next: {command}", flush=True)
+
+
+def _modules_of_flags():
+    """The modules that this command line names, which the next one has to name again."""
+    if "config" not in FLAGS:
+        return ()
+    overrides = config_flags.get_override_values(FLAGS["config"])
+    named = FLAGS["config"].present or _MODULES in overrides
+    return tuple(FLAGS.config.teacher.modules) if named else ()
 
 
 # Running a tool

@@ -22,7 +22,7 @@ evaluations/                     one JSON file for each evaluated model
 report.html
 """
 
-from dna_tf.common import files
+from dna_tf.common import checks, files
 from dna_tf.config import run_config
 
 # The field "kind" of a workdir's files. Files that may also lie elsewhere have theirs in the
@@ -92,6 +92,8 @@ class Workdir:
         self.path = files.as_path(path)
         if self.path.is_file():
             raise ValueError(f"The workdir {path} is a file. Give a folder with --workdir=FOLDER.")
+        # Modules that only the stored config names; see `modules`.
+        self.stored_modules = ()
         self.config = self.path / "config.json"
         self.teacher = self.path / "teacher"
         self.supernet = self.path / "supernet"
@@ -111,15 +113,15 @@ class Workdir:
 
     def architecture(self, name):
         """The file of an architecture."""
-        return self.architectures / f"{name}.json"
+        return self.architectures / f"{_checked(name)}.json"
 
     def student(self, name, seed):
         """The folder of one trained student."""
-        return self.path / "students" / name / f"seed{seed}"
+        return self.path / "students" / _checked(name) / f"seed{seed}"
 
     def exported(self, name, seed=0):
         """The folder of the files that were exported from one trained student."""
-        return self.exports / (f"{name}_seed{seed}" if seed else name)
+        return self.exports / (f"{_checked(name)}_seed{seed}" if seed else _checked(name))
 
     def student_result(self, name, seed):
         """The result of one trained student: accuracy, costs, fingerprints."""
@@ -169,6 +171,11 @@ class Workdir:
         )
 
 
+def _checked(name):
+    # An architecture has checked its name; names of the command line or of a caller come as text.
+    return checks.check_file_name("an architecture", name)
+
+
 def open_workdir(path, config=None):
     """Opens a workdir with a config, or with the config that is stored in it.
 
@@ -188,9 +195,11 @@ def open_workdir(path, config=None):
     if config is None:
         stored = _stored_config(workdir)
         try:
-            return workdir, run_config.from_plain(stored)
+            config = run_config.from_plain(stored)
         except ValueError as error:
             raise ValueError(f"The config in {workdir.config} cannot be used. {error}") from error
+        workdir.stored_modules = tuple(config.teacher.modules)
+        return workdir, config
     run_config.check_config(config)
     config = run_config.with_image_size(config)
     # Which cells this call trains does not belong to the run: other calls train the others.
@@ -225,6 +234,33 @@ def _stored_config(workdir):
     if not isinstance(stored, dict):
         raise ValueError(f"The file {workdir.config} contains no config. {hint}")
     return run_config.with_defaults(stored)
+
+
+def modules(workdir, config):
+    """The modules that are imported before a model file of a run is loaded.
+
+    Importing runs code, and a workdir may come from somebody else. So modules that only its
+    `config.json` names are refused: the user asks for them again.
+
+    Args:
+        workdir: the `Workdir` of the config, or `None`.
+        config: the config.
+
+    Returns:
+        A tuple of names.
+
+    Raises:
+        ValueError: the names come from the workdir alone.
+    """
+    names = tuple(config.teacher.modules)
+    if names and workdir is not None and names == workdir.stored_modules:
+        flags = " ".join(f"--config.teacher.modules={name}" for name in names)
+        raise ValueError(
+            f"The config in {workdir.config} names modules whose code would run: "
+            f"{', '.join(map(checks.short_repr, names))}. If you trust this workdir, name them "
+            f"again: {flags}, or the --config file that has them."
+        )
+    return names
 
 
 def sections_until(folder):

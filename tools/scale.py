@@ -13,8 +13,6 @@ Writes: the file --output, or WORKDIR/architectures/NAME.json. Without --output 
         tool only prints the result.
 """
 
-import re
-
 from absl import flags
 
 from dna_tf import cli
@@ -136,12 +134,13 @@ def _check_names():
 
 
 def _file_name(name):
-    if not re.fullmatch(r"\w[\w.-]*", name) or name == "front":
-        raise ValueError(
-            "The name of the architecture is also that of its file: letters, digits, '_', '-' and "
-            "'.', and not 'front', which the search writes. Give another --name. Received: "
-            f"{name!r}"
-        )
+    from dna_tf.common import checks
+
+    try:
+        if checks.check_file_name("an architecture", name) == "front":
+            raise ValueError("The name is not 'front', which names a file of the search.")
+    except ValueError as error:
+        raise ValueError(f"Give another --name. {error}") from error
     return name
 
 

@@ -3,6 +3,9 @@
 import difflib
 import math
 import numbers
+import re
+
+_MOST_CHARACTERS = 200  # of a file's name; file systems take 255 bytes, and endings are added
 
 
 def near_names(name, names):
@@ -100,6 +103,38 @@ def check_sequence(what, value):
     if not isinstance(value, list | tuple):
         raise ValueError(f"The {what} must be a list or tuple. Received: {value!r}")
     return value
+
+
+def check_file_name(what, name):
+    """Returns `name` after checking that it names one file in a folder, and no other place.
+
+    Names that come from a file are joined to paths: `"../x"` or `"/x"` would lead out.
+
+    Args:
+        what: what has the name, such as `"an architecture"`, for the message.
+        name: the name.
+
+    Raises:
+        ValueError: it is not text, is too long, or has other characters than letters, digits,
+            dots, _ and -, or begins with a dot or -.
+    """
+    good = isinstance(name, str) and len(name) <= _MOST_CHARACTERS
+    if not good or not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"The name of {what} begins with a letter or digit and has letters, digits, dots, _ "
+            f"and - only, at most {_MOST_CHARACTERS}, because it names files. Received: "
+            f"{short_repr(name)}"
+        )
+    return name
+
+
+def short_repr(value, most=100):
+    """`repr(value)`, cut to about `most` characters: a broken file may have millions."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else "..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def is_number(value):

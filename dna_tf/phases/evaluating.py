@@ -67,7 +67,8 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
     _check(settings)
     if folder is None:
         folder = files.as_path("evaluations") if workdir is None else workdir.evaluations
-    predictor = inference.open_model(path, settings.image_size, tuple(config.teacher.modules))
+    modules = workdirs.modules(workdir, config)
+    predictor = inference.open_model(path, settings.image_size, modules)
     determinism.enable(config.seed)
     images = _images(workdir, config, settings, predictor)
     model_checks.check_shapes(predictor, images, path, settings.first_class)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dna_tf import workdirs
-from dna_tf.common import files, progress
+from dna_tf.common import checks, files, progress
 from dna_tf.config import run_config
 from dna_tf.data import loading
 from dna_tf.evaluation import model_checks
@@ -74,7 +74,7 @@ def export_file(path, config, folder, workdir=None):
     """
     other_formats.check(config.export.also)
     path = files.as_path(path)
-    model = keras_files.load_model(path, config.teacher.modules)
+    model = keras_files.load_model(path, workdirs.modules(workdir, config))
     cache_dir = None if workdir is None else workdir.path
     return _export(model, path.stem, 0, config, files.as_path(folder), cache_dir)
 
@@ -172,7 +172,8 @@ def _finished(folder, identity):
     rows = result["files"] | result.get("also", {})
     # Results of earlier versions have no settings: these are not compared.
     same = all(result.get(key, identity[key]) == identity[key] for key in _IDENTITY)
-    complete = all((folder / row["file"]).exists() for row in rows.values())
+    names = [checks.check_file_name(f"a file in {path}", row["file"]) for row in rows.values()]
+    complete = all((folder / name).exists() for name in names)
     return result if same and complete else None
 
 
@@ -270,7 +271,7 @@ def report(path, config, output, workdir=None, name=None, num_images=100, most_t
             there are too few images.
     """
     section = config.export
-    model = keras_files.load_model(path, config.teacher.modules)
+    model = keras_files.load_model(path, workdirs.modules(workdir, config))
     name = name or path.stem
     prepared = _prepared(model, config)
     determinism.enable(config.seed)

@@ -130,7 +130,8 @@ def _build(config, arch, seed):
 def _teacher(workdir, config, images):
     """Loads the workdir's teacher and checks that it has the data's classes."""
     result = workdir.teacher_result()
-    model = keras_files.load_model(workdir.teacher / "model.keras", tuple(config.teacher.modules))
+    modules = workdirs.modules(workdir, config)
+    model = keras_files.load_model(workdir.teacher / "model.keras", modules)
     classes, image_shape = model.output_shape[-1], tuple(result["image_shape"])
     if classes != images.num_classes or image_shape != images.image_shape:
         raise ValueError(

@@ -9,7 +9,7 @@ import os
 import ml_collections
 
 from dna_tf import workdirs
-from dna_tf.common import files
+from dna_tf.common import checks, files
 from dna_tf.data import loading
 from dna_tf.models import keras_files
 from dna_tf.teachers import cutting
@@ -92,7 +92,7 @@ class Run:
             result = self.workdir.teacher_result()
             self.seed()
             path = self.workdir.teacher / "model.keras"
-            model = keras_files.load_model(path, tuple(self.config.teacher.modules))
+            model = keras_files.load_model(path, workdirs.modules(self.workdir, self.config))
             if keras_files.weights_fingerprint(model) != result["fingerprint"]:
                 raise ValueError(
                     f"The weights in {path} are not those that result.json beside it describes. "
@@ -146,6 +146,8 @@ def existing_result(path, kind, **identity):
     result = files.read_json(path, kind, f"Delete {path} and do it again.")
     if any(result.get(name) != value for name, value in identity.items()):
         return None
-    if "file" in result and not (path.parent / result["file"]).exists():
-        return None
+    if "file" in result:
+        name = checks.check_file_name(f"the file in {path}", result["file"])
+        if not (path.parent / name).exists():
+            return None
     return result

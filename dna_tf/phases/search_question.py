@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from dna_tf.common import formatting, progress
+from dna_tf.common import checks, formatting, progress
 from dna_tf.phases import search_inputs, searching
 from dna_tf.search import exact, finding, fronts, tightness
 from dna_tf.space import cost_limits
@@ -40,11 +40,7 @@ class Question:
 
     def __post_init__(self):
         exact.check_k(self.top)
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise ValueError(
-                "A name has letters, digits, dots, _ and - only, because it names files. "
-                f"Received: {self.name!r}"
-            )
+        checks.check_file_name("an architecture", self.name)
         if self.name == "front":
             raise ValueError("The name 'front' is that of the front's file. Give another one.")
 

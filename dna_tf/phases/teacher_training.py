@@ -43,7 +43,7 @@ def train_teacher(workdir, config=None, strategy=None):
 
     # 3. Build it, and check that it can be cut and fits the space.
     images = run.images
-    model = _build(config, images)
+    model = _build(workdir, config, images)
     space = presets.get_space(config.space)
     cuts = section.cuts or building.default_cuts(section.model, model, images.image_shape, space)
     try:
@@ -96,7 +96,7 @@ def _result(config, teacher, images):
     }
 
 
-def _build(config, images):
+def _build(workdir, config, images):
     section = config.teacher
     return building.build_teacher(
         section.model,
@@ -104,7 +104,7 @@ def _build(config, images):
         images.num_classes,
         weights=section.weights,
         preprocessing=section.preprocessing,
-        modules=tuple(section.modules),
+        modules=workdirs.modules(workdir, config),
         dropout=config.teacher_training.dropout,
         seed=config.seed,
     )
@@ -118,7 +118,7 @@ def _train(workdir, config, model, images, strategy):
     if classifier.needs_second_model(recipe, strategy):
         evaluated = model
         with strategy.scope(), classifier.computing_in(recipe.precision):
-            model = _build(config, images)
+            model = _build(workdir, config, images)
     with strategy.scope():
         trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated, strategy=strategy)
     watcher = None

@@ -58,7 +58,7 @@ class Architecture:
     """One network: stem, blocks and head, for an input size and a number of classes.
 
     Args:
-        name: its name in files and reports.
+        name: its name in files and reports: letters, digits, dots, _ and -.
         blocks: a `BlockChoice` for each block.
         frame: stem, head, activation, norm and squeeze-and-excitation.
         task: the `tasks.Task`: size of the images and number of classes.
@@ -82,6 +82,7 @@ class Architecture:
     origin: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        checks.check_file_name("an architecture", self.name)
         if not self.blocks:
             raise ValueError("An architecture needs at least one block. Received: blocks=()")
 
@@ -186,7 +187,7 @@ class Architecture:
         if not isinstance(data["blocks"], list) or not isinstance(data["origin"], dict):
             raise ValueError("An architecture's blocks must be a list, and its origin a mapping.")
         architecture = cls(
-            name=str(data["name"]),
+            name=data["name"],
             blocks=tuple(_block_from_dict(block, i) for i, block in enumerate(data["blocks"], 1)),
             frame=spaces.Frame(**frame),
             task=tasks.Task(image["size"], image["channels"], data["num_classes"]),

@@ -77,7 +77,7 @@ def test_layer_names_say_block_layer_and_part():
         architectures.BlockChoice(1, 8, (spaces.Op(7, 1),)),
     )
     frame = spaces.Frame(4, 2, 8, 16)
-    arch = architectures.Architecture("max_macs=1.5M über", blocks, frame, tasks.Task(16, 3, 3))
+    arch = architectures.Architecture("max_macs_1.5M_über", blocks, frame, tasks.Task(16, 3, 3))
     model = students.build_student(arch, dropout=0.1)
     tail = ["dw_conv", "dw_bn", "dw_swish", "se_pool", "se_reduce", "se_expand", "se_scale"]
     tail += ["project_conv", "project_bn"]

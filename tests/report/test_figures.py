@@ -1,5 +1,7 @@
 """The plotly figures: curves, ratings of paths, and the Pareto front."""
 
+import types
+
 import numpy as np
 
 from dna_tf.report import figures
@@ -13,7 +15,7 @@ def test_rating_figure_marks_best_and_chosen_path_of_a_large_cell():
     rated[4, 1][np.ravel_multi_index((0, 1, 2, 3, 4), (6,) * 5)] = 0.375
     choice = architectures.BlockChoice(2, 192, space.ops[:5], 1, (0, 1, 2, 3, 4), 0.375)
     blocks = [architectures.BlockChoice(1, 8, (space.ops[0],))] * 4 + [choice]
-    one = architectures.Architecture("<n>", tuple(blocks))
+    one = types.SimpleNamespace(name="<n>", blocks=tuple(blocks))
     drawn = figures.rating_distribution(rated, space, one)
     best, taken = drawn.data[-2:]
     row = [name for name in drawn.layout.yaxis.ticktext].index("5.2  5 × 192")

@@ -91,7 +91,11 @@ def test_the_front_figure_and_panel_hold_the_front_file(workdir, page):
 
 def test_names_are_escaped_everywhere(tmp_path):
     name = "<img src=x onerror=alert(1)>\"'&"
-    folder = make_workdir(tmp_path, control_name=name)
+    folder = make_workdir(tmp_path)
+    # A file system takes such a name; an architecture does not, and the page says so.
+    (folder / "students/control_1.3M").rename(folder / "students" / name)
+    received = read(folder / f"architectures/{CHOSEN}.json") | {"name": name}
+    files.write_json(folder / "architectures/received.json", received)
     config = read(folder / "config.json")
     config["config"]["data"]["source"] = "</script><script>alert(2)</script>"
     files.write_json(folder / "config.json", config)

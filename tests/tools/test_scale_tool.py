@@ -66,7 +66,10 @@ WRONG = {
     "image size of zero": ([ARCH, "--width=2", "--image_size=0"], r"--image_size is .*: '0'"),
     "image size in words": ([ARCH, "--width=2", "--image_size=big"], r"--image_size is .*: 'big'"),
     "output of another kind": ([ARCH, "--width=2", "--output={new}/a.txt"], r"end in \.json"),
-    "name with a folder": ([ARCH, "--width=2", "--name=a/b"], r"another --name\. .*'a/b'"),
+    "name with a folder": (
+        [ARCH, "--width=2", "--name=a/b"],
+        r"another --name\. .*names files.*'a/b'",
+    ),
     "name of another file": ([ARCH, "--width=2", "--name=front"], r"not 'front'"),
     "overwriting the config": (
         [ARCH, "--width=2", "--output={run}/config.json"],
