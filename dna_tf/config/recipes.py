@@ -20,6 +20,9 @@ from dna_tf.config import run_config
 
 # The batch for which EfficientNet and DNA state their rates.
 LARGE_BATCH = 4096
+# Epochs between two measurements on ImageNet's rating images: each one reads the training images
+# once more if they are TFRecord files. The last epoch is always measured.
+IMAGENET_RATING_EVERY = 25
 # The batch for which DNA states the rates of its supernet: 64 images on each of 8 GPUs.
 SUPERNET_BATCH = 8 * 64
 
@@ -74,6 +77,7 @@ def paper(config=None, parts=8):
         ema_decay=0.9998,
         crop_area=0.08,
         color_jitter=0.06,
+        rating_every=IMAGENET_RATING_EVERY,
         checkpoint_seconds=600.0,
     )
     return config.retrain
@@ -131,6 +135,7 @@ def modern(config=None, parts=8, epochs=600):
         erase=0.25,
         mixup=0.1,
         cutmix=1.0,
+        rating_every=IMAGENET_RATING_EVERY,
         checkpoint_seconds=600.0,
     )
     return config.retrain
@@ -191,6 +196,7 @@ def transfer(config=None, epochs=100):
         crop_area=0.2,
         color_jitter=0.06,
         erase=0.5,
+        rating_every=1,
         take="best",
         checkpoint_seconds=60.0,
     )

@@ -79,6 +79,22 @@ class Images:
         """Returns the numbers of a split's images in their source: np.int64 `(count,)`."""
         return self._split(split).indices
 
+    def labels(self, split):
+        """Returns the labels of a split in the order of `images`: np.int32 `(count,)`."""
+        return self._split(split).labels.copy()
+
+    def some(self, split, positions):
+        """Returns some images of a split, of which alone it decodes.
+
+        Args:
+            split: `"train"`, `"rating"` or `"test"`.
+            positions: int array `(count,)`, their positions in the order of `images`, each once.
+
+        Returns:
+            np.float32 images `(count, height, width, channels)` in 0..255, in this order.
+        """
+        return self._split(split).pixels(positions).astype(np.float32)
+
     def arrays(self, split):
         """Returns a whole split in memory.
 

@@ -186,13 +186,19 @@ def _split(train, test, settings, seed, cache_dir=None, memory_limit_bytes=MEMOR
     splits = {}
     for name in labelled_images.SPLITS:
         of = len(opened) - 1 if name == "test" else 0
+        in_memory = values <= memory_limit_bytes
+        # The rating images are measured after many epochs, and a source without random access is
+        # read from front to back for them.
+        if name == "rating" and not opened[of].random_access:
+            own_values = len(indices[name]) * settings.image_size**2 * settings.channels
+            in_memory = own_values <= memory_limit_bytes
         splits[name] = split_images.SplitImages(
             name,
             opened[of],
             indices[name],
             labels[of][indices[name]],
             settings,
-            values <= memory_limit_bytes,
+            in_memory,
         )
     return labelled_images.Images(settings, splits, class_names, fingerprint)
 

@@ -76,13 +76,23 @@ class SplitImages:
 
         return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def pixels(self):
-        """All images: np.uint8 `(count, height, width, channels)`.
+    def pixels(self, positions=None):
+        """Images of the split: np.uint8 `(count, height, width, channels)`.
+
+        Args:
+            positions: positions in the split of the images to return, in this order and each
+                once; no others are decoded. By default all.
 
         Raises:
             ValueError: an image cannot be decoded; it is named.
         """
-        return self._memorised().numpy() if self._in_memory else self._streamed()
+        if positions is None:
+            return self._memorised().numpy() if self._in_memory else self._streamed(self.indices)
+        if self._memory is not None:
+            return self._memory.numpy()[positions]
+        in_order = np.sort(positions)  # some sources are read from front to back
+        pixels = self._streamed(self.indices[in_order])
+        return pixels[np.searchsorted(in_order, positions)]
 
     def _fit(self, raw):
         size, _, channels = self._shape
@@ -101,13 +111,13 @@ class SplitImages:
     def _memorised(self):
         """Returns the images as a tensor; the first call decodes them."""
         if self._memory is None:
-            self._memory = source_base.on_cpu(self._streamed())
+            self._memory = source_base.on_cpu(self._streamed(self.indices))
         return self._memory
 
-    def _streamed(self):
-        count = len(self.indices)
+    def _streamed(self, indices):
+        count = len(indices)
         pixels = np.empty((count, *self._shape), np.uint8)
-        dataset = self.source.records(self.indices).map(
+        dataset = self.source.records(indices).map(
             lambda index, raw: self._fit(raw),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,

@@ -174,15 +174,28 @@ def as_array(scores):
     return np.asarray(scores, np.float32).reshape(len(scores), -1)
 
 
-def class_function(model):
+def class_function(model, devices=()):
     """Compiles a model into a function from images to classes, for many `count_correct`.
 
     Args:
         model: a Keras model from images to scores `(batch, num_classes)`.
+        devices: names of devices of this machine, each of which runs a part of the images. With
+            fewer than two of them all images run where the model is.
     """
-    return tf.function(
-        lambda x: tf.argmax(model(x, training=False), axis=-1), reduce_retracing=True
-    )
+
+    def classes(images):
+        return tf.argmax(model(images, training=False), axis=-1)
+
+    def on_devices(images):
+        count, number = tf.shape(images)[0], len(devices)
+        sizes = [(count + place) // number for place in range(number)]
+        results = []
+        for device, part in zip(devices, tf.split(images, sizes, num=number), strict=True):
+            with tf.device(device):
+                results.append(classes(part))
+        return tf.concat(results, axis=0)
+
+    return tf.function(on_devices if len(devices) > 1 else classes, reduce_retracing=True)
 
 
 def count_correct(model, batches):

@@ -107,13 +107,19 @@ def rate_cells(
     return {(cell.block, cell.cell): rated[cell] for cell in cells}
 
 
-def rating_identity(cell_fingerprint, data_fingerprint, settings, seed):
-    """Identifies the ratings of a cell: a fingerprint of weights, images and settings.
+def rating_identities(cell_fingerprint, data_fingerprint, settings, seed):
+    """Identifies the ratings of a cell: fingerprints of weights, images and settings.
 
-    `workdirs.Workdir.ratings_made_from` returns the same for the cells of a run.
+    Returns:
+        A tuple, as `workdirs.Workdir.ratings_fingerprints` returns it for the cells of a run. The
+        first does not depend on `checkpoint_seconds`; ratings are written with it.
     """
-    settings = files.fingerprint({"seed": seed, "rating": dataclasses.asdict(settings)})
-    return files.fingerprint([cell_fingerprint, data_fingerprint, settings])
+    usual = dataclasses.replace(settings, checkpoint_seconds=RatingSettings.checkpoint_seconds)
+    identities = []
+    for of in (usual, settings):
+        print_of = files.fingerprint({"seed": seed, "rating": dataclasses.asdict(of)})
+        identities.append(files.fingerprint([cell_fingerprint, data_fingerprint, print_of]))
+    return tuple(identities)
 
 
 def load_rated(path, space, block, cell, identity):
@@ -122,7 +128,7 @@ def load_rated(path, space, block, cell, identity):
     Args:
         path: the file, which need not exist; `None` for none.
         space, block, cell: as of `ratings.load_cell`.
-        identity: as `rating_identity` returns it.
+        identity: as `ratings.load_cell` takes it.
 
     Returns:
         A `ratings.RatedCell`, without paths if there is no file.
@@ -211,13 +217,7 @@ def _draw_rating_images(images, settings, seed):
     """A seeded draw of the rating split in a seeded order: files may be sorted by class."""
     order = np.random.RandomState(seeding.derive_seed("rating", seed))
     count = settings.batches * settings.batch_size
-    drawn = order.permutation(images.counts["rating"])[:count]
-    place = {int(index): position for position, index in enumerate(drawn)}
-    pixels = [None] * len(drawn)
-    for index, (image, _) in enumerate(images.images("rating").as_numpy_iterator()):
-        if index in place:
-            pixels[place[index]] = image
-    return np.stack(pixels)
+    return images.some("rating", order.permutation(images.counts["rating"])[:count])
 
 
 def rater_of(cell, calibration, batches):
@@ -307,14 +307,14 @@ class _Store:
     def load(self, cell):
         """The `RatedCell` as far as it was saved."""
         path = None if self._folder is None else self._path(cell)
-        identity = rating_identity(cell.fingerprint, *self._identity)
-        return load_rated(path, cell.space, cell.block, cell.cell, identity)
+        identities = rating_identities(cell.fingerprint, *self._identity)
+        return load_rated(path, cell.space, cell.block, cell.cell, identities)
 
     def save(self, cell, rated):
         """Writes ratings; refuses those that are not finite."""
         ratings.check_finite(rated, cell.name)
         if self._folder is not None:
-            identity = rating_identity(cell.fingerprint, *self._identity)
+            identity = rating_identities(cell.fingerprint, *self._identity)[0]
             ratings.save(self._path(cell), cell.space, cell.block, cell.cell, rated, identity)
 
     def _path(self, cell):

@@ -11,7 +11,7 @@ from dna_tf.data import augmentation
 from dna_tf.models import copies, inference
 from dna_tf.training import kept_weights, loop, optimizers, strategies, training_twin
 
-_EVALUATED_BATCH = 100
+_EVALUATED_BATCH = 100  # images that a device measures at a time
 
 
 class ClassifierTrainer:
@@ -40,7 +40,9 @@ class ClassifierTrainer:
         model: the model that trains, a `training_twin` of the argument.
         evaluated: after `train`, the model with the weights that `recipe.take` says:
             averaged ones with `recipe.ema_decay` above 0.
-        predict: compiled function from images to the classes that `evaluated` chooses.
+        predict: compiled function from images to the classes that `evaluated` chooses; all
+            devices of this machine that the strategy has share the images.
+        evaluated_batch: how many images to give to `predict` at a time.
         loss: the `keras.losses.Loss` of labels and logits, summed over a batch.
         average: a `kept_weights.WeightAverage`, or `None`.
 
@@ -75,7 +77,9 @@ class ClassifierTrainer:
         self._statistics = [w for w in model.weights if not w.trainable]
         self._whole = tf.function(self._train_step)
         self._part, self._finish = tf.function(self._add_part), tf.function(self._finish_parts)
-        self.predict = inference.class_function(self.evaluated)
+        devices = strategies.local_devices(self._strategy)
+        self.predict = inference.class_function(self.evaluated, devices)
+        self.evaluated_batch = _EVALUATED_BATCH * max(1, len(devices))
         trained = [v.value for v in [*model.variables, *self._optimizer.variables]]
         self._variables = [*trained, *averages]
         self._first_state = [v.numpy() for v in self._optimizer.variables]
@@ -274,7 +278,7 @@ class ClassifierTrainer:
         every = self._recipe.rating_every
         if best is not None and every and ((epoch + 1) % every == 0 or self._is_last(epoch)):
             self.take_last()
-            batches = self._images.images("rating", batch_size=_EVALUATED_BATCH)
+            batches = self._images.images("rating", batch_size=self.evaluated_batch)
             correct, total = inference.count_correct(self.predict, batches)
             best.offer(epoch + 1, correct / total)
             figures["rating_accuracy"] = correct / total

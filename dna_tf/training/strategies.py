@@ -87,6 +87,19 @@ def is_chief(strategy):
     return resolver is None or not resolver.task_type or resolver.task_id == 0
 
 
+def local_devices(strategy):
+    """The names of this machine's devices on which a strategy runs, for work besides training.
+
+    Returns:
+        A tuple; empty if it is one device, or if only compiled steps run on them (TPUs).
+    """
+    is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    if strategy.num_replicas_in_sync == 1 or is_tpu:
+        return ()
+    devices = tuple(strategy.extended.worker_devices)
+    return devices if len(devices) > 1 else ()
+
+
 def check_batch(strategy, field, batch_size):
     """Checks that a global batch divides among the replicas.
 

@@ -9,14 +9,14 @@ import keras
 import tensorflow as tf
 
 from dna_tf.common import checks, files
+from dna_tf.config import without_effect
 from dna_tf.data import labelled_images
 from dna_tf.models import inference
 from dna_tf.training import classifier, determinism, kept_weights, strategies, student_checks
 
 KIND = "dna_tf.student_training"
-_TEST_BATCH = 100
-# Fields of a recipe that do not change the weights.
-_WITHOUT_EFFECT = ("checkpoint_seconds", "control_seeds", "seeds", "start_from", "tensorboard")
+# Fields of a recipe that do not change the weights, or are compared on their own.
+_LEFT_OUT = (*without_effect.FIELDS["retrain"], "start_from")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +186,7 @@ class StudentTrainer:
         started = time.monotonic()
         with self._images.reading():
             history = self._trainer.train(seed, folder, label, start, watcher, self._is_chief)
-            test_images = self._images.images("test", batch_size=_TEST_BATCH)
+            test_images = self._images.images("test", batch_size=self._trainer.evaluated_batch)
             correct, total = inference.count_correct(self._trainer.predict, test_images)
         return StudentResult(correct, total, history, time.monotonic() - started)
 
@@ -218,7 +218,7 @@ def _identity(model, images, recipe, seed, start_from):
         "data": images.fingerprint,
         "seed": seed,
         "start_from": str(start_from or ""),
-        **{name: recipe[name] for name in recipe if name not in _WITHOUT_EFFECT},
+        **{name: recipe[name] for name in recipe if name not in _LEFT_OUT},
     }
 
 

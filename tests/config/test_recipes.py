@@ -40,6 +40,16 @@ def test_a_recipe_returns_the_section_with_and_without_a_config(name):
     assert run_config.to_plain(run_config.default_config())["retrain"] != dict(alone)
 
 
+def test_imagenets_rating_images_are_measured_rarely():
+    """Each time 50,000 images are decoded, and with TFRecord files all training images read."""
+    for name in NAMES:
+        section = of_recipe(name).retrain
+        of_imagenet = name in ("paper", "authors_later", "modern")
+        assert (section.rating_every >= 10) == of_imagenet, name
+    config = of_recipe("paper")
+    assert recipes.transfer(config).rating_every == 1  # it takes the best epoch
+
+
 def test_the_papers_recipe_is_the_spec():
     # Spec: DNA 4.1 and the authors' script.
     config = of_recipe("paper").retrain

@@ -114,6 +114,40 @@ def test_skipped_images_are_not_decoded(tmp_path):
             batches(loaded.epoch(4, epoch=0, seed=0))
 
 
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_some_images_are_decoded_alone(tmp_path, limit):
+    config = write_small(tmp_path, "tfrecord")
+    pixels, _ = loading.load(config, seed=3, memory_limit_bytes=limit).arrays("train")
+    positions = np.array([17, 2, 11])
+    loaded = loading.load(config, seed=3, memory_limit_bytes=limit)
+    wanted = loaded.indices("train")[positions]
+    _break_all_but(tmp_path, wanted)
+    received = loaded.some("train", positions)
+    assert received.dtype == np.float32
+    np.testing.assert_array_equal(received, pixels[positions])
+    with pytest.raises(ValueError, match="Cannot decode record"):
+        loaded.some("train", np.array([3, 2, 11]))
+
+
+def test_rating_images_that_fit_in_memory_are_read_once(tmp_path):
+    """They are measured after each epoch; from records, all images would be read for them."""
+    config = write_small(tmp_path, "tfrecord")
+    loaded = loading.load(config, seed=3, memory_limit_bytes=2000)  # 1,152 bytes of 6,912
+    first = batches(loaded.images("rating", 4))
+    _break_all_but(tmp_path, ())
+    assert_same(batches(loaded.images("rating", 4)), first)
+    with pytest.raises(ValueError, match="Cannot decode record"), loaded.reading():
+        batches(loaded.images("train", 4))
+
+
+def _break_all_but(folder, numbers):
+    """Writes the records of `write_small` again, in which only some images can be decoded."""
+    for part in range(2):
+        content = {i: png(picture(i)) if i in numbers else b"broken" for i in range(part, 36, 2)}
+        records = [example(image=image, label=i % 3 + 1) for i, image in content.items()]
+        write_records(folder / f"part-{part}", records)
+
+
 def test_an_epoch_uses_every_image_once(digits):
     read = batches(digits.epoch(digits.counts["train"], epoch=0, seed=0, augment=False))
     pixels, labels = digits.arrays("train")

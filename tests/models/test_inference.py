@@ -142,5 +142,19 @@ def test_right_answers_are_counted_as_numpy_counts_them(batch_size):
     assert inference.count_correct(model, pairs) == (expected, 30)
 
 
+@pytest.mark.usefixtures("seeded")
+def test_devices_share_the_images_of_a_batch():
+    model = _classifier()
+    images = np.random.default_rng(0).normal(0, 1, (7, 2, 2, 1)).astype(np.float32)
+    spread = inference.class_function(model, ["CPU:0"] * 3)
+    for count in (7, 6, 1):
+        expected = inference.class_function(model)(images[:count])
+        np.testing.assert_array_equal(spread(images[:count]), expected)
+    names = ["/device:GPU:0", "/device:GPU:1"]
+    graph = inference.class_function(model, names).get_concrete_function(images).graph
+    operations = [op for op in graph.get_operations() if op.type == "MatMul"]
+    assert sorted(op.device for op in operations) == names
+
+
 def test_without_images_nothing_is_counted():
     assert inference.count_correct(_classifier(), []) == (0, 0)

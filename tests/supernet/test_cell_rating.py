@@ -48,10 +48,11 @@ class _Images:
     def __init__(self):
         self.asked = []
 
-    def images(self, split):
-        assert split == "rating"
-        pixels = np.arange(23, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 2, 1))
-        return tf.data.Dataset.from_tensor_slices((pixels.astype(np.float32), np.zeros(23)))
+    def some(self, split, positions):
+        assert split == "rating" and set(positions) <= set(range(23))
+        return np.broadcast_to(positions[:, None, None, None], (len(positions), 2, 2, 1)).astype(
+            np.float32
+        )
 
     def epoch(self, batch_size, epoch, seed, augment):
         self.asked.append((batch_size, epoch, seed, augment))
