@@ -23,7 +23,7 @@ report.html
 """
 
 from dna_tf.common import checks, files
-from dna_tf.config import run_config
+from dna_tf.config import run_config, without_effect
 
 # The field "kind" of a workdir's files. Files that may also lie elsewhere have theirs in the
 # module that writes them: `architectures.KIND`, `ratings.KIND` and so on.
@@ -160,15 +160,24 @@ class Workdir:
     def ratings_made_from(self, config, name):
         """The fingerprint of everything that the ratings of a cell are made from.
 
-        Ratings with another fingerprint are out of date.
+        Ratings with another fingerprint are out of date, unless it is one of
+        `ratings_fingerprints`.
         """
-        return files.fingerprint(
-            [
-                self.cell_result(name)["fingerprint"],
-                self.teacher_result()["data_fingerprint"],
-                run_config.config_fingerprint(config, ["seed", "rating"]),
-            ]
-        )
+        return self.ratings_fingerprints(config, name)[0]
+
+    def ratings_fingerprints(self, config, name):
+        """All fingerprints with which ratings of a cell are up to date.
+
+        The first is `ratings_made_from`. With the others ratings were made by versions in which
+        `config.rating.checkpoint_seconds` counted, too.
+        """
+        settings = [
+            fingerprint(config, ["seed", "rating"])
+            for fingerprint in (run_config.result_fingerprint, run_config.config_fingerprint)
+        ]
+        cell = self.cell_result(name)["fingerprint"]
+        data = self.teacher_result()["data_fingerprint"]
+        return tuple(files.fingerprint([cell, data, each]) for each in settings)
 
 
 def _checked(name):
@@ -188,8 +197,8 @@ def open_workdir(path, config=None):
 
     Raises:
         FileNotFoundError: `config` is `None` and none is stored.
-        ValueError: the config is wrong, or differs from the stored one in a field that a
-            finished or started phase depends on. Nothing is written then.
+        ValueError: the config is wrong, or differs from the stored one in a field on which the
+            result of a finished or started phase depends. Nothing is written then.
     """
     workdir = Workdir(path)
     if config is None:
@@ -209,7 +218,9 @@ def open_workdir(path, config=None):
         stored = _stored_config(workdir)
         used = _used_sections(workdir)
         fields = [
-            name for name in run_config.differences(plain, stored) if name.partition(".")[0] in used
+            name
+            for name in run_config.differences(plain, stored)
+            if name.partition(".")[0] in used and not without_effect.has_none(name)
         ]
         if fields:
             changes = "; ".join(

@@ -164,6 +164,32 @@ def test_a_config_may_change_only_what_no_phase_used(tmp_path, folder, used, fre
     assert run_config.to_plain(workdirs.open_workdir(tmp_path)[1]) == run_config.to_plain(changed)
 
 
+def test_what_changes_no_result_may_change_in_a_begun_workdir(tmp_path):
+    workdir, config, _ = rated_runs.rated_run(tmp_path, _config(rating__checkpoint_seconds=60.0))
+    for folder in ("students", "exports", "architectures"):
+        (tmp_path / folder).mkdir()
+    name = "block1_cell1"
+    fresh = workdir.ratings_made_from(config, name)
+    changed = _config(
+        supernet__cache_folder="/elsewhere",
+        supernet__tensorboard=False,
+        teacher_training__checkpoint_seconds=9.0,
+        rating__checkpoint_seconds=7.0,
+        retrain__seeds=8,
+    )
+    _, opened = workdirs.open_workdir(tmp_path, changed)
+    stored = workdirs.open_workdir(tmp_path)[1]
+    assert run_config.to_plain(stored) == run_config.to_plain(changed)
+    assert workdir.ratings_made_from(opened, name) == fresh
+    assert workdir.ratings_made_from(_config(), name) == fresh
+    # Ratings of before there was this list had the seconds in their fingerprint.
+    rating = run_config.to_plain(config)["rating"]
+    before = files.fingerprint([name, "data", files.fingerprint({"seed": 0, "rating": rating})])
+    assert workdir.ratings_fingerprints(config, name) == (fresh, before) and before != fresh
+    with pytest.raises(ValueError, match="Fields that its results depend on differ: retrain.epo"):
+        workdirs.open_workdir(tmp_path, _config(retrain__seeds=7, retrain__epochs=9))
+
+
 def _value(config, field):
     value = run_config.to_plain(config)
     for part in field.split("."):

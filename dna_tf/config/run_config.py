@@ -10,7 +10,7 @@ import math
 import ml_collections
 
 from dna_tf.common import files
-from dna_tf.config import export_sections, field_checks, training_sections
+from dna_tf.config import export_sections, field_checks, training_sections, without_effect
 from dna_tf.space import cost_limits, presets, ratings
 
 # The input range of a model; "none" is 0..255, the last three are modes of keras.applications.
@@ -256,6 +256,17 @@ def config_fingerprint(config, sections=None):
     """Identifies a config, or the sections of it that a result depends on."""
     plain = to_plain(config)
     return files.fingerprint({k: plain[k] for k in (sections or plain)})
+
+
+def result_fingerprint(config, sections):
+    """Identifies what a result depends on: sections without the fields that do not change it.
+
+    These fields are those of `without_effect`. For a config in which they have their defaults it
+    is the `config_fingerprint`.
+    """
+    plain = to_plain(config)
+    chosen = {section: plain[section] for section in sections}
+    return files.fingerprint(without_effect.with_defaults(chosen, to_plain(default_config())))
 
 
 def with_defaults(plain):

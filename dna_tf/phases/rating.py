@@ -65,6 +65,6 @@ def rate(workdir, config=None, share=(0, 1), devices=None):
 
 def _load_rated(workdir, config, space, block, cell):
     name = spaces.cell_name(block, cell)
-    identity = workdir.ratings_made_from(config, name)
+    identity = workdir.ratings_fingerprints(config, name)
     path = workdir.ratings / f"{name}.json"
     return cell_rating.load_rated(path, space, block, cell, identity)

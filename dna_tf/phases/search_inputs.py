@@ -1,5 +1,6 @@
 """Reads what a search needs from a run, and writes architecture files and fronts into it."""
 
+import contextlib
 import functools
 import operator
 
@@ -63,9 +64,8 @@ class SearchInputs:
             if not path.exists():
                 absent.append(f"{name} (no file {path})")
                 continue
-            fingerprints.append(self.workdir.ratings_made_from(self._config, name))
-            metric = self._config.search.metric
-            values = ratings.load(path, self.space, b, c, fingerprints[-1], metric)
+            values, made_from = self._fresh(path, b, c)
+            fingerprints.append(made_from)
             count = self.space.num_paths(b, c)
             if len(values) < count:
                 short.append(f"{name} has {len(values)} of {count} paths rated")
@@ -80,6 +80,16 @@ class SearchInputs:
             if short:
                 raise ValueError(f"{', '.join(short)}: rating was interrupted. {hint}")
         return measured, files.fingerprint(fingerprints)
+
+    def _fresh(self, path, block, cell):
+        """The ratings of a cell in the config's metric, and the fingerprint in their file."""
+        place, metric = (path, self.space, block, cell), self._config.search.metric
+        name = spaces.cell_name(block, cell)
+        first, *others = self.workdir.ratings_fingerprints(self._config, name)
+        for made_from in others:
+            with contextlib.suppress(ratings.StaleRatings):
+                return ratings.load(*place, made_from, metric), made_from
+        return ratings.load(*place, first, metric), first
 
     def architecture(self, choice, name, origin):
         """An `architectures.Architecture` of a `problems.Choice`.

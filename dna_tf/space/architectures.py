@@ -246,7 +246,8 @@ def is_saved(architecture, path, hint):
         hint: what to do if the file contains something else, for the error.
 
     Returns:
-        `True` if the file contains an equal architecture, `False` if there is no such file.
+        `True` if the file contains an equal architecture, `False` if there is no such file. The
+        fingerprint of the config in its origin may differ, as some fields change no result.
 
     Raises:
         ValueError: the file contains something else, and should not be overwritten.
@@ -255,7 +256,7 @@ def is_saved(architecture, path, hint):
     if not path.exists():
         return False
     try:
-        same, reason = load(path) == architecture, ""
+        same, reason = _without_config(load(path)) == _without_config(architecture), ""
     except ValueError as error:  # not an architecture
         same, reason = False, f" {error}"
     if not same:
@@ -263,3 +264,8 @@ def is_saved(architecture, path, hint):
             f"The file {path} contains something else, and is not overwritten.{reason} {hint}"
         )
     return True
+
+
+def _without_config(architecture):
+    origin = {key: value for key, value in architecture.origin.items() if key != "config"}
+    return dataclasses.replace(architecture, origin=origin)

@@ -34,6 +34,10 @@ class RatedCell:
         return next(iter(self.metrics.values())).shape[1]
 
 
+class StaleRatings(ValueError):
+    """Ratings were made from something else than they are wanted of."""
+
+
 def save(path, space, block, cell, rated, made_from):
     """Writes the ratings of one cell, atomically.
 
@@ -85,7 +89,8 @@ def load_cell(path, space, block, cell, made_from=None):
         space: the `spaces.SearchSpace` that they must belong to.
         block: block index from 0.
         cell: cell index from 0.
-        made_from: the fingerprint that they must have; `None` accepts any.
+        made_from: the fingerprint that they must have, or a tuple of those of which they must
+            have one; `None` accepts any.
 
     Returns:
         A `RatedCell`; it has fewer paths than the cell if rating was interrupted.
@@ -103,8 +108,9 @@ def load_cell(path, space, block, cell, made_from=None):
         )
     if data.get("space") != space.to_dict():
         raise ValueError(f"The ratings in {path} belong to another search space. {_HINT}")
-    if made_from is not None and data.get("made_from") != made_from:
-        raise ValueError(
+    accepted = (made_from,) if isinstance(made_from, str) else made_from
+    if accepted is not None and data.get("made_from") not in accepted:
+        raise StaleRatings(
             f"The ratings in {path} are stale: they were made from another supernet, other data or "
             "rating settings. Delete the folder of ratings and rate again."
         )

@@ -42,8 +42,9 @@ def test_ratings_of_a_run_have_the_identity_that_the_search_asks_for(tmp_path):
     for name in ("block1_cell1", "block2_cell1"):
         cell = workdir.cell_result(name)["fingerprint"]
         data = workdir.teacher_result()["data_fingerprint"]
-        identity = cell_rating.rating_identity(cell, data, settings, config.seed)
-        assert identity == workdir.ratings_made_from(config, name)
+        identities = cell_rating.rating_identities(cell, data, settings, config.seed)
+        assert identities == workdir.ratings_fingerprints(config, name)
+        assert identities[0] == workdir.ratings_made_from(config, name)
 
 
 def test_the_benchmark_says_what_it_needs():

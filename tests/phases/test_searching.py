@@ -84,6 +84,26 @@ def test_the_best_under_each_budget_is_found_and_written(run):
         assert architecture.origin["ratings"] == files.fingerprint(fresh)
 
 
+def test_settings_without_effect_neither_outdate_ratings_nor_change_architectures(tmp_path):
+    config = tiny_config.get_config()
+    config.rating.checkpoint_seconds = 60.0
+    workdir, config, _ = rated_runs.rated_run(tmp_path, config)
+    for path in workdir.ratings.iterdir():  # as earlier versions wrote them
+        content = json.loads(path.read_text())
+        content["made_from"] = workdir.ratings_fingerprints(config, path.stem)[1]
+        path.write_text(json.dumps(content))
+    searching.search_budgets(workdir, config)
+    before = rated_runs.snapshot(workdir.architectures)
+    config.supernet.cache_folder = "/elsewhere"
+    workdir, config = workdirs.open_workdir(tmp_path, config)
+    assert searching.search_budgets(workdir, config) == NAMES
+    assert rated_runs.snapshot(workdir.architectures) == before
+    config.search.chosen = 1
+    config.rating.batches += 1
+    with pytest.raises(ValueError, match="are stale: they were made from another supernet"):
+        searching.search_budgets(workdir, config)
+
+
 def test_the_control_costs_about_as_much_and_is_another_one(run):
     workdir, config, ratings = run
     drawn = set()
