@@ -115,6 +115,32 @@ def feature_function(teacher):
     return predict
 
 
+def in_parts(function, size):
+    """Runs a function of images on some of them at a time, so that it needs the memory of these.
+
+    Args:
+        function: from images `(batch, height, width, channels)` to a tuple of maps.
+        size: images of a part, at most: those of a replica's batch, for what runs on one device.
+
+    Returns:
+        A function from images to the tuple of their maps. With more than one part they are in
+        the host's memory.
+    """
+
+    def run(images):
+        if len(images) <= size:
+            return function(images)
+        parts = []
+        for start in range(0, len(images), size):
+            maps = function(images[start : start + size])
+            with tf.device("CPU:0"):
+                parts.append([tf.identity(values) for values in maps])
+        with tf.device("CPU:0"):
+            return tuple(tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+
+    return run
+
+
 def _online(section, teacher, images, order_seed, folder):
     def dataset(epoch, skip, shard):
         batches = images.epoch(

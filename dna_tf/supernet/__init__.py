@@ -11,6 +11,7 @@ Read in this order:
     trained_cells.py   TrainedCell: weights and curves, the result of a training
     cell_files.py      trained cells in a folder
     phase_settings.py  the settings of training and rating, with their defaults
+    stage_folders.py   the stages of a training, and the folders of their checkpoints
     stage_training.py  trains the cells of a stage together
     cell_training.py   train_cells: all cells of a space
     metrics.py         distance between a cell's output and the teacher's map

@@ -2,7 +2,9 @@
 
 Cells are independent, so several machines can train cells into one folder, in any order.
 The files are `NAME.npz` (weights), `NAME.json` (training) and `NAME_failed.json` (why the
-training of a cell was stopped).
+training of a cell was stopped). While a cell is replaced its new weights are in
+`NAME.FINGERPRINT.npz`: if the process is killed then, the weights that `NAME.json` describes are
+in one of both files.
 """
 
 import json
@@ -26,14 +28,22 @@ def trained_names(folder, space):
 
 
 def save(trained, folder):
-    """Writes a `trained_cells.TrainedCell` into a folder."""
+    """Writes a `trained_cells.TrainedCell` into a folder; an earlier one is replaced.
+
+    If the process is killed, the folder has the earlier cell or the new one.
+    """
     name = trained.name
-    arrays = {f"unit{u}": array for u, array in enumerate(trained.weights)}
-    files.write_arrays(folder / f"{name}.npz", arrays)
+    path, result_path = folder / f"{name}.npz", folder / f"{name}.json"
     identity = {"kind": workdirs.CELL_KIND, "cell": name, "fingerprint": trained.fingerprint}
-    files.write_json(folder / f"{name}.json", {**trained.result, **identity})
-    if has_failed(folder, name):
-        _failed_path(folder, name).unlink()
+    arrays = {f"unit{u}": array for u, array in enumerate(trained.weights)}
+    written = _new_path(folder, name, identity["fingerprint"]) if result_path.exists() else path
+    files.write_arrays(written, arrays)
+    files.write_json(result_path, {**trained.result, **identity})
+    if written != path:
+        written.replace(path)
+    for left in folder.glob(f"{name}.*.npz"):  # by a process that was killed here
+        left.unlink()
+    _failed_path(folder, name).unlink(missing_ok=True)
 
 
 def save_failed(folder, name, result):
@@ -45,7 +55,7 @@ def save_failed(folder, name, result):
 
 def has_failed(folder, name):
     """Whether the training of a cell was stopped, and it was not trained since."""
-    return _failed_path(folder, name).exists()
+    return _failed_path(folder, name).exists() and not (folder / f"{name}.json").exists()
 
 
 def failure(folder, name):
@@ -123,6 +133,8 @@ def _load(folder, space, shapes, block, cell, teacher):
             "folder and train the cells again."
         )
     again = f"Delete {result_path} and train the supernet again."
+    new_path = _new_path(folder, name, result.get("fingerprint"))
+    path = new_path if new_path.exists() else path
     if not path.exists():
         raise FileNotFoundError(f"There are no weights {path}. {again}")
     arrays, weights = files.read_arrays(path, again), []
@@ -145,6 +157,11 @@ def _load(folder, space, shapes, block, cell, teacher):
 
 def _short(value):
     return repr(value.get("name", "...") if isinstance(value, dict) else value)
+
+
+def _new_path(folder, name, fingerprint):
+    """Where the weights of a cell are until they replace those of an earlier one."""
+    return folder / f"{name}.{fingerprint}.npz"
 
 
 def _failed_path(folder, name):

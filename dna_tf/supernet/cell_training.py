@@ -12,11 +12,18 @@ import typing
 import tensorflow as tf
 
 from dna_tf.common import checks, files, progress
+from dna_tf.config import without_effect
 from dna_tf.data.labelled_images import Images
 from dna_tf.models import keras_files
 from dna_tf.space import fit
 from dna_tf.space.spaces import SearchSpace
-from dna_tf.supernet import cell_files, cell_trainer, phase_settings, stage_training
+from dna_tf.supernet import (
+    cell_files,
+    cell_trainer,
+    phase_settings,
+    stage_folders,
+    stage_training,
+)
 from dna_tf.supernet.phase_settings import SupernetSettings
 from dna_tf.supernet.trained_cells import TrainedCell
 from dna_tf.teachers.cutting import Teacher
@@ -113,7 +120,10 @@ def train_cells(
             curves_folder=curves_folder,
         )
         training.load([name for name in names if name not in todo])
-        for stage in stage_training.stages(settings.inputs, space, todo):
+        stages = stage_folders.stages(
+            settings.inputs, space, names, todo, path / "runs", retry_factor or 1.0
+        )
+        for stage in stages:
             training.train(stage)
         return [training.cells[name] for name in names if name in training.cells]
 
@@ -192,8 +202,8 @@ def _check(space, teacher, images, settings, strategy):
 def _identity(space, teacher, images, settings, seed):
     """What all cells of a folder have in common."""
     fields = dataclasses.asdict(settings)
-    for name in ("checkpoint_seconds", "cache_folder"):
-        del fields[name]
+    for name in without_effect.FIELDS["supernet"]:
+        fields.pop(name, None)
     return {
         "space": space.to_dict(),
         "teacher": keras_files.weights_fingerprint(teacher.model),

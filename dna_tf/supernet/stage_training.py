@@ -15,6 +15,7 @@ from dna_tf.supernet import (
     cell_trainer,
     metrics,
     output_start,
+    stage_folders,
     trained_cells,
 )
 from dna_tf.supernet.phase_settings import SupernetSettings
@@ -36,48 +37,6 @@ def learning_rate(settings, block, epoch):
     """
     first = settings.first_block_learning_rate if block == 0 else settings.learning_rate
     return first * settings.learning_rate_decay**epoch
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """Cells that train together.
-
-    Args:
-        folder: name of the folder of their checkpoints.
-        cells: their names.
-        chain: names of the cells before, if the stage trains the last cell of a chain that
-            reads the image.
-    """
-
-    folder: str
-    cells: tuple[str, ...]
-    chain: tuple[str, ...] = ()
-
-    @property
-    def label(self):
-        """The cells on the progress line."""
-        return self.cells[0] if len(self.cells) == 1 else f"{len(self.cells)} cells"
-
-
-def stages(inputs, space, names):
-    """Divides cells into stages that train one after another.
-
-    Args:
-        inputs: as of `SupernetSettings`.
-        space: a `spaces.SearchSpace`.
-        names: of the cells to train, first block first.
-
-    Returns:
-        A list of `Stage`.
-    """
-    if not names:
-        return []
-    space_names = cell_files.cell_names(space)
-    if inputs == "teacher":
-        folder = "all" if len(names) == len(space_names) else "_".join(names)
-        folder = folder if len(folder) < 100 else files.fingerprint(names)
-        return [Stage(folder, tuple(names))]
-    return [Stage(name, (name,), tuple(space_names[: space_names.index(name)])) for name in names]
 
 
 @dataclasses.dataclass(eq=False)
@@ -122,8 +81,12 @@ class StageTraining:
         """Trains the cells of a stage and writes their files."""
         if self._datasets is None:
             self._prepare()
+        if self.chief:
+            stage_folders.write_record(self._stages_folder, stage)
         with self.strategy.scope():
-            trainers = self._trainers(stage)
+            all_trainers = self._trainers(stage)
+        # The others are in the checkpoints only.
+        trainers = [trainer for trainer in all_trainers if trainer.cell.name in stage.cells]
         watcher = self._watcher(stage)
 
         def step(batch, number):
@@ -148,9 +111,10 @@ class StageTraining:
                     epochs=self.settings.epochs,
                     steps_per_epoch=self.steps,
                     keep=loop.Keep(
-                        self._stage_folder(stage),
-                        [v for trainer in trainers for v in trainer.variables],
+                        self._stages_folder / stage.folder,
+                        [v for trainer in all_trainers for v in trainer.variables],
                         self.settings.checkpoint_seconds,
+                        begins_from=stage.begins_from and self._stages_folder / stage.begins_from,
                     ),
                     show=loop.Show(f"supernet ({stage.label})", self.settings.batch_size, watcher),
                     on_epoch=on_epoch,
@@ -172,12 +136,14 @@ class StageTraining:
         settings, teacher, images = self.settings, self.teacher, self.images
         cache = self.folder / "features"
         predict = feature_batches.feature_function(teacher)
+        # Outside of the strategy one device runs it, which has memory for a replica's images.
+        in_parts = feature_batches.in_parts(predict, self._replica_images)
         with self.strategy.scope():
             with images.reading():
-                self._held_out = held_out_maps(predict, images, settings.batch_size)
+                self._held_out = held_out_maps(in_parts, images, settings.batch_size)
                 self._starts = None
                 if settings.output_start == "teacher":
-                    self._starts = start_statistics(predict, images, settings.batch_size)
+                    self._starts = start_statistics(in_parts, images, settings.batch_size)
             if self.chief:
                 feature_batches.prepare(settings, teacher, images, cache)
             strategies.wait_for_all(self.strategy)
@@ -198,10 +164,15 @@ class StageTraining:
             for batch in strategies.distribute(self.strategy, dataset_of, size):
                 yield (*batch, *self._online(batch[0])) if len(batch) == 1 else batch
 
-    def _stage_folder(self, stage):
-        """Where the checkpoints of a stage go: each learning rate has its own."""
-        factor = "" if self.rate_factor == 1 else f"_x{self.rate_factor:g}"
-        return self.folder / "runs" / f"{stage.folder}{factor}"
+    @property
+    def _replica_images(self):
+        """Images of a batch of one replica."""
+        return self.settings.batch_size // self.strategy.num_replicas_in_sync
+
+    @property
+    def _stages_folder(self):
+        """Where the folders of the stages are."""
+        return self.folder / "runs"
 
     def _rate(self, cell, epoch):
         return self.rate_factor * learning_rate(self.settings, cell.block, epoch)
@@ -217,16 +188,15 @@ class StageTraining:
             rematerialize=isinstance(self.strategy, tf.distribute.TPUStrategy),
         )
         before = [self.cells[name].build(shapes) for name in stage.chain]
-        cells = cell_models.build_cells(self.space, shapes, self.seed, stage.cells, self._starts)
+        names = stage.variables_of
+        cells = cell_models.build_cells(self.space, shapes, self.seed, names, self._starts)
         both = settings.inputs == "S1"
         return [cell_trainer.CellTrainer(cell, self.seed, options, before, both) for cell in cells]
 
     def _watcher(self, stage):
         if not self.chief or self.curves_folder is None:
             return None
-        return tensorboard.Watcher(
-            files.as_path(self.curves_folder) / self._stage_folder(stage).name
-        )
+        return tensorboard.Watcher(files.as_path(self.curves_folder) / stage.folder)
 
     def _figures(self, trainers, stage, epoch):
         """Relative L1 on held-out images, learning rates and how often ops were drawn."""
@@ -234,7 +204,7 @@ class StageTraining:
         for trainer in trainers:
             cell = trainer.cell
             x = self._held_out[0 if stage.chain else cell.block]
-            imitated = [trainer.imitate(x, -1 - n) for n in range(_WATCHED_PATHS)]
+            imitated = [self._imitate(trainer, x, -1 - n) for n in range(_WATCHED_PATHS)]
             distances = [metrics.relative_l1(self._held_out[cell.block + 1], y) for y in imitated]
             figures[f"relative_l1/{cell.name}"] = float(tf.reduce_mean(distances))
             draws = trainer.op_counts()
@@ -243,13 +213,21 @@ class StageTraining:
             figures[f"learning_rate/block{cell.block + 1}"] = self._rate(cell, epoch)
         return figures
 
+    def _imitate(self, trainer, x, number):
+        """A drawn path's map of images; each replica's share has its own batch statistics."""
+        imitate = feature_batches.in_parts(
+            lambda images: (trainer.imitate(images, number),), self._replica_images
+        )
+        return imitate(x)[0]
+
     def _watch_maps(self, trainers, stage, watcher, epoch):
         epochs = self.settings.epochs
         if epoch % max(epochs // 10, 1) and epoch + 1 < epochs:
             return
         for trainer in trainers:
             cell = trainer.cell
-            imitated = trainer.imitate(self._held_out[0 if stage.chain else cell.block], -1)
+            x = self._held_out[0 if stage.chain else cell.block]
+            imitated = self._imitate(trainer, x, -1)
             image = pictures.side_by_side(self._held_out[cell.block + 1][:2], imitated[:2])
             watcher.image((epoch + 1) * self.steps, f"maps/{cell.name}", image)
 
@@ -305,7 +283,7 @@ def held_out_maps(predict, images, batch_size):
     """Rating images of all classes, and the teacher's maps for them.
 
     Args:
-        predict: the teacher, as `feature_batches.feature_function` returns it.
+        predict: the teacher, as `feature_batches.feature_function` or `in_parts` returns it.
         images: a `labelled_images.Images`.
         batch_size: images, at most.
 
@@ -330,5 +308,5 @@ def start_statistics(predict, images, batch_size):
     """
     batches = images.images("train", batch_size=batch_size, mixed=True)
     count = -(-START_IMAGES // batch_size)
-    maps = [predict(batch) for batch, _ in batches.take(count)]
+    maps = [[values.numpy() for values in predict(batch)] for batch, _ in batches.take(count)]
     return [output_start.channel_statistics(block) for block in zip(*maps, strict=True)]

@@ -56,7 +56,7 @@ class Checkpoint:
         self._state.assign(json.dumps(state, allow_nan=False))
         # Count on from the highest number on disk, not from the restored one: a damaged
         # checkpoint may have a higher number.
-        number = max(self._files(), default=0)
+        number = max(_files_of(self._folder), default=0)
         self._checkpoint.save_counter.assign(number)
         try:
             self._checkpoint.save(str(self._folder / "ckpt"))  # cleans up after a failure
@@ -81,7 +81,7 @@ class Checkpoint:
         """
         # The files are listed, as TensorFlow's own list of them may be damaged or missing:
         # training would then start from the beginning without a warning.
-        paths = self._files()
+        paths = _files_of(self._folder)
         for number in sorted(paths, reverse=True):
             path = self._folder / f"ckpt-{number}"
             try:
@@ -102,17 +102,8 @@ class Checkpoint:
             "Delete that folder to train from the start."
         )
 
-    def _files(self):
-        """Returns the paths of the files of each checkpoint, by its number."""
-        paths = {}
-        for path in self._folder.glob("ckpt-*"):
-            number = re.fullmatch(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)", path.name)
-            if number:
-                paths.setdefault(int(number[1]), []).append(path)
-        return paths
-
     def _delete_old(self):
-        paths = self._files()
+        paths = _files_of(self._folder)
         readable = sorted(paths.keys() - self._damaged)
         for number in paths.keys() - set(readable[-self._keep :]):
             # The index first: without it the rest is not taken for a checkpoint.
@@ -120,6 +111,38 @@ class Checkpoint:
                 path.unlink()
         for path in self._folder.glob("ckpt-*_temp"):  # left by saves that were cut off
             path.rmtree()
+
+
+def saved_state(folder):
+    """Reads the state of the newest checkpoint whose state can be read, and no variables.
+
+    Args:
+        folder: of the checkpoints.
+
+    Returns:
+        The saved state, or `None` if there is no such checkpoint.
+    """
+    folder = files.as_path(folder)
+    paths = _files_of(folder)
+    for number in sorted(paths, reverse=True):
+        try:
+            reader = tf.train.load_checkpoint(str(folder / f"ckpt-{number}"))
+            return json.loads(reader.get_tensor("state/.ATTRIBUTES/VARIABLE_VALUE"))
+        except _NOT_THE_FILES:
+            raise
+        except (tf.errors.OpError, ValueError, RuntimeError, IndexError):
+            continue  # restoring it warns
+    return None
+
+
+def _files_of(folder):
+    """The paths of the files of each checkpoint in a folder, by its number."""
+    paths = {}
+    for path in folder.glob("ckpt-*"):
+        number = re.fullmatch(r"ckpt-(\d+)\.(index|data-\d+-of-\d+)", path.name)
+        if number:
+            paths.setdefault(int(number[1]), []).append(path)
+    return paths
 
 
 def _has_index(paths):

@@ -40,12 +40,15 @@ class Keep:
         seconds: time between two checkpoints: as much work as a kill may lose.
         data_fingerprint: text that stands for the data, saved with each checkpoint; a run
             resumes with the same data only. `None` checks nothing.
+        begins_from: the folder of another training of the same variables. If `folder` has no
+            checkpoints, the training goes on from those of that one, which stay as they are.
     """
 
     folder: object
     variables: Sequence
     seconds: float
     data_fingerprint: str | None = None
+    begins_from: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +115,11 @@ def run(
     """
     folder, label, images_per_step = files.as_path(keep.folder), show.label, show.images_per_step
     saver = checkpoints.Checkpoint(folder / "checkpoints", keep.variables)
-    state = saver.restore() or {"epoch": 0, "step": 0, "sums": {}, "history": []}
+    state = saver.restore()
+    if state is None and keep.begins_from:
+        earlier = files.as_path(keep.begins_from) / "checkpoints"
+        state = checkpoints.Checkpoint(earlier, keep.variables).restore()
+    state = state or {"epoch": 0, "step": 0, "sums": {}, "history": []}
     data = _checked_data(keep, label, state)
     sums, history = _Sums(label, state["sums"], failures), state["history"]
     done = state["epoch"] * steps_per_epoch + state["step"]

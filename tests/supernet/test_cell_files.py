@@ -84,6 +84,42 @@ def test_a_missing_cell_is_named(folder):
         cell_files.load(folder, SPACE, SHAPES)
 
 
+def test_a_kill_while_a_cell_is_replaced_leaves_the_old_cell_or_the_new_one(folder, monkeypatch):
+    """Strategy S1 saves earlier cells again: every write and rename may be the last one."""
+    name = "block2_cell1"
+    cells = cell_files.load(folder, SPACE, SHAPES, [name])
+    for number in range(1, 4):
+        cell = cell_models.build_cells(SPACE, SHAPES, seed=9 + number, names=[name])[0]
+        cells.append(_trained(cell, {"teacher": "t", "losses": [float(number)]}))
+    outcomes, replace = [], type(folder).replace
+    for at in range(4):
+        calls = 0
+
+        def killed(path, target, at=at):
+            nonlocal calls
+            calls += 1
+            if calls > at:
+                raise KeyboardInterrupt
+            return replace(path, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(folder), "replace", killed)
+            try:
+                cell_files.save(cells[1 + at % 3], folder)
+            except KeyboardInterrupt:
+                pass
+        received = cell_files.load(folder, SPACE, SHAPES, [name])[0]
+        assert received.losses in ([1.0], [float(1 + at % 3)], [2.0], [3.0])
+        same = [cell for cell in cells if cell.fingerprint == received.fingerprint]
+        assert [cell.losses for cell in same] == [received.losses]
+        outcomes.append(received.losses[0])
+    assert outcomes == [1.0, 1.0, 3.0, 1.0]  # the last save was whole
+    assert sorted(path.name for path in folder.glob(f"{name}.*")) == [
+        f"{name}.json",
+        f"{name}.npz",
+    ]
+
+
 def test_weights_of_another_shape_are_refused(folder):
     wider = [SHAPES[0], SHAPES[1], (2, 2, 7)]
     with pytest.raises(ValueError, match=r"block2_cell1\.npz do not fit the space 'tiny': unit 0"):

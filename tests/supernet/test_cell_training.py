@@ -1,11 +1,24 @@
 """Training and rating of cells by values: folders, refusals, and the same bits as a run."""
 
+import contextlib
+import types
+
 import numpy as np
 import pytest
 
+from dna_tf.common import files
 from dna_tf.data import loading
+from dna_tf.features import feature_batches
 from dna_tf.space.spaces import SearchSpace
-from dna_tf.supernet import cell_rating, cell_training
+from dna_tf.supernet import (
+    cell_files,
+    cell_rating,
+    cell_trainer,
+    cell_training,
+    phase_settings,
+    stage_folders,
+    stage_training,
+)
 from dna_tf.teachers import building, residual_cnn
 from tests.helpers.data_files import data_config, write_folder
 
@@ -59,20 +72,66 @@ def test_trained_cells_have_names_weights_and_curves(cells):
 def test_a_folder_gives_the_same_bits_and_trains_nothing_twice(
     cells, teacher, images, tmp_path, monkeypatch
 ):
-    first_names, rest = ("block1_cell2",), [NAMES[0], NAMES[2]]
+    first_names = ("block1_cell2",)
     first = cell_training.train_cells(
         SPACE, teacher, images, cells=first_names, folder=tmp_path, **SETTINGS
     )
     assert [cell.name for cell in first] == list(first_names)
     both = cell_training.train_cells(SPACE, teacher, images, folder=tmp_path, **SETTINGS)
     assert _bits(both) == _bits(cells)
-    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["_".join(rest), first_names[0]]
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["all", first_names[0]]
     monkeypatch.setattr(
         cell_training.stage_training.StageTraining, "train", lambda *_: pytest.fail("trained")
     )
     again = cell_training.train_cells(SPACE, teacher, images, folder=tmp_path, **SETTINGS)
     assert _bits(again) == _bits(cells)
     assert [cell.losses for cell in again] == [cell.losses for cell in both]
+
+
+def _count_steps(monkeypatch, stops_at=None):
+    """The cells and numbers of all steps from now on; at one of them the process is ended."""
+    steps, step = [], cell_trainer.CellTrainer.step
+
+    def counted(self, x, target, number, rate):
+        if number == stops_at:
+            raise KeyboardInterrupt
+        steps.append((self.cell.name, number))
+        return step(self, x, target, number, rate)
+
+    monkeypatch.setattr(cell_trainer.CellTrainer, "step", counted)
+    return steps
+
+
+def test_a_kill_while_cells_are_saved_loses_no_step(cells, teacher, images, tmp_path, monkeypatch):
+    folder = tmp_path / "cells"
+    cell_training.train_cells(SPACE, teacher, images, folder=folder, **SETTINGS)
+    monkeypatch.setattr(cell_trainer.CellTrainer, "step", lambda *_: pytest.fail("trained again"))
+    for missing, wanted in ((NAMES[::2], ()), (NAMES[1:2], NAMES[1:2])):
+        for name in missing:
+            (folder / f"{name}.json").unlink()
+        again = cell_training.train_cells(
+            SPACE, teacher, images, folder=folder, cells=tuple(wanted), **SETTINGS
+        )
+        by_name = {cell.name: cell for cell in cells}
+        expected = [by_name[name] for name in wanted or NAMES]
+        assert _bits(again) == _bits(expected)
+        assert [cell.losses for cell in again] == [cell.losses for cell in expected]
+        # The next time the stage is one of an earlier version, which had no record.
+        (folder / "runs" / "all" / "stage.json").unlink(missing_ok=True)
+
+
+def test_a_half_trained_stage_goes_on_when_one_of_its_cells_is_there(
+    cells, teacher, images, tmp_path, monkeypatch
+):
+    settings = {**SETTINGS, "checkpoint_seconds": 1e-9, "folder": tmp_path}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        _count_steps(patched, stops_at=3)
+        cell_training.train_cells(SPACE, teacher, images, **settings)
+    cell_files.save(cells[1], files.as_path(tmp_path))  # trained by another machine
+    steps = _count_steps(monkeypatch)
+    assert _bits(cell_training.train_cells(SPACE, teacher, images, **settings)) == _bits(cells)
+    total = images.steps_per_epoch(8) * 2
+    assert steps == [(n, at) for at in range(3, total) for n in (NAMES[0], NAMES[2])]
 
 
 def test_a_folder_of_another_training_is_refused(cells, teacher, images, tmp_path):
@@ -84,6 +143,44 @@ def test_a_folder_of_another_training_is_refused(cells, teacher, images, tmp_pat
     other = building.cut_teacher(residual_cnn.build((16, 16, 3), 2, seed=2), images, space=SPACE)
     with pytest.raises(ValueError, match="another training. Differing: teacher: '.*' there"):
         cell_training.train_cells(SPACE, other, images, **settings)
+
+
+def test_one_device_never_runs_the_batch_of_all_replicas(teacher, images, tmp_path, monkeypatch):
+    """The teacher, and cells that are watched, outside of a strategy with two replicas."""
+    sizes, whole = [], feature_batches.feature_function(teacher)
+    imitate = cell_trainer.CellTrainer.imitate
+
+    def recorded(pixels):
+        sizes.append(len(pixels))
+        return whole(pixels)
+
+    def recorded_imitate(self, x, number):
+        sizes.append(len(x))
+        return imitate(self, x, number)
+
+    def one_epoch(on_epoch, **_):
+        figures.update(on_epoch(0))
+        return []
+
+    monkeypatch.setattr(feature_batches, "feature_function", lambda _: recorded)
+    monkeypatch.setattr(cell_trainer.CellTrainer, "imitate", recorded_imitate)
+    monkeypatch.setattr(stage_training.loop, "run", one_epoch)
+    figures = {}
+    pair = types.SimpleNamespace(
+        num_replicas_in_sync=2, scope=contextlib.nullcontext, cluster_resolver=None
+    )
+    settings = phase_settings.SupernetSettings(batch_size=6, features="online")
+    training = stage_training.StageTraining(
+        SPACE, teacher, images, settings, 0, files.as_path(tmp_path), pair
+    )
+    training.train(stage_folders.Stage("all", tuple(NAMES[:1]), tuple(NAMES[:1])))
+    assert set(sizes) == {3} and len(sizes) > 6
+    assert 0 < figures["relative_l1/block1_cell1"] < 10
+    pixels, _ = next(iter(images.images("rating", batch_size=6)))
+    parts = feature_batches.in_parts(recorded, 4)(pixels)
+    assert sizes[-2:] == [4, 2]
+    for part, expected in zip(parts, whole(pixels), strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_cells_are_rated_with_and_without_a_folder_alike(cells, teacher, images, tmp_path):
