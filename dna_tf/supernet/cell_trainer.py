@@ -33,7 +33,8 @@ class StepOptions:
         clip_norm: largest norm of a path's gradient; 0 for no limit.
         norm_images: images that share batch statistics; 0 for all of a replica. It must
             divide those of a replica, unless it is larger.
-        rematerialize: whether the backward pass runs each op again; for XLA.
+        rematerialize: whether the backward pass runs each op again. Set it where XLA compiles
+            the step, as on TPUs, and only there.
     """
 
     sampling: str = "uniform"
@@ -88,7 +89,7 @@ class CellTrainer:
         self.trained = self.chain if train_before else [cell]
         packed = [rows.value for trained in self.trained for rows in trained.rows]
         self._packed = packed
-        self.optimizer = row_adam.RowAdam(packed)
+        self.optimizer = row_adam.RowAdam(packed, for_xla=options.rematerialize)
         self._decays = self._decay_masks() if options.weight_decay else None
         # The step at which the loss stopped being usable; -1 before that.
         self.failed_at = tf.Variable(-1, dtype=tf.int64, trainable=False)

@@ -17,12 +17,17 @@ class RowAdam:
 
     Args:
         packed: the variables.
+        for_xla: whether XLA compiles the update, as on TPUs. There rows are written by a scatter:
+            other writes need the row's number when XLA compiles, and there would be a program
+            for each path. Elsewhere rows are assigned: a scatter that is deterministic on a GPU
+            copies the whole variable to the host and back.
 
     Source: Kingma and Ba, 2015. That rows are lazy is needed for the single paths of DNA.
     """
 
-    def __init__(self, packed):
+    def __init__(self, packed, for_xla=False):
         self._packed = list(packed)
+        self._write = _scatter_row if for_xla else _assign_row
         self._means = [tf.Variable(tf.zeros(rows.shape), trainable=False) for rows in packed]
         self._squares = [tf.Variable(tf.zeros(rows.shape), trainable=False) for rows in packed]
         self._counts = [tf.Variable(tf.zeros(rows.shape[:1]), trainable=False) for rows in packed]
@@ -53,26 +58,35 @@ class RowAdam:
         state = (self._means[index], self._squares[index], self._counts[index])
         tf.distribute.get_strategy().extended.update(
             self._packed[index],
-            _move,
+            self._move,
             args=(*state, op, gradient, learning_rate, tf.convert_to_tensor(moves)),
             group=False,
         )
 
+    def _move(self, packed, means, squares, counts, op, gradient, learning_rate, moves):
+        row, mean, square, count = (
+            tf.gather(variable, op) for variable in (packed, means, squares, counts)
+        )
+        # A step that does not count has factors that change nothing, which costs less than
+        # choosing between old and new values; its gradient may be NaN.
+        beta_1, beta_2 = (tf.where(moves, beta, 1.0) for beta in (BETA_1, BETA_2))
+        part_1, part_2 = (tf.where(moves, 1.0 - beta, 0.0) for beta in (BETA_1, BETA_2))
+        steps = count + 1.0
+        mean = beta_1 * mean + tf.math.multiply_no_nan(gradient, part_1)
+        square = beta_2 * square + tf.math.multiply_no_nan(tf.square(gradient), part_2)
+        rate = tf.where(moves, learning_rate / (1.0 - tf.pow(BETA_1, steps)), 0.0)
+        scale = tf.sqrt(square / (1.0 - tf.pow(BETA_2, steps))) + EPSILON
+        new = [row - rate * mean / scale, mean, square, tf.where(moves, steps, count)]
+        for variable, after in zip((packed, means, squares, counts), new, strict=True):
+            self._write(variable, tf.reshape(op, [1]), after)
 
-def _move(packed, means, squares, counts, op, gradient, learning_rate, moves):
-    row, mean, square, count = (
-        tf.gather(variable, op) for variable in (packed, means, squares, counts)
+
+def _assign_row(variable, at, row):
+    # `variable[op].assign(row)` would read the whole variable first.
+    tf.raw_ops.ResourceStridedSliceAssign(
+        ref=variable.handle, begin=at, end=at + 1, strides=[1], value=row, shrink_axis_mask=1
     )
-    # A step that does not count has factors that change nothing, which costs less than
-    # choosing between old and new values; its gradient may be NaN.
-    beta_1, beta_2 = (tf.where(moves, beta, 1.0) for beta in (BETA_1, BETA_2))
-    part_1, part_2 = (tf.where(moves, 1.0 - beta, 0.0) for beta in (BETA_1, BETA_2))
-    steps = count + 1.0
-    mean = beta_1 * mean + tf.math.multiply_no_nan(gradient, part_1)
-    square = beta_2 * square + tf.math.multiply_no_nan(tf.square(gradient), part_2)
-    rate = tf.where(moves, learning_rate / (1.0 - tf.pow(BETA_1, steps)), 0.0)
-    scale = tf.sqrt(square / (1.0 - tf.pow(BETA_2, steps))) + EPSILON
-    new = [row - rate * mean / scale, mean, square, tf.where(moves, steps, count)]
-    at = tf.reshape(op, [1])
-    for variable, after in zip((packed, means, squares, counts), new, strict=True):
-        variable.scatter_update(tf.IndexedSlices(after[None], at))
+
+
+def _scatter_row(variable, at, row):
+    variable.scatter_update(tf.IndexedSlices(row[None], at))

@@ -20,15 +20,20 @@ def draw(kind, seed, step, block, cell, layers, num_ops):
         num_ops: ops of each layer.
 
     Returns:
-        An int32 tensor `(layers,)`.
+        An int32 tensor `(layers,)` in the host's memory: there the choice of an op needs its
+        number, and a copy from a GPU would wait for all work before.
 
     Source: DNA 3.3 draws single paths uniformly; strict fairness is FairNAS' (Chu et
     al., 2019), here for the steps of a group one after another.
     """
-    # Always int64: with int32 a seed above 2147 would wrap, and the path would depend on
-    # the dtype of `step`.
+    with tf.device("CPU:0"):
+        return _draw(kind, seed, tf.cast(step, tf.int64), block, cell, layers, num_ops)
+
+
+def _draw(kind, seed, step, block, cell, layers, num_ops):
+    # The step is always int64: with int32 a seed above 2147 would wrap, and the path would depend
+    # on the dtype of the step.
     cell_seed = seed * 1_000_003 + block * 1009 + cell
-    step = tf.cast(step, tf.int64)
     if kind == "uniform":
         key = tf.stack([cell_seed, step])
         return tf.random.stateless_uniform([layers], key, maxval=num_ops, dtype=tf.int32)

@@ -376,6 +376,16 @@ def test_many_steps_are_adam_in_numpy(block):
     assert max(count.max() for count in after[3]) > 1
 
 
+def test_a_step_scatters_into_no_variable():
+    """On GPUs, a scatter that is deterministic copies the whole variable to the host and back."""
+    x, target = _batch(0)
+    trainer = _trainer(0, weight_decay=0.1, clip_norm=1.0)
+    types_of = [op.type for op in _traced(trainer, x, target)]
+    assert not [kind for kind in types_of if "Scatter" in kind]
+    # A row of each packed variable, of its moments and of its counts.
+    assert types_of.count("ResourceStridedSliceAssign") == 4 * len(trainer.cell.rows)
+
+
 def test_running_ops_again_in_the_backward_pass_changes_nothing():
     x, target = _batch(0)
     plain, again = _trainer(0), _trainer(0, rematerialize=True)
@@ -431,6 +441,9 @@ def test_a_step_for_a_tpu_has_static_shapes_and_no_host_ops(options):
     step, arguments = _xla(trainer, x, target, 0)
     text = step.experimental_get_compiler_ir(*arguments)(stage="hlo")
     assert "convolution(" in text and "conditional(" in text
+    # The row to write is no constant: one program serves all paths.
+    updates = [line for line in text.splitlines() if "ResourceStridedSliceAssign" in line]
+    assert updates == [] and "scatter(" in text
     assert "<=" not in text  # a bounded dimension, f32[<=6,2]
     for word in ("custom-call", "infeed", "outfeed", "host"):
         assert f"{word}(" not in text and f"{word}-transfer" not in text

@@ -19,9 +19,9 @@ GRADIENTS = [
 RATES = [0.01 * 0.97**step for step in range(STEPS)]
 
 
-def _optimizer():
+def _optimizer(**options):
     packed = [tf.Variable(start) for start in START]
-    return packed, row_adam.RowAdam(packed)
+    return packed, row_adam.RowAdam(packed, **options)
 
 
 def _state(packed, optimizer):
@@ -73,6 +73,15 @@ def test_a_row_moves_as_stock_adam_moves_a_variable_of_its_own():
             np.testing.assert_allclose(packed[index][row], alone, rtol=2e-6, atol=2e-6)
             moved = np.abs(packed[index].numpy()[row] - START[index][row])
             assert (moved.min() > 1e-4) == bool(steps)
+
+
+def test_rows_for_xla_are_the_same_to_the_bit():
+    runs = []
+    for for_xla in (False, True):
+        packed, optimizer = _optimizer(for_xla=for_xla)
+        _run(packed, optimizer, steps=20)
+        runs.append([v.numpy().tobytes() for v in [*packed, *optimizer.variables]])
+    assert runs[0] == runs[1]
 
 
 def test_a_row_moves_as_the_formula_says():

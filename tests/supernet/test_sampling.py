@@ -21,6 +21,16 @@ def test_drawing_depends_on_seed_step_and_cell_alone():
             assert draw(seed, tf.constant(10, dtype), 0, 0) == draw(seed, 10, 0, 0)
 
 
+def test_paths_are_drawn_on_the_host():
+    """The choice of an op needs the path there; with a GPU each step would wait for its copy."""
+    for kind in ("uniform", "fair"):
+        with tf.Graph().as_default() as graph, tf.device("GPU:0"):
+            sampling.draw(kind, 1, tf.constant(3), 0, 0, 4, 6)
+        drawing = [op for op in graph.get_operations() if op.type != "Const"]
+        assert len(drawing) > 2
+        assert {op.device for op in drawing} == {"/device:CPU:0"}
+
+
 def test_drawing_is_uniform():
     steps, layers, ops = 2000, 4, 6
 
