@@ -4,18 +4,41 @@ import numpy as np
 
 from dna_tf.models import litert
 
+# Images that are in memory as float32 at once.
+_BATCH = 100
 
-def file_scores(content, images):
+
+def file_scores(content, images, convert=None):
     """Runs a TFLite file.
 
     Args:
         content: the bytes of the file.
-        images: float32 array `(images, height, width, channels)`, as the file takes them.
+        images: uint8 or float32 array `(images, height, width, channels)`.
+        convert: function from some of the images, as float32, to those that the file takes;
+            `None` where it takes them as they are.
 
     Returns:
         A float32 array `(images, classes)`.
     """
-    return litert.TFLitePredictor(content, "the exported file").scores(images)
+    predictor = litert.TFLitePredictor(content, "the exported file")
+    return in_batches(predictor.scores, images, convert)
+
+
+def in_batches(run, images, convert=None):
+    """Runs a function on images, some of them at a time, as float32.
+
+    Args:
+        run: from images to scores `(images, classes)`.
+        images, convert: as for `file_scores`.
+
+    Returns:
+        A float32 array `(images, classes)`.
+    """
+    scores = []
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH].astype(np.float32)
+        scores.append(np.asarray(run(convert(batch) if convert else batch)))
+    return np.concatenate(scores)
 
 
 def same_answers(scores, expected):

@@ -168,7 +168,7 @@ class Reference:
     """Test images with the scores of the Keras model, with which files are compared.
 
     Args:
-        images: float32 `(images, height, width, channels)` as the files take them.
+        images: uint8 `(images, height, width, channels)`.
         labels: int array `(images,)`.
         scores: of the Keras model, `(images, classes)`.
     """
@@ -196,7 +196,7 @@ def reference(prepared, images, count):
     """
     pixels, labels = export_images.first(images, "test", count)
     scores = np.asarray(prepared.whole.predict(pixels, batch_size=100, verbose=0))
-    return Reference(prepared.images(pixels), labels, scores)
+    return Reference(pixels, labels, scores)
 
 
 def write_files(
@@ -245,7 +245,7 @@ def write_files(
         )
         content = metadata.write(content, description)
         files.write_bytes(path, content)
-        scores = agreement.file_scores(content, reference.images)
+        scores = agreement.file_scores(content, reference.images, prepared.images)
         problem = agreement.problem(scores, reference.scores)
         if problem:
             problems[precision] = problem

@@ -3,8 +3,6 @@
 import importlib
 import importlib.util
 
-import numpy as np
-
 from dna_tf.common import files, progress
 from dna_tf.export import agreement
 from dna_tf.models import inference
@@ -32,15 +30,16 @@ def check(kinds):
         )
 
 
-def write(model, kind, folder, images, expected):
+def write(model, kind, folder, images, expected, convert=None):
     """Writes a model in another format, and runs it.
 
     Args:
         model: a `keras.Model`.
         kind: of `export_sections.ALSO`.
         folder: where `savedmodel/` or `student.onnx` goes.
-        images: `(images, height, width, channels)` as the model takes them.
+        images: uint8 or float32 `(images, height, width, channels)`.
         expected: the model's scores for these, `(images, classes)`.
+        convert: as of `agreement.file_scores`.
 
     Returns:
         A dict: `file`, `images` (on how many it was run), `agreement` and
@@ -66,9 +65,12 @@ def write(model, kind, folder, images, expected):
     _remove(path)
     unfinished.replace(path)
     if kind == "savedmodel":
-        scores = np.asarray(inference.SavedModelPredictor(files.as_path(path)).scores(images))
+        predictor = inference.SavedModelPredictor(files.as_path(path))
+        scores = agreement.in_batches(predictor.scores, images, convert)
     else:
-        scores = _onnx_scores(path, images[:_ONNX_IMAGES])
+        scores = agreement.in_batches(
+            lambda batch: _onnx_scores(path, batch), images[:_ONNX_IMAGES], convert
+        )
     expected = expected[: len(scores)]
     result = {
         "file": name,
