@@ -10,7 +10,7 @@ from dna_tf.compression import tf_keras_bridge
 from dna_tf.training import loop, optimizers
 
 
-def fine_tune(label, folder, model, images, section, seed):
+def fine_tune(label, folder, model, images, section, seed, device=None):
     """Trains a classifier for a few epochs by Adam; a killed training resumes.
 
     Args:
@@ -23,6 +23,8 @@ def fine_tune(label, folder, model, images, section, seed):
         section: settings with `epochs`, `batch_size`, `learning_rate` (falls to zero by a
             cosine) and `checkpoint_seconds`.
         seed: decides order and augmentation of the images.
+        device: the device on which it trains, where the model's variables are; `None` leaves it
+            to TensorFlow.
 
     Returns:
         The history: a dict with `loss` and `accuracy` of training for each epoch.
@@ -33,12 +35,17 @@ def fine_tune(label, folder, model, images, section, seed):
     tf_keras = tf_keras_bridge.import_tf_keras()
     steps = images.steps_per_epoch(section.batch_size)
     rates = optimizers.Schedule(section.learning_rate, 0, section.epochs * steps, "cosine")
-    optimizer = tf_keras.optimizers.Adam(section.learning_rate)
     weights = list(model.trainable_variables)
-    optimizer.build(weights)
+    with tf.device(device):
+        optimizer = tf_keras.optimizers.Adam(section.learning_rate)
+        optimizer.build(weights)
 
     @tf.function
     def update(pixels, labels):
+        with tf.device(device):
+            return update_there(pixels, labels)
+
+    def update_there(pixels, labels):
         with tf.GradientTape() as tape:
             logits = model(pixels, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -16,12 +16,16 @@ from dna_tf.common import progress
 from dna_tf.compression import integer_graph, tf_keras_bridge
 from dna_tf.export import conversion
 
+# Where the model is built and trained. With TensorFlow's deterministic ops, which make a training
+# repeatable, the gradients of rounding are not implemented on GPUs.
+DEVICE = "CPU:0"
+
 _INPUT = "quantized_image"
 _BATCH = 50
 
 
 def build(model):
-    """Builds the model that is trained with rounding, before its ranges are set.
+    """Builds the model that is trained with rounding, before its ranges are set, on `DEVICE`.
 
     Args:
         model: a functional `keras.Model`; see `tf_keras_bridge.SUPPORTED`.
@@ -42,10 +46,10 @@ def build(model):
         wrappers[layer.name] = tfmot.quantization.keras.QuantizeWrapperV2(built, scheme)
         return wrappers[layer.name]
 
-    floating = tf_keras_bridge.build(layers, f"{model.name}_folded")
-    return QuantizedModel(
-        tf_keras_bridge.build(layers, f"{model.name}_qat", wrap), floating, layers, wrappers
-    )
+    with tf.device(DEVICE):
+        floating = tf_keras_bridge.build(layers, f"{model.name}_folded")
+        rounding = tf_keras_bridge.build(layers, f"{model.name}_qat", wrap)
+    return QuantizedModel(rounding, floating, layers, wrappers)
 
 
 def _with_quantized_input(layers):

@@ -19,6 +19,7 @@ class Start:
         fingerprint: of its weights.
         trained: the result of its training.
         made_from: fingerprint of student, data, settings and version of the method.
+        made_from_before: as it was in versions in which `checkpoint_seconds` counted, too.
     """
 
     run: runs.Run
@@ -26,6 +27,7 @@ class Start:
     fingerprint: str
     trained: dict
     made_from: str
+    made_from_before: str
 
     def images(self):
         """The run's images, a `labelled_images.Images`.
@@ -55,21 +57,24 @@ class Start:
             "made_from": self.made_from,
         }
 
-    def finished(self, path, kind, what):
+    def finished(self, path, kind, what, training):
         """The result in a file, if it was made from the same; `None` otherwise.
 
         Args:
             path: the result's file.
             kind: its kind.
             what: the start of the progress line, such as `"NAME is pruned"`.
+            training: the folder of its training, which is removed if the result is there.
         """
-        identity = {
-            "made_from": self.made_from,
-            "data_fingerprint": self.trained["data_fingerprint"],
-        }
-        result = runs.existing_result(path, kind, **identity)
+        data, result = self.trained["data_fingerprint"], None
+        for made_from in (self.made_from, self.made_from_before):
+            result = result or runs.existing_result(
+                path, kind, made_from=made_from, data_fingerprint=data
+            )
         if result is not None:
             progress.say(f"{what} already: {path.parent / result['file']}")
+            if training.exists():  # the process was killed while it removed it
+                training.rmtree()
         return result
 
 
@@ -102,10 +107,13 @@ def start(workdir, config, name, seed, section, version, **settings):
         "student": fingerprint,
         "seed": seed,
         "data": trained["data_fingerprint"],
-        "settings": run_config.config_fingerprint(config, ["seed", section]),
         **settings,
     }
-    return Start(run, model, fingerprint, trained, files.fingerprint(identity))
+    made_from = [
+        files.fingerprint({**identity, "settings": of_settings(config, ["seed", section])})
+        for of_settings in (run_config.result_fingerprint, run_config.config_fingerprint)
+    ]
+    return Start(run, model, fingerprint, trained, *made_from)
 
 
 def recipe(section):

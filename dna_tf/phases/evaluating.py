@@ -86,6 +86,8 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
     finished = _finished(folder / f"{name}.json", identity)
     if finished is not None:
         progress.say(f"{path} is evaluated already: {folder / name}.json")
+        if not (folder / f"{name}.html").exists():  # the process was killed before it wrote it
+            files.write_text(folder / f"{name}.html", page.page_html(finished))
         _say(path, finished)
         return finished
     # 3. The evaluation, its page and its result.
@@ -97,8 +99,9 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
         first_class=settings.first_class,
     )
     result = identity | _result(evaluation, predictor, class_names)
-    files.write_text(folder / f"{name}.html", page.page_html(result))
+    (folder / f"{name}.html").unlink(missing_ok=True)  # the page of an earlier result
     files.write_json(folder / f"{name}.json", result)
+    files.write_text(folder / f"{name}.html", page.page_html(result))
     _say(path, result)
     progress.say(f"Written: {folder / name}.json and .html")
     return result

@@ -116,7 +116,8 @@ def _export(model, name, seed, config, folder, cache_dir, architecture=None, tra
             f"{name} at {size}x{size}: Keras has accuracy {100 * reference.accuracy:.1f} % on the "
             f"{len(reference.labels)} test images"
         )
-    # 3. The TFLite files, and the other formats.
+    # 3. The TFLite files, and the other formats. An earlier result does not describe them.
+    (folder / "result.json").unlink(missing_ok=True)
     exported, problems = exporter.write_files(
         prepared,
         section.precisions,
@@ -132,7 +133,9 @@ def _export(model, name, seed, config, folder, cache_dir, architecture=None, tra
         float_layers=section.float_layers,
     )
     also = {
-        kind: other_formats.write(prepared.model, kind, folder, reference.images, reference.scores)
+        kind: other_formats.write(
+            prepared.model, kind, folder, reference.images, reference.scores, prepared.images
+        )
         for kind in section.also
     }
     # 4. The result, which is kept even if a file is not good.
@@ -288,7 +291,7 @@ def report(path, config, output, workdir=None, name=None, num_images=100, most_t
     result = quantization_error.measure(
         prepared.model,
         prepared.images(calibration),
-        prepared.images(pixels),
+        prepared.images(pixels.astype(np.float32)),
         expected,
         most_tried,
         section.per_channel,

@@ -36,7 +36,8 @@ def prune(workdir, config, name, seed=0):
         calibration_images=config.export.calibration_images,
     )  # fmt: skip
     result_path = folder / "pruned.json"
-    finished = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned")
+    training = folder / f"pruning_{start.made_from}"
+    finished = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned", training)
     if finished is not None:
         return finished
     # 2. The images.
@@ -47,7 +48,6 @@ def prune(workdir, config, name, seed=0):
     # 3. Training, in which the smallest weights become zero.
     steps = section.epochs * images.steps_per_epoch(section.batch_size)
     pruning = pruned_model.PrunedModel(start.model, section.sparsity, steps)
-    training = folder / f"pruning_{start.made_from}"
     run_seed = seeding.derive_seed("prune", config.seed, seed)
     label = f"{name} seed {seed} pruned"
     history = fine_tuning.fine_tune(label, training, pruning.model, images, section, run_seed)
@@ -75,7 +75,8 @@ def prune(workdir, config, name, seed=0):
         "bytes_after": pruned_model.file_bytes(pruned, calibration),
         "history": history,
     }
-    # 5. The files.
+    # 5. The files. An earlier result does not describe the new file.
+    result_path.unlink(missing_ok=True)
     keras_files.save_model(pruned, folder / result["file"])
     files.write_json(result_path, result)
     training.rmtree()

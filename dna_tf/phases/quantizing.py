@@ -42,7 +42,8 @@ def quantize(workdir, config, name, seed=0):
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
     model, result_path = start.model, folder / "qat.json"
-    finished = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised")
+    training = folder / f"qat_{start.made_from}"
+    finished = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised", training)
     if finished is not None:
         return check_good(finished, config.export.least_agreement)
     # 2. The images.
@@ -64,10 +65,11 @@ def quantize(workdir, config, name, seed=0):
     before = agreement.answers(_scores(rounding.model, test_images), float_scores, labels)
     _say(name, "rounding model before training", before)
     # 4. Training with rounding.
-    training = folder / f"qat_{start.made_from}"
     run_seed = seeding.derive_seed("quantize", config.seed, seed)
     label = f"{name} seed {seed} with rounding"
-    history = fine_tuning.fine_tune(label, training, rounding.model, images, section, run_seed)
+    history = fine_tuning.fine_tune(
+        label, training, rounding.model, images, section, run_seed, quantized_model.DEVICE
+    )
     rounding.calibrate_weights()  # of the last step's weights
     trained_scores = _scores(rounding.model, test_images)
     after = agreement.answers(trained_scores, float_scores, labels)
@@ -106,7 +108,9 @@ def quantize(workdir, config, name, seed=0):
         "good": problem is None and row["agreement"] >= config.export.least_agreement,
         "history": history,
     }
-    # 6. The files, which are kept even if the file is not good.
+    # 6. The files, which are kept even if the file is not good. An earlier result does not
+    # describe the new file: if the process is killed here, it must not be taken for it.
+    result_path.unlink(missing_ok=True)
     files.write_bytes(folder / result["file"], content)
     files.write_json(result_path, result)
     training.rmtree()

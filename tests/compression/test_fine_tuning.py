@@ -47,11 +47,11 @@ def _model():
     return model
 
 
-def _tune(folder, model, images):
+def _tune(folder, model, images, device=None):
     section = types.SimpleNamespace(
         epochs=EPOCHS, batch_size=4, learning_rate=RATE, checkpoint_seconds=0.0
     )
-    return fine_tuning.fine_tune("test", folder, model, images, section, 7)
+    return fine_tuning.fine_tune("test", folder, model, images, section, 7, device)
 
 
 def _adam():
@@ -96,3 +96,21 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, cut):
     assert _tune(tmp_path / "killed", again, _Images()) == history
     for one, other in zip(whole.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_rounding_and_its_gradients_are_computed_on_the_device(tmp_path):
+    """On GPUs these gradients are not implemented where TensorFlow's ops are deterministic."""
+    graphs = []
+
+    def rounded(x):
+        graphs.append(tf.compat.v1.get_default_graph())
+        return tf.quantization.fake_quant_with_min_max_vars(x, -2.0, 2.0)
+
+    image = tf_keras.Input((2, 2, 1))
+    x = tf_keras.layers.Dense(3)(tf_keras.layers.Flatten()(image))
+    model = tf_keras.Model(image, tf_keras.layers.Lambda(rounded)(x))
+    graphs.clear()
+    _tune(tmp_path, model, _Images(), "CPU:0")
+    rounding = [op for op in graphs[-1].get_operations() if op.type.startswith("FakeQuant")]
+    assert any(op.type.endswith("Gradient") for op in rounding) and len(rounding) == 2
+    assert {op.device for op in rounding} == {"/device:CPU:0"}

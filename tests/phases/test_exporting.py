@@ -91,6 +91,19 @@ def test_result_and_files_say_the_same(run, tmp_path):
             assert archive.read("labels.txt").decode().split() == list("0123456789")
 
 
+def test_a_kill_before_the_result_leaves_no_result_of_other_files(run, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    _export(run, tmp_path, precisions=("float32",))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(exporting.files, "write_json", killed)
+        _export(run, tmp_path, precisions=("float32",), preprocessing="outside")
+    _export(run, tmp_path, precisions=("float32",))  # it is not there already
+    description = metadata.read(_content(tmp_path, "float32"))["description"]
+    assert description["preprocessing"] == "inside"
+
+
 def test_a_finished_export_is_kept_and_other_settings_are_not(run, tmp_path, capsys):
     result, _ = _export(run, tmp_path, precisions=("float32",))
     before = (tmp_path / "float32.tflite").stat().st_mtime_ns

@@ -3,11 +3,15 @@
 import json
 import shutil
 import sys
+import types
 
 import numpy as np
 import pytest
 
+from dna_tf import workdirs
 from dna_tf.compression import quantized_model
+from dna_tf.config import run_config
+from dna_tf.data import loading
 from dna_tf.export import agreement, metadata
 from dna_tf.phases import quantizing
 from tests.helpers import student_runs
@@ -24,6 +28,42 @@ def test_a_file_of_no_use_is_refused_however_well_it_agrees():
     result["problem"] = agreement.problem(np.ones((9, 4)), np.arange(36).reshape(9, 4))
     with pytest.raises(ValueError, match="'tiny' gives the same scores for all 9 images after"):
         quantizing.check_good(result, 0.95)
+
+
+class _End(Exception):
+    """Ends a phase where a test has seen enough of it."""
+
+
+def test_ranges_come_from_training_images_and_the_training_runs_on_the_cpu(tmp_path, monkeypatch):
+    black, white = (np.full((24, 8, 8, 1), value, np.uint8) for value in (0, 255))
+    labels = np.arange(24) % 2
+    images = loading.images_from_arrays(
+        (black, labels), (white[:20], labels[:20]), rating_per_class=4
+    )
+    calibrated, trained = [], []
+    model = types.SimpleNamespace(predict=lambda x, **_: np.zeros((len(x), 2)))
+    start = types.SimpleNamespace(
+        model=model, images=lambda: images, finished=lambda *_: None, made_from="this"
+    )
+    rounding = types.SimpleNamespace(model=model, calibrate=calibrated.append)
+
+    def train(*arguments):
+        trained.extend(arguments)
+        raise _End
+
+    monkeypatch.setattr(quantizing.compression_start, "start", lambda *_, **__: start)
+    monkeypatch.setattr(quantizing.conversion, "convert", lambda _, __, x: calibrated.append(x))
+    monkeypatch.setattr(agreement, "file_scores", lambda _, x: np.zeros((len(x), 2)))
+    monkeypatch.setattr(agreement, "compare", lambda *_: {"accuracy": 1.0, "agreement": 1.0})
+    monkeypatch.setattr(quantized_model, "build", lambda _: rounding)
+    monkeypatch.setattr(quantizing.fine_tuning, "fine_tune", train)
+    config = run_config.default_config()
+    config.quantize.update(batch_size=8, calibration_images=12)
+    with pytest.raises(_End):
+        quantizing.quantize(workdirs.Workdir(tmp_path), config, "tiny")
+    assert [len(drawn) for drawn in calibrated] == [12, 12]
+    assert not any(drawn.any() for drawn in calibrated)  # the test images are white
+    assert trained[-1] == "CPU:0"
 
 
 @pytest.mark.slow
