@@ -129,11 +129,11 @@ def run(x, row, spec, statistics=None, groups=1):
     y = cpu_gradients.depthwise(y, weights["dw_conv_kernel"], spec.stride)
     y = activate(norm(y, "dw_"))
     if spec.se_width:
-        squeezed = tf.reduce_mean(y, axis=[1, 2], keepdims=True)
+        squeezed = cpu_gradients.pixel_mean(y)
         squeezed = cpu_gradients.pointwise(squeezed, weights["se_reduce_kernel"])
         squeezed = activate(squeezed + weights["se_reduce_bias"])
         squeezed = cpu_gradients.pointwise(squeezed, weights["se_expand_kernel"])
-        y *= tf.sigmoid(squeezed + weights["se_expand_bias"])
+        y = cpu_gradients.scaled(y, tf.sigmoid(squeezed + weights["se_expand_bias"]))
     y = norm(cpu_gradients.pointwise(y, weights["project_conv_kernel"]), "project_")
     return (x + y if spec.has_residual else y), used
 

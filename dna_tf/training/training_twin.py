@@ -2,7 +2,8 @@
 
 Keras 3 computes batch norm from single operations, each a pass over memory: on a CPU, they
 take half of a training step of a mobile network. TensorFlow has batch norm as one operation
-with its own gradient. The gradients of convolutions and swish are those of `cpu_gradients`.
+with its own gradient. The gradients of convolutions and swish, and the sums over pixels, are
+those of `cpu_gradients`. Under a strategy each replica drops places of its own.
 The twin is for training only: the model itself, with stock layers that any Keras can load, is
 evaluated and saved.
 """
@@ -104,6 +105,48 @@ class GatedActivation(keras.layers.Activation):
         return super().call(inputs)
 
 
+class PixelMean(keras.layers.GlobalAveragePooling2D):
+    """A mean over pixels that in training is `cpu_gradients.pixel_mean`."""
+
+    def call(self, inputs, training=None):
+        if not training or self.data_format != "channels_last":
+            return super().call(inputs)
+        mean = cpu_gradients.pixel_mean(inputs)
+        return mean if self.keepdims else tf.reshape(mean, [-1, inputs.shape[-1]])
+
+
+class Scaling(keras.layers.Multiply):
+    """A product that in training is `cpu_gradients.scaled`, if it is of a map and a gate."""
+
+    def call(self, inputs, training=None):
+        shapes = [tuple(x.shape) for x in inputs]
+        if not training or len(shapes) != 2 or len(shapes[0]) != 4:
+            return super().call(inputs)
+        if shapes[1][1:] != (1, 1, shapes[0][-1]):
+            return super().call(inputs)
+        return cpu_gradients.scaled(*inputs)
+
+
+class ReplicaDropout(keras.layers.Dropout):
+    """Dropout that under a strategy of several replicas drops other places on each of them.
+
+    The stock layer has one mask for all replicas: with it the images at one place of all of them
+    would lose the same branches. With one replica it is the stock layer.
+    """
+
+    def call(self, inputs, training=False):
+        replica = tf.distribute.get_replica_context()
+        one = replica is None or replica.num_replicas_in_sync == 1
+        if one or not training or not self.rate:
+            return super().call(inputs, training=training)
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
+        shape = self.noise_shape
+        if shape is not None:
+            shape = [tf.shape(inputs)[n] if size is None else size for n, size in enumerate(shape)]
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed, noise_shape=shape)
+
+
 def _biased_and_activated(layer, outputs):
     """Applies the bias and the activation of a Keras layer."""
     if layer.use_bias:
@@ -116,4 +159,7 @@ _TWINS = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
     keras.layers.Conv2D: PointwiseConv2D,
     keras.layers.DepthwiseConv2D: PartedDepthwiseConv2D,
+    keras.layers.Dropout: ReplicaDropout,
+    keras.layers.GlobalAveragePooling2D: PixelMean,
+    keras.layers.Multiply: Scaling,
 }

@@ -229,6 +229,20 @@ def test_compiled_is_run(spec):
     assert packed_ops.compiled(spec, "train") is packed_ops.compiled(spec, "train")
 
 
+def test_float16_takes_means_of_many_pixels_in_float32():
+    """TensorFlow adds float16 in float16 on CPUs: a mean of 30 over 112x112 pixels overflows."""
+    spec = MBConvSpec(3, 1, 8, 4, 1, "relu6", 0.25)
+    size = packed_ops.row_size([spec])
+    row = packed_ops.initial_row(spec, size, np.random.RandomState(0))
+    (place,) = [place for name, _, place in packed_ops.places(spec) if name == "dw_bn_beta"]
+    row[place] = 5.9  # the squeezed maps are near 6 everywhere
+    x = _images(spec, batch=2, size=(112, 112))
+    expected, _ = packed_ops.run(tf.constant(x), row, spec)
+    received, _ = packed_ops.run(tf.constant(x, tf.float16), row, spec)
+    assert received.dtype == tf.float16
+    np.testing.assert_allclose(received, expected, atol=0.05)
+
+
 def test_one_pixel_has_no_variance_and_no_nan():
     spec = MBConvSpec(3, 6, 4, 4, 1)
     y, used = packed_ops.run(_images(spec, batch=1, size=(1, 1)), _row(spec), spec)

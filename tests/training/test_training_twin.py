@@ -1,5 +1,7 @@
 """The model that trains computes what the stock model does, forward and backward."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -142,6 +144,59 @@ def test_activations_are_stock(name, training):
     expected = keras.layers.Activation(name)(inputs)
     received = training_twin.GatedActivation(name)(inputs, training=training)
     np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rates", [(0.4, None), (0.4, (None, 1, 1, 1))])
+def test_replicas_drop_places_of_their_own(monkeypatch, rates):
+    rate, noise_shape = rates
+    inputs = tf.ones((64, 2, 2, 3))
+
+    def passed(kind, replica, replicas):
+        context = types.SimpleNamespace(
+            num_replicas_in_sync=replicas, replica_id_in_sync_group=replica
+        )
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: context)
+        layer = kind(rate, noise_shape=noise_shape, seed=3)
+        return np.array([layer(inputs, training=True) for _ in range(2)])
+
+    stock = passed(keras.layers.Dropout, 0, 1)
+    np.testing.assert_array_equal(passed(training_twin.ReplicaDropout, 0, 1), stock)
+    first, second = (passed(training_twin.ReplicaDropout, n, 2) for n in (0, 1))
+    np.testing.assert_array_equal(passed(training_twin.ReplicaDropout, 1, 2), second)
+    chance = rate**2 + (1 - rate) ** 2
+    for one, other in ((first, second), (first[0], first[1]), (first, stock)):
+        equal = np.mean((one == 0) == (other == 0))
+        assert abs(equal - chance) < 0.15
+    for values in (first, second):
+        np.testing.assert_allclose(np.unique(values), [0, 1 / (1 - rate)], rtol=1e-6)
+        assert abs(np.mean(values == 0) - rate) < 0.12
+        if noise_shape:  # whole images
+            assert (np.ptp(values, axis=(2, 3, 4)) == 0).all()
+
+
+def test_sums_over_pixels_in_float16_are_added_in_float32():
+    inputs = np.full((2, 112, 112, 3), [0.3, 30.0, 1.0], np.float16)
+    for kind, shape in ((True, (2, 1, 1, 3)), (False, (2, 3))):
+        layer = training_twin.PixelMean(keepdims=kind, dtype="mixed_float16")
+        mean = layer(inputs, training=True)
+        assert (mean.dtype, tuple(mean.shape)) == (tf.float16, shape)
+        np.testing.assert_allclose(mean, np.broadcast_to([0.3, 30, 1], shape), rtol=1e-3)
+    gate = tf.Variable(np.full((2, 1, 1, 3), 0.5, np.float16))
+    layer = training_twin.Scaling(dtype="mixed_float16")
+    with tf.GradientTape() as tape:
+        outputs = layer([tf.constant(inputs), gate.value()], training=True)
+    upstream = np.full(inputs.shape, 0.1, np.float16)
+    gradient = tape.gradient(outputs, gate, upstream)
+    expected = (inputs * upstream.astype(np.float64)).sum((1, 2), keepdims=True)
+    np.testing.assert_allclose(gradient, expected, rtol=2e-3)
+    # In float32 both are the stock layers, to the bit.
+    draws = np.random.RandomState(0).normal(size=(2, 9, 8, 3)).astype(np.float32)
+    pairs = [
+        (keras.layers.GlobalAveragePooling2D, training_twin.PixelMean, draws),
+        (keras.layers.Multiply, training_twin.Scaling, [draws, draws[:, :1, :1]]),
+    ]
+    for stock, ours, values in pairs:
+        np.testing.assert_array_equal(ours()(values, training=True), stock()(values))
 
 
 def test_mixed_precision_keeps_its_types():
