@@ -28,6 +28,10 @@ def _bits(model):
     return [variable.numpy().tobytes() for variable in model.variables]
 
 
+def _averages(trainer):
+    return [v.numpy().tobytes() for v in (trainer.average.variables if trainer.average else ())]
+
+
 def test_loss_and_accuracy_are_those_of_numpy(tmp_path):
     image = keras.Input((SIZE, SIZE, 3))
     x = layers.Flatten()(layers.Rescaling(1 / 255)(image))
@@ -65,9 +69,9 @@ def test_training_learns(tmp_path):
     assert history[-1]["accuracy"] > 0.6
 
 
-@pytest.mark.parametrize("kind", ["adamw", "rmsprop"])
-def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind):
-    data, settings = data_of_noise(), recipe(optimizer=kind)
+@pytest.mark.parametrize(("kind", "ema_decay"), [("adamw", 0.9), ("rmsprop", 0.0)])
+def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind, ema_decay):
+    data, settings = data_of_noise(), recipe(optimizer=kind, ema_decay=ema_decay)
     used = classifier.ClassifierTrainer(_student(0), data, settings)
     first = used.train(1, tmp_path / "one", "toy", _student(11))
     after_first = _bits(used.model)
@@ -76,6 +80,7 @@ def test_a_used_trainer_trains_as_a_fresh_one(tmp_path, kind):
     assert fresh.train(2, tmp_path / "three", "toy") == second != first
     assert len(_bits(fresh.model)) > 30
     assert _bits(used.model) == _bits(fresh.model)  # drop seeds and moving statistics too
+    assert _averages(used) == _averages(fresh) and bool(_averages(used)) == bool(ema_decay)
     # And back: the first training again, to the same bits.
     assert used.train(1, tmp_path / "four", "toy", _student(11)) == first
     assert _bits(used.model) == after_first != _bits(fresh.model)
