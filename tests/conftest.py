@@ -8,6 +8,14 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n`, a file stays in one process: its fixtures, such as trained cells, are made once."""
+    from xdist import scheduler
+
+    return scheduler.LoadFileScheduling(config, log)
+
+
 @pytest.fixture
 def seeded():
     """Seeds the first weights of layers that a test makes without a seed of their own."""
