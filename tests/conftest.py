@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `-n`, a file stays in one process: its fixtures, such as trained cells, are made once."""
+    """With `-n`, a file runs in one process, so that its fixtures, such as cells, are made once."""
     from xdist import scheduler
 
     return scheduler.LoadFileScheduling(config, log)

@@ -177,6 +177,7 @@ def test_a_graph_that_is_none_is_named():
         host.HostMeter(rounds=1).measure({"broken": b"no model"})
 
 
+@pytest.mark.slow
 def test_networks_of_keras():
     macs = graphs.keras_macs("mobilenet_v2", tasks.Task(224, 3, 1000))
     assert 299e6 < macs < 302e6  # 300 M by its paper's Table 4

@@ -40,7 +40,7 @@ def cut_down(name, folder, **changes):
     return run, config
 
 
-_SLOW = ("paper", "authors_later")  # the other ones have all their parts between them, but one
+_SLOW = ("paper", "authors_later", "small", "transfer")  # the other one has most of their parts
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ def load(name):
     return importlib.import_module(f"configs.{name}").get_config()
 
 
+def _fast(names, fast):
+    """Parameters of a test: all names, of which those that are not `fast` are marked slow."""
+    return [pytest.param(n, marks=[] if n in fast else pytest.mark.slow) for n in names]
+
+
 def docstring(name):
     return importlib.import_module(f"configs.{name}").__doc__
 
@@ -180,7 +185,11 @@ def _cut(name, size, num_classes, cuts):
     return cutting.cut_model(model, cuts or applications.paper_cuts(name, model), shape)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "teacher_file"])
+_BUILT = [name for name in NAMES if name != "teacher_file"]
+_SMALL = [n for n in _BUILT if load(n).teacher.model != "efficientnet_b7"]
+
+
+@pytest.mark.parametrize("name", _fast(_BUILT, _SMALL))
 def test_its_space_fits_its_teacher_at_the_real_size(name):
     config = run_config.with_image_size(load(name))
     space = presets.get_space(config.space)
@@ -310,7 +319,7 @@ def run(small, folder):
     return run_folder, result
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", _fast(NAMES, ("digits", "paper_tpu")))
 def test_one_cell_trains_with_a_reduced_config(name, tiny_files, tmp_path):
     small = cut_down(name, tiny_files)
     run_folder, result = run(small, tmp_path)

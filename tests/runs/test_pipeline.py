@@ -250,6 +250,7 @@ def test_running_again_changes_no_file_and_says_so(run, capsys):
     assert not any("step" in said[name].err for name in said)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result(run, tmp_path):
     workdir, config = workdirs.open_workdir(tmp_path / "again", tiny_config.get_config())
     for _, _, phase in pipeline.PHASES[:4]:

@@ -93,6 +93,7 @@ def _with_teacher(reference, folder):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_supernet_and_a_killed_rating_go_on_to_the_same_bits(reference, tmp_path):
     run = _with_teacher(reference, tmp_path / "run")
     result = run / "supernet" / "block1_cell1.json"

@@ -9,7 +9,9 @@ from tests.helpers import search_cases
 SEEDED = {"random": trial_search.random_search, "evolution": evolution.evolve}
 
 
-@pytest.mark.parametrize("share, budget", [(0.25, 600), (0.02, 200)])
+@pytest.mark.parametrize(
+    "share, budget", [(0.25, 600), pytest.param(0.02, 200, marks=pytest.mark.slow)]
+)
 def test_evolution_beats_random_search_and_finds_into_tight_limits(share, budget):
     problem = search_cases.digits_problem()
     cheapest, dearest = problem.lowest("macs"), problem.highest("macs")

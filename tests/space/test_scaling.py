@@ -139,7 +139,9 @@ def test_the_file_of_a_scaled_architecture_is_read_again(tmp_path):
         assert architectures.load(tmp_path / "made.json") == scaled
 
 
-@pytest.mark.parametrize(("width", "depth"), [(1.5, 2.2), (0.4, 0.5)])
+@pytest.mark.parametrize(
+    ("width", "depth"), [pytest.param(1.5, 2.2, marks=pytest.mark.slow), (0.4, 0.5)]
+)
 def test_the_built_student_has_the_costs_of_the_file(width, depth):
     scaled = scaling.scale(zoo.get_architecture("dna_a").adapted(10, 33), width, depth)
     if depth > 1:

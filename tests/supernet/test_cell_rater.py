@@ -168,7 +168,9 @@ def test_calibration_counts():
     assert all(a != b for a, b in zip(rater.ratings(), other.ratings(), strict=True))
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [pytest.param(p, marks=[pytest.mark.slow] * (p != PLACES[0])) for p in PLACES]
+)
 def test_pooled_calibration_is_that_of_one_large_batch(place):
     _, cell = _rater(*place)
     calibration, batches = MAPS[place[0]]
@@ -194,6 +196,7 @@ def test_cells_of_any_depth(layers):
     assert runs == 2 * (2 + 2 ** (layers + 1) - 2)
 
 
+@pytest.mark.slow
 def test_op_runs_of_the_paper_are_1554_for_each_batch():
     runs = sum(6**layer for layer in range(1, 5))
     assert runs == 1554

@@ -61,7 +61,7 @@ def _one_device(settings):
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(name, marks=[pytest.mark.slow] * name.endswith("clip")) for name in CASES],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "mirrored")) for name in CASES],
 )
 def test_two_replicas_are_one_device_on_the_joined_batch(case, tmp_path):
     # Both average the same gradients in float32, in another order: their relative error is
