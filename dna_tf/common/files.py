@@ -4,10 +4,14 @@ Every path may be local or remote (`gs://...`): all access goes through
 `etils.epath`, which imports TensorFlow only when a remote path needs it.
 """
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
+import re
+import socket
 import uuid
 import zipfile
 import zlib
@@ -24,21 +28,138 @@ def as_path(path):
 def write_bytes(path, content):
     """Writes `content` to `path` atomically: readers see the old file or the new one.
 
-    The bytes are written to a temporary file beside it first, which then replaces `path`.
-
     Args:
         path: the file; missing folders are created.
         content: `bytes`.
+
+    Raises:
+        OSError: as `replacing`.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path, suffix=".tmp"):
+    """Context that gives a temporary path beside `path`; what is written there replaces `path`.
+
+    On a local disk the file is on the disk before it gets its name, so that not even a power cut
+    leaves a name without content. Temporary files that killed processes left are removed.
+
+    Args:
+        path: a file, or the name of a folder that does not exist yet; missing folders are created.
+        suffix: the end of the temporary name, for writers that insist on one.
+
+    Raises:
+        OSError: it cannot be written, for example on a full disk; the message names the file. The
+            old file stays.
     """
     path = as_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    temporary = path.parent / f".{path.name}.{_process()}-{uuid.uuid4().hex[:8]}{suffix}"
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _writing.add(temporary.name)
+        _remove_left(path)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            _writing.discard(temporary.name)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    # The new name itself. Some file systems cannot do this; the file is whole in any case.
+    with contextlib.suppress(OSError):
+        _sync(path.parent)
+
+
+def unwritable(path, error):
+    """Returns the error that says which file could not be written, and what to do.
+
+    Args:
+        path: the file.
+        error: an `OSError`, whose class and `errno` are kept, or TensorFlow's.
+    """
+    kind = type(error) if isinstance(error, OSError) else OSError
+    number = _TENSORFLOW.get(type(error).__name__, getattr(error, "errno", None))
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = text.strip().splitlines()[0].rstrip(".")
+    advice = "Run again; if it happens again, look at the disk."
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        advice = "Make room on its disk and run again."
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = "Allow writing into its folder, or take another folder."
+    problem = kind(f"The file {path} could not be written: {reason}. {advice}")
+    problem.errno = number
+    return problem
+
+
+# TensorFlow's errors of a full disk or quota, and of missing rights.
+_TENSORFLOW = {"ResourceExhaustedError": errno.ENOSPC, "PermissionDeniedError": errno.EACCES}
+
+
+def sync(path):
+    """Forces a local file, or all files of a local folder, to the disk."""
+    path = as_path(path)
+    if "://" in str(path):
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _sync(os.path.join(folder, name))
+        _sync(folder)
+    if not path.is_dir():
+        _sync(path)
+
+
+def _sync(path):
+    if "://" in str(path):
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+# Temporary names of files that this process writes now.
+_writing = set()
+
+
+def _process():
+    """Text that names this process on this machine."""
+    return f"{fingerprint(socket.gethostname())[:6]}-{os.getpid()}"
+
+
+def _remove_left(path):
+    """Removes temporary files of `path` whose processes were killed, on this machine."""
+    if "://" in str(path):
+        return
+    machine = _process().partition("-")[0]
+    name = re.compile(rf"{re.escape(f'.{path.name}.{machine}-')}(\d+)-[0-9a-f]{{8}}\.tmp.*")
+    for present in os.listdir(path.parent):
+        match = name.fullmatch(present)
+        if match and present not in _writing and not _runs_elsewhere(int(match[1])):
+            with contextlib.suppress(OSError):
+                os.remove(path.parent / present)
+
+
+def _runs_elsewhere(number):
+    """Whether a process of this number runs that is not this one."""
+    if number == os.getpid():
+        return False
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(number, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path, text):

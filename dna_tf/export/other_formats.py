@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 
+import tensorflow as tf
+
 from dna_tf.common import files, progress
 from dna_tf.export import agreement
 from dna_tf.models import inference
@@ -47,6 +49,7 @@ def write(model, kind, folder, images, expected, convert=None):
 
     Raises:
         ValueError: Keras or one of its packages cannot write it.
+        OSError: the disk is full, or the folder cannot be written.
     """
     name = _SAVEDMODEL if kind == "savedmodel" else _ONNX
     path, unfinished = folder / name, folder / f"unfinished_{name}"
@@ -55,13 +58,17 @@ def write(model, kind, folder, images, expected, convert=None):
     form = "tf_saved_model" if kind == "savedmodel" else "onnx"
     try:
         model.export(str(unfinished), format=form, verbose=False)
-    except (ValueError, TypeError, RuntimeError, ImportError, AttributeError, OSError) as error:
+    except (OSError, tf.errors.OpError) as error:
+        _remove(unfinished)
+        raise files.unwritable(path, error) from error
+    except (ValueError, TypeError, RuntimeError, ImportError, AttributeError) as error:
         _remove(unfinished)
         raise ValueError(
             f"Keras cannot export the model {model.name!r} as {kind}: "
             f"{(str(error).strip() or repr(error)).splitlines()[0]} Leave {kind!r} out, or install "
             "other versions of the packages that it needs."
         ) from error
+    files.sync(unfinished)
     _remove(path)
     unfinished.replace(path)
     if kind == "savedmodel":

@@ -9,6 +9,7 @@ its final name is complete and has a checksum.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -205,7 +206,7 @@ def write(plan, number, batches):
         batches: list of uint8 arrays `(images, record_bytes)`.
 
     Raises:
-        OSError: the disk is full; the unfinished shard is removed.
+        OSError: the disk is full, or the shard cannot be written; what was written is removed.
     """
     path = plan.path(number)
     temporary = path.parent / f".{path.name}.tmp"
@@ -214,12 +215,14 @@ def write(plan, number, batches):
             for batch in batches:
                 for record in batch:
                     writer.write(record.tobytes())
+        files.sync(temporary)  # a shard with a checksum is on the disk
         entry = {"name": path.name, "images": sum(map(len, batches)), "sha256": sha256(temporary)}
         content = {"kind": SHARD_KIND, **plan.to_dict(), "shards": [entry]}
         files.write_json(plan.sidecar(number), content)
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if _is_full(error):
             raise OSError(
                 errno.ENOSPC,
@@ -227,6 +230,8 @@ def write(plan, number, batches):
                 "shards are kept. Free space there and run again to write the missing ones, or "
                 "set cache_folder to another disk",
             ) from error
+        if isinstance(error, OSError | tf.errors.OpError):
+            raise files.unwritable(path, error) from error
         raise
 
 

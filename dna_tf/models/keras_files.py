@@ -88,9 +88,10 @@ def weights_fingerprint(model):
 
 
 def save_model(model, path):
-    """Saves a `.keras` file atomically: if the process is killed, no partial file is left."""
-    path = files.as_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"unfinished_{path.name}"
-    model.save(str(temporary))
-    temporary.replace(path)
+    """Saves a `.keras` file atomically: if the process is killed, no partial file is left.
+
+    Raises:
+        OSError: as `files.replacing`.
+    """
+    with files.replacing(path, ".tmp.keras") as temporary:
+        model.save(str(temporary))

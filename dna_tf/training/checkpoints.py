@@ -60,6 +60,8 @@ class Checkpoint:
         self._checkpoint.save_counter.assign(number)
         try:
             self._checkpoint.save(str(self._folder / "ckpt"))  # cleans up after a failure
+            for path in _files_of(self._folder).get(number + 1, ()):
+                files.sync(path)  # before older ones are deleted
         except (tf.errors.OpError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             reason = re.sub(r"\{\{.*?\}\} | \[Op:.*?\]", "", reason)  # names of TensorFlow's ops
@@ -81,6 +83,7 @@ class Checkpoint:
         """
         # The files are listed, as TensorFlow's own list of them may be damaged or missing:
         # training would then start from the beginning without a warning.
+        self._delete_cut_off()
         paths = _files_of(self._folder)
         for number in sorted(paths, reverse=True):
             path = self._folder / f"ckpt-{number}"
@@ -95,12 +98,22 @@ class Checkpoint:
                 self._damaged.add(number)
                 reason = str(error).splitlines()[0]
                 progress.warn(f"checkpoint {path} cannot be used: {reason}")
-        if not paths or (list(paths) == [1] and not _has_index(paths[1])):
-            return None  # no file, or a first save that was cut off: its index comes last
+        if not paths or (list(paths) == [1] and self._was_cut_off(1, paths[1])):
+            return None  # no file, or a first save that was cut off
         raise ValueError(
             f"None of the {len(paths)} checkpoints in {self._folder} can be read. "
             "Delete that folder to train from the start."
         )
+
+    def _was_cut_off(self, number, paths):
+        """Whether a save did not end: the index comes last; a power cut leaves files empty."""
+        if not _has_index(paths) or any(path.stat().length == 0 for path in paths):
+            return True
+        try:
+            tf.train.load_checkpoint(str(self._folder / f"ckpt-{number}"))
+        except (tf.errors.OpError, ValueError):
+            return True
+        return False
 
     def _delete_old(self):
         paths = _files_of(self._folder)
@@ -109,8 +122,14 @@ class Checkpoint:
             # The index first: without it the rest is not taken for a checkpoint.
             for path in sorted(paths[number], key=lambda path: path.suffix != ".index"):
                 path.unlink()
-        for path in self._folder.glob("ckpt-*_temp"):  # left by saves that were cut off
+        self._delete_cut_off()
+
+    def _delete_cut_off(self):
+        """Deletes what saves that were cut off left, also TensorFlow's list of checkpoints."""
+        for path in self._folder.glob("ckpt-*_temp"):
             path.rmtree()
+        for path in self._folder.glob("checkpoint.tmp*"):
+            path.unlink(missing_ok=True)
 
 
 def saved_state(folder):

@@ -5,6 +5,7 @@ the tensorboard package, and cannot tell TensorBoard from which step on a resume
 an earlier one.
 """
 
+import contextlib
 import socket
 import time
 
@@ -88,16 +89,22 @@ class Watcher:
         self._write(step, [tf.compat.v1.Summary.Value(tag=name, image=picture)])
 
     def flush(self):
-        """Writes all events to the disk or the bucket."""
+        """Writes all events to the disk or the bucket.
+
+        Raises:
+            OSError: they cannot be written; the message names the folder.
+        """
         if self._writer is not None:
-            self._writer.flush()
+            with self._naming_the_folder():
+                self._writer.flush()
             self._flushed_at = time.monotonic()
 
     def close(self):
         """Writes all events and closes the file."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            with self._naming_the_folder():
+                writer.close()
 
     def __enter__(self):
         return self
@@ -106,11 +113,19 @@ class Watcher:
         self.close()
 
     def _write(self, step, values):
-        if self._writer is None:
-            self._open()
-        self._record(step, summary=tf.compat.v1.Summary(value=values))
+        with self._naming_the_folder():
+            if self._writer is None:
+                self._open()
+            self._record(step, summary=tf.compat.v1.Summary(value=values))
         if time.monotonic() - self._flushed_at >= self._flush_seconds:
             self.flush()
+
+    @contextlib.contextmanager
+    def _naming_the_folder(self):
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            raise files.unwritable(self._folder / "events.out.tfevents", error) from error
 
     def _open(self):
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,13 @@
 """Atomic writes, checked JSON, fingerprints and arrays."""
 
+import errno
 import hashlib
 import itertools
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -54,6 +58,65 @@ def test_a_failing_write_leaves_the_old_file_and_no_temporary(tmp_path, monkeypa
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert _names(tmp_path) == ["note.json"]
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    """Otherwise a power cut could leave the name without the content."""
+    order, sync, replace = [], os.fsync, os.replace
+
+    def synced(number):
+        order.append(os.path.basename(os.readlink(f"/proc/self/fd/{number}")))
+        sync(number)
+
+    def replaced(source, target):
+        order.append(f"{os.path.basename(source)} -> {os.path.basename(target)}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    files.write_text(tmp_path / "note.txt", "one")
+    content, rename, folder = order
+    assert rename == f"{content} -> note.txt"
+    assert folder == tmp_path.name
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path):
+    program = (
+        "import os, sys\n"
+        "from dna_tf.common import files\n"
+        "with files.replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os._exit(9)\n"
+    )
+    path = tmp_path / "note.txt"
+    assert subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 9
+    (left,) = _names(tmp_path)
+    assert left.startswith(".note.txt.") and left.endswith(".tmp")
+    with files.replacing(path) as at_work:  # another thread that writes the same file now
+        at_work.write_bytes(b"other")
+        files.write_text(path, "whole")
+        assert _names(tmp_path) == sorted([at_work.name, "note.txt"])
+    assert path.read_bytes() == b"other"
+    assert _names(tmp_path) == ["note.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "Make room on its disk"), (errno.EACCES, "Allow writing into its folder")],
+)
+def test_an_error_says_which_file_could_not_be_written(tmp_path, monkeypatch, number, advice):
+    path = tmp_path / "note.txt"
+
+    def fails(self, content):
+        raise OSError(number, os.strerror(number))  # as a write does: without a name
+
+    monkeypatch.setattr(type(epath.Path(path)), "write_bytes", fails)
+    with pytest.raises(OSError) as caught:
+        files.write_text(path, "one")
+    assert str(caught.value).startswith(
+        f"The file {path} could not be written: {os.strerror(number)}. {advice}"
+    )
+    assert caught.value.errno == number
 
 
 def test_readers_never_see_a_half_written_file(tmp_path, monkeypatch):

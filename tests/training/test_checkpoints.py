@@ -201,6 +201,18 @@ def test_a_first_save_that_was_cut_off_is_not_a_checkpoint(tmp_path, capsys):
         Saved(tmp_path).restore()
 
 
+@pytest.mark.parametrize(("suffix", "share"), [(INDEX, 0.5), (INDEX, 0.0), (DATA, 0.0)])
+def test_a_first_save_that_is_half_on_the_disk_is_not_a_checkpoint(tmp_path, suffix, share):
+    """A kill while the index is written, and a power cut, which leaves empty files."""
+    Saved(tmp_path).save(1)
+    path = tmp_path / f"ckpt-1{suffix}"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    again = Saved(tmp_path)
+    assert again.restore() is None
+    again.save(2)
+    assert Saved(tmp_path).restore() == 2
+
+
 def test_what_a_save_left_that_was_cut_off_goes_with_the_next(tmp_path):
     Saved(tmp_path).save(1)
     for number in (2, 7):

@@ -302,3 +302,17 @@ def test_a_run_that_was_finished_writes_no_file(tmp_path):
     before = sorted((tmp_path / "watch").iterdir())
     _train(tmp_path)
     assert len(before) == 1 and sorted((tmp_path / "watch").iterdir()) == before
+
+
+def test_an_error_of_the_disk_names_the_folder(tmp_path, monkeypatch):
+    def fails(path):
+        raise tf.errors.PermissionDeniedError(None, None, f"{path}; Permission denied")
+
+    monkeypatch.setattr(tf.io, "TFRecordWriter", fails)
+    with pytest.raises(OSError) as caught:
+        tensorboard.Watcher(tmp_path).scalars(1, {"loss": 1.0})
+    text = str(caught.value)
+    assert text.startswith(f"The file {tmp_path}/events.out.tfevents could not be written: ")
+    assert text.endswith(
+        "Permission denied. Allow writing into its folder, or take another folder."
+    )
