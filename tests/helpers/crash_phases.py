@@ -71,6 +71,7 @@ def config(folder, **changes):
     for recipe in (section.quantize, section.prune):
         recipe.epochs, recipe.batch_size = 1, 30
     section.quantize.calibration_images = 20
+    section.space = changes.pop("space", section.space)
     section.update_from_flattened_dict(changes)
     return section
 
@@ -122,9 +123,10 @@ def counting(phase):
         return save
 
     with contextlib.ExitStack() as stack:
-        replaced = list(phase.work(count))
-        replaced += [(owner, name, saving(getattr(owner, name))) for owner, name in phase.saves]
-        for owner, name, function in replaced:
+        for owner, name, function in phase.work(count):
+            stack.enter_context(mock.patch.object(owner, name, function))
+        for owner, name in phase.saves:
+            function = saving(getattr(owner, name))
             stack.enter_context(mock.patch.object(owner, name, function))
         yield counter
 
@@ -359,10 +361,12 @@ def phases():
     checkpoint = ((checkpoints.Checkpoint, "save"),)
     result = ((files, "write_json"),)
     disk = {"supernet.features": "disk"}
+    blocks = [{"stride": 2, "cells": [[1, 6]]}, {"stride": 2, "cells": [[1, 8]]}]
+    chain = {"supernet.inputs": "S1", "space": {**tiny_config.SPACE, "blocks": blocks}}
     every = (
         Phase("teacher", _teacher, "", _steps, checkpoint, _images),
         Phase("supernet", _supernet(), "teacher", _steps, checkpoint),
-        Phase("supernet S1", _supernet(**{"supernet.inputs": "S1"}), "teacher", _steps, checkpoint),
+        Phase("supernet S1", _supernet(**chain), "teacher", _steps, checkpoint),
         Phase(
             "feature cache",
             _supernet(**disk),

@@ -116,6 +116,9 @@ class Watch:
         if path is None or isinstance(path, int):
             return None
         path = os.path.abspath(os.fsdecode(path))
+        # TensorFlow writes the code of a function once, and does without if it cannot.
+        if os.path.basename(path).startswith("__autograph_generated_file"):
+            return None
         parent = os.path.realpath(os.path.dirname(path))
         path = os.path.join(parent, os.path.basename(path))
         if not path.startswith(self.folder + os.sep):

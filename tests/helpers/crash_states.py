@@ -53,6 +53,8 @@ def _content(path, name):
         return "empty"
     if TEMPORARY.search(f"/{name}") or name.endswith("checkpoints/checkpoint"):
         return "temporary"  # TensorFlow's list of checkpoints has the times of saving
+    if "savedmodel" in name.split("/"):
+        return "there"  # TensorFlow names parts of it at random
     if path.suffix == ".json":
         with contextlib.suppress(ValueError):
             value = json.loads(path.read_bytes())

@@ -2,10 +2,12 @@
 
     python -m tests.runs.crash_points_table FOLDER
     python -m tests.runs.crash_points_table FOLDER --phases=teacher,rating --errors_each=3
+    python -m tests.runs.crash_points_table FOLDER --minutes=10
 
 The folder keeps what was done: a killed script resumes. An operation fails in turns on a full
 disk (ENOSPC), by a defect (EIO) and for want of rights (EACCES); with --errors_each=3 each
-operation fails in all three ways.
+operation fails in all three ways. With --minutes the phases are gone through in turns, each in a
+seeded order, until the time is over: the table says how far it came.
 """
 
 import argparse
@@ -13,44 +15,54 @@ import collections
 import errno
 import json
 import pathlib
+import random
+import time
 
 from tests.helpers import crash_net, crash_phases
 
 _COLUMNS = (
-    "phase", "points", "kinds", "states", "deaths", "same end", "errors", "went on",
-    "clear, then the same end", "faults",
+    "phase", "points", "kinds", "states after a death or a power cut", "gone on from", "same end",
+    "operations that failed", "went on", "clear error, then the same end", "faults",
 )  # fmt: skip
+_IN_TURN = 6  # cases of a phase before the next phase's turn
 
 
-def judge(net, errors_each=1):
-    """Goes through all states and points of a net, resumable.
-
-    Args:
-        net: a recorded `Net`.
-        errors_each: how many kinds of error each operation has, in turns.
-
-    Returns:
-        A dict from `"state NAME"` and `"error NUMBER CODE"` to `[outcome, problem]`.
-    """
-    path = net.end.parent / "verdicts.json"
-    verdicts = json.loads(path.read_text()) if path.exists() else {}
-
-    def keep(key, verdict):
-        verdicts[key] = verdict
-        path.write_text(json.dumps(verdicts, indent=0))
-
-    for state in net.states():
-        if f"state {state}" not in verdicts:
-            problem = net.go_on(state)
-            keep(f"state {state}", ["fault" if problem else "same end", problem])
-        elif not verdicts[f"state {state}"][1]:
-            net.trust(state)
+def cases(net, errors_each):
+    """All cases of a net in a seeded order: `"state NAME"` and `"error NUMBER CODE"`."""
+    keys = [f"state {state}" for state in net.states()]
     for number in range(len(net.points)):
         for turn in range(errors_each):
             code = crash_net.ERRORS[(number + turn) % len(crash_net.ERRORS)]
-            key = f"error {number} {errno.errorcode[code]}"
-            if key not in verdicts:
-                keep(key, list(net.fail(number, code)))
+            keys.append(f"error {number} {errno.errorcode[code]}")
+    random.Random(16).shuffle(keys)
+    return keys
+
+
+def judge(net, errors_each=1, most=None):
+    """Goes through the states and points of a net, resumable.
+
+    Args:
+        net: a recorded `crash_net.Net`.
+        errors_each: how many kinds of error each operation has, in turns.
+        most: stops after that many cases; `None` goes through all.
+
+    Returns:
+        A dict from each case, as `cases` names it, to `[outcome, problem]`.
+    """
+    path = net.end.parent / "verdicts.json"
+    verdicts = json.loads(path.read_text()) if path.exists() else {}
+    for key, (_, problem) in verdicts.items():
+        if key.startswith("state ") and not problem:
+            net.trust(key.partition(" ")[2])
+    todo = [key for key in cases(net, errors_each) if key not in verdicts]
+    for key in todo[:most]:
+        kind, name, *code = key.split()
+        if kind == "state":
+            problem = net.go_on(name)
+            verdicts[key] = ["" if problem else "same end", problem]
+        else:
+            verdicts[key] = list(net.fail(int(name), getattr(errno, code[0])))
+        path.write_text(json.dumps(verdicts, indent=0))
     return verdicts
 
 
@@ -64,18 +76,13 @@ def row(net, verdicts):
         len(net.points),
         len({point.kind for point in net.points}),
         len(net.states()),
-        2 * len(net.points),
-        2 * sum(_is_good(point, verdicts) for point in net.points),
+        len(deaths),
+        sum(not problem for _, problem in deaths),
         len(errors),
         good["went on"],
         good["clear error"],
         sum(bool(problem) for _, problem in [*deaths, *errors]),
     ]
-
-
-def _is_good(point, verdicts):
-    """Whether the command went on from what a death and a power cut leave at a point."""
-    return not any(verdicts[f"state {state}"][1] for state in (point.state, point.after_power_cut))
 
 
 def main():
@@ -84,23 +91,38 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--phases", default=",".join(crash_phases.NAMES))
     parser.add_argument("--errors_each", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1e9)
     flags = parser.parse_args()
-    phases, kinds, faults = crash_phases.phases(), collections.Counter(), []
-    rows = []
+    end, phases, folder = time.monotonic() + 60 * flags.minutes, crash_phases.phases(), flags.folder
+    nets, faults = [], []
     for name in flags.phases.split(","):
-        net = crash_net.recorded(name, phases, flags.folder.absolute())
-        verdicts = judge(net, flags.errors_each)
-        kinds.update(point.kind for point in net.points)
-        faults += [f"{name}: {k}: {problem}" for k, (_, problem) in verdicts.items() if problem]
-        faults += [f"{name}: not seen: {path}" for path in net.unseen()]
-        rows.append(row(net, verdicts))
-        print(" ".join(map(str, rows[-1])), flush=True)
+        try:
+            nets.append(crash_net.recorded(name, phases, folder.absolute()))
+        except Exception as error:
+            faults.append(f"{name} does not run undisturbed: {type(error).__name__}: {error}")
+    verdicts, waiting = {}, collections.deque(nets)
+    while waiting:
+        net = waiting.popleft()
+        most = _IN_TURN if time.monotonic() < end else 0
+        verdicts[net.phase.name] = judge(net, flags.errors_each, most)
+        is_over = len(verdicts[net.phase.name]) >= len(cases(net, flags.errors_each))
+        if most and not is_over:
+            waiting.append(net)
+    rows = [row(net, verdicts[net.phase.name]) for net in nets]
+    kinds = collections.Counter(point.kind for net in nets for point in net.points)
     total = ["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])]
     total[2] = len(kinds)
-    print(f"\n| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
+    print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
     for cells in [*rows, total]:
         print(f"| {' | '.join(map(str, cells))} |")
     print("\nKinds: " + ", ".join(f"{kind} {count}" for kind, count in kinds.most_common()))
+    faults += [
+        f"{name}: {key}: {problem}"
+        for name, outcomes in verdicts.items()
+        for key, (_, problem) in outcomes.items()
+        if problem
+    ]
+    faults += [f"{net.phase.name}: not seen: {path}" for net in nets for path in net.unseen()]
     print(f"Faults: {len(faults)}", *faults, sep="\n")
 
 
