@@ -201,6 +201,7 @@ def open_workdir(path, config=None):
             result of a finished or started phase depends. Nothing is written then.
     """
     workdir = Workdir(path)
+    _remove_left(workdir)
     if config is None:
         stored = _stored_config(workdir)
         try:
@@ -236,6 +237,17 @@ def open_workdir(path, config=None):
             return workdir, config
     files.write_json(workdir.config, {"kind": CONFIG_KIND, "config": plain})
     return workdir, config
+
+
+# The folders in which killed processes may leave temporary files. Features have a way of their own.
+_WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "comparisons")
+_WRITTEN += ("students", "exports", "quantization", "evaluations")
+
+
+def _remove_left(workdir):
+    files.remove_left(workdir.path, below=False)
+    for name in _WRITTEN:
+        files.remove_left(workdir.path / name)
 
 
 def _stored_config(workdir):

@@ -1,8 +1,11 @@
 """The workdir: its layout, its stored config, and results that do not belong together."""
 
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -251,3 +254,22 @@ def test_ratings_are_fresh_only_for_the_same_cell_data_seed_and_rating(tmp_path)
     files.write_json(workdir.teacher / "result.json", {**teacher, "data_fingerprint": "other"})
     seen.add(workdir.ratings_made_from(config, name))
     assert len(seen) == 5
+
+
+def test_opening_removes_what_killed_processes_left(tmp_path):
+    workdir, config = workdirs.open_workdir(tmp_path, tiny_config.get_config())
+    program = (
+        "import os, sys\n"
+        "from dna_tf.common import files\n"
+        "with files.replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os._exit(9)\n"
+    )
+    path = workdir.ratings / "block1_cell1.json"
+    assert subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 9
+    (left,) = workdir.ratings.iterdir()
+    number = left.name.split("-")[1]
+    other = left.parent / left.name.replace(f"-{number}-", f"-{os.getppid()}-")  # it runs
+    other.write_bytes(b"half")
+    workdirs.open_workdir(tmp_path)
+    assert list(workdir.ratings.iterdir()) == [other]

@@ -134,17 +134,39 @@ def _process():
     return f"{fingerprint(socket.gethostname())[:6]}-{os.getpid()}"
 
 
-def _remove_left(path):
-    """Removes temporary files of `path` whose processes were killed, on this machine."""
-    if "://" in str(path):
+def remove_left(folder, below=True):
+    """Removes temporary files of `replacing` whose processes were killed, on this machine.
+
+    Args:
+        folder: a local folder; others, and those that do not exist, are left alone.
+        below: whether the folders below it are gone through, too.
+    """
+    if "://" in str(folder):
         return
-    machine = _process().partition("-")[0]
-    name = re.compile(rf"{re.escape(f'.{path.name}.{machine}-')}(\d+)-[0-9a-f]{{8}}\.tmp.*")
-    for present in os.listdir(path.parent):
-        match = name.fullmatch(present)
-        if match and present not in _writing and not _runs_elsewhere(int(match[1])):
-            with contextlib.suppress(OSError):
-                os.remove(path.parent / present)
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _remove_if_left(place, name)
+        if not below:
+            return
+
+
+def _remove_left(path):
+    """Removes what killed processes left of one file."""
+    if "://" not in str(path):
+        for name in os.listdir(path.parent):
+            if name.startswith(f".{path.name}."):
+                _remove_if_left(path.parent, name)
+
+
+_LEFT = re.compile(r"\..+\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.tmp(\.\w+)?")
+
+
+def _remove_if_left(folder, name):
+    match = _LEFT.fullmatch(name)
+    is_ours = match and match[1] == _process().partition("-")[0]
+    if is_ours and name not in _writing and not _runs_elsewhere(int(match[2])):
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(folder, name))
 
 
 def _runs_elsewhere(number):
