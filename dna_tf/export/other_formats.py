@@ -1,5 +1,6 @@
 """Exports a model as SavedModel and ONNX, written by Keras, and runs what was written."""
 
+import contextlib
 import importlib
 import importlib.util
 
@@ -58,8 +59,12 @@ def write(model, kind, folder, images, expected, convert=None):
     form = "tf_saved_model" if kind == "savedmodel" else "onnx"
     try:
         model.export(str(unfinished), format=form, verbose=False)
+        files.sync(unfinished)
+        _remove(path)
+        unfinished.replace(path)
     except (OSError, tf.errors.OpError) as error:
-        _remove(unfinished)
+        with contextlib.suppress(OSError):
+            _remove(unfinished)
         raise files.unwritable(path, error) from error
     except (ValueError, TypeError, RuntimeError, ImportError, AttributeError) as error:
         _remove(unfinished)
@@ -68,9 +73,6 @@ def write(model, kind, folder, images, expected, convert=None):
             f"{(str(error).strip() or repr(error)).splitlines()[0]} Leave {kind!r} out, or install "
             "other versions of the packages that it needs."
         ) from error
-    files.sync(unfinished)
-    _remove(path)
-    unfinished.replace(path)
     if kind == "savedmodel":
         predictor = inference.SavedModelPredictor(files.as_path(path))
         scores = agreement.in_batches(predictor.scores, images, convert)

@@ -38,7 +38,9 @@ def save(trained, folder):
     arrays = {f"unit{u}": array for u, array in enumerate(trained.weights)}
     written = _new_path(folder, name, identity["fingerprint"]) if result_path.exists() else path
     files.write_arrays(written, arrays)
-    files.write_json(result_path, {**trained.result, **identity})
+    # In one order, whether the result was trained now or read from a file.
+    training = {key: value for key, value in trained.result.items() if key not in identity}
+    files.write_json(result_path, {**training, **identity})
     if written != path:
         written.replace(path)
     for left in folder.glob(f"{name}.*.npz"):  # by a process that was killed here
