@@ -108,9 +108,8 @@ class _Ours:
             recipe.update(ema_decay=0.0, label_smoothing=0.0)
         arch = arch.adapted(image_size=cli.FLAGS.image_size)
         rates = recipe.dropout, recipe.drop_connect
-        with classifier.computing_in(recipe.precision):
-            model = students.build_student(arch, *rates)
         evaluated = students.build_student(arch, *rates)
+        model = classifier.copy_in(evaluated, recipe.precision)
         self.macs = arch.costs()["macs"]
         self._trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated)
         self._folder, self._plain = folder, plain
@@ -149,10 +148,10 @@ class _Keras:
         from dna_tf.training import classifier
 
         shape = (cli.FLAGS.image_size, cli.FLAGS.image_size, 3)
-        with classifier.computing_in(cli.FLAGS.precision):
-            self._model = keras.applications.EfficientNetB0(
-                weights=None, input_shape=shape, classes=CLASSES
-            )
+        network = keras.applications.EfficientNetB0(
+            weights=None, input_shape=shape, classes=CLASSES
+        )
+        self._model = classifier.copy_in(network, cli.FLAGS.precision)
         self._model.compile(
             keras.optimizers.RMSprop(0.001, momentum=0.9),
             "sparse_categorical_crossentropy",

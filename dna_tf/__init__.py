@@ -10,6 +10,8 @@ whatever reads tables only, loads no TensorFlow.
 """
 
 import importlib
+import os
+import sys
 import typing
 
 if typing.TYPE_CHECKING:  # what editors and type checkers see
@@ -34,6 +36,12 @@ if typing.TYPE_CHECKING:  # what editors and type checkers see
     from dna_tf.supernet.cell_training import train_cells as train_cells
     from dna_tf.teachers.building import cut_teacher as cut_teacher
     from dna_tf.training.student_training import train_student as train_student
+
+# Keras chooses its backend when it is imported. Another one, from the environment or keras.json,
+# cannot run the models here; of one that is imported already `models.keras_settings` tells. NNX is
+# for another backend only, and its package is looked for by all.
+if "keras" not in sys.modules:
+    os.environ.update(KERAS_BACKEND="tensorflow", KERAS_NNX_ENABLED="false")
 
 __version__ = "0.1.0"
 

@@ -119,6 +119,7 @@ def _build_teacher(space, image_shape):
         num_classes=1000,
         preprocessing=section.preprocessing,
         modules=tuple(section.modules),
+        cuts=tuple(cli.FLAGS.cuts),
     )
     own = tuple(model.input_shape[1:])
     if cli.FLAGS.image_size is None and len(own) == 3 and None not in own:

@@ -128,6 +128,7 @@ def _show_model(config, space):
         classes,
         preprocessing=section.preprocessing,
         modules=section.modules,
+        cuts=tuple(cli.FLAGS.cuts),
     )
     shape = teacher_view.image_shape(model, size, channels, cli.FLAGS.image_size is not None)
     section.weights = config.teacher.weights if is_configured else ""

@@ -70,7 +70,7 @@ class PlainLayer:
 
 
 def import_tf_keras():
-    """Imports tf_keras.
+    """Imports tf_keras, and gives it the settings that models are built with here.
 
     Raises:
         ValueError: it is not installed.
@@ -79,6 +79,11 @@ def import_tf_keras():
         import tf_keras
     except ImportError as error:
         raise ValueError(_missing("tf_keras", error)) from error
+    # It reads keras.json too, on its own; see `models.keras_settings`.
+    tf_keras.backend.set_floatx("float32")
+    tf_keras.backend.set_epsilon(1e-7)
+    tf_keras.backend.set_image_data_format("channels_last")
+    tf_keras.mixed_precision.set_global_policy("float32")
     return tf_keras
 
 

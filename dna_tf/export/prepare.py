@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from dna_tf.export import split_kernels
-from dna_tf.models import copies, graph, preprocessing
+from dna_tf.models import copies, graph, keras_settings, plain_models, preprocessing
 
 _PROBABILITIES = ("softmax", "sigmoid")
 
@@ -85,7 +85,9 @@ def prepare(model, image_size=0, where="inside", split=True, open_size=0):
             output of scores, cannot run at that size, or does not start with rescaling
             layers that could be left out.
     """
-    model = graph.functional(model)
+    keras_settings.settle()
+    graph.check_channels_last(model, f"The model {model.name!r}")
+    model = graph.functional(plain_models.usable(model))
     shapes = tuple(model.input.shape), tuple(model.output.shape)
     if len(shapes[0]) != 4 or len(shapes[1]) != 2 or None in (shapes[0][3], shapes[1][1]):
         raise ValueError(

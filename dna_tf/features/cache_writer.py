@@ -198,8 +198,7 @@ def _check_finite(finite, teacher, dtype):
         if not before_cast:
             raise ValueError(
                 f"{where} holds NaN or infinity before it is stored. Expected finite values. Look "
-                "at the teacher's weights and preprocessing; a teacher that computes in float16 "
-                "can overflow inside: load it in float32 or mixed_bfloat16."
+                "at the teacher's weights and preprocessing."
             )
         if not as_stored:
             raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 
 from dna_tf.common import files
 from dna_tf.export import conversion, split_kernels
-from dna_tf.models import model_costs, students
+from dna_tf.models import keras_settings, model_costs, students
 
 # The precisions that change what a processor computes; float16 and dynamic only save space.
 PRECISIONS = ("float32", "int8")
@@ -103,12 +103,14 @@ def keras_macs(name, task):
 
 
 def _keras_model(name, task):
+    keras_settings.settle()
     build = getattr(keras.applications, KERAS_NETWORKS[name])
     shape = (task.image_size, task.image_size, task.channels)
     return build(input_shape=shape, weights=None, classes=task.num_classes)
 
 
 def _converted(build, name, precision):
+    keras_settings.settle()
     try:
         model = split_kernels.split(build())
         content = conversion.convert(model, precision, _calibration(model))

@@ -2,10 +2,12 @@
 
 Read in this order:
 
+    keras_settings.py   the settings of Keras that models are built and run with
     students.py         the Keras model of an architecture
     graph.py            the graph of a functional model as a list of nodes
     model_costs.py      parameters, MACs and receptive field of any Keras model
     copies.py           copies of models: renamed, flattened, resized, with other types of layers
+    plain_models.py     models as users save them, in float32 and in one flat graph
     preprocessing.py    what a teacher does to images first, as layers of its graph
     keras_files.py      .keras files: loaded safely, saved atomically
     weight_files.py     weights of other frameworks: .npz and .safetensors files

@@ -40,7 +40,8 @@ def copy_model(model, first=None, names=None, inline=False, name=None):
     def clone(operation):
         if inline and isinstance(operation, keras.Sequential):
             return [clone(layer) for layer in operation.layers]
-        copied = _rebuilt(operation, names, model)
+        name = names.get(operation.name, operation.name)
+        copied = rebuild(operation, model.name, name)
         pairs.append((operation, copied))
         return copied
 
@@ -88,17 +89,28 @@ def finalize(model):
             layer.finalize_state()
 
 
-def _rebuilt(operation, names, model):
+def rebuild(operation, model_name, name, change=None):
+    """Makes a layer anew from the config of another one, without its weights.
+
+    Args:
+        operation: a `keras.Layer`, or a `keras.Operation`.
+        model_name: of the model that it is in, for the message.
+        name: of the new layer.
+        change: function from the config to that of the new layer; `None` changes nothing.
+
+    Raises:
+        ValueError: the layer cannot be rebuilt from its config.
+    """
     try:
         fields = operation.get_config()
-        fields["name"] = names.get(operation.name, operation.name)
-        return type(operation).from_config(fields)
+        fields["name"] = name
+        return type(operation).from_config(fields if change is None else change(fields))
     except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         cause = str(error).split("Exception encountered: ")[-1]  # Keras wraps it
         reason = (cause.strip() or repr(error)).splitlines()[0]
         raise ValueError(
             f"The layer {operation.name!r} ({type(operation).__name__}) of the model "
-            f"{model.name!r} cannot be rebuilt from its config, so the model cannot be copied. "
+            f"{model_name!r} cannot be rebuilt from its config, so the model cannot be copied. "
             "Give the layer a get_config() with every argument of its constructor, or replace it "
             f"by a layer of Keras. The reason: {reason}"
         ) from error

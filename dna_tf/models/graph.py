@@ -97,20 +97,38 @@ def nodes(model):
         A list of `Node`: first the input, last the output, each after the nodes that it
         reads. Layers that the output does not depend on are left out.
     """
+    ordered = calls([model.output])
+    indices = {id(call): index for index, call in enumerate(ordered)}
+    listed = []
+    for call in ordered:
+        reads = sorted({indices[id(_call_of(tensor))] for tensor in call.input_tensors})
+        listed.append(Node(call.operation, tuple(reads), tuple(call.outputs)))
+    return listed
+
+
+def calls(outputs):
+    """Lists Keras' records of the calls that tensors depend on.
+
+    Args:
+        outputs: symbolic tensors, the outputs of a functional model.
+
+    Returns:
+        A list of Keras' nodes, each after those that it reads; they have `operation`,
+        `arguments` and `outputs`.
+    """
     # Keras keeps in each tensor which call computes it; keras.Model finds its graph in this way.
-    indices, ordered = {}, []
-    waiting = [_call_of(model.output)]
+    seen, ordered = set(), []
+    waiting = [_call_of(tensor) for tensor in outputs]
     while waiting:
         call = waiting[-1]
-        new = [c for c in map(_call_of, call.input_tensors) if id(c) not in indices]
+        new = [c for c in map(_call_of, call.input_tensors) if id(c) not in seen]
         if new:
             waiting += new
             continue
         waiting.pop()
-        if id(call) not in indices:
-            indices[id(call)] = len(ordered)
-            reads = sorted({indices[id(_call_of(tensor))] for tensor in call.input_tensors})
-            ordered.append(Node(call.operation, tuple(reads), tuple(call.outputs)))
+        if id(call) not in seen:
+            seen.add(id(call))
+            ordered.append(call)
     return ordered
 
 
@@ -154,8 +172,27 @@ def _names(tensors):
     return [tensor._keras_history.operation.name for tensor in tensors]
 
 
+def check_channels_last(model, what):
+    """Checks that the convolutions of a model read and give maps with the channels last.
+
+    Args:
+        model: a `keras.Model`.
+        what: the model in words, such as `"The teacher 'resnet'"`.
+
+    Raises:
+        ValueError: one of them has its channels first; TensorFlow runs such on GPUs only.
+    """
+    for layer in layers_inside(model):
+        is_first = getattr(layer, "data_format", None) == "channels_first"
+        if is_first and hasattr(layer, "kernel_size"):  # croppings and poolings run anywhere
+            raise ValueError(
+                f"{what} has convolutions with the channels first (channels_first), such as "
+                f"{layer.name!r}: CPUs and phones cannot run them, and maps (batch, height, width, "
+                "channels) are expected here. Build it with data_format='channels_last'; the "
+                "weights stay as they are."
+            )
+
+
 def layers_inside(model):
-    """Yields a layer or model and, for a model, all layers in it, those of inner models too."""
-    yield model
-    for layer in getattr(model, "layers", ()):
-        yield from layers_inside(layer)
+    """Yields a layer or model and all layers in it: of inner models, and of wrappers."""
+    yield from model._flatten_layers()

@@ -7,7 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import files, progress
-from dna_tf.models import copies, keras_files, litert, model_costs
+from dna_tf.models import (
+    copies,
+    graph,
+    keras_files,
+    keras_settings,
+    litert,
+    model_costs,
+    plain_models,
+)
 
 
 def open_model(path, image_size=None, modules=()):
@@ -22,15 +30,16 @@ def open_model(path, image_size=None, modules=()):
 
     Returns:
         A predictor with `input_shape` `(height, width, channels)`, `None` for sizes that are
-        not fixed; `num_outputs`; `fingerprint`; for Keras models `params` (trainable
-        parameters) and `macs`; and `scores(images)`, from images `(batch, height, width,
-        channels)` to an array or tensor `(batch, outputs)`.
+        not fixed; `num_outputs`; `fingerprint`; for Keras models `params` and `macs`; and
+        `scores(images)`, from images `(batch, height, width, channels)` to an array or tensor
+        `(batch, outputs)`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not a model that can be run, or does not have one input and one
             output.
     """
+    keras_settings.settle()  # for the preprocessing before any model
     path = files.as_path(path)
     if path.suffix == ".tflite" and path.is_file():
         content = path.read_bytes()
@@ -50,7 +59,7 @@ def open_model(path, image_size=None, modules=()):
 
 
 class KerasPredictor:
-    """A Keras model as one compiled function, in inference mode.
+    """A Keras model as one compiled function, in inference mode and in float32.
 
     Args:
         model: a `keras.Model` from images to scores `(batch, outputs)`.
@@ -73,6 +82,10 @@ class KerasPredictor:
                 f"Expected a model from images to scores (batch, classes). Received: {name} with "
                 f"the inputs {shapes[: len(inputs)]} and the outputs {shapes[len(inputs) :]}"
             )
+        keras_settings.settle()
+        if not tf.config.list_physical_devices("GPU"):
+            graph.check_channels_last(model, f"The model {name}")
+        model = plain_models.usable(model)
         self.fingerprint = path and files.fingerprint(
             [keras_files.weights_fingerprint(model), _graph_fingerprint(path)]
         )

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 
 from dna_tf.common import files
+from dna_tf.models import keras_settings, plain_models
 
 
 def load_model(path, modules=()):
-    """Loads a `.keras` file in safe mode, for inference.
+    """Loads a `.keras` file in safe mode, for inference: in float32, for batches of any size.
 
     Args:
         path: the file.
@@ -20,9 +21,10 @@ def load_model(path, modules=()):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a module cannot be imported, or Keras cannot load the file without running
-            code from it.
+        ValueError: a module cannot be imported, Keras cannot load the file without running
+            code from it, or the model cannot be copied in float32.
     """
+    keras_settings.settle()
     path = files.as_path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no model file {path}.")
@@ -33,7 +35,7 @@ def load_model(path, modules=()):
             with path.open("rb") as file:  # otherwise Keras says "file not found"
                 if not zipfile.is_zipfile(file):
                     raise ValueError("the file is truncated or damaged.")
-        return keras.saving.load_model(str(path), compile=False, safe_mode=True)
+        model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = _reason(error)
         raise ValueError(
@@ -41,6 +43,7 @@ def load_model(path, modules=()):
             f"file of a functional model without Lambda or unknown layers.{_way_out(reason)} The "
             f"reason: {reason}"
         ) from error
+    return plain_models.usable(model)
 
 
 def _import(module):

@@ -22,7 +22,7 @@ def count_macs(model):
             counted too.
 
     Returns:
-        An int; `None` if a layer with trainable matrices is of an uncounted type, or a size
+        An int; `None` if a layer with matrices of weights is of an uncounted type, or a size
         is not fixed.
     """
     total = 0
@@ -50,12 +50,11 @@ def layer_macs(layer, output_shape):
         output_shape: shape of its output, without the batch axis.
 
     Returns:
-        An int; `None` if the layer has trainable matrices and is of an uncounted type, or a
+        An int; `None` if the layer has matrices of weights and is of an uncounted type, or a
         size is not fixed.
     """
     if not is_counted(layer):
-        weights = getattr(layer, "trainable_weights", ())  # a bare `a + b` has none
-        return None if any(len(w.shape) > 1 for w in weights) else 0
+        return None if any(len(w.shape) > 1 for w in parameters(layer)) else 0
     if None in output_shape:
         return None
     # Each entry of the kernel is used once per output position. This holds for depthwise and
@@ -64,15 +63,33 @@ def layer_macs(layer, output_shape):
 
 
 def count_params(model):
-    """Counts trainable parameters; as for students, without the statistics of batch norm."""
-    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    """Counts parameters: frozen ones too, but, as for students, no statistics of batch norm."""
+    return sum(math.prod(weight.shape) for weight in parameters(model))
+
+
+def parameters(layer):
+    """The weights that training changes if nothing is frozen.
+
+    `trainable` decides what is trained, and not what a model costs: a frozen layer has no
+    `trainable_weights`.
+
+    Args:
+        layer: a `keras.Layer` or a model, or a `keras.Operation`, which has none.
+
+    Returns:
+        A list of variables, each once.
+    """
+    if not isinstance(layer, keras.Layer):
+        return []
+    inside = graph.layers_inside(layer)
+    return list({id(w): w for part in inside for w in part._trainable_variables}.values())
 
 
 class CallCost(typing.NamedTuple):
     """The cost of one call of a layer, and its receptive field.
 
     Args:
-        params: trainable parameters, without those of earlier calls.
+        params: parameters, without those of earlier calls.
         macs: multiply-accumulates for one image; `None` if unknown.
         pointwise: number of layers in it with a 1x1 kernel.
         spatial: number of layers in it with a larger kernel.
@@ -117,8 +134,7 @@ def count(listed, shapes):
     """
     counts, seen = [], set()
     for node, shape in zip(listed, shapes, strict=True):
-        weights = getattr(node.layer, "trainable_weights", ())
-        new = [w for w in weights if id(w) not in seen]
+        new = [w for w in parameters(node.layer) if id(w) not in seen]
         seen.update(id(w) for w in new)
         macs = _macs(node.layer, [shapes[read] for read in node.reads], shape)
         params = sum(math.prod(w.shape) for w in new)

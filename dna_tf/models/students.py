@@ -6,6 +6,7 @@ import os
 import keras
 
 from dna_tf.common import seeding
+from dna_tf.models import keras_settings
 from dna_tf.space import architectures, layer_specs, network_layers, zoo
 
 
@@ -75,6 +76,7 @@ def build_student(architecture, dropout=0.0, drop_connect=0.0, seed=0):
     for name, rate in (("dropout", dropout), ("drop_connect", drop_connect)):
         if not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(f"{name} must be a rate in [0, 1). Received: {rate!r}")
+    keras_settings.settle()
     task = architecture.task
     image = keras.Input((task.image_size, task.image_size, task.channels), name="image")
     x = keras.layers.Rescaling(1.0 / 127.5, offset=-1.0, name="rescale")(image)

@@ -107,6 +107,7 @@ def _build(workdir, config, images):
         modules=workdirs.modules(workdir, config),
         dropout=config.teacher_training.dropout,
         seed=config.seed,
+        cuts=tuple(section.cuts),
     )
 
 
@@ -117,8 +118,8 @@ def _train(workdir, config, model, images, strategy):
     evaluated = None
     if classifier.needs_second_model(recipe, strategy):
         evaluated = model
-        with strategy.scope(), classifier.computing_in(recipe.precision):
-            model = _build(workdir, config, images)
+        with strategy.scope():
+            model = classifier.copy_in(evaluated, recipe.precision)
     with strategy.scope():
         trainer = classifier.ClassifierTrainer(model, images, recipe, evaluated, strategy=strategy)
     watcher = None

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dna_tf.models import keras_settings
 from dna_tf.space import layer_specs, spaces
 from dna_tf.supernet import output_start, packed_ops
 
@@ -175,6 +176,7 @@ def build_cells(space, shapes, seed, names=None, starts=None):
     Returns:
         A list of `TrainableCell`, first block first.
     """
+    keras_settings.settle()
     return [
         TrainableCell(
             space, b, c, shapes[b], shapes[b + 1][-1], seed, starts[b] if starts else None

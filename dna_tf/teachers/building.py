@@ -4,7 +4,7 @@ import keras
 
 from dna_tf.common import progress
 from dna_tf.data.labelled_images import Images
-from dna_tf.models import keras_files
+from dna_tf.models import keras_files, keras_settings, plain_models
 from dna_tf.models.preprocessing import check_kind, with_preprocessing
 from dna_tf.space import fit
 from dna_tf.space.spaces import SearchSpace
@@ -75,7 +75,8 @@ def cut_teacher(
                 f"{model.name!r}: leave weights out."
             )
         check_kind(preprocessing)
-        name, network = "", with_preprocessing(model, preprocessing)
+        keras_settings.settle()
+        name, network = "", with_preprocessing(plain_models.flat(model, cuts or ()), preprocessing)
     else:
         name = str(model)
         network = build_teacher(
@@ -85,6 +86,7 @@ def cut_teacher(
             weights=weights,
             preprocessing=preprocessing,
             seed=seed,
+            cuts=cuts or (),
         )
     chosen = cuts or default_cuts(name, network, shape, space)
     teacher = cutting.cut_model(network, tuple(chosen), shape)
@@ -113,6 +115,7 @@ def build_teacher(
     modules=(),
     dropout=0.0,
     seed=0,
+    cuts=(),
 ):
     """Builds or loads a model by its name.
 
@@ -127,6 +130,8 @@ def build_teacher(
             its custom layers.
         dropout: rate before the classifier of those of `application_names.TRAINED_HERE`.
         seed: seeds first weights.
+        cuts: the layers at which it will be cut, if they are named: a model inside a file whose
+            name is among them stays one layer, and others become part of the graph.
 
     Returns:
         A `keras.Model` that takes images in 0..255.
@@ -138,13 +143,15 @@ def build_teacher(
             safely, or weights or preprocessing do not go with the model.
     """
     check_kind(preprocessing)
+    keras_settings.settle()
     if _is_file(name):
         if weights:
             raise ValueError(
                 f"The file {name} holds a model with its weights. Expected "
                 f"config.teacher.weights=''. Received: {weights!r}"
             )
-        return with_preprocessing(keras_files.load_model(name, modules), preprocessing)
+        model = plain_models.flat(keras_files.load_model(name, modules), cuts)
+        return with_preprocessing(model, preprocessing)
     trained_here = name in application_names.TRAINED_HERE
     if not trained_here:
         application_names.get(name, others=application_names.TRAINED_HERE)

@@ -63,6 +63,7 @@ def single_way_layers(model, image_shape):
     """
     model = graph.functional(model)
     graph.check_image_shape(model, image_shape)
+    graph.check_channels_last(model, f"The teacher {model.name!r}")
     listed = graph.nodes(model)
     shapes = graph.output_shapes(model, listed, image_shape)
     costs = model_costs.count(listed, shapes)

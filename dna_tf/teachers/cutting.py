@@ -63,6 +63,7 @@ def cut_model(model, cuts, image_shape):
     """
     model = graph.functional(model)
     graph.check_image_shape(model, image_shape)
+    graph.check_channels_last(model, f"The teacher {model.name!r}")
     listed = graph.nodes(model)
     if not cuts or len(set(cuts)) != len(cuts):
         raise CutError(

@@ -33,7 +33,7 @@ def check(model, images):
 
     Returns:
         A warning, or `None` if nothing is wrong. It is also `None` for a model without batch
-        norm (one inside a nested model does not count): there accuracy is the only check.
+        norm: there accuracy is the only check.
 
     Raises:
         ValueError: the model is not functional or has several inputs or outputs.

@@ -1,6 +1,5 @@
 """The trainer of classifiers on labels, for teachers and for students."""
 
-import contextlib
 import itertools
 
 import keras
@@ -310,17 +309,6 @@ def copy_in(model, precision):
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
     copies.copy_variables(model, copy)
     return copy
-
-
-@contextlib.contextmanager
-def computing_in(precision):
-    """Context in which models are built that compute in a precision of the config."""
-    usual = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(usual)
 
 
 def _assign(variable, value):

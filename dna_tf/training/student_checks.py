@@ -5,7 +5,7 @@ import numpy as np
 
 from dna_tf.config import training_sections
 from dna_tf.data import label_checks
-from dna_tf.models import keras_files
+from dna_tf.models import graph, keras_files, plain_models
 
 CLASSIFIER = "classifier"
 _CHECKED_IMAGES = 200
@@ -63,6 +63,18 @@ def check_model(model, images):
             "and one output."
         )
     _check_shapes(f"The student {model.name!r}", model, images)
+    graph.check_channels_last(model, f"The student {model.name!r}")
+    if not plain_models.is_usable(model):
+        raise ValueError(
+            f"The student {model.name!r} must be in float32 and for batches of any size. Build it "
+            "under the dtype policy float32, with keras.Input(shape) instead of a batch_shape; "
+            "for training in mixed precision set precision in the recipe."
+        )
+    if not model.trainable_weights:
+        raise ValueError(
+            f"The student {model.name!r} has no weights to train: all its layers are frozen. Set "
+            "model.trainable = True."
+        )
     last = model.layers[-1]
     if getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid):
         raise ValueError(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from dna_tf.common import checks, files
 from dna_tf.config import without_effect
 from dna_tf.data import labelled_images
-from dna_tf.models import inference
+from dna_tf.models import inference, plain_models
 from dna_tf.training import classifier, determinism, kept_weights, strategies, student_checks
 
 KIND = "dna_tf.student_training"
@@ -129,6 +129,8 @@ def train_student(
             f"distill_weight={recipe.distill_weight} and "
             f"{'no teacher' if teacher is None else 'a teacher'}."
         )
+    if isinstance(teacher, keras.Model):
+        teacher = plain_models.usable(teacher)
     if teacher is not None:
         student_checks.check_teacher(teacher, images)
     start_from = start_from or recipe.start_from

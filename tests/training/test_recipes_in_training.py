@@ -136,8 +136,8 @@ def test_averaged_weights_are_evaluated_and_come_back_from_checkpoints(tmp_path)
 
 
 def student_of(seed, precision="float32", rates=(0.3, 0.4)):
-    with classifier.computing_in(precision):
-        return students.build_student(architecture_of_two_blocks(), *rates, seed)
+    student = students.build_student(architecture_of_two_blocks(), *rates, seed)
+    return classifier.copy_in(student, precision)
 
 
 def test_a_second_model_is_required():
