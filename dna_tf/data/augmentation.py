@@ -14,7 +14,7 @@ import math
 
 import tensorflow as tf
 
-from dna_tf.data import rand_augment
+from dna_tf.data import draw_seeds, rand_augment
 
 # Range of width / height of crops and of erased rectangles, and the number of draws.
 # Source: Szegedy et al., 2015; Zhong et al., 2020 (as in the authors' code).
@@ -97,6 +97,7 @@ class Augmentation:
 
         Source: Szegedy et al., 2015, as in the authors' code.
         """
+        seed = draw_seeds.of_draw(seed, "crop")
         return _rectangle(shape, seed, (self.crop_area, 1.0), _CROP_RATIOS)
 
     def image(self, image, seed):
@@ -113,17 +114,17 @@ class Augmentation:
 
     def _image(self, image, seed):
         if self.ops:
-            image = rand_augment.apply(image, fold_in(seed, 1), self.ops, self.magnitude)
+            image = rand_augment.apply(image, seed, self.ops, self.magnitude)
         image = tf.cast(image, tf.float32)
         if self.color_jitter:
-            image = jitter_colors(image, fold_in(seed, 2), self.color_jitter)
+            image = jitter_colors(image, seed, self.color_jitter)
         if self.erase:
-            image = _erase(image, fold_in(seed, 3), self.erase)
+            image = _erase(image, seed, self.erase)
         return image
 
     def draws(self, seed):
         """Returns the draws of one image for the mixing of its pair; see `augmentation.draws`."""
-        return draws(fold_in(seed, 4), self.mixup, self.cutmix)
+        return draws(seed, self.mixup, self.cutmix)
 
     def batch(self, images, labels, draws):
         """Mixes each two neighbours of a batch; see `augmentation.mix`."""
@@ -136,11 +137,6 @@ def _traced_once(augmentation):
     return tf.function(augmentation._image)
 
 
-def fold_in(seed, number):
-    """Returns another seed for each number: int64 `(2,)`."""
-    return seed + tf.constant([number * 0x9E3779B97F4A7C1 % 2**62, 0], tf.int64)
-
-
 def uniform(count, seed):
     """Returns random numbers in [0, 1): float32 `(count,)`."""
     return tf.random.stateless_uniform([count], seed, alg="philox")
@@ -151,7 +147,7 @@ def jitter_colors(image, seed, strength):
 
     Args:
         image: float tensor `(height, width, channels)` in 0..255.
-        seed: int64 tensor `(2,)`.
+        seed: int64 tensor `(2,)`, the seed of the image.
         strength: s, in [0, 1].
 
     Returns:
@@ -159,7 +155,7 @@ def jitter_colors(image, seed, strength):
 
     Source: torchvision's ColorJitter, with the order fixed.
     """
-    factors = 1.0 + strength * (2.0 * uniform(3, seed) - 1.0)
+    factors = 1.0 + strength * (2.0 * uniform(3, draw_seeds.of_draw(seed, "colours")) - 1.0)
     image = tf.clip_by_value(image * factors[0], 0.0, 255.0)
     mean = tf.reduce_mean(rand_augment.luma(image))
     image = tf.clip_by_value(mean + (image - mean) * factors[1], 0.0, 255.0)
@@ -176,16 +172,19 @@ def _erase(image, seed, probability):
 
     def erased():
         shape = tf.shape(image)
+        rectangle_seed = draw_seeds.of_draw(seed, "erased_rectangle")
         top, left, height, width = tf.unstack(
-            _rectangle(shape, fold_in(seed, 1), _ERASE_AREAS, _ERASE_RATIOS)
+            _rectangle(shape, rectangle_seed, _ERASE_AREAS, _ERASE_RATIOS)
         )
         rows, columns = tf.range(shape[0])[:, None, None], tf.range(shape[1])[None, :, None]
         inside = (rows >= top) & (rows < top + height) & (columns >= left)
         inside &= columns < left + width
-        noise = tf.random.stateless_normal(shape, fold_in(seed, 2), *_NOISE, alg="philox")
+        noise_seed = draw_seeds.of_draw(seed, "erased_noise")
+        noise = tf.random.stateless_normal(shape, noise_seed, *_NOISE, alg="philox")
         return tf.where(inside, tf.clip_by_value(noise, 0.0, 255.0), image)
 
-    return tf.cond(uniform(1, seed)[0] < probability, erased, lambda: image)
+    draw = uniform(1, draw_seeds.of_draw(seed, "erasing"))[0]
+    return tf.cond(draw < probability, erased, lambda: image)
 
 
 def _rectangle(shape, seed, areas, ratios):
@@ -213,7 +212,7 @@ def draws(seed, mixup, cutmix):
     """Draws how a pair of images is mixed; of the two draws of a pair the first image's counts.
 
     Args:
-        seed: int64 tensor `(2,)`.
+        seed: int64 tensor `(2,)`, the seed of the image.
         mixup: alpha of MixUp; 0: no MixUp.
         cutmix: alpha of CutMix; 0: no CutMix.
 
@@ -222,11 +221,12 @@ def draws(seed, mixup, cutmix):
         probability 1/2 if both have an alpha; the centre of the rectangle, in 0..1 of height
         and width.
     """
-    numbers = tf.random.stateless_uniform([3], seed, alg="philox")
+    numbers = uniform(3, draw_seeds.of_draw(seed, "mixing"))
     cuts = numbers[0] < (0.5 if mixup and cutmix else float(bool(cutmix)))
     alpha = tf.where(cuts, cutmix or 1.0, mixup or 1.0)
     # A Beta variate is a share of two Gamma variates.
-    gammas = tf.random.stateless_gamma([2], seed, alpha=alpha)
+    share_seed = draw_seeds.of_draw(seed, "mixing_share")
+    gammas = tf.random.stateless_gamma([2], share_seed, alpha=alpha)
     total = tf.reduce_sum(gammas)
     share = tf.where(total > 0, gammas[0] / tf.maximum(total, 1e-30), 0.5)
     return tf.stack([share, tf.cast(cuts, tf.float32), numbers[1], numbers[2]])

@@ -8,6 +8,8 @@ import math
 
 import tensorflow as tf
 
+from dna_tf.data import draw_seeds
+
 # Grey of the area that a geometric operation uncovers. Source: EfficientNet's code.
 _FILL = 128.0
 _NOISE = 0.5  # standard deviation of the magnitude (the authors' "mstd0.5")
@@ -51,14 +53,25 @@ def apply(image, seed, count, magnitude):
     Source: Cubuk et al., 2020. All operations grow stronger with the magnitude, and
     every drawn operation is applied (timm applies each with probability 1/2).
     """
-    draws = tf.random.stateless_uniform([2 * count], seed, alg="philox")
-    noise = tf.random.stateless_normal([count], seed, alg="philox")
-    levels = tf.clip_by_value((magnitude + _NOISE * noise) / 10.0, 0.0, 1.0)
+    ops, strengths = draw(seed, count, magnitude)
     for number in range(count):
-        op = tf.cast(draws[2 * number] * len(OPS), tf.int32)
-        signed = tf.where(draws[2 * number + 1] < 0.5, -1.0, 1.0) * levels[number]
-        image = apply_one(image, op, signed)
+        image = apply_one(image, ops[number], strengths[number])
     return image
+
+
+def draw(seed, count, magnitude):
+    """Draws the operations of one image; arguments as of `apply`.
+
+    Returns:
+        int32 `(count,)`, indices in `OPS`; and float32 `(count,)`, the strengths in -1..1.
+    """
+    draws = tf.random.stateless_uniform(
+        [count, 2], draw_seeds.of_draw(seed, "operations"), alg="philox"
+    )
+    noise = tf.random.stateless_normal([count], draw_seeds.of_draw(seed, "strengths"), alg="philox")
+    levels = tf.clip_by_value((magnitude + _NOISE * noise) / 10.0, 0.0, 1.0)
+    ops = tf.cast(draws[:, 0] * len(OPS), tf.int32)
+    return ops, tf.where(draws[:, 1] < 0.5, -1.0, 1.0) * levels
 
 
 def apply_one(image, op, signed):
