@@ -61,6 +61,7 @@ def _measure(settings):
         name="random",
         image_shape=shape,
         crop_fraction=1.0,
+        interpolation="bilinear",
         num_classes=predictor.num_outputs,
         class_names=None,
         count=len(labels),

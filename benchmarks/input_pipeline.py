@@ -106,10 +106,10 @@ def _jpegs(folder, loaded):
     import numpy as np
     import tensorflow as tf
 
-    from dna_tf.data import decoding, sources
+    from dna_tf.data import decoding, folder_source
 
     paths = map(str, sorted(pathlib.Path(folder).glob("*/*")))
-    paths = [path for path in paths if path.lower().endswith(sources.IMAGE_ENDINGS)]
+    paths = [path for path in paths if path.lower().endswith(folder_source.IMAGE_ENDINGS)]
     drawn = np.random.default_rng(cli.FLAGS.seed).choice(paths, cli.FLAGS.images, replace=False)
 
     def decode(path):

@@ -49,9 +49,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_enum(
     "interpolation",
-    "bilinear",
+    None,
     ["bilinear", "bicubic"],
-    "Interpolation of the resize; with --data.",
+    "Interpolation of the resize; by default the config's.",
 )
 flags.DEFINE_string(
     "preprocessing",

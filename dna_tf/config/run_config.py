@@ -17,12 +17,17 @@ from dna_tf.space import cost_limits, presets, ratings
 # Room models, preprocessing.py builds the layers.
 PREPROCESSING_KINDS = ("none", "zero_one", "minus_one_one", "caffe", "torch")
 
+INTERPOLATIONS = ("bilinear", "bicubic")
 FEATURE_MODES = ("memory", "disk", "online")
 CACHE_DTYPES = ("float16", "bfloat16", "float32")
 INPUTS = ("teacher", "S1", "S2")
 STARTS = ("teacher", "identity")
 SAMPLINGS = ("uniform", "fair")
 CONTROLLED = ("chosen", "all")
+
+# Fields that are newer than saved fingerprints, with the value that results of before were made
+# with: with that value they do not count, so that these results stay up to date.
+_ADDED_FIELDS = (("data", "interpolation", "bilinear"),)
 
 _ANY = math.inf
 # (section, field, lowest, highest)
@@ -92,6 +97,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.data.label_offset = 0  # tfrecord: subtracted from labels (1 if they start at 1)
     config.data.tfds_data_dir = ""  # "" is the default of tensorflow-datasets
     config.data.crop_fraction = 1.0  # central part of the resized image that is kept
+    config.data.interpolation = "bilinear"  # bilinear | bicubic, where images are resized
     config.data.shift = 0.1  # largest random shift in training, as a fraction of the image
     config.data.flip = False  # random left-right flip in training
     config.data.shuffle_buffer = 10_000  # images, for data that does not fit in memory
@@ -182,6 +188,7 @@ def check_config(config):
     for section, field, lowest, highest in _RANGES:
         field_checks.check_range(config, section, field, lowest, highest)
     field_checks.check_choice("data.channels", config.data.channels, (1, 3))
+    field_checks.check_choice("data.interpolation", config.data.interpolation, INTERPOLATIONS)
     if 0 < config.data.image_size < 8:
         raise ValueError(
             "config.data.image_size must be at least 8, or 0 for the size of the space. "
@@ -254,7 +261,7 @@ def to_plain(config):
 
 def config_fingerprint(config, sections=None):
     """Identifies a config, or the sections of it that a result depends on."""
-    plain = to_plain(config)
+    plain = without_added_fields(to_plain(config))
     return files.fingerprint({k: plain[k] for k in (sections or plain)})
 
 
@@ -266,7 +273,17 @@ def result_fingerprint(config, sections):
     """
     plain = to_plain(config)
     chosen = {section: plain[section] for section in sections}
-    return files.fingerprint(without_effect.with_defaults(chosen, to_plain(default_config())))
+    chosen = without_effect.with_defaults(chosen, to_plain(default_config()))
+    return files.fingerprint(without_added_fields(chosen))
+
+
+def without_added_fields(plain):
+    """Returns a plain config without the added fields that have the value from before."""
+    kept = dict(plain)
+    for section, field, default in _ADDED_FIELDS:
+        if kept.get(section, {}).get(field) == default:
+            kept[section] = {k: v for k, v in kept[section].items() if k != field}
+    return kept
 
 
 def with_defaults(plain):

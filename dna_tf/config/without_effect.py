@@ -1,10 +1,12 @@
-"""Fields of a config that change no result: where files go, what is shown, how often is saved.
+"""Fields of a config that change no result: where files lie, what is shown, how often is saved.
 
 They may be changed in a run that has begun, and results do not go out of date by them.
 """
 
 # By section.
 FIELDS = {
+    # Data may move: a run compares its content, not its place.
+    "data": ("source", "test_source", "tfds_data_dir"),
     "teacher_training": ("checkpoint_seconds", "tensorboard"),
     "supernet": ("cache_folder", "checkpoint_seconds", "tensorboard"),
     "rating": ("checkpoint_seconds",),

@@ -18,6 +18,7 @@ RANGES = (
     ("shift", 0.0, 0.5),
 )
 CHANNELS = (1, 3)
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,8 @@ class DataSettings:
         label_offset: of TFRecord files, subtracted from labels (1 if they start at 1).
         tfds_data_dir: folder of TFDS data; "" is the default of tensorflow-datasets.
         crop_fraction: central part of the resized image that is kept.
+        interpolation: of the resize, `bilinear` or `bicubic`; random-resized crops of training
+            are always bilinear.
         shift: largest random shift in training, as a fraction of the image.
         flip: whether images are flipped left-right at random in training.
         shuffle_buffer: images from which the next one is drawn, for data that does not fit in
@@ -61,6 +64,7 @@ class DataSettings:
     label_offset: int = 0
     tfds_data_dir: str = ""
     crop_fraction: float = 1.0
+    interpolation: str = "bilinear"
     shift: float = 0.1
     flip: bool = False
     shuffle_buffer: int = 10_000
@@ -93,10 +97,9 @@ def from_names(**settings):
         if name in values and not lowest <= values[name] <= highest:  # NaN is refused too
             expected = f"at least {lowest}" if highest == math.inf else f"in [{lowest}, {highest}]"
             raise ValueError(f"{name} must be {expected}. Received: {values[name]!r}")
-    if values.get("channels", 3) not in CHANNELS:
-        raise ValueError(
-            f"channels must be one of {list(CHANNELS)}. Received: {values['channels']!r}"
-        )
+    for name, choices in (("channels", CHANNELS), ("interpolation", INTERPOLATIONS)):
+        if values.get(name, choices[0]) not in choices:
+            raise ValueError(f"{name} must be one of {list(choices)}. Received: {values[name]!r}")
     return DataSettings(**values)
 
 

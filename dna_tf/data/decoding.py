@@ -7,17 +7,24 @@ same seed gives the same image on every machine and in every run.
 import numpy as np
 import tensorflow as tf
 
+from dna_tf.data import orientation
+
 _DCT = "INTEGER_ACCURATE"
+# Values of 16 bits below this are taken for those of a camera of 12 bits or fewer.
+_LEAST_OF_16_BITS = 4096
 
 
-def decode(contents):
-    """Decodes an image file: JPEG, PNG, BMP, or the first frame of a GIF.
+def decode(contents, as_before=False):
+    """Decodes an image file: JPEG, PNG, WebP, BMP, or the first frame of a GIF.
 
     JPEGs are decoded with the accurate inverse DCT: TensorFlow's default is
-    faster, but shifts colours. An alpha channel is dropped.
+    faster, but shifts colours. An alpha channel is dropped. Photos are turned as their EXIF
+    tag says. The 16 bits of a PNG are scaled to 0..255 and rounded.
 
     Args:
         contents: string scalar, the bytes of the file.
+        as_before: neither turns photos nor rounds 16 bits, as in runs that were begun before
+            both were done.
 
     Returns:
         uint8 tensor `(height, width, channels)` with 1 (grey) or 3 channels.
@@ -29,26 +36,37 @@ def decode(contents):
             lambda channels: tf.io.decode_jpeg(contents, channels=channels, dct_method=_DCT),
         )
 
-    image = tf.cond(tf.io.is_jpeg(contents), jpeg, lambda: _decode_other(contents))
+    image = tf.cond(tf.io.is_jpeg(contents), jpeg, lambda: _decode_other(contents, as_before))
+    if not as_before:
+        image = orientation.turn(image, orientation.of_file(contents))
     return tf.ensure_shape(image, (None, None, None))
 
 
-def decode_crop(contents, box_of):
+def decode_crop(contents, box_of, as_before=False):
     """Decodes a part of an image file; of a JPEG only the rows and columns of that part.
 
     Args:
         contents: string scalar, the bytes of the file.
         box_of: `box_of(shape)`, graph function from the int32 shape `(height, width,
             channels)` of the image to int32 `(top, left, height, width)`.
+        as_before: as for `decode`.
 
     Returns:
         uint8 tensor `(height, width, channels)`, the same pixels as in the whole image, except
-        in the last column of a colour JPEG, whose chroma misses its neighbour to the right.
+        in the last column of a colour JPEG, whose chroma misses its neighbour to the right (of
+        the image as it is stored).
     """
+    turned_by = tf.constant(1) if as_before else orientation.of_file(contents)
+
+    def stored_box(shape):
+        if as_before:
+            return box_of(shape)
+        upright = orientation.turned_shape(shape, turned_by)
+        return orientation.stored_box(box_of(upright), upright, turned_by)
 
     def jpeg():
         shape = tf.io.extract_jpeg_shape(contents)
-        box = box_of(shape)
+        box = stored_box(shape)
         return _grey_or_colour(
             shape,
             lambda channels: tf.io.decode_and_crop_jpeg(
@@ -57,10 +75,12 @@ def decode_crop(contents, box_of):
         )
 
     def other():
-        image = _decode_other(contents)
-        return crop(image, box_of(tf.shape(image)))
+        image = _decode_other(contents, as_before)
+        return crop(image, stored_box(tf.shape(image)))
 
     image = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+    if not as_before:
+        image = orientation.turn(image, turned_by)
     return tf.ensure_shape(image, (None, None, None))
 
 
@@ -75,10 +95,50 @@ def _grey_or_colour(shape, jpeg):
     return tf.cond(tf.equal(shape[2], 1), lambda: jpeg(1), lambda: jpeg(3))
 
 
-def _decode_other(contents):
-    image = tf.io.decode_image(contents, expand_animations=False)
+def _decode_other(contents, as_before):
+    def usual():
+        # TensorFlow 2.21 writes behind its memory when it decodes an animated WebP.
+        animated = "This is an animated WebP, which TensorFlow cannot decode. Keep one frame."
+        with tf.control_dependencies(
+            [tf.debugging.Assert(~_is_animated_webp(contents), [animated])]
+        ):
+            return tf.io.decode_image(tf.identity(contents), expand_animations=False)
+
+    if as_before:
+        image = usual()
+    else:
+        image = tf.cond(_is_png_of_16_bits(contents), lambda: _decode_16_bits(contents), usual)
     channels = tf.shape(image)[2]
     return image[:, :, : tf.where(channels >= 3, 3, 1)]
+
+
+def _decode_16_bits(contents):
+    values = tf.cast(tf.io.decode_png(contents, dtype=tf.uint16), tf.int32)
+    largest = tf.reduce_max(values)
+    dark = (
+        "This 16-bit PNG has no value above 4095, as if it had 12 bits: it would be nearly black. "
+        "Scale its values to 0..65535, or write it with 8 bits. Its largest value:"
+    )
+    is_full = (largest >= _LEAST_OF_16_BITS) | (largest == 0)
+    with tf.control_dependencies([tf.debugging.Assert(is_full, [dark, largest])]):
+        # 65535 is 257 times 255.
+        return tf.cast((values + 128) // 257, tf.uint8)
+
+
+def _is_png_of_16_bits(contents):
+    is_png = tf.strings.substr(contents, 0, 4) == b"\x89PNG"
+    return is_png & (_text(contents, 24, 1) == b"\x10")
+
+
+def _is_animated_webp(contents):
+    is_extended = (_text(contents, 0, 4) == b"RIFF") & (_text(contents, 8, 8) == b"WEBPVP8X")
+    flags = tf.io.decode_raw(_text(contents, 20, 1), tf.uint8)
+    return is_extended & tf.reduce_any(tf.bitwise.bitwise_and(flags, tf.constant(2, tf.uint8)) > 0)
+
+
+def _text(contents, position, count):
+    """Returns `count` bytes of a file, fewer at its end."""
+    return tf.strings.substr(contents, tf.minimum(position, tf.strings.length(contents)), count)
 
 
 def fit(image, image_size, channels, crop_fraction, interpolation="bilinear"):

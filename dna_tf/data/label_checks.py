@@ -3,6 +3,7 @@
 import numpy as np
 
 from dna_tf.common import files, statistics
+from dna_tf.data import source_base
 
 KIND = "dna_tf.data"
 # Labels count as shifted if the model is better by this share of the images with the shift.
@@ -26,7 +27,7 @@ def read_labels(opened, cache_dir, check=True):
         cached = files.read_json(path, KIND, "Delete it: it is made again.")["labels"]
     labels = {}
     for source in opened:
-        key = source.fingerprint()
+        key = source_base.key_in(cached, source)
         if key not in cached and check:
             source.check()
         labels[key] = cached[key] if key in cached else source.labels().tolist()

@@ -21,22 +21,27 @@ class Images:
         splits: dict from the name of each split to its `split_images.SplitImages`.
         class_names: list of str, one for each class.
         fingerprint: 16 hexadecimal digits.
+        former_fingerprint: those that earlier versions gave to the same images; `None` if they
+            are the same.
 
     Attributes:
         num_classes: int.
         class_names: list of str, one for each class.
         image_shape: `(height, width, channels)`.
         counts: dict from split to its number of images.
-        fingerprint: 16 hexadecimal digits that stand for the source, the seed of
+        interpolation: of the resize, `"bilinear"` or `"bicubic"`.
+        fingerprint: 16 hexadecimal digits that stand for the content of the source, the seed of
             the splits, and every setting that changes images or splits.
     """
 
-    def __init__(self, settings, splits, class_names, fingerprint):
+    def __init__(self, settings, splits, class_names, fingerprint, former_fingerprint=None):
         self.num_classes = len(class_names)
         self.class_names = class_names
         self.image_shape = (settings.image_size, settings.image_size, settings.channels)
         self.counts = {name: len(splits[name].indices) for name in SPLITS}
-        self.fingerprint = fingerprint
+        self.interpolation = settings.interpolation
+        self.fingerprint = self._fingerprint = fingerprint
+        self.former_fingerprint = former_fingerprint or fingerprint
         self._splits = splits
         self._shift_limit = decoding.shift_limit(settings.shift, settings.image_size)
         self._flip = settings.flip
@@ -70,6 +75,26 @@ class Images:
             dataset = dataset.batch(batch_size)
             count = -(-count // batch_size)
         return pipelines.finished(dataset, count)
+
+    def take_up(self, fingerprint):
+        """Prepares for the continuation of what was begun with images of a fingerprint.
+
+        Fingerprints of earlier versions depend on the path of the source, and their runs saw
+        photos as they are stored, not turned by their EXIF tag. Such a run keeps both.
+
+        Args:
+            fingerprint: of this version or an earlier one. It becomes that of these images if
+                it stands for them.
+
+        Returns:
+            Whether it stands for these images.
+        """
+        if fingerprint not in (self._fingerprint, self.former_fingerprint):
+            return False
+        self.fingerprint = fingerprint
+        for part in self._splits.values():
+            part.decode_as_before(fingerprint != self._fingerprint)
+        return True
 
     def source(self, split):
         """Returns the `source_base.Source` of the images of a split."""
@@ -199,7 +224,9 @@ class Images:
         dataset = train.decoded(finish, order_seed, skip, batch_size, part, crop)
         dataset = dataset.batch(part.stop - part.start, drop_remainder=True)
         if mixes:
-            dataset = dataset.map(augmentation.batch, tf.data.AUTOTUNE, deterministic=True)
+            dataset = dataset.map(
+                augmentation.batch, pipelines.calls_of_batches(), deterministic=True
+            )
         return pipelines.finished(dataset.take(steps - skip_batches), steps - skip_batches)
 
     def reading(self):

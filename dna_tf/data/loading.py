@@ -181,7 +181,12 @@ def _split(train, test, settings, seed, cache_dir=None, memory_limit_bytes=MEMOR
     if allowed:
         good = source_base.leave_out(opened, allowed, cache_dir)
     indices = _draw(labels, good, class_names, settings, seed)
-    fingerprint = files.fingerprint(_identity(opened, labels, good, settings, num_classes, seed))
+    fingerprints = [
+        files.fingerprint(_identity(names, labels, good, settings, num_classes, seed))
+        for names in zip(
+            *((source.fingerprint(), source.former_fingerprint()) for source in opened), strict=True
+        )
+    ]
     values = sum(map(len, indices.values())) * settings.image_size**2 * settings.channels
     splits = {}
     for name in labelled_images.SPLITS:
@@ -200,7 +205,7 @@ def _split(train, test, settings, seed, cache_dir=None, memory_limit_bytes=MEMOR
             settings,
             in_memory,
         )
-    return labelled_images.Images(settings, splits, class_names, fingerprint)
+    return labelled_images.Images(settings, splits, class_names, *fingerprints)
 
 
 def _draw(labels, good, class_names, settings, seed):
@@ -214,14 +219,19 @@ def _draw(labels, good, class_names, settings, seed):
     return {name: good[-1 if name == "test" else 0][part] for name, part in drawn.items()}
 
 
-def _identity(opened, labels, good, settings, num_classes, seed):
-    """Returns what decides pixels and splits; `shuffle_buffer` decides the order only."""
+def _identity(fingerprints, labels, good, settings, num_classes, seed):
+    """Returns what decides pixels and splits; `shuffle_buffer` decides the order only.
+
+    `fingerprints` are those of the training source and, if there is one, of the test source.
+    """
     names = ["test_fraction", "image_size", "channels", "crop_fraction", "shift", "flip"]
     names.append("rating_fraction" if settings.rating_fraction else "rating_per_class")
-    fingerprints = [source.fingerprint() for source in opened]
+    # Runs from before the setting have bilinear pixels, and fingerprints without it.
+    if settings.interpolation != "bilinear":
+        names.append("interpolation")
     identity = {
         "version": PIXELS_VERSION,
-        "sources": fingerprints if len(opened) == 2 else [*fingerprints, None],
+        "sources": [*fingerprints, None][:2],
         "settings": {name: getattr(settings, name) for name in names},
         "num_classes": num_classes,
         "seed": seed,

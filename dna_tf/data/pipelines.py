@@ -4,8 +4,28 @@ Orders depend on their seeds alone. `tf.data.Dataset.shuffle` mixes TensorFlow's
 into its own, so `tf.random.set_seed` elsewhere would change the order of a resumed run.
 """
 
+import os
+
 import numpy as np
 import tensorflow as tf
+
+# Calls of a step over batches at once: each keeps a batch in memory.
+MOST_BATCHES = 16
+
+
+def parallel_calls():
+    """Returns how many calls of a step over images run at once: one for each core.
+
+    Cores are those that this process may use, such as those of its container.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def calls_of_batches():
+    """Returns how many calls of a step over batches run at once."""
+    return min(MOST_BATCHES, parallel_calls())
 
 
 def permutation(count, seeds):
@@ -91,8 +111,8 @@ def finished(dataset, count=None, rewrite=True):
 
     TensorFlow's tuning of parallelism is off. Its thread sleeps for up to a minute at a time
     and sometimes misses the end of an epoch, which then waits for it, as long as the epoch was
-    (TensorFlow 2.21: 20 s after every other epoch of 21 s). Without it `AUTOTUNE` means one
-    thread for each core, at most 16.
+    (TensorFlow 2.21: 20 s after every other epoch of 21 s). Without it `AUTOTUNE` means at
+    most 16 calls at once, whatever the cores: give `parallel_calls()` to steps instead.
 
     Args:
         dataset: a `tf.data.Dataset`.

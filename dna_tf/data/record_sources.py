@@ -31,7 +31,7 @@ class TFRecords(source_base.Source):
         super().__init__(name)
         self._image, self._label = settings.image_feature, settings.label_feature
         self.label_offset = settings.label_offset
-        self._labels = None
+        self._labels = self._tails = None
         self._files = sorted(tf.io.gfile.glob(os.path.expanduser(pattern)))
         if not self._files:
             raise FileNotFoundError(f"No file matches {pattern!r}.{_neighbours(pattern)}")
@@ -45,7 +45,26 @@ class TFRecords(source_base.Source):
     def files(self):
         return frozenset(map(source_base.real_path, self._files))
 
+    def copies_of(self, other):
+        if not isinstance(other, TFRecords):
+            return []
+        trained = {(size, checksum) for _, size, checksum in other.tails()}
+        pairs = zip(self._files, self.tails(), strict=True)
+        return [path for path, (_, *content) in pairs if tuple(content) in trained]
+
+    def tails(self):
+        """Returns name, size and the last checksum of each file: what tells files apart."""
+        if self._tails is None:
+            self._tails = self._read_tails()
+        return self._tails
+
     def _identity(self):
+        return ["tfrecord", self.tails(), self._image, self._label, self.label_offset]
+
+    def _former_identity(self):
+        return [self.name, *self._identity()[1:]]
+
+    def _read_tails(self):
         tails = []
         for path in self._files:
             with tf.io.gfile.GFile(path, "rb") as file:
@@ -53,14 +72,14 @@ class TFRecords(source_base.Source):
                 # files that differ only in their labels.
                 file.seek(max(0, file.size() - 4))
                 tails.append([os.path.basename(path), file.size(), file.read(4).hex()])
-        return [self.name, tails, self._image, self._label, self.label_offset]
+        return tails
 
     def encoded(self, raw):
         feature = {self._image: tf.io.FixedLenFeature([], tf.string)}
         return tf.io.parse_single_example(raw, feature)[self._image]
 
     def decode(self, raw):
-        return decoding.decode(self.encoded(raw))
+        return decoding.decode(self.encoded(raw), self.as_before)
 
     def broken(self, label=""):
         for path in self._files:
@@ -153,17 +172,8 @@ class Tfds(source_base.Source):
 
         features = builder.info.features
         self._builder, self._split = builder, split
-        if "image" not in features or "label" not in features:
-            raise ValueError(
-                f"Expected a TFDS dataset with the features 'image' and 'label'. "
-                f"Received: {name} with {sorted(features)}"
-            )
+        check_features(name, features)
         self._encoded = isinstance(features["image"], tfds.features.Image)
-        if not self._encoded and features["image"].shape[-1:] not in ((1,), (3,)):
-            raise ValueError(
-                f"Expected images of 1 or 3 channels from {name}. "
-                f"Received: images of shape {features['image'].shape}"
-            )
         names = getattr(features["label"], "names", None)
         super().__init__(name, list(names) if names else None)
 
@@ -184,13 +194,16 @@ class Tfds(source_base.Source):
     def _identity(self):
         split = self._builder.info.splits[self._split]
         content = [split.name, list(split.shard_lengths), split.num_bytes]
-        return [self._builder.info.full_name, *content]
+        return ["tfds", self._builder.info.full_name, *content]
+
+    def _former_identity(self):
+        return self._identity()[1:]
 
     def encoded(self, raw):
         return raw if self._encoded else None
 
     def decode(self, raw):
-        return decoding.decode(raw) if self._encoded else raw
+        return decoding.decode(raw, self.as_before) if self._encoded else raw
 
     def _raw(self):
         import tensorflow_datasets as tfds
@@ -211,6 +224,39 @@ class Tfds(source_base.Source):
                 interleave_block_length=1,
                 try_autocache=False,
             ),
+        )
+
+
+def check_features(name, features):
+    """Checks the features of a TFDS dataset, which are known before it is downloaded.
+
+    Args:
+        name: the source as the user wrote it.
+        features: the `tfds.features.FeaturesDict` of the dataset.
+
+    Raises:
+        ValueError: it has no image and label for each example, or images of another form.
+    """
+    import tensorflow_datasets as tfds  # needed for this source only
+
+    names = sorted(features) if isinstance(features, tfds.features.FeaturesDict) else [features]
+    if "image" not in names or "label" not in names:
+        raise ValueError(
+            f"Expected a TFDS dataset with the features 'image' and 'label'. "
+            f"Received: {name} with {names}"
+        )
+    image, label = features["image"], features["label"]
+    shape = image.shape if isinstance(image.shape, tuple) else ()
+    is_encoded = isinstance(image, tfds.features.Image)
+    if not is_encoded and (len(shape) != 3 or shape[-1] not in (1, 3)):
+        raise ValueError(
+            f"Expected images of 1 or 3 channels from {name}. "
+            f"Received: images of shape {image.shape}"
+        )
+    if label.shape != () or np.dtype(label.np_dtype).kind not in "biu":
+        raise ValueError(
+            f"Expected one whole number as the label of each image from {name}. "
+            f"Received: labels of shape {label.shape}, type {label.np_dtype}"
         )
 
 

@@ -6,12 +6,15 @@ the same in all runs, and no long training meets one in its middle.
 
 import abc
 import contextlib
+import hashlib
 import os
+import re
 
 import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import checks, files, progress
+from dna_tf.data import pipelines
 
 
 class Source(abc.ABC):
@@ -24,6 +27,8 @@ class Source(abc.ABC):
             sources without the setting `label_offset`.
         random_access: whether `records` gives the images in any order; other sources are read
             from front to back.
+        as_before: whether image files are decoded as in runs that were begun before photos
+            were turned by their EXIF tag; see `decoding.decode`.
     """
 
     label_offset = None
@@ -32,7 +37,8 @@ class Source(abc.ABC):
     def __init__(self, name, class_names=None):
         self.name = name
         self.class_names = class_names
-        self._fingerprint = None
+        self.as_before = False
+        self._fingerprints = {}
 
     @property
     def num_examples(self):
@@ -44,10 +50,19 @@ class Source(abc.ABC):
         """Returns the labels, np.int64 `(num_examples,)`, in the order of the source."""
 
     def fingerprint(self):
-        """Returns 16 hexadecimal digits that change with the content; reads no images."""
-        if self._fingerprint is None:
-            self._fingerprint = files.fingerprint(self._identity())
-        return self._fingerprint
+        """Returns 16 hexadecimal digits that change with the content, wherever it lies.
+
+        They are drawn from names, sizes and checksums, and the bytes of a few images at most.
+        """
+        if "now" not in self._fingerprints:
+            self._fingerprints["now"] = files.fingerprint(self._identity())
+        return self._fingerprints["now"]
+
+    def former_fingerprint(self):
+        """Returns the fingerprint that earlier versions gave; their runs have saved it."""
+        if "before" not in self._fingerprints:
+            self._fingerprints["before"] = files.fingerprint(self._former_identity())
+        return self._fingerprints["before"]
 
     def files(self):
         """Returns the real paths of the files or folders of the images, a frozenset.
@@ -56,6 +71,13 @@ class Source(abc.ABC):
         fingerprint alone identifies the images.
         """
         return frozenset()
+
+    def copies_of(self, other):
+        """Returns the places of images that are copies of those of another source.
+
+        Not every image is compared: a copied file or folder is found, a single image may not be.
+        """
+        return []
 
     @abc.abstractmethod
     def decode(self, raw):
@@ -98,7 +120,7 @@ class Source(abc.ABC):
         labels = tf.constant(self.labels())
         return self.records().map(
             lambda index, raw: (self.decode(raw), labels[index]),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=pipelines.parallel_calls(),
             deterministic=True,
         )
 
@@ -122,13 +144,31 @@ class Source(abc.ABC):
         """
         yield from map(self.place, self.refused(label))
 
+    def reason(self, index):
+        """Returns the error of decoding an image, or `None`."""
+        try:
+            for _, raw in self.records(np.array([index])):
+                self.decode(raw)
+        except tf.errors.OpError as error:
+            return error
+        return None
+
     @abc.abstractmethod
     def _identity(self):
         """Returns bytes, or a value for JSON, that identify the images of the source."""
 
+    def _former_identity(self):
+        """Returns what earlier versions took for `_identity`."""
+        return self._identity()
+
     def _raw(self):
         """Returns a dataset of all raw images, for sources without random access."""
         raise TypeError(f"{type(self).__name__} is read through its own records().")
+
+
+def digest(content):
+    """Returns hexadecimal digits that stand for the bytes of a file."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def real_path(path):
@@ -154,7 +194,7 @@ def refused(raws, decode, label="", total=0):
     # The size of the image is used, otherwise TensorFlow would skip the decoding.
     good = raws.enumerate().map(
         lambda position, raw: (position, tf.size(decode(raw))),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=pipelines.parallel_calls(),
         deterministic=True,
     )
     good = good.ignore_errors().as_numpy_iterator()
@@ -190,14 +230,16 @@ def broken_image(places, error=None):
     """Returns the `ValueError` that names broken images."""
     reason = f" ({first_line(error)})" if error else ""
     return ValueError(
-        f"Cannot decode {places}. Expected JPEG, PNG, BMP or GIF images. Replace or remove the "
-        f"broken ones, or allow some with max_broken_images.{reason}"
+        f"Cannot decode {places}. Expected JPEG, PNG, WebP, BMP or GIF images. Replace or remove "
+        f"the broken ones, or allow some with max_broken_images.{reason}"
     )
 
 
 def first_line(error):
-    """Returns the first line of an error's message, at most 200 characters."""
-    return str(error).strip().split("\n")[0][:200]
+    """Returns the first line of an error's message, at most 300 characters."""
+    # TensorFlow begins with the number of a function in the graph.
+    text = re.sub(r"^\{\{[^}]*\}\} *", "", str(error).strip())
+    return text.split("\n")[0][:300]
 
 
 KIND = "dna_tf.broken_images"
@@ -223,23 +265,34 @@ def leave_out(opened, allowed, cache_dir):
     cached = {}
     if path is not None and path.exists():
         cached = files.read_json(path, KIND, "Delete it: it is made again.")["sources"]
+    keys = [key_in(cached, source) for source in opened]
     lists = {
-        source.fingerprint(): cached.get(source.fingerprint()) or _list_broken(source)
-        for source in opened
+        key: cached.get(key) or _list_broken(source)
+        for key, source in zip(keys, opened, strict=True)
     }
     if path is not None and not lists.keys() <= cached.keys():
         files.write_json(path, {"kind": KIND, "sources": {**cached, **lists}})
     places = [image["image"] for broken_list in lists.values() for image in broken_list["broken"]]
     where = "" if path is None else f" All are listed in {path}."
     if len(places) > allowed:
+        first = next(
+            source for source, key in zip(opened, keys, strict=True) if lists[key]["broken"]
+        )
+        reason = first.reason(lists[key_in(lists, first)]["broken"][0]["index"])
         raise ValueError(
             f"{len(places)} images cannot be decoded, but max_broken_images allows "
             f"{allowed}: {checks.some(places)}.{where} Replace or remove them, or "
-            "allow more."
+            f"allow more. (The first: {first_line(reason)})"
         )
     if places:
         progress.warn(f"{len(places)} images cannot be decoded and are left out.{where}")
-    return [_good(source, lists[source.fingerprint()]) for source in opened]
+    return [_good(source, lists[key]) for key, source in zip(keys, opened, strict=True)]
+
+
+def key_in(cached, source):
+    """Returns the fingerprint of a source under which a dict has it, or may get it."""
+    former = source.former_fingerprint()
+    return former if former in cached else source.fingerprint()
 
 
 def _list_broken(source):

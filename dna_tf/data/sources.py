@@ -12,12 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import checks
-from dna_tf.data import decoding, record_sources, source_base
+from dna_tf.data import folder_source, record_sources, source_base
 
 KINDS = ("digits", "tfds:NAME[/VERSION]", "tfrecord:GLOB", "folder:DIR")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-# Folders of up to this number of images are decoded once before any work starts.
-MOST_CHECKED_FILES = 20_000
 # Names of test splits; the first one that exists is taken.
 TEST_SPLITS = ("test", "validation", "val")
 
@@ -70,16 +67,16 @@ def open_test_source(settings, train):
         test = _open(settings.source, settings, TEST_SPLITS)
     if test is None:
         return None
-    shared = sorted(train.files() & test.files())
+    names = test.class_names, f"the training images ({train.name})", train.class_names
+    checks.check_same_classes(f"the test images ({test.name})", *names)
+    shared = sorted(train.files() & test.files()) or test.copies_of(train)
     if shared or test.fingerprint() == train.fingerprint():
         places = f": {checks.some(shared)}" if shared else ""
         raise ValueError(
-            f"test_source={settings.test_source!r} holds images of the source "
-            f"{settings.source!r} that are trained on{places}. Leave test_source empty to hold out "
-            "some."
+            f"The test images ({settings.test_source or settings.source!r}) hold images of the "
+            f"source {settings.source!r} that are trained on{places}. Leave test_source empty to "
+            "hold out some, or give other images."
         )
-    names = test.class_names, f"the training images ({train.name})", train.class_names
-    checks.check_same_classes(f"the test images ({test.name})", *names)
     return test
 
 
@@ -126,80 +123,6 @@ class Digits(source_base.Source):
         return raw
 
 
-class Folder(source_base.Source):
-    """A folder with one folder of images per class; labels follow the sorted names.
-
-    Args:
-        name: the source as the user wrote it.
-        folder: path of the folder of the class folders.
-    """
-
-    random_access = True
-
-    def __init__(self, name, folder):
-        class_names = _subfolders(folder)
-        if not class_names:
-            raise ValueError(
-                f"The folder {folder} has no class folders. Expected one folder of images for "
-                f"each class. It holds: {sorted(tf.io.gfile.listdir(folder))[:5]}"
-            )
-        super().__init__(name, class_names)
-        self._folder = folder
-        self._names, labels = [], []
-        for label, class_name in enumerate(class_names):
-            class_folder = os.path.join(folder, class_name)
-            entries = sorted(
-                entry
-                for entry in tf.io.gfile.listdir(class_folder)
-                if entry.lower().endswith(IMAGE_ENDINGS) and not entry.startswith(".")
-            )
-            if not entries:
-                raise ValueError(
-                    f"The class folder {class_folder} holds no images "
-                    f"({', '.join(IMAGE_ENDINGS)}). Fill or remove it."
-                )
-            self._names += [f"{class_name}/{entry}" for entry in entries]
-            labels += [label] * len(entries)
-        self._labels = np.array(labels, np.int64)
-
-    def labels(self):
-        return self._labels
-
-    def files(self):
-        return frozenset([source_base.real_path(self._folder)])
-
-    def _identity(self):
-        content = self._names
-        # The sizes of millions of remote files would take long.
-        if len(content) <= MOST_CHECKED_FILES:
-            content = [[name, tf.io.gfile.stat(self._path(name)).length] for name in content]
-        return [self.name, content]
-
-    def records(self, indices=None):
-        names = np.array(self._names)
-        indices = np.arange(len(names)) if indices is None else indices
-        return tf.data.Dataset.from_tensor_slices((indices, names[indices]))
-
-    def encoded(self, raw):
-        return tf.io.read_file(tf.strings.join([self._folder, raw], "/"))
-
-    def decode(self, raw):
-        return decoding.decode(self.encoded(raw))
-
-    def place(self, index):
-        return self._path(self._names[index])
-
-    def check(self):
-        if len(self._names) > MOST_CHECKED_FILES:
-            return
-        bad = list(self.broken(f"checking {self.name}"))
-        if bad:
-            raise source_base.broken_image(checks.some(bad))
-
-    def _path(self, name):
-        return f"{self._folder}/{name}"
-
-
 def _open(spec, settings, splits):
     """Opens the first of `splits` that the source `spec` has; `""` means without splits.
 
@@ -216,49 +139,12 @@ def _open(spec, settings, splits):
     if kind == "tfds":
         return _open_tfds(spec, where, settings, splits)
     if kind == "folder":
-        return _open_folder(spec, where, splits)
+        return folder_source.open_folder(spec, where, splits)
     if "" not in splits:
         return None
     if kind == "digits":
         return Digits(spec)
     return record_sources.TFRecords(spec, where, settings)
-
-
-def _open_folder(spec, where, splits):
-    folder = os.path.expanduser(where).rstrip("/") or "/"
-    if not tf.io.gfile.isdir(folder):
-        parent, name = os.path.split(folder)
-        parent = parent or "."
-        near = _subfolders(parent) if tf.io.gfile.isdir(parent) else []
-        raise FileNotFoundError(
-            f"There is no folder {folder!r} (source {spec!r}).{checks.near_names(name, near)}"
-        )
-
-    def holds_classes(split):
-        # A class may be called "train" too: its folder has images and no folders.
-        path = os.path.join(folder, split)
-        return tf.io.gfile.isdir(path) and bool(_subfolders(path))
-
-    if "" not in splits and not holds_classes("train"):
-        return None
-    for split in splits:
-        if not split:
-            return Folder(spec, folder)
-        if holds_classes(split):
-            return Folder(spec, os.path.join(folder, split))
-    return None
-
-
-def _subfolders(folder):
-    """Returns the sorted names of the folders in `folder`, hidden ones left out."""
-    names = (entry.rstrip("/") for entry in tf.io.gfile.listdir(folder))
-    return sorted(
-        name
-        for name in names
-        if not name.startswith(".")
-        and not name.lower().endswith(IMAGE_ENDINGS)
-        and tf.io.gfile.isdir(os.path.join(folder, name))
-    )
 
 
 def _open_tfds(spec, where, settings, splits):
@@ -272,11 +158,12 @@ def _open_tfds(spec, where, settings, splits):
     except (ValueError, AssertionError) as error:
         names = tfds.list_builders(with_community_datasets=False)
         if folder and tf.io.gfile.isdir(folder):
-            names += _subfolders(folder)
+            names += folder_source.subfolders(folder)
         raise ValueError(
             f"TFDS has no dataset {where!r} (tfds_data_dir={settings.tfds_data_dir!r})."
             f"{checks.near_names(where, names)} ({source_base.first_line(error)})"
         ) from error
+    record_sources.check_features(spec, builder.info.features)
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()

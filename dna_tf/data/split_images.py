@@ -27,7 +27,8 @@ class SplitImages:
         self._name, self._in_memory = name, in_memory
         self._shape = (settings.image_size, settings.image_size, settings.channels)
         self._crop_fraction, self._buffer = settings.crop_fraction, settings.shuffle_buffer
-        self._memory = None
+        self._interpolation = settings.interpolation
+        self._memory, self._as_before = None, False
 
     def decoded(self, finish, order_seed=None, skip=0, every=1, part=slice(0, 1), box_of=None):
         """Returns the images of the split, or a part of them, as a dataset.
@@ -74,7 +75,9 @@ class SplitImages:
                     return finish(position, self._fit(raw))
                 return finish(position, self._cropped(raw, lambda shape: box_of(position, shape)))
 
-        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return dataset.map(
+            function, num_parallel_calls=pipelines.parallel_calls(), deterministic=True
+        )
 
     def pixels(self, positions=None):
         """Images of the split: np.uint8 `(count, height, width, channels)`.
@@ -94,9 +97,16 @@ class SplitImages:
         pixels = self._streamed(self.indices[in_order])
         return pixels[np.searchsorted(in_order, positions)]
 
+    def decode_as_before(self, as_before):
+        """Chooses how image files are decoded; see `decoding.decode`."""
+        if self._as_before != as_before:
+            self._memory = None
+        self._as_before = self.source.as_before = as_before
+
     def _fit(self, raw):
         size, _, channels = self._shape
-        return decoding.fit(self.source.decode(raw), size, channels, self._crop_fraction)
+        image = self.source.decode(raw)
+        return decoding.fit(image, size, channels, self._crop_fraction, self._interpolation)
 
     def _cropped(self, raw, box_of):
         """Returns a random-resized crop of a raw image; of a JPEG only the crop is decoded."""
@@ -105,7 +115,7 @@ class SplitImages:
             image = self.source.decode(raw)
             image = decoding.crop(image, box_of(tf.shape(image)))
         else:
-            image = decoding.decode_crop(contents, box_of)
+            image = decoding.decode_crop(contents, box_of, self.source.as_before)
         return decoding.resize_crop(image, self._shape[0], self._shape[2])
 
     def _memorised(self):
@@ -119,7 +129,7 @@ class SplitImages:
         pixels = np.empty((count, *self._shape), np.uint8)
         dataset = self.source.records(indices).map(
             lambda index, raw: self._fit(raw),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=pipelines.parallel_calls(),
             deterministic=True,
         )
         decoded = pipelines.finished(dataset, count).as_numpy_iterator()

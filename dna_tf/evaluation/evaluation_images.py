@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import files, seeding
-from dna_tf.data import decoding, pipelines, source_base, sources
+from dna_tf.data import data_settings, decoding, pipelines, source_base, sources
 
-INTERPOLATIONS = ("bilinear", "bicubic")
+INTERPOLATIONS = data_settings.INTERPOLATIONS
 # Raised when the same source and settings would give other pixels than before.
 _PIXELS_VERSION = 1
 
@@ -21,6 +21,7 @@ class EvaluationImages:
         name: the source as the user wrote it.
         image_shape: `(height, width, channels)`.
         crop_fraction: central part of the resized image that is kept.
+        interpolation: of the resize.
         num_classes: the number of classes; `None` if the data does not name its classes.
         class_names: list of text, or `None`.
         count: the number of images.
@@ -38,6 +39,7 @@ class EvaluationImages:
     name: str
     image_shape: tuple
     crop_fraction: float
+    interpolation: str
     num_classes: int | None
     class_names: list | None
     count: int
@@ -72,6 +74,7 @@ def of_split(images, split="test", name="the images", crop_fraction=1.0, limit=0
         name=name,
         image_shape=images.image_shape,
         crop_fraction=crop_fraction,
+        interpolation=images.interpolation,
         num_classes=images.num_classes,
         class_names=images.class_names,
         count=count,
@@ -84,13 +87,12 @@ def of_split(images, split="test", name="the images", crop_fraction=1.0, limit=0
     )
 
 
-def of_source(settings, interpolation="bilinear", limit=0, trained_on=""):
+def of_source(settings, limit=0, trained_on=""):
     """All images of a source: of its test split or, without one, of the whole source.
 
     Args:
-        settings: the data settings; `source` is read, at `image_size` and `crop_fraction`.
-            Up to `max_broken_images` that cannot be decoded are left out.
-        interpolation: of `INTERPOLATIONS`.
+        settings: the data settings; `source` is read, at `image_size`, `crop_fraction` and
+            `interpolation`. Up to `max_broken_images` that cannot be decoded are left out.
         limit: as for `of_split`.
         trained_on: the source that the run trains on, or `""`.
 
@@ -99,6 +101,7 @@ def of_source(settings, interpolation="bilinear", limit=0, trained_on=""):
             `interpolation` is unknown.
         FileNotFoundError: the source names a file or a folder that does not exist.
     """
+    interpolation = settings.interpolation
     if interpolation not in INTERPOLATIONS:
         raise ValueError(
             f"The interpolation must be one of {list(INTERPOLATIONS)}. Received: {interpolation!r}"
@@ -123,7 +126,7 @@ def of_source(settings, interpolation="bilinear", limit=0, trained_on=""):
             return tf.cast(image, tf.float32), label_of[index]
 
         examples = source.records(order).map(
-            example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            example, num_parallel_calls=pipelines.parallel_calls(), deterministic=True
         )
         return pipelines.finished(examples.batch(batch_size))
 
@@ -133,6 +136,7 @@ def of_source(settings, interpolation="bilinear", limit=0, trained_on=""):
         name=settings.source,
         image_shape=(size, size, channels),
         crop_fraction=crop,
+        interpolation=interpolation,
         num_classes=len(names) if names else settings.num_classes or None,
         class_names=names,
         count=len(order),

@@ -11,12 +11,11 @@ Three modes, one form of batch:
 """
 
 import contextlib
-import os
 
 import numpy as np
 import tensorflow as tf
 
-from dna_tf.common import checks, progress, seeding
+from dna_tf.common import checks, memory, progress, seeding
 from dna_tf.data import pipelines
 from dna_tf.features import cache_writer, feature_cache
 
@@ -176,7 +175,7 @@ def _in_memory(section, teacher, images, order_seed, folder):
         index = order.permutation(len(kept[0]))
         rows = index[: len(index) // size * size].reshape(-1, size)[skip:, part]
         batches = tf.data.Dataset.from_tensor_slices(rows)
-        batches = batches.map(gather, tf.data.AUTOTUNE, deterministic=True)
+        batches = batches.map(gather, pipelines.calls_of_batches(), deterministic=True)
         return pipelines.finished(batches, rewrite=False)
 
     return FeatureDatasets(dataset, contextlib.nullcontext)
@@ -186,12 +185,12 @@ def _all_features(teacher, images):
     """Returns images and maps of the training split: float32 tensors in host memory."""
     count = images.counts["train"]
     needed = 4 * count * sum(int(np.prod(shape)) for shape in teacher.shapes)
-    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    room = memory.limit_bytes() // 2
     if needed > room:
         raise ValueError(
             f"The teacher's features of {count:,} images need {needed / 2**30:.1f} GiB, and half "
-            f"of this machine's memory is {room / 2**30:.1f} GiB. Set features=disk, which keeps "
-            "them on disk, or features=online, which keeps none."
+            f"of the memory of this machine or container is {room / 2**30:.1f} GiB. Set "
+            "features=disk, which keeps them on disk, or features=online, which keeps none."
         )
     kept = [np.empty((count, *shape), np.float32) for shape in teacher.shapes]
     predict, start = feature_function(teacher), 0

@@ -109,13 +109,15 @@ class FeatureCache:
             _read_range,
             cycle_length=SHARDS_READ_AT_ONCE,
             block_length=1,
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=min(SHARDS_READ_AT_ONCE, pipelines.parallel_calls()),
             deterministic=True,
         )
         buffer = max(1, shuffle_bytes // self._plan.layout.record_bytes)
         dataset = pipelines.shuffled(dataset, buffer, seeding.seed_pair(seed, epoch, "features"))
         dataset = dataset.skip(skip_batches * batch_size).batch(batch_size, drop_remainder=True)
-        dataset = dataset.map(self._plan.layout.decode, tf.data.AUTOTUNE, deterministic=True)
+        dataset = dataset.map(
+            self._plan.layout.decode, pipelines.calls_of_batches(), deterministic=True
+        )
         steps -= skip_batches
         return pipelines.finished(dataset.take(steps), steps)
 

@@ -22,7 +22,8 @@ class Settings:
             without a run the model's own.
         crop_fraction: central part of the resized image that is kept; `None` takes the
             config's.
-        interpolation: of the resize, of `evaluation_images.INTERPOLATIONS`; for `data`.
+        interpolation: of the resize, of `evaluation_images.INTERPOLATIONS`; `None` takes the
+            config's.
         preprocessing: what the model expects instead of 0..255, of `preprocessing.KINDS`.
         batch_size: images at once; TFLite files run one by one.
         limit: take only this many images, with all classes mixed; 0 takes all.
@@ -33,7 +34,7 @@ class Settings:
     data: str = ""
     image_size: int | None = None
     crop_fraction: float | None = None
-    interpolation: str = "bilinear"
+    interpolation: str | None = None
     preprocessing: str = "none"
     batch_size: int = 100
     limit: int = 0
@@ -126,6 +127,7 @@ def _images(workdir, config, settings, predictor):
     with section.unlocked():
         if settings.crop_fraction is not None:
             section.crop_fraction = settings.crop_fraction
+        section.interpolation = settings.interpolation or section.interpolation
         section.image_size = settings.image_size or section.image_size
         if settings.data:
             section.source = settings.data
@@ -137,15 +139,11 @@ def _images(workdir, config, settings, predictor):
             section.num_classes = 0
     if settings.data:
         trained_on = "" if workdir is None else config.data.source
-        return evaluation_images.of_source(
-            section, settings.interpolation, settings.limit, trained_on
-        )
-    if settings.interpolation != "bilinear":
-        raise ValueError(
-            "The run's own images are resized as in its training, bilinear. Give --data "
-            f"with --interpolation. Received: {settings.interpolation!r}"
-        )
+        return evaluation_images.of_source(section, settings.limit, trained_on)
     images = loading.load(section, config.seed, None if workdir is None else workdir.path)
+    if workdir is not None and (workdir.teacher / "result.json").exists():
+        # A run of an earlier version keeps its pixels. Other sizes and crops are other data.
+        images.take_up(workdir.teacher_result().get("data_fingerprint"))
     source = section.test_source or section.source
     return evaluation_images.of_split(images, "test", source, section.crop_fraction, settings.limit)
 
@@ -165,7 +163,7 @@ def _identity(workdir, path, predictor, images, settings):
             "image_size": images.image_shape[0],
             "channels": images.image_shape[2],
             "crop_fraction": images.crop_fraction,
-            "interpolation": settings.interpolation,
+            "interpolation": images.interpolation,
             "preprocessing": settings.preprocessing,
             "limit": settings.limit,
             "first_class": settings.first_class,

@@ -155,7 +155,7 @@ def _export(model, name, seed, config, folder, cache_dir, architecture=None, tra
 
 def _identity(model, name, seed, config):
     """The fields that identify an export."""
-    plain = run_config.to_plain(config)
+    plain = run_config.without_added_fields(run_config.to_plain(config))
     return {
         "kind": workdirs.EXPORT_KIND,
         "architecture": name,

@@ -148,7 +148,7 @@ def _teacher(workdir, config, images):
 def _check_same_data(images, arch, results):
     """Checks that the other seeds of a student saw the same data; `None` is not trained yet."""
     for result in results:
-        if result is not None and result["data_fingerprint"] != images.fingerprint:
+        if result is not None and not images.take_up(result["data_fingerprint"]):
             raise ValueError(
                 f"The data has changed since the student {arch.name!r} was trained with seed "
                 f"{result['seed']}: fingerprint {images.fingerprint} now, "

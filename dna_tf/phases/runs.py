@@ -110,7 +110,7 @@ class Run:
 
 
 def check_same_data(images, fingerprint, model):
-    """Checks that images are those with which a model was trained.
+    """Checks that images are those with which a model was trained, and takes them up.
 
     Args:
         images: a `labelled_images.Images`.
@@ -120,7 +120,7 @@ def check_same_data(images, fingerprint, model):
     Raises:
         ValueError: the fingerprints differ.
     """
-    if images.fingerprint != fingerprint:
+    if not images.take_up(fingerprint):
         raise ValueError(
             f"The data has changed since {model} was trained: fingerprint {images.fingerprint} "
             f"now, {fingerprint} then. Bring the data back, or start in a new workdir."

@@ -83,11 +83,11 @@ def identify(folder, identity):
     Raises:
         ValueError: the folder has cells of another identity; the fields that differ are named.
     """
+    present = saved_identity(folder)
     path = folder / "training.json"
-    if not path.exists():
+    if not present:
         files.write_json(path, {"kind": IDENTITY_KIND, **identity})
         return
-    present = files.read_json(path, IDENTITY_KIND, "Take another folder.")
     differing = "; ".join(
         f"{name}: {_short(present.get(name))} there, {_short(value)} now"
         for name, value in json.loads(json.dumps(identity)).items()
@@ -98,6 +98,14 @@ def identify(folder, identity):
             f"The cells in {folder} belong to another training. Differing: {differing}. Take "
             "another folder."
         )
+
+
+def saved_identity(folder):
+    """Returns what `identify` wrote into a folder, a dict; it is empty if nothing is there."""
+    path = folder / "training.json"
+    if not path.exists():
+        return {}
+    return files.read_json(path, IDENTITY_KIND, "Take another folder.")
 
 
 def load(folder, space, shapes, names=None, teacher=None):

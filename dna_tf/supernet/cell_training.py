@@ -106,6 +106,7 @@ def train_cells(
         path = files.as_path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
         todo, failed = cells_left(path, names, settings.inputs, retry_factor)
         warn_left_out(path, failed)
+        images.take_up(cell_files.saved_identity(path).get("data"))
         if identify and strategies.is_chief(strategy):
             cell_files.identify(path, _identity(space, teacher, images, settings, seed))
         training = stage_training.StageTraining(

@@ -119,7 +119,11 @@ class ClassifierTrainer:
             epochs=recipe.epochs,
             steps_per_epoch=self._steps,
             keep=loop.Keep(
-                folder, self._variables, recipe.checkpoint_seconds, self._images.fingerprint
+                folder,
+                self._variables,
+                recipe.checkpoint_seconds,
+                self._images.fingerprint,
+                same_data=self._images.take_up,
             ),
             show=loop.Show(label, recipe.batch_size, watcher),
             on_epoch=lambda epoch: self.figures_of(epoch, best if chief else None),

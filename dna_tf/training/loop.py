@@ -8,7 +8,7 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -42,6 +42,8 @@ class Keep:
             resumes with the same data only. `None` checks nothing.
         begins_from: the folder of another training of the same variables. If `folder` has no
             checkpoints, the training goes on from those of that one, which stay as they are.
+        same_data: function from a saved text to whether it stands for the same data; `None`
+            compares it with `data_fingerprint`.
     """
 
     folder: object
@@ -49,6 +51,7 @@ class Keep:
     seconds: float
     data_fingerprint: str | None = None
     begins_from: object = None
+    same_data: Callable | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,13 +193,14 @@ def _checked_data(keep, label, state):
         return {}
     # Checkpoints of older versions have no fingerprint.
     saved = state.get("data_fingerprint", keep.data_fingerprint)
-    if saved != keep.data_fingerprint:
+    is_same = keep.same_data or keep.data_fingerprint.__eq__
+    if not is_same(saved):
         raise ValueError(
             f"{label}: the data has changed since the checkpoints in {keep.folder} were saved: "
             f"fingerprint {keep.data_fingerprint} now, {saved} then. Bring the data back, or start "
             "in a new folder."
         )
-    return {"data_fingerprint": keep.data_fingerprint}
+    return {"data_fingerprint": saved}
 
 
 class _Sums:

@@ -138,7 +138,9 @@ def train_student(
         student_checks.copy_weights(start_from, model)
     trainer = StudentTrainer(model, images, recipe, teacher, strategy)
     if folder is not None:
-        _claim(files.as_path(folder), _identity(model, images, recipe, seed, start_from))
+        folder = files.as_path(folder)
+        _take_up(folder, images)
+        _claim(folder, _identity(model, images, recipe, seed, start_from))
         return trainer.train(seed, folder)
     with tempfile.TemporaryDirectory() as temporary:
         return trainer.train(seed, temporary)
@@ -222,6 +224,14 @@ def _identity(model, images, recipe, seed, start_from):
         "start_from": str(start_from or ""),
         **{name: recipe[name] for name in recipe if name not in _LEFT_OUT},
     }
+
+
+def _take_up(folder, images):
+    """Lets images continue a training in a folder that an earlier version began."""
+    path = folder / "training.json"
+    if path.exists():
+        saved = files.read_json(path, KIND, "Delete the folder to train from the start.")
+        images.take_up(saved.get("data"))
 
 
 def _claim(folder, identity):

@@ -48,3 +48,9 @@ def test_ranges_are_the_same(name, lowest, highest):
 def test_channels_are_the_same():
     for value in range(5):
         assert [not message for message in _refused("channels", value)] == [value in (1, 3)] * 2
+
+
+def test_interpolations_are_the_same():
+    for value in ("bilinear", "bicubic", "nearest", ""):
+        expected = value in data_settings.INTERPOLATIONS
+        assert [not message for message in _refused("interpolation", value)] == [expected] * 2

@@ -121,6 +121,16 @@ def test_fingerprints_tell_sections_apart():
     )
 
 
+def test_fields_that_were_added_later_count_only_with_another_value():
+    config = run_config.default_config()
+    plain = run_config.to_plain(config)["data"]
+    del plain["interpolation"]  # as an earlier version wrote and fingerprinted it
+    assert run_config.config_fingerprint(config, ["data"]) == files.fingerprint({"data": plain})
+    bicubic = _changed(data__interpolation="bicubic")
+    fingerprints = [run_config.config_fingerprint(c, ["data"]) for c in (config, bicubic)]
+    assert fingerprints[0] != fingerprints[1]
+
+
 def test_differences():
     one = run_config.to_plain(run_config.default_config())
     other = _changed(seed=1, data__image_size=64, space=OWN_SPACE, retrain__epochs=7)

@@ -1,6 +1,9 @@
 """Decoding, resizing and cropping, shift and flip of one image."""
 
+import io
+
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -53,6 +56,7 @@ def test_fit_converts_channels():
 def test_augmentation_matches_numpy(flip):
     image = picture(0, 9, 9)
     shifts, flips, limit = set(), set(), 2
+    augment = tf.function(decoding.augment)
     for number in range(80):
         seed = tf.constant([11, number], tf.int64)
         draws = tf.random.stateless_uniform([3], seed).numpy()
@@ -62,7 +66,7 @@ def test_augmentation_matches_numpy(flip):
         padded = np.pad(expected, ((limit, limit), (limit, limit), (0, 0)), mode="edge")
         top, left = limit - down, limit - right
         expected = padded[top : top + 9, left : left + 9]
-        got = tf.function(decoding.augment)(tf.constant(image), seed, limit, flip)
+        got = augment(tf.constant(image), seed, limit, flip)
         np.testing.assert_array_equal(got, expected)
         shifts |= {("down", down), ("right", right)}
         flips.add(flipped)
@@ -74,3 +78,64 @@ def test_shift_limit():
     assert decoding.shift_limit(0.1, 32) == 3
     assert decoding.shift_limit(0.29, 100) == 29
     assert decoding.shift_limit(0.0, 32) == 0
+
+
+def pillow_file(image, kind, **options):
+    """The bytes of an image file that Pillow writes."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_16_bits_of_a_png_are_scaled_and_rounded():
+    values = np.arange(0, 65536, 3, np.uint16)[: 127 * 172].reshape(127, 172)
+    for result in (
+        tf.function(decoding.decode)(pillow_file(values, "PNG")),
+        decoding.decode_crop(
+            pillow_file(values, "PNG"), lambda shape: tf.constant([0, 0, 127, 172])
+        ),
+    ):
+        exact = values / 65535 * 255
+        assert np.abs(result.numpy()[..., 0] - exact).max() <= 0.5
+    colours = np.stack([values, values[::-1], values], -1)
+    decoded = decoding.decode(tf.io.encode_png(colours)).numpy()
+    assert np.abs(decoded - colours / 65535 * 255).max() <= 0.5
+    black = pillow_file(np.zeros((4, 4), np.uint16), "PNG")
+    assert not decoding.decode(black).numpy().any()
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (pillow_file(picture(0)[..., 0].astype(np.uint16) * 16, "PNG"), "no value above 4095"),
+        (
+            pillow_file(
+                picture(0), "WEBP", save_all=True, append_images=[PIL.Image.fromarray(picture(1))]
+            ),
+            "animated WebP",
+        ),
+    ],
+)
+def test_files_that_would_be_decoded_wrongly_are_refused(contents, message):
+    def cropped(contents):
+        return decoding.decode_crop(contents, lambda shape: tf.constant([0, 0, 2, 2]))
+
+    for decode in (decoding.decode, cropped):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            tf.function(decode)(tf.constant(contents))
+
+
+def test_webp_is_decoded_as_pillow_decodes_it():
+    image = picture(3, 20, 31, 4)
+    contents = pillow_file(image, "WEBP", lossless=True, exact=True)
+    np.testing.assert_array_equal(decoding.decode(contents), image[..., :3])
+
+
+def test_decoding_as_before_neither_turns_nor_rounds():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    contents = pillow_file(picture(0, 8, 9), "PNG", exif=exif)
+    np.testing.assert_array_equal(decoding.decode(contents, as_before=True), picture(0, 8, 9))
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16) * 16 + 15
+    stored = decoding.decode(pillow_file(values, "PNG"), as_before=True)
+    np.testing.assert_array_equal(stored.numpy()[..., 0], values // 256)

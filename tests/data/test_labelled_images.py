@@ -1,14 +1,17 @@
 """The splits and the batches of an epoch: their pixels, order and parts."""
 
+import io
+import json
 import pathlib
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 from sklearn import datasets
 
-from dna_tf.common import seeding
-from dna_tf.data import labelled_images, loading, pipelines
+from dna_tf.common import files, seeding
+from dna_tf.data import labelled_images, loading, pipelines, sources
 from tests.helpers.data_files import (
     assert_same,
     batches,
@@ -231,3 +234,110 @@ def test_bad_arguments(digits):
         digits.epoch(train // 2, epoch=0, seed=0, skip_batches=3)
     with pytest.raises(ValueError, match="train, rating, test. Received: 'val'"):
         digits.images("val")
+
+
+def test_a_run_is_resized_as_its_settings_say(tmp_path):
+    """Against Pillow, for images in memory and streamed; training sees the same resize."""
+    for number in range(12):
+        folder = tmp_path / ("ant", "bee")[number % 2]
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:03}.png").write_bytes(png(picture(number, 30, 30)))
+    fingerprints = set()
+    for name in ("bilinear", "bicubic"):
+        resample = PIL.Image.Resampling[name.upper()]
+        config = data_config(
+            source=f"folder:{tmp_path}", image_size=12, rating_per_class=1, interpolation=name
+        )
+        expected = {
+            np.asarray(PIL.Image.fromarray(picture(n, 30, 30)).resize((12, 12), resample)).tobytes()
+            for n in range(12)
+        }
+        for limit in (0, 2**30):
+            loaded = loading.load(config, seed=0, memory_limit_bytes=limit)
+            (step,) = loaded.epoch(loaded.counts["train"], 0, 0, augment=False)
+            images = [*loaded.arrays("test")[0], *loaded.arrays("rating")[0], *step[0].numpy()]
+            received = np.array(images, np.uint8)
+            near = [min(np.abs(one - e).max() for e in _arrays(expected)) for one in received * 1.0]
+            assert len(near) == 12 and max(near) <= 1
+            fingerprints.add(loaded.fingerprint)
+            assert loaded.interpolation == name
+    assert len(fingerprints) == 2
+    with pytest.raises(ValueError, match="interpolation must be one of"):
+        loading.load_images("digits", interpolation="nearest")
+
+
+def _arrays(contents):
+    return [np.frombuffer(content, np.uint8).reshape(12, 12, 3) * 1.0 for content in contents]
+
+
+@pytest.mark.parametrize("kind", ["folder", "tfrecord"])
+def test_a_run_of_before_keeps_its_fingerprint_and_its_pixels(tmp_path, kind):
+    """Earlier fingerprints had the path, and photos were not turned."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3
+    (tmp_path / "images").mkdir()
+    contents = []
+    for number in range(12):
+        file = io.BytesIO()
+        PIL.Image.fromarray(picture(number, 8, 8)).save(file, "PNG", exif=exif)
+        contents.append(file.getvalue())
+        folder = tmp_path / "images" / ("ant", "bee")[number % 2]
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:03}.png").write_bytes(contents[-1])
+    records = [example(image=image, label=n % 2) for n, image in enumerate(contents)]
+    write_records(tmp_path / "images" / "part-0", records)
+    settings = {"image_size": 8, "rating_per_class": 1, "test_fraction": 0.25}
+    where = "folder:{}/images" if kind == "folder" else "tfrecord:{}/images/part-*"
+    loaded = loading.load(data_config(source=where.format(tmp_path), **settings), seed=0)
+    upright = loaded.arrays("train")[0]
+    # What the version before computed: the name of the source first, then the content.
+    source = loaded.source("train")
+    content = (
+        [
+            [f"{c}/{n:03}.png", len(contents[n])]
+            for i, c in enumerate(("ant", "bee"))
+            for n in range(i, 12, 2)
+        ]
+        if kind == "folder"
+        else [["part-0", (tmp_path / "images/part-0").stat().st_size, source.tails()[0][2]]]
+    )
+    of_source = [source.name, content, *(["image", "label", 0] if kind == "tfrecord" else [])]
+    names = ["test_fraction", "image_size", "channels", "crop_fraction", "shift", "flip"]
+    chosen = data_config(**settings)
+    before = files.fingerprint(
+        {
+            "version": 1,
+            "sources": [files.fingerprint(of_source), None],
+            "settings": {name: chosen[name] for name in [*names, "rating_per_class"]},
+            "num_classes": 2,
+            "seed": 0,
+        }
+    )
+    now = loaded.fingerprint
+    assert now != before and loaded.take_up(before) and loaded.fingerprint == before
+    np.testing.assert_array_equal(loaded.arrays("train")[0], upright[:, ::-1, ::-1])
+    streamed = loading.load(
+        data_config(source=where.format(tmp_path), **settings), seed=0, memory_limit_bytes=0
+    )
+    assert streamed.take_up(before)
+    np.testing.assert_array_equal(streamed.arrays("train")[0], upright[:, ::-1, ::-1])
+    assert loaded.take_up(now) and not loaded.take_up("another")
+    np.testing.assert_array_equal(loaded.arrays("train")[0], upright)
+    # Data that moved is the same data.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "images").rename(moved / "images")
+    assert loading.load(data_config(source=where.format(moved), **settings), 0).fingerprint == now
+
+
+def test_labels_that_an_earlier_version_kept_are_not_read_again(tmp_path):
+    config = write_small(tmp_path, "tfrecord")
+    source = sources.open_source(config)
+    cache = {
+        "kind": "dna_tf.data",
+        "labels": {source.former_fingerprint(): [i % 3 for i in range(36)]},
+    }
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "data.json").write_text(json.dumps(cache))
+    loading.load(config, 0, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "data.json").read_text()) == cache

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf.data import labelled_images, loading, source_base, sources
+from dna_tf.data import folder_source, labelled_images, loading, source_base
 from tests.helpers.data_files import broken_data
 
 
@@ -65,7 +65,7 @@ def test_a_list_is_read_again_and_whole_data_lists_nothing(tmp_path, monkeypatch
     first = loading.load(config, 0, tmp_path / "run")
     assert "warning" not in capsys.readouterr().err
     with monkeypatch.context() as patched:
-        patched.setattr(sources.Folder, "refused", None)  # a call would be an error
+        patched.setattr(folder_source.Folder, "refused", None)  # a call would be an error
         assert loading.load(config, 0, tmp_path / "run").fingerprint == first.fingerprint
     config.max_broken_images = 0
     assert loading.load(config, 0).fingerprint == first.fingerprint  # nothing was left out

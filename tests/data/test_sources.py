@@ -2,10 +2,10 @@
 
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from sklearn import datasets
 
@@ -39,51 +39,6 @@ def test_digits_scale_to_255_in_their_own_order():
     assert source.num_examples == 1797
     assert source.class_names == list("0123456789")
     assert sources.open_test_source(data_config(), source) is None
-
-
-def test_folder_reads_sorted_classes_and_its_own_test_split(tmp_path):
-    train = write_folder(tmp_path / "train", ["cat", "ant"], 3)
-    test = write_folder(tmp_path / "val", ["cat", "ant"], 2, first=50)
-    (tmp_path / "train" / "ant" / "notes.txt").write_text("no image")
-    (tmp_path / "train" / "ant" / "._000.png").write_text("no image either")
-    config = data_config(source=f"folder:{tmp_path}")
-    source = sources.open_source(config)
-    source.check()
-    assert source.class_names == ["ant", "cat"]
-    pixels, labels = read(source)
-    np.testing.assert_array_equal(pixels, train)
-    np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
-    pixels, labels = read(sources.open_test_source(config, source))
-    np.testing.assert_array_equal(pixels, test)
-    np.testing.assert_array_equal(labels, [0, 0, 1, 1])
-
-
-def test_folder_random_access_gives_the_requested_order(tmp_path):
-    written = write_folder(tmp_path, ["ant", "cat"], 3)
-    source = sources.open_source(data_config(source=f"folder:{tmp_path}"))
-    got = [
-        (int(index), source.decode(raw).numpy())
-        for index, raw in source.records(np.array([5, 0, 3]))
-    ]
-    assert [index for index, _ in got] == [5, 0, 3]
-    np.testing.assert_array_equal([image for _, image in got], written[[5, 0, 3]])
-
-
-def test_a_class_may_be_called_train(tmp_path):
-    write_folder(tmp_path, ["plane", "train"], 2)
-    config = data_config(source=f"folder:{tmp_path}")
-    source = sources.open_source(config)
-    assert source.class_names == ["plane", "train"]
-    assert sources.open_test_source(config, source) is None
-
-
-def test_folder_fingerprint_follows_the_content(tmp_path):
-    write_folder(tmp_path, ["ant", "cat"], 3)
-    config = data_config(source=f"folder:{tmp_path}")
-    before = sources.open_source(config).fingerprint()
-    assert sources.open_source(config).fingerprint() == before
-    (tmp_path / "cat" / "000.png").write_bytes(png(picture(99, 9, 9)))
-    assert sources.open_source(config).fingerprint() != before
 
 
 @pytest.mark.parametrize("num_files", [1, 3])
@@ -162,38 +117,6 @@ def test_bad_kind(spec, message):
         sources.open_source(data_config(source=spec))
 
 
-def test_bad_folders(tmp_path):
-    write_folder(tmp_path / "flowers", ["ant"], 1)
-    (tmp_path / "empty" / "cat").mkdir(parents=True)
-    (tmp_path / "flat").mkdir()
-    (tmp_path / "flat" / "a.png").write_bytes(png(picture(0)))
-
-    def opens(name):
-        return sources.open_source(data_config(source=f"folder:{tmp_path / name}"))
-
-    with pytest.raises(FileNotFoundError, match="There is no folder.*Did you mean 'flowers'"):
-        opens("flower")
-    with pytest.raises(ValueError, match="empty/cat holds no images"):
-        opens("empty")
-    with pytest.raises(ValueError, match="no class folders.*a.png"):
-        opens("flat")
-
-
-def test_unreadable_images_of_a_folder_are_named(tmp_path, monkeypatch):
-    write_folder(tmp_path, ["ant", "cat"], 4)
-    whole = tf.io.encode_jpeg(picture(0, 40, 40)).numpy()
-    (tmp_path / "ant" / "001.jpg").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "cat" / "z.png").write_bytes(b"not an image")
-    source = sources.open_source(data_config(source=f"folder:{tmp_path}"))
-    with pytest.raises(ValueError, match="Cannot decode .*ant/001.jpg, .*cat/z.png. Expected"):
-        source.check()
-    monkeypatch.setattr(sources, "MOST_CHECKED_FILES", 3)
-    source.check()
-    with pytest.raises(ValueError, match="Cannot decode [^,]*ant/001.jpg. Expected"):
-        with source_base.naming_broken_images(source):
-            list(source.images())
-
-
 def test_test_source_must_have_the_same_classes(tmp_path):
     write_folder(tmp_path / "a", ["ant", "bee"], 2)
     write_folder(tmp_path / "b", ["ant", "cat"], 2)
@@ -202,7 +125,7 @@ def test_test_source_must_have_the_same_classes(tmp_path):
     with pytest.raises(ValueError, match=r"missing: \['bee'\]; unknown: \['cat'\]"):
         sources.open_test_source(config, train)
     config.test_source = config.source
-    with pytest.raises(ValueError, match="holds images of the source"):
+    with pytest.raises(ValueError, match="hold images of the source"):
         sources.open_test_source(config, train)
 
 
@@ -228,6 +151,40 @@ def test_test_images_that_are_trained_on_are_refused_however_they_are_written(
             sources.open_test_source(config, sources.open_source(config))
     config.test_source = f"tfrecord:{tmp_path}/test*"
     assert sources.open_test_source(config, sources.open_source(config)).num_examples == 1
+
+
+def copy_of(path, copy):
+    """Copies a file or a folder and returns the source that reads the copy."""
+    if path.is_dir():
+        shutil.copytree(path, copy)
+        return f"folder:{copy}"
+    shutil.copy(path, copy)
+    return f"tfrecord:{copy}"
+
+
+def test_copies_of_the_training_images_are_no_test_images(tmp_path):
+    write_folder(tmp_path / "a", ["ant", "bee"], 6)
+    for number in (0, 1):
+        records = [example(image=png(picture(i)), label=i) for i in range(number, 4)]
+        write_records(tmp_path / f"train-{number}", records)
+    copied = copy_of(tmp_path / "a", tmp_path / "b")
+    # Half of the images are other images of the same size, under the same names.
+    half = copy_of(tmp_path / "a", tmp_path / "half")
+    for path in sorted((tmp_path / "half").glob("*/*"))[::2]:
+        path.write_bytes(path.read_bytes()[:-9] + b"another a")
+    tf_copy = copy_of(tmp_path / "train-1", tmp_path / "held-out")
+    for source, test_source, place in (
+        (f"folder:{tmp_path}/a", copied, "/b/ant/000.png"),
+        (f"folder:{tmp_path}/a", half, "/half/ant/001.png"),
+        (f"tfrecord:{tmp_path}/train-*", tf_copy, "/held-out"),
+    ):
+        config = data_config(source=source, test_source=test_source)
+        with pytest.raises(ValueError, match=f"that are trained on: {tmp_path}{place}"):
+            sources.open_test_source(config, sources.open_source(config))
+    for path in (tmp_path / "half").glob("*/*"):
+        path.write_bytes(path.read_bytes()[:-9] + b"another a")
+    config = data_config(source=f"folder:{tmp_path}/a", test_source=half)
+    assert sources.open_test_source(config, sources.open_source(config)).num_examples == 12
 
 
 def test_bad_tfrecord_files(tmp_path):
@@ -283,11 +240,22 @@ def test_bad_records_are_named_by_file_and_number(tmp_path):
         sources.open_source(data_config(source=f"tfrecord:{tmp_path}/a")).labels()
 
 
-def test_bad_tfds(tmp_path):
+def test_bad_tfds(tmp_path, monkeypatch):
     write_tfds(tmp_path, {"train": 2}, image_key="picture")
     config = data_config(source="tfds:tiny", tfds_data_dir=str(tmp_path))
     with pytest.raises(ValueError, match=r"features 'image' and 'label'. .*\['label', 'picture'\]"):
         sources.open_source(config)
+    # Nothing is downloaded to look at the features.
+    prepared = []
+
+    def prepare(self):
+        prepared.append(self.name)
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", prepare)
+    config.source = "tfds:coco/2017"
+    with pytest.raises(ValueError, match=r"'label'. Received: tfds:coco/2017 with .*'objects'"):
+        sources.open_source(config)
+    assert prepared == []
     config.source = "tfds:tinny"
     with pytest.raises(ValueError, match="TFDS has no dataset 'tinny'.*Did you mean 'tiny'"):
         sources.open_source(config)

@@ -19,7 +19,9 @@ def test_a_limit_takes_images_of_all_classes(tmp_path):
     again = [y for _, y in evaluation_images.of_source(section, limit=30).dataset(8)]
     np.testing.assert_array_equal(np.concatenate(again), labels)
     with pytest.raises(ValueError, match="interpolation must be one of"):
-        evaluation_images.of_source(section, "nearest")
+        section.interpolation = "nearest"
+        evaluation_images.of_source(section)
+    section.interpolation = "bilinear"
     section.crop_fraction = 0.6
     cropped = evaluation_images.of_source(section)
     batch, _ = next(iter(cropped.dataset(78)))
@@ -27,7 +29,9 @@ def test_a_limit_takes_images_of_all_classes(tmp_path):
     received = sorted(x.astype(np.uint8).tobytes() for x in batch.numpy())
     assert received == sorted(x.tobytes() for x in expected)
     section.crop_fraction = 1.0
-    bicubic = evaluation_images.of_source(section, "bicubic")
+    section.interpolation = "bicubic"
+    bicubic = evaluation_images.of_source(section)
+    assert (images.interpolation, bicubic.interpolation) == ("bilinear", "bicubic")
     assert len({images.fingerprint, cropped.fingerprint, bicubic.fingerprint}) == 3
     (first, _), (other, _) = (next(iter(d.dataset(78))) for d in (bicubic, images))
     assert 0 < np.mean(np.abs(first[:30] - other)) < 5

@@ -219,15 +219,15 @@ def test_online_shows_the_augmented_images_of_the_data(cut, images):
 
 
 def test_features_that_do_not_fit_are_refused(cut, images, monkeypatch):
-    sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 100}
-    monkeypatch.setattr(feature_batches.os, "sysconf", sizes.__getitem__)
+    limits = [100_000]
+    monkeypatch.setattr(feature_batches.memory, "limit_bytes", lambda: limits[-1])
     with pytest.raises(ValueError, match=r"images need .* GiB.* features=online, which ke"):
         _feature_batches(_section("memory"), cut, images, 3, None)
     # The limit is half of the memory; maps and images are float32.
     floats = sum(int(np.prod(shape)) for shape in cut.shapes) * images.counts["train"]
-    sizes.update(SC_PAGE_SIZE=1, SC_PHYS_PAGES=8 * floats)
+    limits.append(8 * floats)
     _feature_batches(_section("memory"), cut, images, 3, None)
-    sizes.update(SC_PHYS_PAGES=8 * floats - 2)
+    limits.append(8 * floats - 2)
     with pytest.raises(ValueError, match="need"):
         _feature_batches(_section("memory"), cut, images, 3, None)
     _feature_batches(_section("online"), cut, images, 3, None)

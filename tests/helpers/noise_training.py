@@ -51,6 +51,9 @@ class Noise:
         self.pictures = (noise + 50 * self.labels[:, None, None, None]).astype(np.float32)
         self.cut_at = None  # `(epoch, batch)` at which reading fails
 
+    def take_up(self, fingerprint):
+        return fingerprint == self.fingerprint
+
     def steps_per_epoch(self, batch_size):
         return IMAGES // batch_size
 

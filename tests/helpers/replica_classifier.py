@@ -22,6 +22,7 @@ class Data:
     def __init__(self):
         self._data = data_of_noise()
         self.num_classes, self.fingerprint = self._data.num_classes, self._data.fingerprint
+        self.take_up = self._data.take_up
         self.steps_per_epoch, self.images = self._data.steps_per_epoch, self._data.images
 
     def epoch(self, batch_size, epoch, seed, augment, skip_batches, shard, augmentation):

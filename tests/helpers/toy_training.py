@@ -50,6 +50,7 @@ def run(
     data_fingerprint=None,
     images_per_step=1,
     watcher=None,
+    same_data=None,
     **more,
 ):
     """Runs the loop on a toy; `more` are further arguments of `loop.run`."""
@@ -58,7 +59,7 @@ def run(
         batches=toy.batches,
         epochs=epochs,
         steps_per_epoch=STEPS,
-        keep=loop.Keep(folder, toy.variables, seconds, data_fingerprint),
+        keep=loop.Keep(folder, toy.variables, seconds, data_fingerprint, same_data=same_data),
         show=loop.Show("toy", images_per_step, watcher),
         **more,
     )

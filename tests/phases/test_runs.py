@@ -56,6 +56,36 @@ def _image(config):
     return pathlib.Path(config.data.source.removeprefix("folder:")) / "ant" / "000.png"
 
 
+def test_a_run_of_an_earlier_version_keeps_the_fingerprint_of_its_data(run):
+    workdir, config, _ = run
+    path = workdir.teacher / "result.json"
+    text, result = path.read_text(), workdir.teacher_result()
+    former = loading.load(config.data, config.seed).former_fingerprint
+    assert former != result["data_fingerprint"]
+    files.write_json(path, {**result, "data_fingerprint": former})
+    assert runs.Run(workdir, config).images.fingerprint == former
+    path.write_text(text)
+    assert runs.Run(workdir, config).images.fingerprint == result["data_fingerprint"]
+
+
+def test_a_run_goes_on_when_its_data_has_moved(run, tmp_path):
+    workdir, config, _ = run
+    place = pathlib.Path(config.data.source.removeprefix("folder:"))
+    text = workdir.config.read_text()
+    place.rename(tmp_path / "moved")
+    try:
+        moved = config.copy_and_resolve_references()
+        moved.data.source = f"folder:{tmp_path / 'moved'}"
+        images = runs.open_run(workdir.path, moved).images
+        assert images.fingerprint == workdir.teacher_result()["data_fingerprint"]
+        (tmp_path / "moved" / "bee" / "000.png").unlink()
+        with pytest.raises(ValueError, match="data has changed since the teacher"):
+            _ = runs.open_run(workdir.path, moved).images
+    finally:
+        data_files.write_folder(place, ["ant", "bee", "cat"], 20)
+        workdir.config.write_text(text)
+
+
 @pytest.fixture
 def changed(run):
     """The run while one of its image files has other pixels."""

@@ -134,9 +134,16 @@ def test_a_half_trained_stage_goes_on_when_one_of_its_cells_is_there(
     assert steps == [(n, at) for at in range(3, total) for n in (NAMES[0], NAMES[2])]
 
 
-def test_a_folder_of_another_training_is_refused(cells, teacher, images, tmp_path):
+def test_a_folder_of_another_training_is_refused(cells, teacher, images, tmp_path, monkeypatch):
     settings = {**SETTINGS, "epochs": 1, "cells": ("block2_cell1",), "folder": tmp_path}
     cell_training.train_cells(SPACE, teacher, images, **settings)
+    # An earlier version gave the same images another fingerprint: it is the same training.
+    saved, now = tmp_path / "training.json", images.fingerprint
+    saved.write_text(saved.read_text().replace(now, "before"))
+    monkeypatch.setattr(images, "former_fingerprint", "before")
+    cell_training.train_cells(SPACE, teacher, images, **settings)
+    assert images.fingerprint == "before" and images.take_up(now)
+    saved.write_text(saved.read_text().replace("before", now))
     for change, text in (({"epochs": 2}, "epochs: 1 there, 2 now"), ({"seed": 3}, "seed: 0 ")):
         with pytest.raises(ValueError, match=f"belong to another training. Differing: {text}"):
             cell_training.train_cells(SPACE, teacher, images, **{**settings, **change})

@@ -244,7 +244,7 @@ def test_a_run_has_its_teacher_its_students_and_its_test_split(inputs, run):
     )
     ran = _run(inputs, *[[*words, f"--workdir={run}"] for words in cases])
     texts = [result["stdout"] + result["stderr"] for result in ran]
-    assert [result["returncode"] for result in ran] == [0, 0, 0, 0, 1, 1, 1, 1], texts
+    assert [result["returncode"] for result in ran] == [0, 0, 0, 0, 1, 1, 1, 0], texts
     teacher = json.loads((run.evaluations / "run_teacher_model_keras.json").read_text())
     student = json.loads((run.evaluations / "tiny_seed0_model_keras.json").read_text())
     assert (teacher["model"], student["model"]) == (
@@ -254,8 +254,15 @@ def test_a_run_has_its_teacher_its_students_and_its_test_split(inputs, run):
     assert student["params"] == 40 and student["settings"]["crop_fraction"] == 1.0
     assert "is evaluated already" in texts[2]
     assert "digits holds images that the run was trained on" in texts[3]
-    assert _result(run.evaluations, "tiny_seed0_model_keras_16px_*.json")["test_images"] == 1797
+    special = run.evaluations.glob("tiny_seed0_model_keras_16px_*.json")
+    whole, bicubic = sorted(
+        (json.loads(path.read_text()) for path in special),
+        key=lambda result: -result["test_images"],
+    )
+    assert (whole["test_images"], bicubic["test_images"]) == (1797, 359)
+    assert student["settings"]["interpolation"] == whole["settings"]["interpolation"] == "bilinear"
+    assert bicubic["settings"]["interpolation"] == "bicubic"
+    assert bicubic["data_fingerprint"] != student["data_fingerprint"]
     assert "students/tiny/seed1/result.json" in texts[4] and "Train the student first" in texts[4]
     assert "students/tny/seed0/result.json" in texts[5]
     assert "gives 10 scores, and the data has images of (16, 16, 3) and 7 classes" in texts[6]
-    assert "Give --data with --interpolation. Received: 'bicubic'" in texts[7]

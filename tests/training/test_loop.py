@@ -106,7 +106,12 @@ def test_a_run_resumes_with_the_same_data_only(tmp_path, whole, monkeypatch):
     with pytest.raises(ValueError, match=r"toy: the data has changed .* two now, one then\. Bring"):
         toy_training.run(tmp_path, toy_training.Toy(), data_fingerprint="two")
     states, again = _saved(monkeypatch), toy_training.Toy()
-    history = toy_training.run(tmp_path, again, data_fingerprint="one")
+    # The data knows its fingerprint of an earlier version, and the checkpoints keep it.
+    with pytest.raises(ValueError, match="the data has changed"):
+        toy_training.run(tmp_path, again, data_fingerprint="two", same_data={"two"}.__contains__)
+    history = toy_training.run(
+        tmp_path, again, data_fingerprint="two", same_data={"one", "two"}.__contains__
+    )
     assert (again.values(), history) == whole
     assert {state["data_fingerprint"] for state in states} == {"one"}
 

@@ -94,6 +94,12 @@ def test_a_killed_training_resumes_to_the_same_bits(images, whole, tmp_path, mon
     other = {**RECIPE, "checkpoint_seconds": 9.0, "seeds": 7}
     again = student_training.train_student(student(1), images, other, seed=5, folder=tmp_path)
     assert again.history == result.history
+    # An earlier version gave the same images another fingerprint.
+    saved = tmp_path / "training.json"
+    saved.write_text(saved.read_text().replace(images.fingerprint, "before"))
+    monkeypatch.setattr(images, "former_fingerprint", "before")
+    again = student_training.train_student(student(1), images, RECIPE, seed=5, folder=tmp_path)
+    assert again.history == result.history
 
 
 def test_checkpoints_of_something_else_are_refused(images, tmp_path):
