@@ -15,6 +15,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dna_tf import workdirs
+from dna_tf.common import commands, pipes
 from dna_tf.config import run_config
 from dna_tf.space import cost_limits, cost_tables
 
@@ -219,12 +220,18 @@ def open_for_model(path):
     return None, run_config.with_image_size(config)
 
 
-def next_command(tool, workdir, *arguments):
-    """Prints the command of the next step; without `--workdir` if `workdir` is `None`."""
+def next_command(tool, workdir, *arguments, comment=""):
+    """Prints the command of the next step.
+
+    Args:
+        tool: the module of the tool.
+        workdir: the workdir; `None` for none.
+        arguments: more arguments, one word each.
+        comment: what stands behind the command.
+    """
     flag = [] if workdir is None else [f"--workdir={workdir}"]
     flag += [f"--config.{_MODULES}={name}" for name in _modules_of_flags()]
-    command = " ".join([f"python -m tools.{tool}", *flag, *arguments])
-    print(f"Next: {command}", flush=True)
+    print(f"Next: {commands.line(tool, *flag, *arguments, comment=comment)}", flush=True)
 
 
 def _modules_of_flags():
@@ -247,11 +254,17 @@ def run(main):
     """
     # --help prints the docstring and the flags of the tool, also when a console command runs it.
     module = sys.modules[main.__module__]
-    sys.modules["__main__"].__doc__ = module.__doc__
+    sys.modules["__main__"].__doc__ = commands.in_help(module.__doc__)
     for owner in (module, sys.modules[__name__]):
         for flag in FLAGS.get_key_flags_for_module(owner):
             FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(lambda arguments: _run_main(main, arguments[1:]), flags_parser=_parse)
+    try:
+        try:
+            app.run(lambda arguments: _run_main(main, arguments[1:]), flags_parser=_parse)
+        finally:
+            sys.stdout.flush()  # here, where a closed pipe can still be answered
+    except BrokenPipeError:
+        pipes.end_quietly()
 
 
 def _parse(arguments):
@@ -261,6 +274,8 @@ def _parse(arguments):
     except SystemExit:  # absl ends --help with status 1
         sys.exit(0)
     except Exception as error:  # a config file is code and may raise anything
+        if pipes.is_reader_gone(error):  # while --help was printed
+            raise
         _fail(_config_problem(error), "--traceback" in arguments)
     return others
 
@@ -280,6 +295,8 @@ def _run_main(main, others):
         print("Interrupted. The same command resumes from the last checkpoint.", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, KeyError, AttributeError, TypeError) as error:
+        if pipes.is_reader_gone(error):
+            raise
         _fail(error, FLAGS.traceback)
 
 
@@ -299,13 +316,20 @@ def _check_config_arguments(arguments):
     path = _config_file(arguments)
     if path is not None and not os.path.isfile(path):
         raise FileNotFoundError(
-            f"There is no config file {path!r}. Give a Python file with get_config(), such as "
-            "--config=configs/digits.py."
+            f"There is no config file {path!r} here. Give a Python file with get_config(), such as "
+            f"--config={commands.quote(_near_config(path))}."
         )
     for argument in arguments:
         name = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if name:
             run_config.check_field(name[1])
+
+
+def _near_config(path):
+    """The config of this project with the name of a path, or that of the digits."""
+    name = pathlib.Path(path).stem
+    folder = pathlib.Path(default_config_path()).parent
+    return commands.config_path(name if (folder / f"{name}.py").exists() else "digits")
 
 
 def _check_is_config(config):

@@ -19,10 +19,11 @@ exports/NAME/                    float32.tflite, int8.tflite, ..., result.json;
                                  exports/NAME_seedK/ for a student of a seed other than 0
 quantization/                    NAME_seedK.json: the error of each layer under int8
 evaluations/                     one JSON file for each evaluated model
+tables/                          the paper's table and figure with this run's results
 report.html
 """
 
-from dna_tf.common import checks, files
+from dna_tf.common import checks, commands, files, locks
 from dna_tf.config import run_config, without_effect
 
 # The field "kind" of a workdir's files. Files that may also lie elsewhere have theirs in the
@@ -51,9 +52,9 @@ _PHASES = (
 )
 
 
-# The tool that writes each part, with the flags that it needs besides --workdir.
+# The tool that writes each part.
 _TOOLS = {
-    "config": "train_teacher --config=configs/digits.py",
+    "config": "train_teacher",
     "teacher": "train_teacher",
     "supernet": "train_supernet",
     "ratings": "rate",
@@ -73,7 +74,8 @@ def command(part, workdir="...", *arguments):
         workdir: the workdir.
         arguments: more flags.
     """
-    return " ".join([f"python -m tools.{_TOOLS[part]}", f"--workdir={workdir}", *arguments])
+    flags = [f"--config={commands.config_path('digits')}"] if part == "config" else []
+    return commands.line(_TOOLS[part], *flags, f"--workdir={workdir}", *arguments)
 
 
 class Workdir:
@@ -106,6 +108,7 @@ class Workdir:
         self.comparisons = self.path / "comparisons"
         self.exports = self.path / "exports"
         self.evaluations = self.path / "evaluations"
+        self.tables = self.path / "tables"
         self.report = self.path / "report.html"
 
     def __str__(self):
@@ -277,11 +280,11 @@ def modules(workdir, config):
     """
     names = tuple(config.teacher.modules)
     if names and workdir is not None and names == workdir.stored_modules:
-        flags = " ".join(f"--config.teacher.modules={name}" for name in names)
+        flags = " ".join(commands.quote(f"--config.teacher.modules={name}") for name in names)
         raise ValueError(
             f"The config in {workdir.config} names modules whose code would run: "
             f"{', '.join(map(checks.short_repr, names))}. If you trust this workdir, name them "
-            f"again: {flags}, or the --config file that has them."
+            f"again: {flags}; or give the --config file that has them."
         )
     return names
 
@@ -293,8 +296,24 @@ def sections_until(folder):
 
 
 def _used_sections(workdir):
-    started = [folder for folder, _ in _PHASES if (workdir.path / folder).exists()]
+    started = [folder for folder, _ in _PHASES if _is_begun(workdir.path / folder)]
     return {section for folder in started for section in sections_until(folder)}
+
+
+def _is_begun(folder):
+    """Whether a phase has written into its folder, or a process is about to."""
+    if locks.is_held(folder):
+        return True
+    if not folder.exists():
+        return False
+    for path in folder.iterdir():
+        if locks.is_lock(path.name):  # that of a killed process says nothing
+            begun = locks.is_held(path.parent / path.name[1 : -len(".lock")])
+        else:
+            begun = not path.is_dir() or _is_begun(path)
+        if begun:
+            return True
+    return False
 
 
 def _value(plain, field):

@@ -65,7 +65,10 @@ def main():
     cli.next_command(
         "evaluate",
         None,
-        f"--model={output} --data=folder:DIR --image_size={size} --resize={round(size / 0.875)}",
+        f"--model={output}",
+        "--data=folder:DIR",
+        f"--image_size={size}",
+        f"--resize={round(size / 0.875)}",
         "--interpolation=bicubic",
     )
 

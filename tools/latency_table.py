@@ -35,6 +35,7 @@ import dataclasses
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import locks
 from dna_tf.space import cost_limits
 
 cli.define_run_flags()
@@ -95,11 +96,14 @@ def main():
     sizes = dataclasses.asdict(task) if task else sizes
     networks = latency_tables.find_networks(flag.arch, workdir, **sizes)
     students = None if space is None else sessions.RandomStudents(space, task, flag.seed)
-    file = latency_tables.TableFile(output, meter, flag.cost, flag.noise, students, flag.precision)
-    file.make_table(networks, flag.fit)
-    references = file.measure_networks(networks)
-    if flag.validate:
-        file.validate(flag.validate, references)
+    with locks.hold(output, f"The latency table {output}"):
+        file = latency_tables.TableFile(
+            output, meter, flag.cost, flag.noise, students, flag.precision
+        )
+        file.make_table(networks, flag.fit)
+        references = file.measure_networks(networks)
+        if flag.validate:
+            file.validate(flag.validate, references)
     if workdir is not None:
         cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{flag.cost}=MS")
 

@@ -75,20 +75,21 @@ def _say_next(flag, workdir, result):
         progress.say("No layer is worth keeping in float.")
         return
     kept = tuple([*result["kept_in_float"], *names])
-    what = f"--model={flag.model}" if flag.model else f"--arch={flag.arch} --seed={flag.seed}"
+    student = [f"--arch={flag.arch}", f"--seed={flag.seed}"]
+    what = [f"--model={flag.model}"] if flag.model else student
     folder = "FOLDER"
     if workdir is not None and flag.arch:
         exported = workdir.exported(flag.arch, flag.seed)
         folder = exported.with_name(f"{exported.name}_float_layers")
     text = "(" + "".join(f"'{name}'," for name in kept) + ")"
-    words = [what, f"--output={folder}"]
+    words = [*what, f"--output={folder}"]
     if cli.FLAGS["config"].present:
         words.append(f"--config={config_flags.get_config_filename(cli.FLAGS['config'])}")
     fields = config_flags.get_override_values(cli.FLAGS["config"])
     fields = {**fields, "export.float_layers": text}
     if result["float_ends"]:
         fields["export.int8_io"] = "float32"
-    words += [f'"--config.{field}={value}"' for field, value in fields.items()]
+    words += [f"--config.{field}={value}" for field, value in fields.items()]
     cli.next_command("export_tflite", workdir, *words)
 
 

@@ -76,9 +76,10 @@ def main():
         names = search_question.answer(inputs, question)
         words = [f"--arch={names[0]}"]
     for path in dict.fromkeys([*config.search.cost_files, *files]):
-        measuring = latency_commands.network_flags(op_costs.load(path), path, names)
+        table = op_costs.load(path)
+        measuring = latency_commands.network_flags(table, path, names)
         if measuring:
-            cli.next_command("latency_table", workdir, *measuring)
+            cli.next_command("latency_table", workdir, *measuring, comment=f"on {table.device}")
     cli.next_command("retrain", workdir, *words)
 
 

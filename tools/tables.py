@@ -9,12 +9,13 @@ evaluation of each of its seeds: python -m tools.evaluate --workdir=W --arch=NAM
 Published accuracies are labelled as such. They were measured on ImageNet, so the figure shows them
 beside measurements with 1000 classes only.
 
-Writes: table2.md, table2.csv and figure3.svg in the folder --output; prints the table.
+Prints the table. Writes: table2.md, table2.csv and figure3.svg in WORKDIR/tables/, for several
+workdirs in tables/ of the current folder, or in the folder --output.
 """
 
 from absl import flags
 
-from dna_tf import cli
+from dna_tf import cli, workdirs
 from dna_tf.common import files, progress
 from dna_tf.report import result_tables, tradeoff_plot
 
@@ -22,7 +23,12 @@ cli.define_run_flags()
 # Several runs, where other tools take one.
 flags.DEFINE_multi_string("workdir", [], "Folder of a run.", allow_override=True)
 flags.DEFINE_multi_string("evaluation", [], "Result file of tools.evaluate.")
-flags.DEFINE_string("output", "tables", "Folder to write into.")
+flags.DEFINE_string(
+    "output",
+    "",
+    "Folder to write into. Default: tables/ in the workdir; in the current folder, if there are "
+    "several workdirs or none.",
+)
 
 
 def main():
@@ -33,12 +39,25 @@ def main():
         raise ValueError(
             "Give the results: --workdir=FOLDER or --evaluation=FILE, each once or more."
         )
-    folder, table = files.as_path(cli.FLAGS.output), result_tables.markdown(rows)
+    table = result_tables.markdown(rows)
+    progress.say(table)
+    folder = _folder()
     files.write_text(folder / "table2.md", table)
     files.write_text(folder / "table2.csv", result_tables.csv_text(rows))
     files.write_text(folder / "figure3.svg", tradeoff_plot.svg(rows))
-    progress.say(table)
     progress.say(f"Written: {folder}/table2.md, table2.csv and figure3.svg")
+
+
+def _folder():
+    """The folder to write into: --output, the one workdir's, or `tables` here for several."""
+    flag = cli.FLAGS
+    if flag.output:
+        return files.as_path(flag.output)
+    return (
+        workdirs.Workdir(flag.workdir[0]).tables
+        if len(flag.workdir) == 1
+        else files.as_path("tables")
+    )
 
 
 def run():

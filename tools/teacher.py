@@ -14,7 +14,6 @@ Reads:  the .keras file of --model or config.teacher.model; WORKDIR/teacher/ if 
 Writes: nothing; with --output a config file.
 """
 
-import shlex
 import sys
 import types
 
@@ -164,15 +163,15 @@ def _overridden(start):
 
 def _write_or_name_command(name, view):
     """Writes the config file, or prints the command that does."""
-    from dna_tf.common import files
+    from dna_tf.common import commands, files
     from dna_tf.phases import teacher_config
 
-    path, words = cli.FLAGS.output, [shlex.quote(word) for word in sys.argv[1:]]
+    path, words = cli.FLAGS.output, sys.argv[1:]
     if not path:
         cli.next_command("teacher", None, *words, "--output=my_config.py")
         return
     title = f"The teacher {name}, cut into {len(view.cuts)} block{'s' * (len(view.cuts) > 1)}."
-    command = " ".join(["python -m tools.teacher", *words])
+    command = commands.line("teacher", *words)
     teacher_config.write(path, view.config_lines, title, command)
     print(f"Wrote {path}")
     cli.next_command("train_teacher", f"runs/{files.as_path(path).stem}", f"--config={path}")

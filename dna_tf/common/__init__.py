@@ -1,11 +1,14 @@
 """What every room uses: files that survive a kill, checks, progress, seeds, statistics, text.
 
-The files do not depend on each other:
+The files hardly depend on each other:
 
     checks.py      checks of users' input, and their messages
+    commands.py    command lines of the tools, as messages print them
     files.py       atomic writes, checked JSON, arrays
+    locks.py       locks, so that two processes do not write the same files
     formatting.py  numbers as text, aligned tables
     memory.py      the memory that a process may use
+    pipes.py       the end of a program whose output nobody reads
     progress.py    progress bars and printed lines
     seeding.py     seeds derived from names
     statistics.py  intervals of accuracies, rank correlation

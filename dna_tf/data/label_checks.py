@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dna_tf.common import files, statistics
+from dna_tf.common import files, progress, statistics
 from dna_tf.data import source_base
 
 KIND = "dna_tf.data"
@@ -32,7 +32,10 @@ def read_labels(opened, cache_dir, check=True):
             source.check()
         labels[key] = cached[key] if key in cached else source.labels().tolist()
     if path is not None and not labels.keys() <= cached.keys():
-        files.write_json(path, {"kind": KIND, "labels": labels})
+        try:
+            files.write_json(path, {"kind": KIND, "labels": labels})
+        except OSError as error:  # a workdir that can only be read
+            progress.warn(f"The labels are not kept, and are read again each time: {error}")
     return [np.array(values, np.int64) for values in labels.values()]
 
 

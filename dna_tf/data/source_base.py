@@ -271,7 +271,11 @@ def leave_out(opened, allowed, cache_dir):
         for key, source in zip(keys, opened, strict=True)
     }
     if path is not None and not lists.keys() <= cached.keys():
-        files.write_json(path, {"kind": KIND, "sources": {**cached, **lists}})
+        try:
+            files.write_json(path, {"kind": KIND, "sources": {**cached, **lists}})
+        except OSError as error:  # a workdir that can only be read
+            progress.warn(f"The list of broken images is not kept: {error}")
+            path = None
     places = [image["image"] for broken_list in lists.values() for image in broken_list["broken"]]
     where = "" if path is None else f" All are listed in {path}."
     if len(places) > allowed:

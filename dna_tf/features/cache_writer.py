@@ -10,7 +10,7 @@ import time
 
 import tensorflow as tf
 
-from dna_tf.common import checks, files, progress
+from dna_tf.common import checks, files, locks, progress
 from dna_tf.features import record_layout, shard_files
 from dna_tf.models import keras_files
 
@@ -100,12 +100,14 @@ def write(
     missing = [number for number, exists in enumerate(exist) if not exists]
     if missing:
         _check_room(plan, missing)
-        folder.mkdir(parents=True, exist_ok=True)
-        shard_files.remove_temporaries(folder)
-        _write_shards(plan, missing, teacher, images, batch_size)
-        _, entries = shard_files.read_plan(folder)
     if missing or not plan.manifest.exists():
-        shard_files.write_manifest(plan, entries)
+        with locks.hold(plan.manifest, f"The cache of features in {folder}"):
+            if missing:
+                folder.mkdir(parents=True, exist_ok=True)
+                shard_files.remove_temporaries(folder)
+                _write_shards(plan, missing, teacher, images, batch_size)
+                _, entries = shard_files.read_plan(folder)
+            shard_files.write_manifest(plan, entries)
 
 
 def _shard_size(shapes, count, dtype, batch_size):

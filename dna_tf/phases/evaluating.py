@@ -100,10 +100,16 @@ def evaluate(workdir, config, model_path, settings=None, folder=None):
         first_class=settings.first_class,
     )
     result = identity | _result(evaluation, predictor, class_names)
-    (folder / f"{name}.html").unlink(missing_ok=True)  # the page of an earlier result
-    files.write_json(folder / f"{name}.json", result)
-    files.write_text(folder / f"{name}.html", page.page_html(result))
-    _say(path, result)
+    _say(path, result)  # before it is written, which may fail after hours of work
+    try:
+        (folder / f"{name}.html").unlink(missing_ok=True)  # the page of an earlier result
+        files.write_json(folder / f"{name}.json", result)
+        files.write_text(folder / f"{name}.html", page.page_html(result))
+    except OSError as error:
+        raise OSError(
+            f"The result above was not saved in {folder}: {error.strerror or error} To save it, "
+            "take another folder (--output) and evaluate again."
+        ) from error
     progress.say(f"Written: {folder / name}.json and .html")
     return result
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dna_tf import workdirs
-from dna_tf.common import checks, files, progress
+from dna_tf.common import checks, commands, files, locks, progress
 from dna_tf.config import run_config
 from dna_tf.data import loading
 from dna_tf.evaluation import model_checks
@@ -91,13 +91,19 @@ def _export(model, name, seed, config, folder, cache_dir, architecture=None, tra
         architecture: the architecture's fingerprint, if it is known.
         trained_accuracy: the accuracy on all test images, if it was measured.
     """
-    section = config.export
     # 1. Is the same export there already?
     identity = _identity(model, name, seed, config)
     finished = _finished(folder, identity)
     if finished is not None:
         progress.say(f"{name} is exported already: {folder}")
-        return check_good(finished, section.least_agreement)
+        return check_good(finished, config.export.least_agreement)
+    with locks.hold(folder / "result.json", f"The export in {folder}"):
+        return _write(model, identity, config, folder, cache_dir, architecture, trained_accuracy)
+
+
+def _write(model, identity, config, folder, cache_dir, architecture, trained_accuracy):
+    """Exports a model; the arguments are those of `_export`, and the fields that identify it."""
+    section, name = config.export, identity["architecture"]
     # 2. The model and the images. The layers' names are checked before images are read.
     determinism.enable(config.seed)
     prepared = _prepared(model, config)
@@ -244,8 +250,9 @@ def check_good(result, least_agreement):
         )
     except ValueError as error:
         raise ValueError(
-            f"{error} These settings are in config.export. To see which layers hurt: python -m "
-            "tools.quantization_report; what Keras answers: python -m tools.evaluate"
+            f"{error} These settings are in config.export. To see which layers hurt: "
+            f"{commands.line('quantization_report')}; what Keras answers: "
+            f"{commands.line('evaluate')}"
         ) from error
     return result
 

@@ -4,6 +4,7 @@ A table is valid for one set of conditions (precision, threads, cores, device) a
 of its own. A command without one of them would be refused, or would make another table.
 """
 
+from dna_tf.common import commands
 from dna_tf.latency import tables
 from dna_tf.space import presets
 
@@ -15,8 +16,8 @@ def missing_error(error, flags):
 
     Args:
         error: an `op_costs.MissingParts`.
-        flags: flags that name the network or space: `space_flags(...)`, `"--workdir=W"` or
-            `"--arch=NAME"`.
+        flags: a list of flags that name the network or space: `space_flags(...)`,
+            `["--workdir=W"]` or `["--arch=NAME"]`.
 
     Returns:
         A `ValueError`.
@@ -33,7 +34,8 @@ def advice(table, flags):
     """
     if not tables.is_measured(table):
         return "tools.latency_table did not make it: add the entries where it comes from."
-    command = " ".join([f"python -m tools.latency_table {flags}", *table_flags(table)])
+    flags = [*flags, *table_flags(table), "--output=FILE"]
+    command = commands.line("latency_table", *flags)
     students = tables.fitted_to(table)
     where = (
         "to a new FILE, or to this one with --fit=0 (its sums are fitted to "
@@ -41,7 +43,7 @@ def advice(table, flags):
         if students
         else "to this FILE"
     )
-    return f"Measure them on {table.device} too, {where}: {command} --output=FILE"
+    return f"Measure them on {table.device} too, {where}: {command}"
 
 
 def table_flags(table):
@@ -61,15 +63,15 @@ def table_flags(table):
 
 
 def space_flags(space, task):
-    """The flags that name a space and a task: by the space's name, or else by a run."""
+    """A list of flags that name a space and a task: by the space's name, or else by a run."""
     try:
         ready_made = presets.get_space(space.name) == space
     except ValueError:
         ready_made = False
     if ready_made and task.channels == 3:
-        sizes = f"--image_size={task.image_size} --num_classes={task.num_classes}"
-        return f"--space={space.name} {sizes}"
-    return "--workdir=FOLDER_OF_A_RUN_WITH_IT"
+        sizes = [f"--image_size={task.image_size}", f"--num_classes={task.num_classes}"]
+        return [f"--space={space.name}", *sizes]
+    return ["--workdir=FOLDER_OF_A_RUN_WITH_IT"]
 
 
 def network_flags(table, path, names):
@@ -85,5 +87,4 @@ def network_flags(table, path, names):
     """
     if not tables.is_measured(table):
         return []
-    flags = [f"--output={path}", f"--arch={','.join(names[:_MOST])}", *table_flags(table)]
-    return [*flags, f"   # on {table.device}"]
+    return [f"--output={path}", f"--arch={','.join(names[:_MOST])}", *table_flags(table)]

@@ -1,7 +1,7 @@
 """Prunes a trained student and measures what that costs and saves."""
 
 from dna_tf import workdirs
-from dna_tf.common import files, progress, seeding, statistics
+from dna_tf.common import files, locks, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, pruned_model
 from dna_tf.export import export_images
 from dna_tf.models import inference, keras_files
@@ -29,17 +29,23 @@ def prune(workdir, config, name, seed=0):
         ValueError: a package is missing, nothing can be pruned, there are too few images,
             or these are not the images that the student was trained with.
     """
-    section, folder = config.prune, workdir.exported(name, seed)
     # 1. Is the same result there already?
     start = compression_start.start(
         workdir, config, name, seed, "prune", VERSION,
         calibration_images=config.export.calibration_images,
     )  # fmt: skip
-    result_path = folder / "pruned.json"
-    training = folder / f"pruning_{start.made_from}"
+    folder = workdir.exported(name, seed)
+    result_path, training = folder / "pruned.json", folder / f"pruning_{start.made_from}"
     finished = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned", training)
     if finished is not None:
         return finished
+    with locks.hold(result_path, f"The result {result_path}"):
+        return _prune(start, config, name, seed, result_path, training)
+
+
+def _prune(start, config, name, seed, result_path, training):
+    """Prunes the student of a `compression_start.Start`, and writes file and result."""
+    section, folder = config.prune, result_path.parent
     # 2. The images.
     images = start.images()
     calibration_count = export_images.calibration_count(

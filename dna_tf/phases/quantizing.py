@@ -3,7 +3,7 @@
 import numpy as np
 
 from dna_tf import workdirs
-from dna_tf.common import files, progress, seeding, statistics
+from dna_tf.common import commands, files, locks, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, quantized_model
 from dna_tf.export import agreement, conversion, export_images, metadata, prepare
 from dna_tf.phases import compression_start, exporting
@@ -36,16 +36,23 @@ def quantize(workdir, config, name, seed=0):
             is useless or does not agree with the trained model; file and result are then
             kept, marked as not good.
     """
-    section, folder = config.quantize, workdir.exported(name, seed)
     # 1. Is the same result there already?
     start = compression_start.start(
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
-    model, result_path = start.model, folder / "qat.json"
-    training = folder / f"qat_{start.made_from}"
+    folder = workdir.exported(name, seed)
+    result_path, training = folder / "qat.json", folder / f"qat_{start.made_from}"
     finished = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised", training)
     if finished is not None:
         return check_good(finished, config.export.least_agreement)
+    with locks.hold(result_path, f"The result {result_path}"):
+        return _quantize(start, config, name, seed, result_path, training)
+
+
+def _quantize(start, config, name, seed, result_path, training):
+    """Trains the student of a `compression_start.Start` with rounding, and writes its files."""
+    section, folder, model = config.quantize, result_path.parent, start.model
+    student = start.run.workdir.student(name, seed)
     # 2. The images.
     images = start.images()
     images.steps_per_epoch(section.batch_size)  # refuses a batch that is too large
@@ -82,7 +89,7 @@ def quantize(workdir, config, name, seed=0):
         "int8, trained with its rounding",
         images.class_names,
         start.fingerprint,
-        exporting.architecture_fingerprint(workdir.student(name, seed)),
+        exporting.architecture_fingerprint(student),
     )
     content = metadata.write(rounding.to_tflite(), description)
     scores = agreement.file_scores(content, test_images)
@@ -138,7 +145,7 @@ def check_good(result, least_agreement):
         raise ValueError(
             f"The int8 file of {result['architecture']!r} {result['problem']} after training with "
             "rounding: it is useless. Lower config.quantize.learning_rate, or export an int8 file "
-            "without this training: python -m tools.export_tflite"
+            f"without this training: {commands.line('export_tflite')}"
         )
     if result["agreement_with_trained"] < least_agreement:
         raise ValueError(

@@ -3,6 +3,7 @@
 Several machines share the cells out by `share`.
 """
 
+from dna_tf import workdirs
 from dna_tf.common import progress
 from dna_tf.phases import runs
 from dna_tf.space import presets, spaces
@@ -37,7 +38,7 @@ def rate(workdir, config=None, share=(0, 1), devices=None):
     if missing:
         progress.say(
             f"Not trained yet, and not rated: {', '.join(missing)}. Train them: "
-            f"python -m tools.train_supernet --workdir={workdir}"
+            f"{workdirs.command('supernet', workdir)}"
         )
 
     # 2. Are they rated already?
@@ -49,18 +50,20 @@ def rate(workdir, config=None, share=(0, 1), devices=None):
         return rated
 
     # 3. Rate; the results are written on the way.
-    teacher, images = run.teacher, run.images
     names = [spaces.cell_name(*place) for place in part]
-    cells = cell_files.load(workdir.supernet, space, teacher.shapes, names)
-    return cell_rating.rate_cells(
-        cells,
-        teacher,
-        images,
-        settings=phase_settings.of_section(phase_settings.RatingSettings, config.rating),
-        seed=config.seed,
-        folder=workdir.ratings,
-        devices=devices,
-    )
+    todo = [spaces.cell_name(*p) for p in part if len(rated[p]) < space.num_paths(*p)]
+    with cell_rating.writing(workdir.ratings, todo):
+        teacher, images = run.teacher, run.images
+        cells = cell_files.load(workdir.supernet, space, teacher.shapes, names)
+        return cell_rating.rate_cells(
+            cells,
+            teacher,
+            images,
+            settings=phase_settings.of_section(phase_settings.RatingSettings, config.rating),
+            seed=config.seed,
+            folder=workdir.ratings,
+            devices=devices,
+        )
 
 
 def _load_rated(workdir, config, space, block, cell):

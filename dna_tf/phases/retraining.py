@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from dna_tf import workdirs
-from dna_tf.common import files, progress, seeding, statistics
+from dna_tf.common import files, locks, progress, seeding, statistics
 from dna_tf.models import keras_files, students
 from dna_tf.phases import runs
 from dna_tf.space import architectures
@@ -54,20 +54,34 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
     results = [finished(workdir, arch, seed) for seed in seeds]
     are_finished = [result is not None for result in results]
     if not all(are_finished):
-        images = opened.images
-        student_checks.check_fits_data(arch, images)
-        _check_same_data(images, arch, results)
         strategy = strategy or tf.distribute.get_strategy()
-        trainer = _trainer(workdir, config, arch, images, strategy)
-        for index, seed in enumerate(seeds):
-            if results[index] is None:
-                is_chief = strategies.is_chief(strategy)
-                results[index] = _train(workdir, config, arch, images, trainer, seed, is_chief)
+        missing = [s for s, is_finished in zip(seeds, are_finished, strict=True) if not is_finished]
+        with locks.hold_all(
+            [workdir.student(arch.name, seed) for seed in missing],
+            lambda folder: f"The student in {folder}",
+            strategies.is_chief(strategy),
+        ):
+            results = _train_missing(opened, arch, seeds, results, strategy)
     for result, is_finished in zip(results, are_finished, strict=True):
         accuracy = statistics.describe_accuracy(result["test_correct"], result["test_images"])
         note = " (is there already)" if is_finished else ""
         progress.say(f"Student {arch.name}, seed {result['seed']}{note}: accuracy {accuracy}")
     return results
+
+
+def _train_missing(opened, arch, seeds, results, strategy):
+    """Trains the students without a result, `None`, and returns the results of all seeds."""
+    workdir, config, images = opened.workdir, opened.config, opened.images
+    student_checks.check_fits_data(arch, images)
+    _check_same_data(images, arch, results)
+    trainer, is_chief = (
+        _trainer(workdir, config, arch, images, strategy),
+        strategies.is_chief(strategy),
+    )
+    return [
+        _train(workdir, config, arch, images, trainer, seed, is_chief) if result is None else result
+        for seed, result in zip(seeds, results, strict=True)
+    ]
 
 
 def _trainer(workdir, config, arch, images, strategy):

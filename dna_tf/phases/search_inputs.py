@@ -53,7 +53,7 @@ class SearchInputs:
             )
         except op_costs.MissingParts as error:
             # The workdir stands for the run's own size, channels and classes.
-            raise latency_commands.missing_error(error, f"--workdir={workdir}") from error
+            raise latency_commands.missing_error(error, [f"--workdir={workdir}"]) from error
 
     def _ratings(self, skip_missing):
         """The ratings by `(block, cell)`, and a fingerprint of what they were made from."""
@@ -72,7 +72,7 @@ class SearchInputs:
             measured[b, c] = values
         if not skip_missing:
             hint = (
-                f"Rate the rest: python -m tools.rate --workdir={self.workdir}; or search without "
+                f"Rate the rest: {workdirs.command('ratings', self.workdir)}; or search without "
                 "it: --skip_missing."
             )
             if absent:

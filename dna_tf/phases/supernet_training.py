@@ -5,7 +5,8 @@ import tensorflow as tf
 from dna_tf.common import progress
 from dna_tf.phases import runs
 from dna_tf.space import presets
-from dna_tf.supernet import cell_training, phase_settings
+from dna_tf.supernet import cell_files, cell_training, phase_settings
+from dna_tf.training import strategies
 
 
 def train_supernet(workdir, config=None, strategy=None, retry_factor=0.0):
@@ -49,23 +50,30 @@ def train_supernet(workdir, config=None, strategy=None, retry_factor=0.0):
     # 3. Train; the results are written on the way.
     else:
         strategy = strategy or tf.distribute.get_strategy()
-        with strategy.scope():  # each replica gets a copy of the teacher
-            teacher, images = run.teacher, run.images
-        cell_training.train_cells(
-            space,
-            teacher,
-            images,
-            settings=phase_settings.of_section(
-                phase_settings.SupernetSettings,
-                section,
-                cache_folder=section.cache_folder or str(workdir.features),
-            ),
-            seed=config.seed,
-            cells=tuple(section.cells),
-            folder=workdir.supernet,
-            strategy=strategy,
-            retry_factor=retry_factor,
-            curves_folder=workdir.tensorboard / "supernet" if section.tensorboard else None,
-            identify=False,
-        )
+        with cell_files.writing(workdir.supernet, todo, strategies.is_chief(strategy)):
+            _train(run, space, strategy, retry_factor)
     return {name: workdir.cell_result(name) for name in names if workdir.cell(name).exists()}
+
+
+def _train(run, space, strategy, retry_factor):
+    """Trains cells with the settings of a run."""
+    workdir, config, section = run.workdir, run.config, run.config.supernet
+    with strategy.scope():  # each replica gets a copy of the teacher
+        teacher, images = run.teacher, run.images
+    cell_training.train_cells(
+        space,
+        teacher,
+        images,
+        settings=phase_settings.of_section(
+            phase_settings.SupernetSettings,
+            section,
+            cache_folder=section.cache_folder or str(workdir.features),
+        ),
+        seed=config.seed,
+        cells=tuple(section.cells),
+        folder=workdir.supernet,
+        strategy=strategy,
+        retry_factor=retry_factor,
+        curves_folder=workdir.tensorboard / "supernet" if section.tensorboard else None,
+        identify=False,
+    )

@@ -2,7 +2,7 @@
 
 import pprint
 
-from dna_tf.common import files
+from dna_tf.common import commands, files
 from dna_tf.space import fit, layer_specs, presets
 
 _INDENT = "    "
@@ -119,7 +119,7 @@ Written by: {_plain(command)}
 Still to set: config.data (where your images are), config.search.budgets (what your device
 can take), and the recipes; dna_tf/config/run_config.py explains every field.
 
-Command: python -m tools.quickstart --config={_plain(str(path))} --workdir=FOLDER
+Command: {_plain(commands.line("quickstart", f"--config={path}", "--workdir=FOLDER"))}
 """
 
 from dna_tf import config as configs

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf import workdirs
-from dna_tf.common import files, progress, statistics
+from dna_tf.common import commands, files, locks, progress, statistics
 from dna_tf.data import label_checks
 from dna_tf.models import inference, keras_files, model_costs
 from dna_tf.phases import runs
@@ -33,13 +33,23 @@ def train_teacher(workdir, config=None, strategy=None):
     # 1. The run.
     run = runs.open_run(workdir, config)
     workdir, config = run.workdir, run.config
-    section, strategy = config.teacher, strategy or tf.distribute.get_strategy()
+    strategy = strategy or tf.distribute.get_strategy()
 
     # 2. Is there a teacher already?
     result_path = workdir.teacher / "result.json"
     if runs.existing_result(result_path, workdirs.TEACHER_KIND) is not None:
         progress.say(f"The teacher is there already: {workdir.teacher}")
         return workdir.teacher_result()
+
+    with locks.hold(
+        workdir.teacher, f"The teacher in {workdir.teacher}", strategies.is_chief(strategy)
+    ):
+        return _make(run, strategy)
+
+
+def _make(run, strategy):
+    """Builds, trains and writes the teacher of a run, and returns its result."""
+    workdir, config, section = run.workdir, run.config, run.config.teacher
 
     # 3. Build it, and check that it can be cut and fits the space.
     images = run.images
@@ -50,7 +60,7 @@ def train_teacher(workdir, config=None, strategy=None):
         teacher = cutting.cut_model(model, cuts, images.image_shape)
     except cutting.CutError as error:
         raise ValueError(
-            f"{error} Set config.teacher.cuts; python -m tools.teacher lists the layers."
+            f"{error} Set config.teacher.cuts; {commands.line('teacher')} lists the layers."
         ) from error
     fit.check_fit(space, teacher.shapes, teacher.cuts)
 
@@ -59,7 +69,7 @@ def train_teacher(workdir, config=None, strategy=None):
     if not is_trained:
         model = _train(workdir, config, model, images, strategy)
         teacher = cutting.cut_model(model, cuts, images.image_shape)
-    result = _result(config, teacher, images)
+    result, result_path = _result(config, teacher, images), workdir.teacher / "result.json"
     if is_trained:
         for warning in _warnings(model, images, result):
             progress.say(f"Warning: {warning}")

@@ -10,7 +10,7 @@ in one of both files.
 import json
 
 from dna_tf import workdirs
-from dna_tf.common import files
+from dna_tf.common import files, locks
 from dna_tf.space import spaces
 from dna_tf.supernet import cell_models, packed_ops, trained_cells
 
@@ -71,6 +71,24 @@ def next_retry_factor(folder, names):
     failed = [name for name in names if has_failed(folder, name)]
     factors = [failure(folder, name).get("rate_factor", 1.0) for name in failed]
     return min(factors, default=1.0) / 2.0
+
+
+def writing(folder, names, needed=True):
+    """Context in which no other process trains cells into a folder.
+
+    Args:
+        folder: of the cells.
+        names: of the cells that are trained. Other processes can train others.
+        needed: whether this process writes their files.
+
+    Raises:
+        locks.InUse: another process trains one of them.
+    """
+    return locks.hold_all(
+        [folder / f"{name}.json" for name in names],
+        lambda path: f"The cell {path.stem} in {folder}",
+        needed,
+    )
 
 
 def identify(folder, identity):

@@ -4,6 +4,7 @@ Cells are independent: on several accelerators each device rates some of them.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import math
 import threading
@@ -13,7 +14,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from dna_tf.common import files, progress, seeding
+from dna_tf.common import files, locks, progress, seeding
 from dna_tf.data.labelled_images import Images
 from dna_tf.features import feature_batches
 from dna_tf.models import keras_files
@@ -84,27 +85,53 @@ def rate_cells(
     todo = [cell for cell in cells if len(rated[cell]) < _num_paths(cell)]
     if todo:
         _check_teacher(todo, teacher, images)
-        determinism.enable(seed)
-        with images.reading():
-            calibration, batches = rating_maps(teacher, images, settings, seed)
-        total, done = sum(map(_num_paths, cells)), sum(map(len, rated.values()))
-        with progress.bar("rating", total, "path", done) as bar:
-            lock, stop = threading.Lock(), threading.Event()
-
-            def count():
-                if stop.is_set():
-                    raise concurrent.futures.CancelledError
-                with lock:
-                    bar.update(1)
-
-            def rate_on(device, part):
-                for cell in part:
-                    with tf.device(device or None):
-                        rater = rater_of(cell.build(teacher.shapes), calibration, batches)
-                        rated[cell] = _rate(rater, cell, rated[cell], len(batches), store, count)
-
-            _on_devices(rate_on, todo, devices, stop)
+        with writing(folder, [cell.name for cell in todo]):
+            determinism.enable(seed)
+            with images.reading():
+                maps = rating_maps(teacher, images, settings, seed)
+            _rate_all(todo, rated, teacher.shapes, maps, store, devices)
     return {(cell.block, cell.cell): rated[cell] for cell in cells}
+
+
+def writing(folder, names):
+    """Context in which no other process writes the ratings of cells into a folder.
+
+    Args:
+        folder: of the rating files; `None` for none.
+        names: of the cells.
+
+    Raises:
+        locks.InUse: another process rates one of them.
+    """
+    if folder is None:
+        return contextlib.nullcontext()
+    folder = files.as_path(folder)
+    return locks.hold_all(
+        [folder / f"{name}.json" for name in names],
+        lambda path: f"The ratings of the cell {path.stem} in {folder}",
+    )
+
+
+def _rate_all(todo, rated, shapes, maps, store, devices):
+    """Rates the missing paths of cells; `rated` has those of all cells, and gets the new ones."""
+    calibration, batches = maps
+    total, done = sum(map(_num_paths, rated)), sum(map(len, rated.values()))
+    with progress.bar("rating", total, "path", done) as bar:
+        lock, stop = threading.Lock(), threading.Event()
+
+        def count():
+            if stop.is_set():
+                raise concurrent.futures.CancelledError
+            with lock:
+                bar.update(1)
+
+        def rate_on(device, part):
+            for cell in part:
+                with tf.device(device or None):
+                    rater = rater_of(cell.build(shapes), calibration, batches)
+                    rated[cell] = _rate(rater, cell, rated[cell], len(batches), store, count)
+
+        _on_devices(rate_on, todo, devices, stop)
 
 
 def rating_identities(cell_fingerprint, data_fingerprint, settings, seed):

@@ -106,8 +106,10 @@ def train_cells(
         path = files.as_path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
         todo, failed = cells_left(path, names, settings.inputs, retry_factor)
         warn_left_out(path, failed)
+        chief = strategies.is_chief(strategy)
+        stack.enter_context(cell_files.writing(path, todo, chief and folder is not None))
         images.take_up(cell_files.saved_identity(path).get("data"))
-        if identify and strategies.is_chief(strategy):
+        if identify and chief:
             cell_files.identify(path, _identity(space, teacher, images, settings, seed))
         training = stage_training.StageTraining(
             space=space,

@@ -12,6 +12,7 @@ Read in this order:
     training_twin.py     a model's copy with faster layers, for training only
     cpu_gradients.py     the fast gradients in that copy
     strategies.py        one device, several, several machines, or a TPU
+    workers.py           the workers of several machines: TF_CONFIG, and waiting for them
     determinism.py       the same seed gives the same result
     tensorboard.py       event files with curves and images
 """

@@ -126,8 +126,13 @@ class Checkpoint:
 
     def _delete_cut_off(self):
         """Deletes what saves that were cut off left, also TensorFlow's list of checkpoints."""
+        newest = max(self._files(), default=0)
         for path in self._folder.glob("ckpt-*_temp"):
-            path.rmtree()
+            number = re.fullmatch(r"ckpt-(\d+)_temp", path.name)
+            # Where no lock keeps others out, a later one belongs to a process that is saving.
+            is_late = number is None or int(number[1]) > newest
+            if not (is_late and "://" in str(self._folder)):
+                path.rmtree()
         for path in self._folder.glob("checkpoint.tmp*"):
             path.unlink(missing_ok=True)
 

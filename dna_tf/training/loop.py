@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from dna_tf import workdirs
-from dna_tf.common import files, progress
+from dna_tf.common import files, locks, progress
 from dna_tf.training import checkpoints
 
 # Seconds from one reading of the figures to the next, at most: they are on the device,
@@ -116,7 +116,17 @@ def run(
             and did not fail; the message has its name, epoch and step. All figures failed;
             the message has all texts. `on_epoch` returned a name that the step has too.
     """
-    folder, label, images_per_step = files.as_path(keep.folder), show.label, show.images_per_step
+    folder = files.as_path(keep.folder)
+    # Before checkpoints are looked at: another process may be writing one.
+    with locks.hold(folder / "checkpoints", f"The training in {folder}", chief):
+        training = (step, batches, epochs, steps_per_epoch)
+        return _run(*training, folder, keep, show, on_epoch, failures, chief)
+
+
+def _run(
+    step, batches, epochs, steps_per_epoch, folder, keep, show, on_epoch, failures, chief
+):  # fmt: skip
+    label, images_per_step = show.label, show.images_per_step
     saver = checkpoints.Checkpoint(folder / "checkpoints", keep.variables)
     state = saver.restore()
     if state is None and keep.begins_from:

@@ -1,8 +1,11 @@
 """Strategies of training: one device, several, several machines, or a TPU."""
 
+import os
+
 import tensorflow as tf
 
 from dna_tf.common import checks
+from dna_tf.training import workers
 
 NAMES = ("auto", "cpu", "mirrored", "multi_worker", "tpu")
 
@@ -65,20 +68,16 @@ def _tpu(name):
 
 
 def _multi_worker():
-    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
-    if not cluster or "worker" not in cluster.jobs:
+    addresses, index = workers.read(os.environ.get("TF_CONFIG"))
+    try:
+        with workers.waiting(addresses, index):
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise ValueError(
-            "The strategy multi_worker needs the environment variable TF_CONFIG with the workers' "
-            'addresses and the index of this one: {"cluster": {"worker": ["host1:2222", '
-            '"host2:2222"]}, "task": {"type": "worker", "index": 0}}.'
-        )
-    if set(cluster.jobs) != {"worker"}:
-        # A chief beside worker 0 would be a second process that writes the files.
-        raise ValueError(
-            "TF_CONFIG must have workers only: worker 0 is the chief. Put the address of another "
-            f'job among those of "worker". Received: jobs {sorted(cluster.jobs)}'
-        )
-    return tf.distribute.MultiWorkerMirroredStrategy()
+            f"Worker {index} cannot join the workers {', '.join(addresses)}: "
+            f"{(str(error).strip().splitlines() or [repr(error)])[0]} Check the addresses in "
+            "TF_CONFIG, that each process has an index of its own, and that its port is free."
+        ) from error
 
 
 def is_chief(strategy):

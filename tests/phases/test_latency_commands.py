@@ -40,7 +40,7 @@ def test_the_command_has_all_that_the_table_was_made_with():
         assert f"{measure} --workdir=FOLDER_OF_A_RUN_WITH_IT {flags}" in text
     changed = dataclasses.replace(changed, name="mine")
     assert "--workdir=FOLDER_OF_A_RUN" in _refusal(changed, **fields)
-    assert f"{measure} --workdir=W {flags}" in _refusal(changed, flags="--workdir=W", **fields)
+    assert f"{measure} --workdir=W {flags}" in _refusal(changed, flags=["--workdir=W"], **fields)
     any_core = {**fields, "about": {**MADE_BY, "cores": "any"}}
     assert _refusal(**any_core).endswith("--precision=int8 --threads=4 --output=FILE")
     phone = {**fields, "runtime": "benchmark_model sha256 0123456789abcdef, XNNPACK"}

@@ -1,16 +1,19 @@
 """Opening a run: its images are held against those that its teacher and students saw."""
 
+import concurrent.futures
+import contextlib
 import pathlib
 import types
 
 import pytest
 
 from dna_tf import workdirs
-from dna_tf.common import files
+from dna_tf.common import files, locks
 from dna_tf.data import loading
 from dna_tf.models import keras_files, students
 from dna_tf.phases import (
     compression_start,
+    exporting,
     pruning,
     quantizing,
     rating,
@@ -129,6 +132,63 @@ def test_every_phase_refuses_images_that_changed(changed, monkeypatch, phase):
     with pytest.raises(ValueError, match=r"(?s)^The data has changed since the teacher in .*run"):
         _PHASES[phase](*changed)
     assert rated_runs.snapshot(workdir.path).keys() == before
+
+
+_WRITTEN = {
+    "train_supernet": lambda workdir, name: workdir.cell("block1_cell1"),
+    "rate": lambda workdir, name: workdir.ratings / "block2_cell1.json",
+    "retrain": lambda workdir, name: workdir.student(name, 1),
+    "quantize": lambda workdir, name: workdir.exported(name) / "qat.json",
+    "prune": lambda workdir, name: workdir.exported(name) / "pruned.json",
+    "export": lambda workdir, name: workdir.exported(name) / "result.json",
+    "teacher": lambda workdir, name: workdir.teacher,
+}
+
+
+@pytest.mark.parametrize("phase", _WRITTEN)
+def test_every_phase_leaves_alone_what_another_process_writes(run, monkeypatch, tmp_path, phase):
+    """Before images are loaded; another thread stands for the other process."""
+    workdir, config, arch = run
+    phases = {
+        **_PHASES,
+        "teacher": lambda workdir, config, arch: teacher_training.train_teacher(workdir, config),
+        "export": lambda workdir, config, arch: exporting.export_file(
+            config.teacher.model, config, workdir.exported(arch.name), workdir
+        ),
+    }
+    if phase == "teacher":
+        workdir, config = workdirs.open_workdir(tmp_path / "new", config)
+    monkeypatch.setattr(compression_start.tf_keras_bridge, "import_tfmot", lambda: None)
+    monkeypatch.setattr(loading, "load", None)
+    before = rated_runs.snapshot(workdir.path).keys()
+    with _held_by_another(_WRITTEN[phase](workdir, arch.name)):
+        with pytest.raises(locks.InUse, match="^The .*is being written by process .* since "):
+            phases[phase](workdir, config, arch)
+    assert rated_runs.snapshot(workdir.path).keys() == before
+
+
+@contextlib.contextmanager
+def _held_by_another(target):
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        lock = locks.hold(target, "it")
+        thread.submit(lock.__enter__).result()
+        try:
+            yield
+        finally:
+            thread.submit(lock.__exit__, None, None, None).result()
+
+
+def test_the_config_of_a_phase_that_is_beginning_cannot_be_changed(tmp_path):
+    config = tiny_config.get_config()
+    workdir, config = workdirs.open_workdir(tmp_path / "run", config)
+    other = config.copy_and_resolve_references()
+    other.data.rating_per_class += 1
+    with _held_by_another(workdir.teacher):
+        with pytest.raises(ValueError, match="was made with another config"):
+            workdirs.open_workdir(workdir.path, other)
+    workdir.teacher.mkdir()  # left by a process that was killed before it wrote anything
+    (workdir.teacher / ".checkpoints.lock").touch()
+    assert workdirs.open_workdir(workdir.path, other)[1].data == other.data
 
 
 def test_the_message_names_both_fingerprints_and_what_to_do(changed):
