@@ -210,7 +210,9 @@ def open_workdir(path, config=None):
         try:
             config = run_config.from_plain(stored)
         except ValueError as error:
-            raise ValueError(f"The config in {workdir.config} cannot be used. {error}") from error
+            raise ValueError(
+                f"The config in {workdir.config} cannot be used. {checks.cut(error)}"
+            ) from error
         workdir.stored_modules = tuple(config.teacher.modules)
         return workdir, config
     run_config.check_config(config)

@@ -81,7 +81,8 @@ def check_keys(what, data, needed, optional=()):
         data = dict(data)
     except (TypeError, ValueError):
         raise ValueError(
-            f"The {what} must be a mapping with the keys {[*needed, *optional]}. Received: {data!r}"
+            f"The {what} must be a mapping with the keys {[*needed, *optional]}. Received: "
+            f"{short_repr(data)}"
         ) from None
     for key in needed:
         if key not in data:
@@ -101,7 +102,7 @@ def check_keys(what, data, needed, optional=()):
 def check_sequence(what, value):
     """Returns `value` after checking that it is a list or a tuple."""
     if not isinstance(value, list | tuple):
-        raise ValueError(f"The {what} must be a list or tuple. Received: {value!r}")
+        raise ValueError(f"The {what} must be a list or tuple. Received: {short_repr(value)}")
     return value
 
 
@@ -137,15 +138,30 @@ def short_repr(value, most=100):
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def cut(text, most=1000):
+    """A text, or its beginning: messages about broken files can have lists of thousands."""
+    text = str(text)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def is_number(value):
     """Whether a value is a finite number: an int or float, also of NumPy, but not a bool."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float can be
+        return False
 
 
-def check_whole(name, value, lowest):
-    """Checks that `value` is an int of at least `lowest`."""
+def check_whole(name, value, lowest, highest=None):
+    """Checks that `value` is an int of at least `lowest`, and at most `highest` if it is set."""
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-        raise ValueError(f"{name} must be a whole number of at least {lowest}. Received: {value!r}")
+        raise ValueError(
+            f"{name} must be a whole number of at least {lowest}. Received: {short_repr(value)}"
+        )
+    if highest is not None and value > highest:
+        raise ValueError(f"{name} must be at most {highest:,}. Received: {short_repr(value)}")
 
 
 def parse_share(name, text):

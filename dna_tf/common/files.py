@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import socket
@@ -18,6 +19,8 @@ import zlib
 
 import numpy as np
 from etils import epath
+
+from dna_tf.common import archives, checks, file_fields
 
 
 def as_path(path):
@@ -213,14 +216,17 @@ def read_json(path, kind, hint):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not JSON (for example truncated) or of another kind.
+        ValueError: the file is not JSON (for example truncated), of another kind, or a field of
+            it has a value that it cannot have. A field that is missing raises when it is used.
     """
     path = as_path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}. {hint}")
     try:
-        value = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = _parse(path.read_bytes(), lambda name: f"The file {path} has no {name!r}. {hint}")
+    except _NotOfThisProject as error:
+        raise ValueError(f"The file {path} cannot be used: {error}. {hint}") from error
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"The file {path} is not complete JSON: it is truncated or not a "
             f"file of this project ({error}). {hint}"
@@ -233,9 +239,64 @@ def read_json(path, kind, hint):
     if kind is not None and value.get("kind") != kind:
         raise ValueError(
             f'The file {path} was expected to be of kind "{kind}". Received: '
-            f"kind={value.get('kind')!r}. {hint}"
+            f"kind={checks.short_repr(value.get('kind'))}. {hint}"
         )
+    check = file_fields.FIELDS.get(kind)
+    if check is not None:
+        try:
+            check(value, "")
+        except ValueError as error:
+            raise ValueError(f"The file {path} cannot be used. {error} {hint}") from error
     return value
+
+
+class _NotOfThisProject(ValueError):
+    """The text is JSON for some readers, and this project does not write such."""
+
+
+class _Object(dict):
+    """A JSON object; a field that it does not have is an error with the name of the file."""
+
+    def __init__(self, pairs, missing):
+        super().__init__(pairs)
+        self._missing = missing
+
+    def __missing__(self, name):
+        raise ValueError(self._missing(name))
+
+    def __reduce__(self):  # copies are plain
+        return dict, (dict(self),)
+
+
+def _parse(content, missing):
+    """The value of a JSON text, in which nothing is ambiguous or larger than a float.
+
+    Args:
+        content: bytes.
+        missing: `missing(name)` is the error for a field that is not there.
+    """
+    text = content.decode("utf-8")
+
+    def read_object(pairs):
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            (name, *_) = [name for name in names if names.count(name) > 1]
+            raise _NotOfThisProject(f"the field {checks.short_repr(name)} is there twice")
+        return _Object(pairs, missing)
+
+    value = json.loads(
+        text, object_pairs_hook=read_object, parse_float=_finite, parse_constant=_finite
+    )
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters cannot be written
+    return value
+
+
+def _finite(text):
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotOfThisProject(f"{checks.short_repr(text)} is not a number of JSON")
+    return number
 
 
 def fingerprint(value):
@@ -247,6 +308,7 @@ def fingerprint(value):
 
 # NumPy raises different errors for a damaged archive, depending on which bytes are wrong.
 _DAMAGE = (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGE += (TypeError, MemoryError, SyntaxError, IndexError, OverflowError, AttributeError)
 
 
 def write_arrays(path, arrays):
@@ -288,6 +350,7 @@ def decode_arrays(content):
     """
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ValueError("it is not an .npz archive, or is truncated.")
+    archives.check_size(io.BytesIO(content), len(content))
     try:
         # An archive reads its arrays lazily; dict() reads all of them here.
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:

@@ -30,13 +30,30 @@ def read_labels(opened, cache_dir, check=True):
         key = source_base.key_in(cached, source)
         if key not in cached and check:
             source.check()
-        labels[key] = cached[key] if key in cached else source.labels().tolist()
+        if key in cached:
+            labels[key] = _checked(path, source, cached[key])
+        else:
+            labels[key] = source.labels().tolist()
     if path is not None and not labels.keys() <= cached.keys():
         try:
             files.write_json(path, {"kind": KIND, "labels": labels})
         except OSError as error:  # a workdir that can only be read
             progress.warn(f"The labels are not kept, and are read again each time: {error}")
     return [np.array(values, np.int64) for values in labels.values()]
+
+
+def _checked(path, source, values):
+    """Labels from the file, after checking that they are as many whole numbers as images."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError):  # lists in lists
+        array = np.zeros(0)
+    if array.shape != (source.num_examples,) or array.dtype.kind != "i":
+        raise ValueError(
+            f"The file {path} does not have a whole number for each of the {source.num_examples} "
+            f"images of {source.name}. Delete it: it is made again."
+        )
+    return values
 
 
 def check_classes(source, labels, class_names, num_classes):

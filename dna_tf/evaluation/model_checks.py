@@ -141,7 +141,11 @@ def class_names(images, num_classes, path=""):
     path = files.as_path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file of class names {path}.")
-    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The class names {path} are not text in UTF-8: {error}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) != num_classes:
         raise ValueError(
             f"Expected one line for each of the model's {num_classes} classes in {path}. Received: "

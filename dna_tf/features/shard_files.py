@@ -19,12 +19,24 @@ import tempfile
 
 import tensorflow as tf
 
-from dna_tf.common import checks, files, progress
+from dna_tf.common import checks, files, progress, records
 from dna_tf.data import source_base
 from dna_tf.features import record_layout
 
 MANIFEST_KIND = "dna_tf.feature_manifest"
 SHARD_KIND = "dna_tf.feature_shard"
+MOST_SHARDS = 10**6  # a name has five digits, and a shard about 128 MiB
+_SHAPE = records.list_of(records.whole(1, 2**20), length=3)
+_SHARD = {"name": records.file_name, "images": records.whole(1), "sha256": records.text}
+_CHECK = records.table(
+    {
+        "made_from": records.mapping_of(records.anything),
+        "shapes": records.list_of(_SHAPE),
+        "images": records.whole(1),
+        "images_per_shard": records.whole(1),
+        "shards": records.list_of(records.table(_SHARD)),
+    }
+)
 _CHUNK_BYTES = 2**22
 _PARALLEL_STATS = 16  # requests for the sizes of remote files at a time
 
@@ -113,13 +125,16 @@ def read_plan(folder):
         kind = MANIFEST_KIND if path.name == "manifest.json" else SHARD_KIND
         content = files.read_json(path, kind, f"Delete the folder {folder}: it is made again.")
         try:
+            _CHECK(content, "")
             plan_of_file = Plan(
                 folder,
                 dict(content["made_from"]),
-                tuple(tuple(int(n) for n in shape) for shape in content["shapes"]),
-                int(content["images"]),
-                int(content["images_per_shard"]),
+                tuple(tuple(shape) for shape in content["shapes"]),
+                content["images"],
+                content["images_per_shard"],
             )
+            if plan_of_file.num_shards > MOST_SHARDS:
+                raise ValueError(f"it has {plan_of_file.num_shards:,} shards")
             if plan not in (None, plan_of_file):
                 raise ValueError("it belongs to another cache than the other files")
             plan = plan_of_file

@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf.common import checks, files, progress
+from dna_tf.common import checks, files, progress, records
 from dna_tf.space import op_costs
 
 KIND = "dna_tf.latency_measurements"
@@ -22,6 +22,24 @@ REFERENCE = "reference"
 _TRIES = 2  # how often a noisy measurement is repeated
 _FIELDS = ("kind", "version", "conditions", "states", "parts", "networks", "noisy")
 _FIELDS += ("reference", "drift")
+_ENTRY = {
+    "value": records.number(0),
+    "repeats": records.optional(records.whole()),
+    "spread": records.optional(records.number(0)),
+}
+_CHECK = records.table(
+    {
+        "conditions": records.mapping_of(records.anything),
+        "states": records.list_of(records.mapping_of(records.anything)),
+        "parts": records.list_of(records.table(_ENTRY)),
+        "networks": records.mapping_of(records.table(_ENTRY)),
+        "noisy": records.mapping_of(records.number(0)),
+        "reference": records.table(
+            {"architecture": records.mapping_of(records.anything), "value": records.number(0)}
+        ),
+        "drift": records.list_of(records.number(0)),
+    }
+)
 
 
 def path_beside(table_path):
@@ -158,16 +176,19 @@ class Measurements:
             if data.get("version") != VERSION:
                 raise ValueError(f"It has version {data.get('version')!r}; this reads {VERSION}.")
             data = checks.check_keys("file", data, _FIELDS)
+            _CHECK(data, "")
             for item in data["parts"]:
                 entry = {name: item.pop(name) for name in ("value", "repeats", "spread")}
-                self.parts[op_costs.LayerKey(**item)] = op_costs.CostEntry(**entry)
+                key = op_costs.LayerKey(**item)
+                op_costs.check_key(key, "a part")
+                self.parts[key] = op_costs.CostEntry(**entry)
             self.networks = {k: op_costs.CostEntry(**e) for k, e in data["networks"].items()}
             # The checks of a table apply to these entries too.
             op_costs.OpCosts("latency_ms", {**self.parts, **self.networks})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"The measurements {self.path} cannot be used: {error} {hint}") from (
-                error
-            )
+            raise ValueError(
+                f"The measurements {self.path} cannot be used: {checks.cut(error)} {hint}"
+            ) from error
         self.noisy, self.states = data["noisy"], data["states"]
         self.reference, self.drift = data["reference"], data["drift"]
         _check_same(self.path, data["conditions"], conditions or data["conditions"], hint)

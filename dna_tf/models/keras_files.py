@@ -2,12 +2,11 @@
 
 import hashlib
 import importlib
-import zipfile
 
 import keras
 import numpy as np
 
-from dna_tf.common import files
+from dna_tf.common import archives, files
 from dna_tf.models import keras_settings, plain_models
 
 
@@ -33,10 +32,9 @@ def load_model(path, modules=()):
     try:
         if path.suffix == ".keras":
             with path.open("rb") as file:  # otherwise Keras says "file not found"
-                if not zipfile.is_zipfile(file):
-                    raise ValueError("the file is truncated or damaged.")
+                archives.check_size(file, path.stat().length)
         model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of Keras, HDF5, zip or TensorFlow, depending on what is broken
         reason = _reason(error)
         raise ValueError(
             f"The file {path} is not a Keras model that can be loaded safely. Expected a .keras "
@@ -59,7 +57,8 @@ def _import(module):
 
 def _reason(error):
     """The first line of the cause, which Keras wraps if the layer is inside a model."""
-    line = str(error).split("Exception encountered: ")[-1].strip().splitlines()[0]
+    text = str(error).split("Exception encountered: ")[-1].strip() or repr(error)
+    line = text.splitlines()[0]
     for rest in (" Full object config", " If you trust"):  # pages of JSON, and unsafe advice
         line = line.partition(rest)[0]
     return line

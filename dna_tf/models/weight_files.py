@@ -46,7 +46,7 @@ def read(path):
     try:
         decode = files.decode_arrays if path.suffix == ".npz" else _read_safetensors
         arrays = decode(path.read_bytes())
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, AttributeError, RecursionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         if "pickle" in reason or "Object arrays" in reason:
             reason = "it contains Python objects, which would run code when read."
@@ -65,7 +65,7 @@ def _read_safetensors(content):
     if len(content) < 8 or size > min(_MOST_HEADER_BYTES, len(content) - 8):
         raise ValueError("it is not a safetensors file, or is truncated.")
     header, body = json.loads(content[8 : 8 + size]), content[8 + size :]
-    arrays = {}
+    arrays, used = {}, 0
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -75,6 +75,9 @@ def _read_safetensors(content):
         start, end = entry["data_offsets"]
         if not 0 <= start <= end <= len(body) or end - start != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"the bytes of {name} are not those of its shape {shape}.")
+        used += end - start
+        if used > len(body):  # many large arrays in a small file
+            raise ValueError("its arrays overlap.")
         array = np.frombuffer(body[start:end], dtype).reshape(shape)
         if entry["dtype"] == "BF16":  # the upper half of a float32
             array = (array.astype(np.uint32) << 16).view(np.float32)

@@ -227,9 +227,23 @@ class _Reader:
         folder = workdir.architectures
         for path in sorted(folder.glob("*.json")) if folder.exists() else ():
             if path.name != workdir.front.name:
-                architecture = self.attempt("architectures", architectures.load, path)
+                architecture = self.attempt("architectures", self._architecture, path)
                 if architecture is not None:
                     self._run.architectures[architecture.name] = architecture
+
+    def _architecture(self, path):
+        """The architecture in a file; one that was searched must be of the run's space."""
+        architecture, space = architectures.load(path), self._run.space
+        if space is None or architecture.origin.get("by") not in ("search", "control"):
+            return architecture
+        try:
+            for b, block in enumerate(architecture.blocks):
+                space.path_index(b, block.cell, block.path or ())
+        except (ValueError, IndexError) as error:
+            raise ValueError(
+                f"The architecture in {path} is not of the space {space.name!r}: {error}"
+            ) from error
+        return architecture
 
     def read_students(self, folder):
         for student in _folders(folder):

@@ -7,15 +7,24 @@ architecture comes from. No other file is needed to build the student.
 
 import dataclasses
 import functools
-import math
 import operator
 
-from dna_tf.common import checks, files
+from dna_tf.common import checks, files, records
 from dna_tf.space import cost_tables, spaces, tasks
 
 KIND = "dna_tf.architecture"
 VERSION = 1
 _FIELDS = ("kind", "version", "name", "image", "num_classes", "frame", "blocks", "costs", "origin")
+# What is read of an origin; the rest is kept as it is.
+_CHECK_ORIGIN = records.table(
+    {
+        "by": records.text,
+        "source": records.text,
+        "control_of": records.text,
+        "limits": records.optional(records.mapping_of(records.number())),
+        "costs": records.mapping_of(records.number()),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +56,12 @@ class BlockChoice:
                 f"A path has one op index per layer. Received: {len(self.ops)} ops and "
                 f"the path {list(self.path)}"
             )
-        if self.rating is not None and not (
-            isinstance(self.rating, int | float) and math.isfinite(self.rating)
-        ):
-            raise ValueError(f"A rating must be a finite number. Received: {self.rating!r}")
+        for index in (*(self.path or ()), *([] if self.cell is None else [self.cell])):
+            checks.check_whole("An index of the path, or of the cell,", index, 0)
+        if self.rating is not None and not checks.is_number(self.rating):
+            raise ValueError(
+                f"A rating must be a finite number. Received: {checks.short_repr(self.rating)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +197,7 @@ class Architecture:
         frame = checks.check_keys("frame", data["frame"], frame_keys)
         if not isinstance(data["blocks"], list) or not isinstance(data["origin"], dict):
             raise ValueError("An architecture's blocks must be a list, and its origin a mapping.")
+        _CHECK_ORIGIN(data["origin"], "The origin")
         architecture = cls(
             name=data["name"],
             blocks=tuple(_block_from_dict(block, i) for i, block in enumerate(data["blocks"], 1)),
@@ -234,7 +246,9 @@ def load(path):
     try:
         return Architecture.from_dict(data)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"The architecture file {path} cannot be used. {error}") from error
+        raise ValueError(
+            f"The architecture file {path} cannot be used. {checks.cut(error)}"
+        ) from error
 
 
 def is_saved(architecture, path, hint):

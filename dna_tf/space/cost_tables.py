@@ -146,6 +146,8 @@ def path_sums(costs, dtype):
     Returns:
         An array with one sum per path, in the order of `SearchSpace.paths`.
     """
+    if sum(max(of_ops) for of_ops in costs) > np.iinfo(np.int64).max:
+        raise ValueError("The costs of the space are too large to be counted: over 2**63.")
     total = np.zeros(1, dtype)
     for of_ops in costs:
         total = (total[:, None] + np.array(of_ops, dtype)).reshape(-1)

@@ -20,19 +20,32 @@ where; nothing is computed from them.
 """
 
 import dataclasses
-import math
 
 import numpy as np
 
-from dna_tf.common import checks, files
+from dna_tf.common import checks, files, records
 from dna_tf.space import cost_limits, cost_tables, layer_specs, network_layers
 
 KIND = "dna_tf.op_costs"
 VERSION = 1
+_MOST_COST = 1e100  # of what is no mistake; sums stay finite
 PARTS = ("stem", "layer", "head")
 _KEY_FIELDS = ("part", "kernel", "expand", "in_width", "out_width", "stride", "size", "activation")
 _OPTIONAL_FIELDS = ("se_ratio", "num_classes", "repeats", "spread")
 _FIELDS = ("kind", "version", "cost", "device", "runtime", "about", "fixed", "entries")
+_CHECK_HEAD = records.table(
+    {
+        "device": records.text,
+        "runtime": records.text,
+        "about": records.table(
+            {
+                "threads": records.whole(),
+                "precision": records.text,
+                "overhead": records.table({}),
+            }
+        ),
+    }
+)
 _HINT = "A file of op costs is JSON; the documentation of dna_tf.space.op_costs shows its form."
 
 
@@ -298,29 +311,49 @@ def load(path):
             if key in entries:
                 raise ValueError(f"Entry {number} repeats {key}.")
             entries[key] = entry
+        _CHECK_HEAD(data, "")
         rest = {k: data[k] for k in ("fixed", "device", "runtime", "about") if k in data}
         return OpCosts(data["cost"], entries, **rest)
     except ValueError as error:
-        raise ValueError(f"The file of op costs {path} cannot be used. {error}") from error
+        raise ValueError(f"The file of op costs {path} cannot be used. {checks.cut(error)}") from (
+            error
+        )
 
 
 def _read_entry(number, item):
     what = f"entry {number}"
     item = checks.check_keys(what, item, (*_KEY_FIELDS, "value"), _OPTIONAL_FIELDS)
-    if item["part"] not in PARTS:
-        raise ValueError(
-            f"The part of {what} must be one of {list(PARTS)}. Received: {item['part']!r}"
-        )
-    for name in ("kernel", "expand", "in_width", "out_width", "stride", "size"):
-        checks.check_whole(f"{name} of {what}", item[name], 1)
     names = [field.name for field in dataclasses.fields(LayerKey)]
     key = LayerKey(**{name: item[name] for name in names if name in item})
+    check_key(key, what)
     return key, CostEntry(item["value"], item.get("repeats"), item.get("spread"))
+
+
+def check_key(key, what):
+    """Checks the values of a `LayerKey` from a file.
+
+    Args:
+        key: the key.
+        what: the entry that it is of, in words.
+
+    Raises:
+        ValueError: a value is of another type, or out of range.
+    """
+    if key.part not in PARTS:
+        raise ValueError(
+            f"The part of {what} must be one of {list(PARTS)}. Received: "
+            f"{checks.short_repr(key.part)}"
+        )
+    for name in ("kernel", "expand", "in_width", "out_width", "stride", "size"):
+        checks.check_whole(f"{name} of {what}", getattr(key, name), 1, records.MOST)
+    records.text(key.activation, f"The activation of {what}")
+    records.number(0, 1)(key.se_ratio, f"The se_ratio of {what}")
+    records.whole()(key.num_classes, f"The num_classes of {what}")
 
 
 def _is_cost(value):
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    return good and math.isfinite(value) and value >= 0
+    return good and 0 <= value <= _MOST_COST  # NaN fails this comparison too
 
 
 def _ok(entry):

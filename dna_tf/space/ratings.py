@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf.common import checks, files, statistics
+from dna_tf.common import checks, files, records, statistics
 from dna_tf.space import spaces
 
 KIND = "dna_tf.ratings"
@@ -12,6 +12,7 @@ VERSION = 2
 # Distances between the outputs of a path and of the teacher: lower is better. The first is the
 # default. Source: DNA eq. 8.
 METRICS = ("relative_l1", "mse", "noise_to_signal")
+_MOST_RATING = 1e100  # of what is no mistake
 _HINT = "Rate the cells again."
 
 
@@ -116,9 +117,8 @@ def load_cell(path, space, block, cell, made_from=None):
         )
     metrics, pairs = data.get("metrics"), {}
     for metric, columns in metrics.items() if isinstance(metrics, dict) else ():
-        pair = [columns.get(part) for part in ("mean", "spread")] if columns else []
-        lists = all(isinstance(values, list) for values in pair)
-        if not lists or not all(type(v) in (int, float) for values in pair for v in values):
+        pair = [columns.get(p) for p in ("mean", "spread")] if isinstance(columns, dict) else [0]
+        if not all(isinstance(values, list) and _are_numbers(values) for values in pair):
             raise ValueError(f"The ratings in {path} are not lists of numbers. {_HINT}")
         pairs[metric] = pair
     lengths = {len(values) for pair in pairs.values() for values in pair}
@@ -130,7 +130,14 @@ def load_cell(path, space, block, cell, made_from=None):
             f"{space.num_paths(block, cell)} paths. {_HINT}"
         )
     arrays = {metric: np.array(pair, np.float64) for metric, pair in pairs.items()}
-    return RatedCell(arrays, data.get("batches", 0))
+    batches = data.get("batches", 0)
+    checks.check_whole(f"The field 'batches' in {path}", batches, 0, records.MOST)
+    return RatedCell(arrays, batches)
+
+
+def _are_numbers(values):
+    """Whether all values are finite numbers of which sums are finite, too."""
+    return all(type(v) in (int, float) and abs(v) < _MOST_RATING for v in values)
 
 
 def load(path, space, block, cell, made_from=None, metric=METRICS[0]):

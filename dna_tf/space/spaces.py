@@ -15,6 +15,8 @@ import numpy as np
 from dna_tf.common import checks
 
 ACTIVATIONS = ("swish", "relu6")
+# Larger sizes are mistakes.
+MOST_WIDTH, MOST_PIXELS, MOST_LAYERS, MOST_KERNEL, MOST_EXPAND = 2**24, 2**14, 1000, 255, 1000
 _OP_NAME = re.compile(r"k(\d+)e(\d+)")
 
 
@@ -31,8 +33,8 @@ class Op:
     expand: int
 
     def __post_init__(self):
-        checks.check_whole("kernel", self.kernel, 1)
-        checks.check_whole("expand", self.expand, 1)
+        checks.check_whole("kernel", self.kernel, 1, MOST_KERNEL)
+        checks.check_whole("expand", self.expand, 1, MOST_EXPAND)
         if self.kernel % 2 == 0:
             raise ValueError(f"An op's kernel must be odd. Received: kernel={self.kernel}")
 
@@ -65,8 +67,8 @@ class Cell:
     width: int
 
     def __post_init__(self):
-        checks.check_whole("layers", self.layers, 1)
-        checks.check_whole("width", self.width, 1)
+        checks.check_whole("layers", self.layers, 1, MOST_LAYERS)
+        checks.check_whole("width", self.width, 1, MOST_WIDTH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Frame:
 
     def __post_init__(self):
         for name in ("stem_width", "stem_output_width", "stem_layers", "head_width", "stem_stride"):
-            checks.check_whole(name, getattr(self, name), 1)
+            checks.check_whole(name, getattr(self, name), 1, MOST_WIDTH)
         if self.stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2. Received: {self.stem_stride!r}")
         if self.activation not in ACTIVATIONS:
@@ -184,7 +186,7 @@ class SearchSpace:
             raise ValueError(f"The ops of a search space must differ. Received: ops={names}")
         if not self.blocks:
             raise ValueError("A search space needs at least one block. Received: blocks=()")
-        checks.check_whole("image_size", self.image_size, 1)
+        checks.check_whole("image_size", self.image_size, 1, MOST_PIXELS)
 
     def num_paths(self, block: int, cell: int) -> int:
         """The number of paths of one cell (both indices start at 0)."""

@@ -2,6 +2,11 @@
 
 import dataclasses
 
+from dna_tf.common import checks
+
+# Larger numbers are mistakes.
+_MOST = {"image_size": 2**14, "channels": 2**12, "num_classes": 2**24}
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -29,7 +34,10 @@ class Task:
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number above 0. Received: {value!r}")
+                raise ValueError(
+                    f"{name} must be a whole number above 0. Received: {checks.short_repr(value)}"
+                )
+            checks.check_whole(name, value, 1, _MOST[name])
 
     @classmethod
     def from_image_shape(cls, image_shape: tuple[int, int, int], num_classes: int) -> "Task":

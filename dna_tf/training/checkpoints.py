@@ -13,7 +13,7 @@ import threading
 
 import tensorflow as tf
 
-from dna_tf.common import files, progress
+from dna_tf.common import checks, files, progress, records
 
 # Errors that do not come from the files: an older checkpoint would not help.
 _NOT_THE_FILES = (
@@ -94,7 +94,13 @@ class Checkpoint:
                 return json.loads(self._state.numpy())
             except _NOT_THE_FILES:
                 raise
-            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+            except (
+                tf.errors.OpError,
+                AssertionError,
+                ValueError,
+                IndexError,
+                RecursionError,
+            ) as error:
                 self._damaged.add(number)
                 reason = str(error).splitlines()[0]
                 progress.warn(f"checkpoint {path} cannot be used: {reason}")
@@ -171,6 +177,44 @@ def _files_of(folder):
 
 def _has_index(paths):
     return any(path.suffix == ".index" for path in paths)
+
+
+_POSITION = records.table(
+    {
+        "epoch": records.whole(),
+        "step": records.whole(),
+        "sums": records.mapping_of(records.number()),
+        "history": records.list_of(records.mapping_of(records.number())),
+    }
+)
+
+
+def check_position(folder, state, steps_per_epoch):
+    """Checks the state of a training, which may come from a broken file or another training.
+
+    Args:
+        folder: of the checkpoints.
+        state: as `Checkpoint.restore` returns it.
+        steps_per_epoch: steps of each epoch.
+
+    Raises:
+        ValueError: it is not the state of such a training.
+    """
+    try:
+        if not isinstance(state, dict) or not state.keys() >= {"epoch", "step", "sums", "history"}:
+            raise ValueError(f"Received: {checks.short_repr(state)}")
+        _POSITION(state, "")
+        epoch, step = state["epoch"], state["step"]
+        if step > steps_per_epoch or len(state["history"]) != epoch:
+            raise ValueError(
+                f"It is at epoch {epoch}, step {step}, after {len(state['history'])} epochs of "
+                f"{steps_per_epoch} steps each."
+            )
+    except ValueError as error:
+        raise ValueError(
+            f"The checkpoint in {folder} is not of this training. {error} Delete that folder to "
+            "train from the start."
+        ) from error
 
 
 class Sigterm:

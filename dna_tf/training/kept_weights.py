@@ -101,4 +101,12 @@ class BestWeights:
     def _read(self):
         if not self._path.exists():
             return None
-        return files.read_arrays(self._path, "Delete its folder to train from the start.")
+        hint = "Delete its folder to train from the start."
+        arrays = files.read_arrays(self._path, hint)
+        names = {"epoch", "accuracy", *(f"weight_{n}" for n in range(len(self._model.weights)))}
+        shapes = {f"weight_{n}": tuple(w.shape) for n, w in enumerate(self._model.weights)}
+        if arrays.keys() != names or any(
+            arrays[name].shape != shapes.get(name, ()) for name in names
+        ):
+            raise ValueError(f"The weights in {self._path} are not those of this model. {hint}")
+        return arrays

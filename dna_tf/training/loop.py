@@ -133,6 +133,7 @@ def _run(
         earlier = files.as_path(keep.begins_from) / "checkpoints"
         state = checkpoints.Checkpoint(earlier, keep.variables).restore()
     state = state or {"epoch": 0, "step": 0, "sums": {}, "history": []}
+    checkpoints.check_position(folder / "checkpoints", state, steps_per_epoch)
     data = _checked_data(keep, label, state)
     sums, history = _Sums(label, state["sums"], failures), state["history"]
     done = state["epoch"] * steps_per_epoch + state["step"]

@@ -25,7 +25,7 @@ PYPI = {
 }
 # Files at the root that tests of the project read.
 ROOT_FILES = (".ci/run", "BUILD", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE")
-ROOT_FILES += ("README.md", "pyproject.toml", "setup.py")
+ROOT_FILES += ("README.md", "SECURITY.md", "pyproject.toml", "setup.py")
 _SOURCES = """\
 filegroup(
     name = "files",

@@ -152,7 +152,7 @@ def _newer_version_with_a_new_key(data):
             r"Block 3 of the architecture: width must be a whole .* at least 1\. Received: 0",
         ),
         (_set("blocks", 0, "rating", "low"), r"rating must be a finite number\. Received: 'low'"),
-        (_set("blocks", 0, "rating", float("nan")), "rating must be a finite number"),
+        (_set("blocks", 0, "rating", float("nan")), "'NaN' is not a number of JSON"),
         (_set("frame", "se_ratio", 2), "se_ratio must lie"),
         (_set("frame", "se", 0.5), r"frame has an unknown key 'se'"),
         (_drop("frame", "se_ratio"), "frame is missing 'se_ratio'"),

@@ -133,7 +133,7 @@ def test_bad_files_are_refused(tmp_path, content, message):
 def test_nan_truncated_and_absent_files(tmp_path):
     path = tmp_path / "latency.json"
     path.write_text(json.dumps(_entry(value=float("nan"))))
-    with pytest.raises(ValueError, match="Received for k3e6 .*: nan"):
+    with pytest.raises(ValueError, match="'NaN' is not a number of JSON"):
         op_costs.load(path)
     path.write_text(json.dumps(FILE)[:50])
     with pytest.raises(ValueError, match="truncated"):
