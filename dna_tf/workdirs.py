@@ -23,7 +23,7 @@ tables/                          the paper's table and figure with this run's re
 report.html
 """
 
-from dna_tf.common import checks, commands, files, locks
+from dna_tf.common import checks, commands, files, locks, remote
 from dna_tf.config import run_config, without_effect
 
 # The field "kind" of a workdir's files. Files that may also lie elsewhere have theirs in the
@@ -92,7 +92,7 @@ class Workdir:
         if not str(path):
             raise ValueError("Give the folder of the run with --workdir=FOLDER.")
         self.path = files.as_path(path)
-        if self.path.is_file():
+        if remote.reached(self.path).is_file():
             raise ValueError(f"The workdir {path} is a file. Give a folder with --workdir=FOLDER.")
         # Modules that only the stored config names; see `modules`.
         self.stored_modules = ()

@@ -9,6 +9,7 @@ The files hardly depend on each other:
     file_fields.py the fields of the JSON files of a run, by kind
     files.py       atomic writes, checked JSON, arrays
     locks.py       locks, so that two processes do not write the same files
+    remote.py      remote folders: whether they can be reached
     formatting.py  numbers as text, aligned tables
     memory.py      the memory that a process may use
     pipes.py       the end of a program whose output nobody reads

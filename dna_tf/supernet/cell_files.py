@@ -157,7 +157,7 @@ def _load(folder, space, shapes, block, cell, teacher):
     result = files.read_json(result_path, workdirs.CELL_KIND, "Train the cell first.")
     if teacher is not None and result.get("teacher") != teacher:
         raise ValueError(
-            f"The cell {name} in {folder} imitates another teacher than this one. Delete that "
+            f"The cell {name} in {result_path} imitates another teacher than this one. Delete its "
             "folder and train the cells again."
         )
     again = f"Delete {result_path} and train the supernet again."
