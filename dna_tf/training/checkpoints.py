@@ -132,7 +132,7 @@ class Checkpoint:
 
     def _delete_cut_off(self):
         """Deletes what saves that were cut off left, also TensorFlow's list of checkpoints."""
-        newest = max(self._files(), default=0)
+        newest = max(_files_of(self._folder), default=0)
         for path in self._folder.glob("ckpt-*_temp"):
             number = re.fullmatch(r"ckpt-(\d+)_temp", path.name)
             # Where no lock keeps others out, a later one belongs to a process that is saving.

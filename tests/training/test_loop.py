@@ -1,5 +1,6 @@
 """The training loop: a run that was cut off anywhere ends with the bits of an uninterrupted one."""
 
+import concurrent.futures
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dna_tf.common import locks
 from dna_tf.training import loop
 from tests.helpers import tool_runs, toy_training
 from tests.helpers.toy_training import EPOCHS, STEPS
@@ -498,3 +500,18 @@ def test_a_program_that_gets_sigterm_ends_with_143_and_resumes(tmp_path, whole):
     assert toy_training.run(tmp_path, again) == whole[1]
     assert again.values() == whole[0]
     assert again.seen and again.seen == list(range(again.seen[0], 12)) and again.seen[0] >= 6
+
+
+def test_a_training_of_another_process_is_left_alone(tmp_path):
+    """Its half-written checkpoint too; another thread stands for the other process."""
+    half = tmp_path / "checkpoints" / "ckpt-1_temp"
+    half.mkdir(parents=True)
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        lock = locks.hold(tmp_path / "checkpoints", "it")
+        thread.submit(lock.__enter__).result()
+        with pytest.raises(locks.InUse, match="^The training in .* is being written by process"):
+            toy_training.run(tmp_path, toy_training.Toy())
+        thread.submit(lock.__exit__, None, None, None).result()
+    assert half.exists()
+    toy_training.run(tmp_path, toy_training.Toy())
+    assert not half.exists()
