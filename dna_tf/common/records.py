@@ -30,8 +30,9 @@ def whole(lowest=0, highest=MOST):
 
     def check(value, what):
         if type(value) is not int or not low <= value <= high:
-            limits = f"at least {lowest}" if value is not None else f"from {lowest} to {highest}"
-            _refuse(what, f"a whole number {limits}", value)
+            limits = "" if lowest is None else f" of at least {lowest:,}"
+            limits += "" if highest is None else f" and at most {highest:,}"
+            _refuse(what, f"a whole number{limits}", value)
 
     return check
 
@@ -42,7 +43,8 @@ def number(lowest=-math.inf, highest=math.inf):
     def check(value, what):
         good = type(value) in (int, float) and abs(value) <= 1e300 and lowest <= value <= highest
         if not good:
-            limits = "" if highest == math.inf else f" in [{lowest:g}, {highest:g}]"
+            limits = "" if lowest == -math.inf else f" of at least {lowest:g}"
+            limits += "" if highest == math.inf else f" and at most {highest:g}"
             _refuse(what, f"a finite number{limits}", value)
 
     return check

@@ -6,7 +6,7 @@ import importlib
 import keras
 import numpy as np
 
-from dna_tf.common import archives, files
+from dna_tf.common import archives, checks, files
 from dna_tf.models import keras_settings, plain_models
 
 
@@ -61,7 +61,7 @@ def _reason(error):
     line = text.splitlines()[0]
     for rest in (" Full object config", " If you trust"):  # pages of JSON, and unsafe advice
         line = line.partition(rest)[0]
-    return line
+    return checks.cut(line, 500)
 
 
 def _way_out(reason):

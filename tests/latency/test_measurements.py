@@ -58,7 +58,7 @@ def test_other_conditions_and_broken_files_are_refused(tmp_path):
     for change, message in (
         ({"version": 9}, "version 9; this reads 1"),
         ({"kind": "x"}, "expected to be of kind"),
-        ({"parts": [{**good["parts"][0], "value": -1.0}]}, "must be finite numbers"),
+        ({"parts": [{**good["parts"][0], "value": -1.0}]}, "must be a finite number of at least 0"),
         ({"parts": [{"value": 1.0}]}, "cannot be used"),
     ):
         path.write_text(json.dumps({**good, **change}))
