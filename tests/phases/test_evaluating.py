@@ -1,5 +1,6 @@
 """The phase of evaluation: preprocessing, the user's own layers, TFLite files, other classes."""
 
+import errno
 import importlib
 import sys
 
@@ -99,3 +100,16 @@ def test_other_classes_than_the_runs_are_refused(inputs, tmp_path):
     path = inputs["folder"] / "model.keras"
     with pytest.raises(ValueError, match=r"missing: \['class_g'\]; unknown: \['class_z'\]"):
         evaluating.evaluate(workdir, config, path, settings)
+
+
+def test_a_result_that_cannot_be_saved_is_printed_all_the_same(
+    inputs, tmp_path, monkeypatch, capsys
+):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(evaluating.files, "write_json", refuse)
+    expected = r"^The result above was not saved in .*: Read-only file system.*--output"
+    with pytest.raises(OSError, match=expected):
+        _evaluate(inputs, tmp_path)
+    assert "model.keras: accuracy " in capsys.readouterr().out

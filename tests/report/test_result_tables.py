@@ -123,6 +123,7 @@ def test_the_tool_writes_all_three_or_says_what_is_wrong(run, evaluation, tmp_pa
         (["tables", f"--workdir={tmp_path}/empty", out], "contains no trained network"),
         (["tables", f"--evaluation={workdir.config}", out], 'of kind "dna_tf.evaluation"'),
         (["tables", f"--workdir={workdir}", f"--workdir={workdir}", out], None),
+        (["tables", f"--workdir={workdir}"], None),  # into the workdir
     )
     for result, (_, message) in zip(
         tool_runs.run_all([words for words, _ in cases]), cases, strict=True
@@ -131,6 +132,9 @@ def test_the_tool_writes_all_three_or_says_what_is_wrong(run, evaluation, tmp_pa
         assert message is None or message in result["stderr"]
         assert not {"tensorflow", "keras"} & set(result["imported"])
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("figure3.svg", "table2.csv", "table2.md"),
+    ]
+    assert sorted(p.name for p in workdir.tables.iterdir()) == [
         *("figure3.svg", "table2.csv", "table2.md"),
     ]
     assert (tmp_path / "out" / "table2.md").read_text().count(f"| {NAME} |") == 2
