@@ -48,10 +48,12 @@ def _checked(path, source, values):
         array = np.asarray(values)
     except (ValueError, OverflowError):  # lists in lists
         array = np.zeros(0)
-    if array.shape != (source.num_examples,) or array.dtype.kind != "i":
+    # A source that has to read all its files to count its images is not read for this.
+    count = len(array) if source.counts_by_reading and array.ndim else source.num_examples
+    if array.shape != (count,) or array.dtype.kind != "i":
         raise ValueError(
-            f"The file {path} does not have a whole number for each of the {source.num_examples} "
-            f"images of {source.name}. Delete it: it is made again."
+            f"The file {path} does not have a whole number for each of the images of "
+            f"{source.name}. Delete it: it is made again."
         )
     return values
 

@@ -27,6 +27,8 @@ class TFRecords(source_base.Source):
         settings: a `data_settings.DataSettings`.
     """
 
+    counts_by_reading = True
+
     def __init__(self, name, pattern, settings):
         super().__init__(name)
         self._image, self._label = settings.image_feature, settings.label_feature

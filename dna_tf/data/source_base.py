@@ -33,6 +33,7 @@ class Source(abc.ABC):
 
     label_offset = None
     random_access = False
+    counts_by_reading = False  # whether `num_examples` reads files
 
     def __init__(self, name, class_names=None):
         self.name = name
