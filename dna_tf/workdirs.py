@@ -88,14 +88,15 @@ class Workdir:
         ValueError: the path is empty or a file.
     """
 
+    # Modules that only the stored config names; see `modules`.
+    stored_modules = ()
+
     def __init__(self, path):
         if not str(path):
             raise ValueError("Give the folder of the run with --workdir=FOLDER.")
         self.path = files.as_path(path)
         if remote.reached(self.path).is_file():
             raise ValueError(f"The workdir {path} is a file. Give a folder with --workdir=FOLDER.")
-        # Modules that only the stored config names; see `modules`.
-        self.stored_modules = ()
         self.config = self.path / "config.json"
         self.teacher = self.path / "teacher"
         self.supernet = self.path / "supernet"
@@ -304,18 +305,19 @@ def _used_sections(workdir):
 
 def _is_begun(folder):
     """Whether a phase has written into its folder, or a process is about to."""
-    if locks.is_held(folder):
-        return True
-    if not folder.exists():
-        return False
-    for path in folder.iterdir():
-        if locks.is_lock(path.name):  # that of a killed process says nothing
-            begun = locks.is_held(path.parent / path.name[1 : -len(".lock")])
-        else:
-            begun = not path.is_dir() or _is_begun(path)
-        if begun:
-            return True
-    return False
+    return locks.is_held(folder) or (folder.exists() and not _has_only_left_locks(folder))
+
+
+def _has_only_left_locks(folder):
+    """Whether all that is in a folder are locks of processes that were killed."""
+    entries = list(folder.iterdir())
+    return bool(entries) and all(map(_is_left_lock, entries))
+
+
+def _is_left_lock(path):
+    if locks.is_lock(path.name):
+        return not locks.is_held(path.parent / path.name[1 : -len(".lock")])
+    return path.is_dir() and _has_only_left_locks(path)
 
 
 def _value(plain, field):

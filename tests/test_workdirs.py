@@ -109,7 +109,7 @@ def test_opening_without_any_config(tmp_path):
     [
         ('{"kind": "dna_tf.config", "con', "truncated"),
         ('{"kind": "dna_tf.front"}', 'expected to be of kind "dna_tf.config"'),
-        ('{"kind": "dna_tf.config", "config": 3}', "contains no config"),
+        ('{"kind": "dna_tf.config", "config": 3}', "'config' must be an object"),
         ('{"kind": "dna_tf.config", "config": {"sede": 3}}', "Did you mean 'seed'"),
     ],
 )
