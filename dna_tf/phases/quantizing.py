@@ -46,13 +46,12 @@ def quantize(workdir, config, name, seed=0):
     if finished is not None:
         return check_good(finished, config.export.least_agreement)
     with locks.hold(result_path, f"The result {result_path}"):
-        return _quantize(start, config, name, seed, result_path, training)
+        return _quantize(start, workdir, config, name, seed, result_path, training)
 
 
-def _quantize(start, config, name, seed, result_path, training):
+def _quantize(start, workdir, config, name, seed, result_path, training):
     """Trains the student of a `compression_start.Start` with rounding, and writes its files."""
     section, folder, model = config.quantize, result_path.parent, start.model
-    student = start.run.workdir.student(name, seed)
     # 2. The images.
     images = start.images()
     images.steps_per_epoch(section.batch_size)  # refuses a batch that is too large
@@ -89,7 +88,7 @@ def _quantize(start, config, name, seed, result_path, training):
         "int8, trained with its rounding",
         images.class_names,
         start.fingerprint,
-        exporting.architecture_fingerprint(student),
+        exporting.architecture_fingerprint(workdir.student(name, seed)),
     )
     content = metadata.write(rounding.to_tflite(), description)
     scores = agreement.file_scores(content, test_images)
