@@ -190,7 +190,7 @@ def check(path, content, read, examples, seed=0, change=broken, write=None):
     @hypothesis.seed(seed)
     @hypothesis.settings(
         max_examples=examples,
-        deadline=10_000,  # milliseconds: only what does not end soon
+        deadline=None,  # a busy machine is no fault; what does not end is seen
         database=None,
         derandomize=seed == 0,
         suppress_health_check=list(hypothesis.HealthCheck),

@@ -131,6 +131,7 @@ def _features(folder):
 def _source():
     return types.SimpleNamespace(
         name="s", num_examples=6, counts_by_reading=False, fingerprint=lambda: "f",
+        former_fingerprint=lambda: None,
         labels=lambda: np.arange(6) % 3,
         check=lambda: None, refused=lambda text: [1, 4], place=lambda number: f"s[{number}]",
     )  # fmt: skip
