@@ -62,8 +62,10 @@ def test_a_student_trains_with_the_recipe(name, tmp_path):
     history = json.loads((folder / "history.json").read_text())["epochs"]
     assert len(history) == 2 and all(np.isfinite(list(epoch.values())).all() for epoch in history)
     assert result["weights"] == ("averaged" if config.retrain.ema_decay else "trained")
-    best = max(epoch["rating_accuracy"] for epoch in history)
-    assert result["best_rating_accuracy"] == best
+    # ImageNet's recipes measure in few epochs, and always after the last one.
+    measured = [epoch["rating_accuracy"] for epoch in history if "rating_accuracy" in epoch]
+    assert "rating_accuracy" in history[-1]
+    assert result["best_rating_accuracy"] == max(measured)
     assert list((run.tensorboard / "students" / "tiny" / "0").glob("events*"))
     trained = keras_files.load_model(folder / "model.keras")
     assert trained.input_shape == (None, 16, 16, 3) and trained.output_shape == (None, 3)
