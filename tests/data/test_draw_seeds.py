@@ -69,7 +69,8 @@ def test_all_draws_of_all_images_of_two_epochs_have_different_seeds(used_seeds):
         steps = list(images.epoch(48, epoch, seed=3, augmentation=FULLEST))
         assert len(steps) == 1
     # The order is a draw; for each image shift and flip are one, the others those of the list.
-    assert len(used_seeds) == 2 * (1 + images.counts["train"] * (1 + len(draw_seeds.KINDS)))
+    # Of the 49 images the batch leaves one out, which may be prepared all the same.
+    assert len(used_seeds) >= 2 * (1 + 48 * (1 + len(draw_seeds.KINDS)))
     shared = len(used_seeds) - len(set(used_seeds))
     assert not shared, f"{shared} draws have the seed of another draw"
 

@@ -21,6 +21,7 @@ PYPI = {
     "absl": "absl_py",
     "google": "protobuf",
     "sklearn": "scikit_learn",
+    "xdist": "pytest_xdist",
     "yaml": "pyyaml",
 }
 # Files at the root that tests of the project read.

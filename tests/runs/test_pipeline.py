@@ -45,7 +45,7 @@ def test_the_documented_files_are_there_and_no_others(run):
     expected = {"config.json", "data.json", "report.html", "architectures/front.json"}
     expected |= {f"teacher/{name}" for name in ("model.keras", "result.json", "history.json")}
     cells = ("block1_cell1", "block1_cell2", "block2_cell1")
-    expected.add("supernet/runs/all/history.json")
+    expected |= {f"supernet/runs/all/{name}.json" for name in ("history", "stage")}
     for cell in cells:
         expected |= {f"supernet/{cell}.npz", f"supernet/{cell}.json", f"ratings/{cell}.json"}
     for name in NAMES:

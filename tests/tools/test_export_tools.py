@@ -135,7 +135,7 @@ def test_any_model_is_exported_and_reported_on(calls):
     assert (
         "tools.export_tflite --model=" in last and "--config=tests/helpers/tiny_config.py" in last
     )
-    assert '"--config.export.per_channel=False"' in last
+    assert " --config.export.per_channel=False " in last
 
 
 @pytest.mark.parametrize(
