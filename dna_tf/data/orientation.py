@@ -35,8 +35,9 @@ def of_file(contents):
 def _is_bare_jpeg(contents):
     """Whether a file is a JPEG whose tables follow its start or its JFIF segment at once."""
     head = tf.strings.substr(contents, 0, _JFIF_BYTES + 2)
+    head = tf.strings.join([head, "-" * (_JFIF_BYTES + 2)])  # a file may be shorter
     after_start = tf.strings.substr(head, 2, 2)
-    after_jfif = tf.strings.substr(head, tf.minimum(_JFIF_BYTES, tf.strings.length(head)), 2)
+    after_jfif = tf.strings.substr(head, _JFIF_BYTES, 2)
     tables = tf.constant(_TABLES)
     is_jpeg = tf.strings.substr(head, 0, 2) == _JFIF[:2]
     is_jfif = tf.strings.substr(head, 0, len(_JFIF)) == _JFIF
