@@ -89,7 +89,8 @@ class CellTrainer:
         self.trained = self.chain if train_before else [cell]
         packed = [rows.value for trained in self.trained for rows in trained.rows]
         self._packed = packed
-        self.optimizer = row_adam.RowAdam(packed, for_xla=options.rematerialize)
+        on_gpu = bool(tf.config.list_logical_devices("GPU")) and not options.rematerialize
+        self.optimizer = row_adam.RowAdam(packed, for_gpu=on_gpu)
         self._decays = self._decay_masks() if options.weight_decay else None
         # The step at which the loss stopped being usable; -1 before that.
         self.failed_at = tf.Variable(-1, dtype=tf.int64, trainable=False)

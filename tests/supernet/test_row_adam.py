@@ -75,10 +75,10 @@ def test_a_row_moves_as_stock_adam_moves_a_variable_of_its_own():
             assert (moved.min() > 1e-4) == bool(steps)
 
 
-def test_rows_for_xla_are_the_same_to_the_bit():
+def test_rows_for_gpu_are_the_same_to_the_bit():
     runs = []
-    for for_xla in (False, True):
-        packed, optimizer = _optimizer(for_xla=for_xla)
+    for for_gpu in (False, True):
+        packed, optimizer = _optimizer(for_gpu=for_gpu)
         _run(packed, optimizer, steps=20)
         runs.append([v.numpy().tobytes() for v in [*packed, *optimizer.variables]])
     assert runs[0] == runs[1]
