@@ -4,8 +4,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -13,7 +11,7 @@ from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.config import run_config
 from dna_tf.space import presets, spaces
-from tests.helpers import rated_runs, tiny_config
+from tests.helpers import killed_writer, rated_runs, tiny_config
 
 
 def _config(**changes):
@@ -258,15 +256,8 @@ def test_ratings_are_fresh_only_for_the_same_cell_data_seed_and_rating(tmp_path)
 
 def test_opening_removes_what_killed_processes_left(tmp_path):
     workdir, config = workdirs.open_workdir(tmp_path, tiny_config.get_config())
-    program = (
-        "import os, sys\n"
-        "from dna_tf.common import files\n"
-        "with files.replacing(sys.argv[1]) as temporary:\n"
-        "    temporary.write_bytes(b'half')\n"
-        "    os._exit(9)\n"
-    )
     path = workdir.ratings / "block1_cell1.json"
-    assert subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 9
+    killed_writer.write_half_and_die(path)
     (left,) = workdir.ratings.iterdir()
     number = left.name.split("-")[1]
     other = left.parent / left.name.replace(f"-{number}-", f"-{os.getppid()}-")  # it runs

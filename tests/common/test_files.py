@@ -6,14 +6,13 @@ import itertools
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from etils import epath
 
 from dna_tf.common import files
+from tests.helpers import killed_writer
 
 HINT = "Make it again with tools/make.py."
 ARRAYS = {
@@ -81,15 +80,8 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path):
-    program = (
-        "import os, sys\n"
-        "from dna_tf.common import files\n"
-        "with files.replacing(sys.argv[1]) as temporary:\n"
-        "    temporary.write_bytes(b'half')\n"
-        "    os._exit(9)\n"
-    )
     path = tmp_path / "note.txt"
-    assert subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 9
+    killed_writer.write_half_and_die(path)
     (left,) = _names(tmp_path)
     assert left.startswith(".note.txt.") and left.endswith(".tmp")
     with files.replacing(path) as at_work:  # another thread that writes the same file now

@@ -21,7 +21,7 @@ import signal
 import sys
 import tempfile
 
-from tests.helpers import crash_phases, crash_points, crash_states
+from tests.helpers import crash_phases, crash_points, crash_states, crash_work
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 # Operations that a full disk does not stop.
@@ -86,7 +86,7 @@ class Net:
         self._states.mkdir()
         self.fresh(self.start)
         with (
-            crash_phases.counting(self.phase) as counter,
+            crash_work.counting(self.phase) as counter,
             crash_points.Watch(self._place, before) as watch,
         ):
             self._do()
@@ -144,7 +144,7 @@ class Net:
             return self._verdicts[state]
         self._restore(state)
         problem = ""
-        with crash_phases.counting(self.phase) as counter:
+        with crash_work.counting(self.phase) as counter:
             try:
                 self._do(self.phase.back or self.phase.run)
             except Exception as error:  # whatever it is, a user sees it
@@ -176,7 +176,7 @@ class Net:
         self.fresh(self.start)
         problem, outcome = "", "went on"
         with (
-            crash_phases.counting(self.phase) as counter,
+            crash_work.counting(self.phase) as counter,
             crash_points.Watch(self._place, before),
         ):
             try:

@@ -14,7 +14,7 @@ from unittest import mock
 
 from dna_tf import workdirs
 from dna_tf.space import op_costs
-from tests.helpers import rated_runs, tiny_config
+from tests.helpers import crash_work, rated_runs, tiny_config
 
 NAME = "max_macs_15k"
 NAMES = (
@@ -104,77 +104,6 @@ def in_seconds():
             yield
     finally:
         tf.config.run_functions_eagerly(False)
-
-
-@contextlib.contextmanager
-def counting(phase):
-    """Context that counts the work of a phase: a dict with `done` and `saved`."""
-    counter = {"done": 0, "saved": 0}
-
-    def count():
-        counter["done"] += 1
-
-    def saving(function):
-        def save(*arguments, **named):
-            result = function(*arguments, **named)
-            counter["saved"] = counter["done"]
-            return result
-
-        return save
-
-    with contextlib.ExitStack() as stack:
-        for owner, name, function in phase.work(count):
-            stack.enter_context(mock.patch.object(owner, name, function))
-        for owner, name in phase.saves:
-            function = saving(getattr(owner, name))
-            stack.enter_context(mock.patch.object(owner, name, function))
-        yield counter
-
-
-# Units of work
-
-
-def _steps(count):
-    from dna_tf.training import loop
-
-    real = loop.run
-
-    def run(step, **named):
-        def counted(*arguments):
-            count()
-            return step(*arguments)
-
-        return real(step=counted, **named)
-
-    return [(loop, "run", run)]
-
-
-def _calls(owner, name):
-    """Each call of a function is a unit of work."""
-
-    def work(count):
-        real = getattr(owner, name)
-
-        def counted(*arguments, **named):
-            count()
-            return real(*arguments, **named)
-
-        return [(owner, name, counted)]
-
-    return work
-
-
-def _paths(count):
-    from dna_tf.supernet import cell_rater
-
-    real = cell_rater.CellRater.ratings
-
-    def rated(self, first=0):
-        for values in real(self, first):
-            count()
-            yield values
-
-    return [(cell_rater.CellRater, "ratings", rated)]
 
 
 # Phases
@@ -301,30 +230,6 @@ def _tables(folder):
     report_page.write_report(folder)
 
 
-class Meter:
-    """Takes graphs that are latencies."""
-
-    def conditions(self):
-        return {"device": "none", "runtime": "none", "threads": 1, "cores": "any"}
-
-    def state(self):
-        return {"load_average": 0.1}
-
-    def measure(self, latencies):
-        return {key: op_costs.CostEntry(ms, 9, 0.0) for key, ms in latencies.items()}
-
-
-def _timed(count):
-    real = Meter.measure
-
-    def measure(self, latencies):
-        for _ in latencies.keys() - {"reference"}:
-            count()
-        return real(self, latencies)
-
-    return [(Meter, "measure", measure)]
-
-
 def _latency(folder):
     from dna_tf.latency import graphs, measurements, sessions
     from dna_tf.phases import latency_tables
@@ -343,7 +248,7 @@ def _latency(folder):
         mock.patch.object(measurements, "GROUP", 8),
     ):
         path = folder / "latency.json"
-        file = latency_tables.TableFile(path, Meter(), "latency_ms", 0.05, students)
+        file = latency_tables.TableFile(path, crash_work.Meter(), "latency_ms", 0.05, students)
         file.make_table(fit=4)
         file.validate(3)
 
@@ -364,22 +269,22 @@ def phases():
     blocks = [{"stride": 2, "cells": [[1, 6]]}, {"stride": 2, "cells": [[1, 8]]}]
     chain = {"supernet.inputs": "S1", "space": {**tiny_config.SPACE, "blocks": blocks}}
     every = (
-        Phase("teacher", _teacher, "", _steps, checkpoint, _images),
-        Phase("supernet", _supernet(), "teacher", _steps, checkpoint),
-        Phase("supernet S1", _supernet(**chain), "teacher", _steps, checkpoint),
+        Phase("teacher", _teacher, "", crash_work.steps, checkpoint, _images),
+        Phase("supernet", _supernet(), "teacher", crash_work.steps, checkpoint),
+        Phase("supernet S1", _supernet(**chain), "teacher", crash_work.steps, checkpoint),
         Phase(
             "feature cache",
             _supernet(**disk),
             "teacher",
-            _calls(shard_files, "write"),
+            crash_work.calls(shard_files, "write"),
             ((shard_files, "write"),),
         ),
-        Phase("rating", _rating, "supernet", _paths, ((ratings, "save"),)),
+        Phase("rating", _rating, "supernet", crash_work.paths, ((ratings, "save"),)),
         Phase("search", _search, "rating"),
-        Phase("retraining", _retraining, "search", _steps, checkpoint),
-        Phase("export", _export(), "retraining", _calls(conversion, "convert"), result),
-        Phase("quantize", _quantize(), "retraining", _steps, checkpoint),
-        Phase("prune", _prune(), "retraining", _steps, checkpoint),
+        Phase("retraining", _retraining, "search", crash_work.steps, checkpoint),
+        Phase("export", _export(), "retraining", crash_work.calls(conversion, "convert"), result),
+        Phase("quantize", _quantize(), "retraining", crash_work.steps, checkpoint),
+        Phase("prune", _prune(), "retraining", crash_work.steps, checkpoint),
         Phase(
             "export otherwise and back",
             _export(**{"export.precisions": ("int8",), "export.int8_io": "uint8"}),
@@ -391,12 +296,14 @@ def phases():
             "quantization report",
             _quantization_report,
             "retraining",
-            _calls(quantization_error, "measure"),
+            crash_work.calls(quantization_error, "measure"),
             result,
         ),
-        Phase("evaluate", _evaluate, "retraining", _calls(measuring, "measure"), result),
+        Phase("evaluate", _evaluate, "retraining", crash_work.calls(measuring, "measure"), result),
         Phase("report", _report, "search"),
-        Phase("latency table", _latency, "", _timed, ((measurements.Measurements, "save"),)),
+        Phase(
+            "latency table", _latency, "", crash_work.timed, ((measurements.Measurements, "save"),)
+        ),
         *plain_phases().values(),
     )
     return {phase.name: phase for phase in every}

@@ -173,8 +173,8 @@ def damaged(draw, valid):
     return File(bytes(content), valid.content)
 
 
-def check(path, content, read, examples, seed=0, change=broken, write=None):
-    """Checks that every broken file is read rightly, or refused by name.
+def counts(path, content, read, examples, seed=0, change=broken, write=None):
+    """Reads many broken files; one that is neither read rightly nor refused by name is an error.
 
     Args:
         path: where the files go.
@@ -184,6 +184,10 @@ def check(path, content, read, examples, seed=0, change=broken, write=None):
         seed: another seed gives other files.
         change: the strategy of `File`s, made of a `Valid`.
         write: a function of the bytes that writes the file; `None` writes them to `path`.
+
+    Returns:
+        A dict with how many files were `read` and how many `refused`. If none is refused, the files
+        are not broken, or are not read at all.
     """
     seen = {"read": 0, "refused": 0}
 
@@ -215,4 +219,4 @@ def check(path, content, read, examples, seed=0, change=broken, write=None):
         assert peak < MOST_BYTES
 
     run()
-    assert seen["refused"] > examples // 10, seen  # the files are broken, and read at all
+    return seen

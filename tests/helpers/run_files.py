@@ -25,7 +25,7 @@ def results(folder):
         has_times = {"checkpoints", "tensorboard"} & set(path.parts)
         if path.is_dir() or has_times or name == "report.html":
             continue
-        if path.suffix == ".keras" and not path.name.startswith("unfinished"):
+        if path.suffix == ".keras" and ".tmp" not in path.suffixes:
             contents[name] = _weights(path)
         elif path.suffix == ".json":
             content = json.loads(path.read_text())

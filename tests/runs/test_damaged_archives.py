@@ -192,20 +192,20 @@ KINDS = {
 }
 
 
-def _check(kind, folder, examples, seed=0):
+def _counts(kind, folder, examples, seed=0):
     path, content, read, change, *write = KINDS[kind](folder)
-    mutations.check(path, content, read, examples, seed, change, *write)
+    return mutations.counts(path, content, read, examples, seed, change, *write)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_file_is_read_rightly_or_refused_by_name(tmp_path, kind):
-    _check(kind, tmp_path, FAST)
+    assert _counts(kind, tmp_path, FAST)["refused"] > FAST // 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_damaged_files_are_read_rightly_or_refused_by_name(tmp_path, kind):
-    _check(kind, tmp_path, SLOW, seed=1)
+    assert _counts(kind, tmp_path, SLOW, seed=1)["refused"] > SLOW // 10
 
 
 def test_archives_that_unfold_to_gigabytes_are_refused_unread(tmp_path):

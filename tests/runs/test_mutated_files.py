@@ -207,14 +207,15 @@ def test_a_broken_file_is_read_rightly_or_refused_by_name(tmp_path, kind):
     path, content, read = KINDS[kind](tmp_path)
     path.write_text(json.dumps(content))
     read()
-    mutations.check(path, content, read, 8 if kind in OF_A_RUN else 30)
+    examples = 8 if kind in OF_A_RUN else 30
+    assert mutations.counts(path, content, read, examples)["refused"] > examples // 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_thousands_of_broken_files_are_read_rightly_or_refused_by_name(tmp_path, kind):
     path, content, read = KINDS[kind](tmp_path)
-    mutations.check(path, content, read, SLOW, seed=1)
+    assert mutations.counts(path, content, read, SLOW, seed=1)["refused"] > SLOW // 10
 
 
 def test_every_kind_of_result_has_fields():

@@ -80,7 +80,7 @@ def _compare(reference, folder, *parts):
         expected = {k: v for k, v in expected.items() if k.partition("/")[0] in parts}
         received = {k: v for k, v in received.items() if k.partition("/")[0] in parts}
     assert expected and run_files.differing(expected, received) == []
-    left = [p for p in folder.rglob("*") if p.suffix == ".tmp" or p.name.startswith("unfinished")]
+    left = [p for p in folder.rglob("*") if ".tmp" in p.suffixes or p.name.startswith("unfinished")]
     assert left == []
 
 
