@@ -204,8 +204,8 @@ def _checked_data(keep, label, state):
         return {}
     # Checkpoints of older versions have no fingerprint.
     saved = state.get("data_fingerprint", keep.data_fingerprint)
-    is_same = keep.same_data or keep.data_fingerprint.__eq__
-    if not is_same(saved):
+    is_same = keep.same_data(saved) if keep.same_data else saved == keep.data_fingerprint
+    if not is_same:
         raise ValueError(
             f"{label}: the data has changed since the checkpoints in {keep.folder} were saved: "
             f"fingerprint {keep.data_fingerprint} now, {saved} then. Bring the data back, or start "

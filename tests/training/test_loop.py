@@ -118,6 +118,14 @@ def test_a_run_resumes_with_the_same_data_only(tmp_path, whole, monkeypatch):
     assert {state["data_fingerprint"] for state in states} == {"one"}
 
 
+def test_a_fingerprint_that_is_no_text_is_that_of_other_data(tmp_path):
+    toy = toy_training.Toy()
+    with pytest.raises(toy_training.Cut):  # the state as a broken checkpoint may have it
+        toy_training.run(tmp_path, toy, toy_training.cut_at(toy, 3), data_fingerprint=7)
+    with pytest.raises(ValueError, match="the data has changed .* one now, 7 then"):
+        toy_training.run(tmp_path, toy_training.Toy(), data_fingerprint="one")
+
+
 def test_checkpoints_that_do_not_name_their_data_can_be_resumed(tmp_path, whole):
     toy, again = toy_training.Toy(), toy_training.Toy()
     with pytest.raises(toy_training.Cut):
