@@ -19,6 +19,8 @@ _JFIF_BYTES = 20
 _TABLES = (b"\xff\xdb", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xdd")
 
 
+# Traced once in a process: the pipelines that read images all call the same graph.
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 def of_file(contents):
     """Reads the orientation of an image file.
 

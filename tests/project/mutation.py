@@ -6,7 +6,8 @@
 Each mutant is the module with one change: a comparison, an operator, a number, a condition, a
 returned value, or a statement left out. It is tested in a copy of the project, with a time limit.
 The tests kill a mutant if they fail or do not end. Mutants that live are listed: each is a test
-that is missing, or a change that makes no difference.
+that is missing, or a change that makes no difference. With --load=tensorflow,keras these packages
+are imported once, and the tests of each mutant run in a fork.
 
 Outcomes are kept in the file --record, one line each, so that the same command goes on where it
 was stopped.
@@ -16,14 +17,19 @@ import argparse
 import ast
 import dataclasses
 import hashlib
+import importlib
 import json
+import math
+import os
 import pathlib
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+
+import pytest
 
 from tests.project import rooms
 
@@ -36,6 +42,7 @@ _SWAPS = {
 }  # fmt: skip
 _LEFT_OUT = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Continue, ast.Break)
 _LEAST_SECONDS, _TIMES_AS_LONG = 30.0, 5.0  # the limit of a mutant's tests
+_PAUSE = 0.05  # seconds between looks at tests that run
 _NOT_COPIED = (
     ".git",
     ".venv",
@@ -149,13 +156,42 @@ def _words(operator, swap):
 
 
 def passes(folder, tests, seconds):
-    """Whether tests pass in a copy of the project; `False` too if they do not end in time."""
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    """Whether tests pass in a copy of the project; `False` too if they do not end in time.
+
+    Tests that failed before are run first. They run in a fork of this process, so that packages
+    that are loaded here are not loaded again.
+    """
+    process = os.fork()
+    if process == 0:
+        _run_tests(folder, tests)
+    end = time.monotonic() + (math.inf if seconds is None else seconds)
+    while time.monotonic() < end:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(_PAUSE)
+    os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return False
+
+
+def _run_tests(folder, tests):
+    """Runs tests in a fork, which it ends with their exit status."""
+    status = 1
     try:
-        run = subprocess.run(words, cwd=folder, capture_output=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return run.returncode == 0
+        os.setsid()  # with the programs that it starts it can be killed at once
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        os.chdir(folder)
+        # The project is imported from the copy.
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("dna_tf", "tests", "tools", "benchmarks", "configs"):
+                del sys.modules[name]
+        sys.path = [str(folder), *(p for p in sys.path if p not in ("", str(rooms.ROOT)))]
+        status = pytest.main(["-q", "-x", "--ff", *tests])
+    finally:
+        os._exit(int(status))
 
 
 def _read(path):
@@ -173,6 +209,7 @@ def main():
     parser.add_argument("--tests", required=True, nargs="+", help="arguments of pytest")
     parser.add_argument("--seed", type=int, default=0, help="which mutants are drawn")
     parser.add_argument("--count", type=int, default=40, help="how many; 0 takes all")
+    parser.add_argument("--load", default="", help="packages, such as tensorflow,keras")
     parser.add_argument("--record", default="", help="default: in the folder for temporary files")
     arguments = parser.parse_args()
     module = pathlib.Path(arguments.module)
@@ -182,6 +219,9 @@ def main():
     default = f"{tempfile.gettempdir()}/mutants_{'_'.join(module.with_suffix('').parts)}.jsonl"
     record = pathlib.Path(arguments.record or default)
     outcomes = _read(record)
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    for package in filter(None, arguments.load.split(",")):
+        importlib.import_module(package)
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place) / "copy"
         shutil.copytree(rooms.ROOT, folder, ignore=shutil.ignore_patterns(*_NOT_COPIED))
