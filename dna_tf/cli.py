@@ -15,9 +15,11 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dna_tf import workdirs
-from dna_tf.common import commands, pipes
+from dna_tf.common import commands, keras_json, pipes
 from dna_tf.config import run_config
 from dna_tf.space import cost_limits, cost_tables
+
+pipes.open_missing()
 
 # Silences most lines that TensorFlow's C++ code writes at its start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -294,10 +296,11 @@ def _run_main(main, others):
     except KeyboardInterrupt:
         print("Interrupted. The same command resumes from the last checkpoint.", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, KeyError, AttributeError, TypeError) as error:
-        if pipes.is_reader_gone(error):
+    except (ValueError, OSError, KeyError, AttributeError, TypeError, AssertionError) as error:
+        problem = keras_json.problem_of_import()
+        if pipes.is_reader_gone(error) or (isinstance(error, AssertionError) and not problem):
             raise
-        _fail(error, FLAGS.traceback)
+        _fail(ValueError(problem) if problem else error, FLAGS.traceback)
 
 
 def _fail(error, show_traceback):

@@ -11,8 +11,9 @@ The files hardly depend on each other:
     locks.py       locks, so that two processes do not write the same files
     remote.py      remote folders: whether they can be reached
     formatting.py  numbers as text, aligned tables
+    keras_json.py  Keras' file of settings: what in it ends the import of Keras
     memory.py      the memory that a process may use
-    pipes.py       the end of a program whose output nobody reads
+    pipes.py       output that nobody reads, and streams that are closed
     progress.py    progress bars and printed lines
     seeding.py     seeds derived from names
     statistics.py  intervals of accuracies, rank correlation

@@ -1,9 +1,24 @@
-"""The end of a program whose output nobody reads any more, such as that of `| head`."""
+"""Programs without a reader: output that nobody reads any more, and streams that are closed."""
 
 import os
 import select
 import signal
 import sys
+
+
+def open_missing():
+    """Opens the standard streams that the program was started without, as with `>&-`.
+
+    They lead nowhere then. Without this a file that is opened next would be the standard output
+    of everything that writes to it, such as TensorFlow, and Python has no stream to print to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # closed; the lowest free number is taken
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
 
 
 def is_reader_gone(error):

@@ -46,6 +46,10 @@ def _keras_json(**fields):
     return Setting({"KERAS_HOME": "{home}"}, keras=json.dumps(fields))
 
 
+def _refused(error, **fields):
+    return dataclasses.replace(_keras_json(**fields), error=f"keras.json. Expected {error}")
+
+
 def _variables(**variables):
     return Setting(variables)
 
@@ -65,8 +69,11 @@ SETTINGS = {
     "all of keras.json": _keras_json(
         floatx="float16", epsilon=1e-2, backend="jax", image_data_format="channels_first"
     ),
-    "an unknown floatx": dataclasses.replace(
-        _keras_json(floatx="float8"), error="Invalid `floatx` configuration", plain=False
+    "an unknown floatx": _refused('floatx to be one of .*"float8"', floatx="float8"),
+    "an epsilon without a point": _refused("epsilon to be a number .* 1\\.", epsilon=1),
+    "an unknown order of axes": _refused("image_data_format to be", image_data_format="first"),
+    "a list in keras.json": Setting(
+        {"KERAS_HOME": "{home}"}, keras="[1]", error="keras.json. Expected an object"
     ),
     "a broken keras.json": Setting({"KERAS_HOME": "{home}"}, keras='{"floatx":'),
     "legacy Keras": _variables(TF_USE_LEGACY_KERAS="1"),
@@ -210,14 +217,21 @@ def usual(tmp_path_factory):
     return json.loads(path.read_text())
 
 
+_REFUSED = [name for name in SETTINGS if SETTINGS[name].error]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n != "an unknown floatx")) for n in _REFUSED],
+)
+def test_a_training_that_is_refused(name, tmp_path):
+    _check_error(_train(SETTINGS[name], tmp_path)[0], SETTINGS[name].error)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in _REFUSED])
 def test_a_training(name, usual, tmp_path):
-    setting = SETTINGS[name]
-    process, path = _train(setting, tmp_path)
-    if setting.error:
-        _check_error(process, setting.error)
-        return
+    process, path = _train(SETTINGS[name], tmp_path)
     assert process.returncode == 0, process.stderr.decode(errors="replace")
     # All figures, and the fingerprints of the weights and of the images.
     assert json.loads(path.read_text(encoding="utf-8")) == usual
