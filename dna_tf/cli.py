@@ -256,7 +256,7 @@ def run(main):
     """
     # --help prints the docstring and the flags of the tool, also when a console command runs it.
     module = sys.modules[main.__module__]
-    sys.modules["__main__"].__doc__ = commands.in_help(module.__doc__)
+    sys.modules["__main__"].__doc__ = commands.in_help(module.__doc__ or "")
     for owner in (module, sys.modules[__name__]):
         for flag in FLAGS.get_key_flags_for_module(owner):
             FLAGS.register_key_flag_for_module(sys.argv[0], flag)
