@@ -44,6 +44,22 @@ def test_evaluate_adds_what_brute_force_adds():
             assert problem.highest(name) == near(costs[row].max(), rel=1e-12)
 
 
+def test_architectures_within_limits_are_those_of_brute_force():
+    kept = 0
+    for seed in range(40):
+        names = search_cases.NAMES
+        _, problem, listed, limits = search_cases.drawn(seed, True, {names[0]}, set(names[:2]))
+        if search_cases.contradicts(limits):
+            continue
+        cells, paths = (np.array([getattr(one, n) for one in listed]) for n in ("cells", "paths"))
+        _, costs = problem.evaluate_many(cells, paths)
+        keep = problem.within(costs, *problem.check_limits(limits))
+        allowed = search_cases.allowed(listed, limits)
+        assert [one for one, is_in in zip(listed, keep, strict=True) if is_in] == allowed
+        kept += len(allowed)
+    assert kept > 50
+
+
 def test_costs_are_those_of_the_networks():
     problem = problem_building.build_problem(SPACE, _ratings(), TABLE, [_latency()], [1, 0.5, 2])
     rng = np.random.default_rng(1)
