@@ -271,6 +271,7 @@ def run(main):
 
 def _parse(arguments):
     try:
+        commands.check_readable(arguments)
         others = FLAGS(arguments)
         _check_is_config(FLAGS.config)
     except SystemExit:  # absl ends --help with status 1

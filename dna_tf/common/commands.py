@@ -6,6 +6,7 @@ In a checkout the tools are the package `tools`, in an installation `dna_tf.tool
 import pathlib
 import re
 import shlex
+import sys
 
 # Of the package; `tools` and `configs` are beside it, or inside it where it is installed.
 FOLDER = pathlib.Path(__file__).resolve().parents[1]
@@ -40,6 +41,24 @@ def quote(word):
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
+
+
+def check_readable(arguments):
+    """Checks that Python could read the arguments of a command line.
+
+    Raises:
+        ValueError: one has letters that the locale's encoding does not have. Python passes them on
+            as they are, but TensorFlow cannot use them, and another locale would read other ones.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"The argument {ascii(argument)} has letters that cannot be read in this shell's "
+                f"encoding ({sys.getfilesystemencoding()}). Set PYTHONUTF8=1, or a locale with "
+                "UTF-8, such as LC_ALL=C.UTF-8."
+            ) from None
 
 
 def in_help(text):

@@ -48,6 +48,14 @@ def test_an_installation_has_other_names(tmp_path, monkeypatch):
     assert commands.in_help("x python -m tools.rate") == "x python -m dna_tf.tools.rate"
 
 
+def test_arguments_that_the_locale_could_not_read_are_named():
+    good = ["--workdir=Läufe/画像", "--seed=0"]
+    commands.check_readable(good)
+    read = [word.encode().decode("ascii", "surrogateescape") for word in good]  # as Python does
+    with pytest.raises(ValueError, match=r"'--workdir=L.udcc3.udca4ufe/.* Set PYTHONUTF8=1"):
+        commands.check_readable(read)
+
+
 def test_no_other_place_writes_a_command():
     """All others would forget quotes and the names of an installation."""
     places = []
