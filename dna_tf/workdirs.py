@@ -245,15 +245,16 @@ def open_workdir(path, config=None):
     return workdir, config
 
 
-# The folders in which killed processes may leave temporary files. Features have a way of their own.
+# Where killed processes may leave temporary files and locks. Features have a way of their own.
 _WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "comparisons")
 _WRITTEN += ("students", "exports", "quantization", "evaluations")
 
 
 def _remove_left(workdir):
-    files.remove_left(workdir.path, below=False)
-    for name in _WRITTEN:
-        files.remove_left(workdir.path / name)
+    for module in (files, locks):
+        module.remove_left(workdir.path, below=False)
+        for name in _WRITTEN:
+            module.remove_left(workdir.path / name)
 
 
 def _stored_config(workdir):

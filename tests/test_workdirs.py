@@ -262,5 +262,9 @@ def test_opening_removes_what_killed_processes_left(tmp_path):
     number = left.name.split("-")[1]
     other = left.parent / left.name.replace(f"-{number}-", f"-{os.getppid()}-")  # it runs
     other.write_bytes(b"half")
+    lock = workdir.student("tiny", 0).parent / ".seed0.lock"  # nobody has it
+    lock.parent.mkdir(parents=True)
+    lock.write_text("{}")
     workdirs.open_workdir(tmp_path)
     assert list(workdir.ratings.iterdir()) == [other]
+    assert not list(lock.parent.iterdir())

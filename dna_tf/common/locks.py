@@ -100,6 +100,33 @@ def is_held(target):
     return False
 
 
+def remove_left(folder, below=True):
+    """Removes the lock files of processes that were killed; locks that are held stay.
+
+    Args:
+        folder: a local folder; others, and those that do not exist, are left alone.
+        below: whether the folders below it are gone through, too.
+    """
+    if fcntl is None or "://" in str(folder):
+        return
+    for place, _, names in os.walk(folder):
+        for name in filter(is_lock, names):
+            with contextlib.suppress(OSError):  # it is held, or of another user
+                _remove_unless_held(os.path.join(place, name))
+        if not below:
+            return
+
+
+def _remove_unless_held(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(descriptor, path):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
 def is_lock(name):
     """Whether a file's name is that of a lock."""
     return name.startswith(".") and name.endswith(".lock")

@@ -73,6 +73,25 @@ def test_the_second_process_is_answered_in_one_sentence(other, tmp_path):
     assert list((tmp_path / "run").iterdir()) == []
 
 
+def test_locks_of_killed_processes_are_removed_and_those_that_are_held_stay(other, tmp_path):
+    lock = tmp_path / "run/.teacher.lock"
+    files_of_others = [tmp_path / "run/.hidden", tmp_path / "run/flock.lock", tmp_path / "a/b.txt"]
+    (tmp_path / "a").mkdir()
+    for path in files_of_others:
+        path.write_text("x")
+    locks.remove_left(tmp_path)
+    assert lock.exists()
+    other.kill()
+    other.wait()
+    locks.remove_left(tmp_path, below=False)
+    assert lock.exists()
+    with locks.hold(tmp_path / "a/mine", "it"):
+        locks.remove_left(tmp_path)
+        assert not lock.exists() and (tmp_path / "a/.mine.lock").exists()
+    assert all(path.exists() for path in files_of_others)
+    locks.remove_left(tmp_path / "none")
+
+
 def test_a_lock_leaves_no_file_and_no_folder(tmp_path):
     path = tmp_path / "a/b/result.json"
     with pytest.raises(KeyError), locks.hold(path, "it"):

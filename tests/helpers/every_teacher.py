@@ -97,7 +97,9 @@ def take(name, make, size=_SIZE, channels=3):
         with tempfile.TemporaryDirectory() as folder:
             settings = {"test_images": 2, "calibration_images": 8, "least_agreement": 0.0}
             (file,) = dna_tf.export_tflite(model, images, folder, ["float32"], **settings)
-        assert file.largest_difference < 1e-2, file
+        # First weights of a deep network can give scores of millions.
+        largest = np.abs(plain.predict(images.arrays("test")[0], verbose=0)).max()
+        assert file.largest_difference < 1e-2 * max(1.0, largest), (file, largest)
     except ValueError as error:
         return dataclasses.replace(way, error=_sentence(error, model.name), stage=stage)
     return way
