@@ -74,6 +74,7 @@ def _check_infeasible(problem, listed, limits, k, penalties):
         most = min(values) if key.startswith("max_") else max(values)
         text = f"{most:,.0f}" if key[4:] in problem.counted else f"{most:.6g}"
         assert f"{key[4:]} {text} at " in str(error.value)
+    assert ("(each alone)" in str(error.value)) == (len(limits) > 1)
 
     def excess(costs):
         total = 0.0
