@@ -103,16 +103,22 @@ def is_held(target):
 def remove_left(folder, below=True):
     """Removes the lock files of processes that were killed; locks that are held stay.
 
+    Folders in which nothing else was go, too: `hold` made them.
+
     Args:
         folder: a local folder; others, and those that do not exist, are left alone.
         below: whether the folders below it are gone through, too.
     """
     if fcntl is None or "://" in str(folder):
         return
+    folder = os.path.abspath(folder)
     for place, _, names in os.walk(folder):
         for name in filter(is_lock, names):
-            with contextlib.suppress(OSError):  # it is held, or of another user
+            with contextlib.suppress(OSError):  # it is held, of another user, or not alone
                 _remove_unless_held(os.path.join(place, name))
+                while below and os.path.commonpath([folder, place]) == folder:
+                    os.rmdir(place)
+                    place = os.path.dirname(place)
         if not below:
             return
 
