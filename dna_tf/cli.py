@@ -298,7 +298,7 @@ def _run_main(main, others):
         print("Interrupted. The same command resumes from the last checkpoint.", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, KeyError, AttributeError, TypeError, AssertionError) as error:
-        problem = keras_json.problem_of_import()
+        problem = keras_json.problem_behind(error)
         if pipes.is_reader_gone(error) or (isinstance(error, AssertionError) and not problem):
             raise
         _fail(ValueError(problem) if problem else error, FLAGS.traceback)

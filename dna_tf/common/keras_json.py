@@ -6,7 +6,6 @@ read, and TensorFlow ends with an assertion.
 
 import json
 import os
-import sys
 
 _FORMATS = ("channels_last", "channels_first")
 _FLOATS = ("float16", "float32", "float64")
@@ -37,9 +36,13 @@ def problem():
     return ""
 
 
-def problem_of_import():
-    """Like `problem`, if Keras or TensorFlow could not be imported in this process so far."""
-    return "" if {"keras", "tensorflow"} <= set(sys.modules) else problem()
+def problem_behind(error):
+    """Like `problem`, if an error was raised inside of Keras or TensorFlow; otherwise `""`."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    name = place.tb_frame.f_globals.get("__name__", "") if place is not None else ""
+    return problem() if name.partition(".")[0] in ("keras", "tensorflow", "tf_keras") else ""
 
 
 def _text(expected, value):

@@ -50,3 +50,11 @@ def test_the_values_are_those_of_the_installed_keras():
     assert 'floatx not in {"float16", "float32", "float64"}:' in source
     assert "epsilon, float):" in source
     assert 'image_data_format not in {"channels_last", "channels_first"}:' in source
+
+
+def test_an_error_from_elsewhere_is_not_put_down_to_the_file(monkeypatch, tmp_path):
+    assert _problem(monkeypatch, tmp_path, '{"epsilon": 1}')
+    for of_keras, function in ((True, lambda: keras.config.set_floatx("float8")), (False, int)):
+        with pytest.raises((ValueError, TypeError)) as error:
+            function() if of_keras else function("x")
+        assert bool(keras_json.problem_behind(error.value)) == of_keras
