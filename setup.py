@@ -54,6 +54,7 @@ COMMANDS = {
     "dna-quantization-report": "quantization_report",
     "dna-quantize": "quantize",
     "dna-prune": "prune",
+    "dna-compress": "compress",
     "dna-summary": "summary",
     "dna-space": "space",
     "dna-teacher": "teacher",
@@ -65,7 +66,7 @@ COMMANDS = {
 # it: top-level packages of such common names would get in other projects' way.
 ROOMS = """
     common space search config data models teachers training features supernet evaluation
-    export compression latency report phases
+    export inheritance compression latency report phases
 """.split()
 PACKAGES = {
     "dna_tf": "dna_tf",

@@ -21,6 +21,7 @@ if typing.TYPE_CHECKING:  # what editors and type checkers see
     from dna_tf.data.loading import load_images as load_images
     from dna_tf.evaluation.measuring import evaluate as evaluate
     from dna_tf.export.exporter import export_tflite as export_tflite
+    from dna_tf.inheritance.compressing import compress as compress
     from dna_tf.models.students import build_model as build_model
     from dna_tf.phases.runs import open_run as open_run
     from dna_tf.search.finding import find_best as find_best
@@ -63,6 +64,7 @@ _MODULES = {
     "find_front": "search.finding",
     "build_model": "models.students",
     "train_student": "training.student_training",
+    "compress": "inheritance.compressing",
     "evaluate": "evaluation.measuring",
     "export_tflite": "export.exporter",
     "default_config": "config.run_config",

@@ -8,6 +8,8 @@ supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (che
 features/                        the teacher's features, if they are cached on disk
 tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
+replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
+compressed/NAME/                 model.keras, assembly.json, result.json, exports/ (tools.compress)
 architectures/                   front.json, and one JSON file for each architecture
 fronts/                          COSTS.json, such as macs_params.json: a front over these costs
 comparisons/                     results of other searches beside the exact one
@@ -38,6 +40,7 @@ HISTORY_KIND = "dna_tf.history"
 EXPORT_KIND = "dna_tf.export"
 QAT_KIND = "dna_tf.qat"
 PRUNED_KIND = "dna_tf.pruned"
+COMPRESSED_KIND = "dna_tf.compressed"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends
@@ -51,6 +54,8 @@ _PHASES = (
     ("exports", ("export",)),
 )
 
+# Folders beside them: the phase that they follow, and further sections.
+_BESIDE = (("replacements", "ratings", ("compress",)),)
 
 # The tool that writes each part.
 _TOOLS = {
@@ -103,6 +108,7 @@ class Workdir:
         self.features = self.path / "features"
         self.tensorboard = self.path / "tensorboard"
         self.ratings = self.path / "ratings"
+        self.replacements = self.path / "replacements"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
         self.fronts = self.path / "fronts"
@@ -118,6 +124,10 @@ class Workdir:
     def architecture(self, name):
         """The file of an architecture."""
         return self.architectures / f"{_checked(name)}.json"
+
+    def compressed(self, name):
+        """The folder of one compressed student."""
+        return self.path / "compressed" / _checked(name)
 
     def student(self, name, seed):
         """The folder of one trained student."""
@@ -247,7 +257,7 @@ def open_workdir(path, config=None):
 
 # Where killed processes may leave temporary files and locks. Features have a way of their own.
 _WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "comparisons")
-_WRITTEN += ("students", "exports", "quantization", "evaluations")
+_WRITTEN += ("replacements", "compressed", "students", "exports", "quantization", "evaluations")
 
 
 def _remove_left(workdir):
@@ -301,7 +311,11 @@ def sections_until(folder):
 
 def _used_sections(workdir):
     started = [folder for folder, _ in _PHASES if _is_begun(workdir.path / folder)]
-    return {section for folder in started for section in sections_until(folder)}
+    used = {section for folder in started for section in sections_until(folder)}
+    for folder, after, sections in _BESIDE:
+        if _is_begun(workdir.path / folder):
+            used.update(sections_until(after), sections)
+    return used
 
 
 def _is_begun(folder):

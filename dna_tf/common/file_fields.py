@@ -253,6 +253,31 @@ FIELDS = {
             "bytes_after": _BYTES,
         }
     ),
+    "dna_tf.compressed": table(
+        {
+            "asked": table({}),
+            "fine_tune": table({}),
+            "assembly": text,
+            "limits": mapping_of(number(0)),
+            "realised": list_of(
+                table({"assembly": text, "rating": number(0), "kl": number(0), "images": whole(1)})
+            ),
+            "table": list_of(
+                table(
+                    {
+                        "name": text,
+                        "costs": mapping_of(optional(number(0))),
+                        "kl": number(0),
+                        "agreed": whole(),
+                        "correct": whole(),
+                        "images": whole(1),
+                    },
+                    _counted("images", "agreed", "correct"),
+                )
+            ),
+            "data_fingerprint": text,
+        }
+    ),
     "dna_tf.data": table({"labels": mapping_of(list_of(anything))}),
     "dna_tf.broken_images": table(
         {"sources": mapping_of(table({"name": text, "images": whole(), "broken": list_of(_PLACE)}))}

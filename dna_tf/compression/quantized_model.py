@@ -8,6 +8,7 @@ of the image at 0..0.
 """
 
 import dataclasses
+import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -157,6 +158,7 @@ class QuantizedModel:
 
         Raises:
             ValueError: TensorFlow cannot convert the model.
+            OSError: its temporary files could not be written.
         """
         shape = tf.TensorSpec((1, *self.model.input_shape[1:]), tf.float32)
         function = tf.function(lambda image: self.model(image, training=False))
@@ -167,13 +169,22 @@ class QuantizedModel:
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
         try:
-            return converter.convert()
+            content = converter.convert()
         except conversion.FAILURES as error:
             raise ValueError(
                 f"TensorFlow cannot convert {self.model.name!r}, which was trained with rounding, "
                 f"to an int8 file: {conversion.reason(error)}. The training is kept. Export an "
                 "int8 file without this training instead."
             ) from error
+        # Where it cannot write its temporary files the converter takes another way in silence,
+        # and the file has other bytes.
+        if not converter.saved_model_dir:
+            raise OSError(
+                f"TensorFlow could not write its temporary files into {tempfile.gettempdir()}, so "
+                f"{self.model.name!r} was not converted. Free space there, or set TMPDIR to a "
+                "folder with space. The training is kept: run this again."
+            )
+        return content
 
 
 class _QuantizeConfig:

@@ -59,6 +59,9 @@ _RANGES = (
     ("search", "control_tolerance", 0.0, 1.0),
     *export_sections.COMPRESSION_RANGES,
     *(("retrain", *limits_of) for limits_of in training_sections.RETRAIN_RANGES),
+    *(("fine_tune", *limits_of) for limits_of in training_sections.FINE_TUNE_RANGES),
+    ("compress", "measured_paths", 2, _ANY),
+    ("compress", "realised", 1, 1000),
     *(
         (section, *limits_of)
         for section in training_sections.SECTIONS
@@ -163,6 +166,11 @@ def default_config() -> ml_collections.ConfigDict:
     config.search.cost_files = ()  # further costs, such as ("latency.json",)
 
     config.retrain = training_sections.default_retraining(epochs=15, learning_rate=3e-3)
+
+    config.compress = ml_collections.ConfigDict()  # for tools/compress.py
+    config.compress.measured_paths = 64  # of a cell in the teacher's place; others are fitted
+    config.compress.realised = 5  # best networks that are put together and compared
+    config.fine_tune = training_sections.default_fine_tuning()
 
     config.export = export_sections.default_export()
     config.quantize = export_sections.default_quantize()

@@ -1,4 +1,4 @@
-"""The config's sections `teacher_training` and `retrain`: the fields of a training recipe."""
+"""The sections `teacher_training`, `retrain` and `fine_tune`: the fields of a training recipe."""
 
 import math
 
@@ -13,7 +13,7 @@ SCHEDULES = ("cosine", "constant", "exponential")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 TAKES = ("last", "best")
 
-SECTIONS = ("teacher_training", "retrain")
+SECTIONS = ("teacher_training", "retrain", "fine_tune")
 # (field, values)
 CHOICES = (
     ("optimizer", OPTIMIZERS),
@@ -51,6 +51,12 @@ RETRAIN_RANGES = (
     ("control_seeds", 0, math.inf),
     ("distill_weight", 0.0, 1.0),
     ("distill_temperature", 0.1, 100.0),
+)
+FINE_TUNE_RANGES = (
+    ("labels", 0.0, 1e6),
+    ("answers", 0.0, 1e6),
+    ("temperature", 0.1, 100.0),
+    ("maps", 0.0, 1e6),
 )
 
 
@@ -106,6 +112,22 @@ def default_retraining(epochs, learning_rate):
     return recipe
 
 
+def default_fine_tuning():
+    """The fields of `fine_tune`: a recipe, and what an assembled student learns from.
+
+    Nothing is dropped while seams heal, and labels are not smoothed: the teacher's answers are.
+    """
+    recipe = default_recipe(epochs=5, learning_rate=1e-3)
+    recipe.warmup_epochs = 0.5
+    recipe.label_smoothing = 0.0
+    recipe.dropout = 0.0
+    recipe.labels = 0.5  # weight of the loss on the labels; 0 for images without labels
+    recipe.answers = 0.5  # weight of the divergence from the teacher's answers
+    recipe.temperature = 1.0  # by which both logits are divided for that divergence
+    recipe.maps = 0.0  # weight of the distance from the teacher's maps at the cuts
+    return recipe
+
+
 def check(config):
     """Checks that the fields of each recipe agree with each other.
 
@@ -134,9 +156,18 @@ def complete(recipe=None):
             contradict one another.
     """
     defaults = default_retraining(epochs=15, learning_rate=3e-3)
+    return _complete(recipe, defaults, RETRAIN_RANGES)
+
+
+def complete_fine_tuning(recipe=None):
+    """As `complete`, for the fields of the section `fine_tune`."""
+    return _complete(recipe, default_fine_tuning(), FINE_TUNE_RANGES)
+
+
+def _complete(recipe, defaults, more_ranges):
     values = {**defaults, **(recipe or {})}
     field_checks.check_like("recipe", values, defaults)
-    for field, lowest, highest in (*RANGES, *RETRAIN_RANGES):
+    for field, lowest, highest in (*RANGES, *more_ranges):
         if not lowest <= values[field] <= highest:
             raise ValueError(
                 f"recipe.{field} must be in [{lowest}, {highest}]. Received: {values[field]!r}"
@@ -166,6 +197,11 @@ def _check_together(name, recipe):
         raise ValueError(
             f"{name}.take='best' needs the accuracy on the rating images after "
             f"epochs: set {name}.rating_every=1. Received: rating_every=0"
+        )
+    if "answers" in recipe and not (recipe.labels or recipe.answers or recipe.maps):
+        raise ValueError(
+            f"{name}.labels, {name}.answers and {name}.maps are all 0: there is nothing to learn "
+            "from. Set one of them above 0."
         )
     mixes = recipe.mixup or recipe.cutmix
     if mixes and recipe.batch_size // recipe.accumulate % 2:

@@ -11,6 +11,7 @@ FIELDS = {
     "supernet": ("cache_folder", "checkpoint_seconds", "tensorboard"),
     "rating": ("checkpoint_seconds",),
     "retrain": ("checkpoint_seconds", "control_seeds", "seeds", "tensorboard"),
+    "fine_tune": ("checkpoint_seconds", "tensorboard"),
     "quantize": ("checkpoint_seconds",),
     "prune": ("checkpoint_seconds",),
 }

@@ -56,7 +56,7 @@ def export_tflite(workdir, config, name, seed=0, folder=None):
     )
 
 
-def export_file(path, config, folder, workdir=None):
+def export_file(path, config, folder, workdir=None, name=None):
     """Exports any Keras classifier as `export_tflite` does a student.
 
     Args:
@@ -65,6 +65,7 @@ def export_file(path, config, folder, workdir=None):
             the model's own size.
         folder: where the files go.
         workdir: the `workdirs.Workdir` of the config, or `None`.
+        name: what result and files call it; `None` takes the name of the file.
 
     Returns:
         The content of `result.json` there.
@@ -76,7 +77,7 @@ def export_file(path, config, folder, workdir=None):
     path = files.as_path(path)
     model = keras_files.load_model(path, workdirs.modules(workdir, config))
     cache_dir = None if workdir is None else workdir.path
-    return _export(model, path.stem, 0, config, files.as_path(folder), cache_dir)
+    return _export(model, name or path.stem, 0, config, files.as_path(folder), cache_dir)
 
 
 def _export(model, name, seed, config, folder, cache_dir, architecture=None, trained_accuracy=None):

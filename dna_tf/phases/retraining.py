@@ -91,7 +91,8 @@ def _trainer(workdir, config, arch, images, strategy):
         with strategy.scope():
             teacher = _teacher(workdir, config, images)
     model = _build(config, arch, 0)  # refuses a wrong start_from before any training
-    return student_training.StudentTrainer(model, images, config.retrain, teacher, strategy)
+    distilled = student_training.of_recipe(config.retrain, teacher)
+    return student_training.StudentTrainer(model, images, config.retrain, distilled, strategy)
 
 
 def _train(workdir, config, arch, images, trainer, seed, is_chief):

@@ -8,6 +8,7 @@ Read in this order:
 
     problems.py           what is searched: a rating and costs of every path, as arrays
     problem_building.py   builds a problem from ratings and cost tables, and checks them
+    assembly_problem.py   the same for assemblies of paths and of a teacher's own blocks
     finding.py            the public functions: search_problem, find_best, find_front
     exact.py              the k best under limits, exactly
     bounds.py             the lower bounds that it uses

@@ -160,9 +160,10 @@ def find_front(
         fronts.FrontTooLarge: the front has too many states. It is a `ValueError`.
     """
     limits = cost_limits.Limits(limits, **more_limits)
-    choices = fronts.front(problem, costs, limits, rounding)
+    left, rest = problem.filtered(limits)
+    choices = fronts.front(left, costs, rest, rounding)
     if not choices:
-        raise exact.infeasible(problem, limits)
+        raise exact.infeasible(left, rest)
     origin = {"by": "front", "front_costs": list(costs), "limits": dict(limits)}
     return [
         _architecture(problem, choice, f"front_{number}", origin)
@@ -176,6 +177,7 @@ def best_choices(problem, limits, count=1, penalties=None, max_shared=None):
     Returns:
         A list of `problems.Choice`, best first.
     """
+    problem, limits = problem.filtered(limits)
     if max_shared is None:
         return exact.best(problem, limits, count, penalties)
     return diverse.best_differing(problem, max_shared, count, limits, penalties)

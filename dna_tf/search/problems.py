@@ -217,6 +217,18 @@ class SearchProblem:
         self.check_names([*upper, *lower])
         return lower, upper
 
+    def filtered(self, limits):
+        """Turns limits that no sum of costs can break into fewer paths to choose from.
+
+        Args:
+            limits: a `cost_limits.Limits`.
+
+        Returns:
+            The problem with the paths that are left, and the limits that are left. Here there
+            are no such limits; a problem whose candidates have costs of another kind has some.
+        """
+        return self, limits
+
     def within(self, costs, lower, upper):
         """Which architectures keep within limits: a bool array `(architectures,)`.
 

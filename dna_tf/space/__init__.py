@@ -11,6 +11,8 @@ Read in this order:
     zoo.py             published networks, and finding an architecture by name or file
     scaling.py         makes an architecture wider, deeper and larger
     cost_tables.py     parameters and MACs of networks and of all paths of a space
+    part_costs.py      costs of paths that stand in a teacher's place
+    assemblies.py      networks of such paths and of a teacher's own blocks, and their files
     op_costs.py        files with the cost of each part of a network, such as its latency
     cost_limits.py     limits on costs, as text and as values
     ratings.py         rating files of cells, and summaries of them

@@ -10,6 +10,12 @@ import math
 
 from dna_tf.space import spaces
 
+# In an int8 TFLite file: 4 for a bias, and for weight and bias a scale of 4 and a zero point of 8.
+BYTES_OF_CHANNEL = 28
+# Maps of one size that are held while an activation is computed. A convolution writes through
+# ReLU6; swish takes a map, its gate, and their product.
+_MAPS = {"swish": 3, "relu6": 1}
+
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpec:
@@ -50,6 +56,16 @@ class ConvSpec:
         """Multiply-accumulates for an input of `height` x `width` pixels."""
         height, width = output_size(height, width, self.stride)
         return height * width * self.kernel**2 * self.in_width * self.out_width
+
+    @property
+    def int8_bytes(self):
+        """Bytes of its weights in an int8 TFLite file, with what belongs to each channel."""
+        return _int8_bytes(self.weights())
+
+    def peak_elements(self, height, width):
+        """The most entries of maps that are held at one time: those read and those written."""
+        out = math.prod(output_size(height, width, self.stride)) * self.out_width
+        return max(height * width * self.in_width + out, _MAPS[self.activation] * out)
 
     def authors_flops(self, height, width):
         """FLOPs as the DNA authors count them: MACs, and two per input of batch norm."""
@@ -139,6 +155,34 @@ class MBConvSpec:
         total += 2 * mid * self.se_width
         return total + out * mid * self.out_width
 
+    @property
+    def int8_bytes(self):
+        """Bytes of its weights in an int8 TFLite file, with what belongs to each channel."""
+        return _int8_bytes(self.weights())
+
+    def peak_elements(self, height, width):
+        """The most entries of maps that are held at one time, for an input of these pixels.
+
+        A step holds what it reads and what it writes, and besides the input of the layer as long
+        as a residual waits for it. Batch norm is part of its convolution.
+        """
+        read = height * width * self.in_width
+        expanded = height * width * self.expanded_width
+        size = math.prod(output_size(height, width, self.stride))
+        inner, out = size * self.expanded_width, size * self.out_width
+        kept = read if self.has_residual else 0
+        gates = _MAPS[self.activation]
+        if self.expand > 1:
+            steps = [read + expanded, kept + gates * expanded, kept + expanded + inner]
+        else:
+            steps = [expanded + inner]  # it reads what is kept
+        steps += [kept + gates * inner, kept + inner + out]
+        if self.se_width:
+            steps.append(kept + 2 * inner + self.expanded_width)  # the product with the gate
+        if self.has_residual:
+            steps.append(3 * out)
+        return max(steps)
+
     def authors_flops(self, height, width):
         """FLOPs as the DNA authors count them.
 
@@ -156,6 +200,26 @@ class MBConvSpec:
 def output_size(height, width, stride):
     """Height and width after a "same" convolution with `stride`."""
     return -(-height // stride), -(-width // stride)
+
+
+def _int8_bytes(shapes):
+    total = 0
+    for name, shape in shapes.items():
+        if name.endswith("kernel"):
+            # A depthwise kernel is (k, k, channels, 1).
+            channels = shape[2] if name.startswith("dw") else shape[3]
+            total += int8_kernel_bytes(math.prod(shape), channels)
+    return total
+
+
+def int8_kernel_bytes(entries, channels):
+    """Bytes of a kernel in an int8 TFLite file.
+
+    Args:
+        entries: of the kernel; each is a byte.
+        channels: that it writes. Each has a bias, and scales and zero points of both.
+    """
+    return entries + BYTES_OF_CHANNEL * channels
 
 
 def _num_params(shapes):

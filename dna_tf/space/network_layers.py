@@ -70,8 +70,12 @@ def stem_layers(frame, task):
     Returns:
         A list of `NetworkLayer`.
     """
-    conv, *mbconvs = layer_specs.stem_specs(frame, task.channels)
-    stem = [NetworkLayer("stem", 0, 0, conv, task.image_size)]
+    return _stem_layers(frame, task.channels, task.image_size)
+
+
+def _stem_layers(frame, channels, image_size):
+    conv, *mbconvs = layer_specs.stem_specs(frame, channels)
+    stem = [NetworkLayer("stem", 0, 0, conv, image_size)]
     for index, spec in enumerate(mbconvs):
         name = f"stem_mbconv{index + 1 if index else ''}"
         stem.append(NetworkLayer(name, 0, index, spec, stem[-1].output_size))
@@ -99,6 +103,35 @@ def cell_layers(frame, ops, block, in_width, out_widths, stride, size):
         specs = layer_specs.layer_specs(frame, [op] * num_layers, in_width, out_widths, stride)
         chains.append(_chain(specs, block, size))
     return [list(candidates) for candidates in zip(*chains, strict=True)]
+
+
+def imitating_layers(space, block, cell, shapes):
+    """The candidates of every position of a cell that stands in a teacher's place.
+
+    Its first layer reads the teacher's map before, inner layers have the cell's width, and the
+    last one has the teacher's channels. The cells of block 1 have a stem of their own.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        block: block index from 0.
+        cell: cell index from 0.
+        shapes: `(height, width, channels)` of the image and of each block's output of the
+            teacher.
+
+    Returns:
+        A list with one list per position: for block 1 first the layers of the stem, one each;
+        then for each layer of the cell a `NetworkLayer` for each op.
+
+    Source: DNA 3.2.
+    """
+    (size, _, in_width), spec = shapes[block], space.blocks[block]
+    shape, stem = spec.cells[cell], []
+    if block == 0:
+        stem = _stem_layers(space.frame, in_width, size)
+        in_width, size = space.frame.stem_output_width, stem[-1].output_size
+    widths = [shape.width] * (shape.layers - 1) + [shapes[block + 1][-1]]
+    layers = cell_layers(space.frame, space.ops, block + 1, in_width, widths, spec.stride, size)
+    return [[layer] for layer in stem] + layers
 
 
 @dataclasses.dataclass(frozen=True)

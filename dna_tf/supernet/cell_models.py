@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.models import keras_settings
-from dna_tf.space import layer_specs, spaces
+from dna_tf.space import network_layers, spaces
 from dna_tf.supernet import output_start, packed_ops
 
 
@@ -121,20 +121,10 @@ def cell_units(space, block, cell, in_channels, output_channels):
         A list with one list of specs per position: for block 1 first the two parts of
         the stem, with one spec each; then the layers, with one spec per op.
     """
-    block_spec = space.blocks[block]
-    shape = block_spec.cells[cell]
-    units = []
-    if block == 0:
-        units = [[spec] for spec in layer_specs.stem_specs(space.frame, in_channels)]
-        in_channels = space.frame.stem_output_width
-    widths = [shape.width] * (shape.layers - 1) + [output_channels]
-    columns = [
-        layer_specs.layer_specs(
-            space.frame, [op] * shape.layers, in_channels, widths, block_spec.stride
-        )
-        for op in space.ops
-    ]
-    return units + [list(layer) for layer in zip(*columns, strict=True)]
+    # The specs do not depend on the sizes of the maps.
+    shapes = {block: (1, 1, in_channels), block + 1: (1, 1, output_channels)}
+    positions = network_layers.imitating_layers(space, block, cell, shapes)
+    return [[layer.spec for layer in candidates] for candidates in positions]
 
 
 def _choose(specs, op, x, row, groups):

@@ -54,11 +54,25 @@ class CellRater:
         Yields:
             The rating of each path; see the class.
         """
-        if first < self._cell.num_ops**self._cell.layers:
+        count = self._cell.num_ops**self._cell.layers
+        for _, outputs in self.walk(np.arange(first, count)):
+            yield self._rate(outputs)
+
+    def walk(self, indices):
+        """Runs some of the paths; each prefix that several of them share is run once.
+
+        Args:
+            indices: of the paths in the order of `SearchSpace.paths`, an ascending int array.
+
+        Yields:
+            The index of each path, and its outputs with calibrated batch norm: a tensor for
+            each batch.
+        """
+        if len(indices):
             carried = self._start
             for unit in range(self._cell.fixed_units):
                 carried = self._run(unit, 0, *carried)
-            yield from self._walk(0, 0, carried, first)
+            yield from self._walk(0, 0, carried, indices)
 
     def path(self, path):
         """Rates one path by itself: the slow way, the reference for `ratings`."""
@@ -71,17 +85,19 @@ class CellRater:
             carried = self._run(unit, op, *carried)
         return carried[1]
 
-    def _walk(self, layer, index, carried, first):
-        """Rates the paths below a node from `first` on; `index` is that of the node's first."""
+    def _walk(self, layer, start, carried, indices):
+        """Runs the paths of `indices` below a node; `start` is the index of its first path."""
         if layer == self._cell.layers:
-            yield self._rate(carried[1])
+            yield start, carried[1]
             return
         below = self._cell.num_ops ** (self._cell.layers - layer - 1)
         unit = self._cell.fixed_units + layer
         for op in range(self._cell.num_ops):
-            start = index + op * below
-            if start + below > first:  # not all of them are rated yet
-                yield from self._walk(layer + 1, start, self._run(unit, op, *carried), first)
+            first = start + op * below
+            low, high = np.searchsorted(indices, [first, first + below])
+            if low < high:
+                ahead = self._run(unit, op, *carried)
+                yield from self._walk(layer + 1, first, ahead, indices[low:high])
 
     def _run(self, unit, op, calibration, inputs):
         spec = self._cell.units[unit][op]

@@ -84,7 +84,7 @@ def rate_cells(
     rated = {cell: store.load(cell) for cell in cells}
     todo = [cell for cell in cells if len(rated[cell]) < _num_paths(cell)]
     if todo:
-        _check_teacher(todo, teacher, images)
+        check_teacher(todo, teacher, images)
         with writing(folder, [cell.name for cell in todo]):
             determinism.enable(seed)
             with images.reading():
@@ -231,13 +231,26 @@ def calibration_maps(predict, images, settings, seed):
     Returns:
         A list with a tuple per batch: images of the training split, and the maps of all blocks.
     """
+    return [(x, *predict(x)) for x in calibration_images(images, settings, seed)]
+
+
+def calibration_images(images, settings, seed):
+    """The images on which batch norm is calibrated: a seeded draw of the training split.
+
+    Args:
+        images: a `labelled_images.Images`.
+        settings: `RatingSettings`.
+        seed: an int.
+
+    Returns:
+        A list of batches, float32 `(batch, height, width, channels)` in 0..255.
+    """
     count = min(settings.calibration_images, images.counts["train"])
     # Batches of equal size, no more of them than the images fill.
     number = min(settings.calibration_batches, images.counts["train"] // count)
     epoch_seed = seeding.derive_seed("calibration", seed)
     epoch = iter(images.epoch(count, 0, epoch_seed, augment=False))
-    calibration = [next(epoch)[0] for _ in range(number)]
-    return [(x, *predict(x)) for x in calibration]
+    return [next(epoch)[0] for _ in range(number)]
 
 
 def _draw_rating_images(images, settings, seed):
@@ -263,7 +276,12 @@ def _num_paths(cell):
     return cell.space.num_paths(cell.block, cell.cell)
 
 
-def _check_teacher(cells, teacher, images):
+def check_teacher(cells, teacher, images):
+    """Checks that cells imitate this teacher, and that it takes the images.
+
+    Raises:
+        ValueError: they imitate another one (they are named), or the images have another size.
+    """
     teacher.check_images(images.image_shape)
     fingerprint = keras_files.weights_fingerprint(teacher.model)
     others = [cell.name for cell in cells if cell.result["teacher"] != fingerprint]

@@ -12,6 +12,7 @@ docs/guide/supernet.md compares the starts.
 
 import numpy as np
 
+from dna_tf.space import layer_specs
 from dna_tf.supernet import packed_ops
 
 
@@ -50,12 +51,16 @@ def first_unit(units):
         units: a list of lists of specs, as `cell_models.cell_units` makes them.
 
     Returns:
-        An index into `units`.
+        An index into `units`. The convolution of a stem is none of them: its output is activated.
     """
     unit = len(units) - 1
-    while unit > 0 and units[unit][0].has_residual:
+    while unit > 0 and units[unit][0].has_residual and not _is_conv(units[unit - 1][0]):
         unit -= 1
     return unit
+
+
+def _is_conv(spec):
+    return isinstance(spec, layer_specs.ConvSpec)
 
 
 def started(row, spec, statistics, parts):

@@ -93,6 +93,13 @@ def of_section(settings_class, section, **changes):
     return settings_class(**{name: section[name] for name in names} | changes)
 
 
+def rating_identity(settings):
+    """What of `RatingSettings` decides ratings, as a dict."""
+    fields = dataclasses.asdict(settings)
+    del fields["checkpoint_seconds"]
+    return fields
+
+
 def with_changes(settings_class, settings, changes):
     """Settings with some fields changed.
 

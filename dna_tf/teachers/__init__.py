@@ -7,6 +7,7 @@ Read in this order:
     residual_cnn.py       small residual networks that are trained on the run's own images
     cut_points.py         the layers at which a model can be cut, and proposed cuts
     cutting.py            a model, cut at named layers into a sub-model per block
+    parts.py              what a teacher's own blocks and its head cost
     building.py           cut_teacher: a model, a file or a name, built and cut
     input_range.py        warnings if a trained teacher gets images in another range
 """

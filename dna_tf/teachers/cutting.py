@@ -1,6 +1,7 @@
 """Cuts a functional model at named layers into one sub-model per block."""
 
 import dataclasses
+import functools
 
 import keras
 
@@ -30,6 +31,12 @@ class Teacher:
     blocks: tuple[keras.Model, ...]
     features: keras.Model
     shapes: tuple[tuple[int, int, int], ...]
+
+    @functools.cached_property
+    def head(self):
+        """A functional model of what comes after the last block, up to the model's output."""
+        end = self.model.get_layer(self.cuts[-1]).output
+        return keras.Model(end, self.model.output, name="teacher_head")
 
     def check_images(self, image_shape):
         """Checks that images `(height, width, channels)` have the shape that it is cut for."""

@@ -31,8 +31,7 @@ class ClassifierTrainer:
         evaluated: a model of the same architecture, in float32 and outside of the scope,
             that gets the weights to evaluate. `None` takes `model`, unless
             `needs_second_model`.
-        teacher: a Keras model from the same images to logits, which are distilled as
-            `recipe.distill_weight` and `recipe.distill_temperature` say.
+        learns_from: a `distillation.Distillation`, or `None` to learn from labels only.
         strategy: a `tf.distribute.Strategy`; the current one by default.
 
     Attributes:
@@ -50,10 +49,14 @@ class ClassifierTrainer:
             an argument that is missing.
     """
 
-    def __init__(self, model, images, recipe, evaluated=None, teacher=None, strategy=None):
+    def __init__(self, model, images, recipe, evaluated=None, learns_from=None, strategy=None):
         self.evaluated = model if evaluated is None else evaluated
         self.model = model = training_twin.make(model)
-        self._images, self._recipe, self._teacher = images, recipe, teacher
+        self._images, self._recipe, self._learns_from = images, recipe, learns_from
+        self._with_maps = model
+        if learns_from is not None and learns_from.layers:
+            maps = [model.get_layer(name).output for name in learns_from.layers]
+            self._with_maps = keras.Model(model.input, [model.output, *maps])
         self._strategy = strategy or tf.distribute.get_strategy()
         self._replicas, self._parts = self._strategy.num_replicas_in_sync, recipe.accumulate
         self._steps = images.steps_per_epoch(recipe.batch_size)
@@ -221,34 +224,22 @@ class ClassifierTrainer:
         """Returns figures of a replica's images, and its share of the gradient of an update."""
         weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(images, training=True), tf.float32)
+            outputs = self._with_maps(images, training=True)
+            logits, *maps = outputs if self._with_maps is not self.model else [outputs]
+            logits = tf.cast(logits, tf.float32)
             targets = labels
             if labels.shape.rank == 1:
                 targets = tf.one_hot(labels, self._images.num_classes)
             loss = self.loss(targets, logits) / tf.cast(tf.shape(images)[0], tf.float32)
             figures = {"loss": loss}
-            if self._teacher is not None:
-                loss, figures = self._distilled(images, logits, loss)
+            if self._learns_from is not None:
+                loss, figures = self._learns_from.loss(images, loss, logits, maps)
             shares = self._replicas * self._parts
             scaled = loss * self._loss_scale() / shares if self._scales(shares) else loss
         gradients = tape.gradient(scaled, weights)
         classes = labels if labels.shape.rank == 1 else tf.argmax(labels, -1, tf.int32)
         right = tf.cast(tf.argmax(logits, -1, tf.int32) == classes, tf.float32)
         return {**figures, "accuracy": tf.reduce_mean(right)}, gradients
-
-    def _distilled(self, images, logits, loss):
-        """Mixes the loss with the distance to the teacher's answers.
-
-        Source: Hinton et al., 2015.
-        """
-        weight, temperature = self._recipe.distill_weight, self._recipe.distill_temperature
-        targets = tf.cast(self._teacher(images, training=False), tf.float32) / temperature
-        targets = tf.stop_gradient(targets)
-        gap = tf.nn.log_softmax(targets) - tf.nn.log_softmax(logits / temperature)
-        distance = tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(targets) * gap, axis=-1))
-        # Gradients shrink with the square of the temperature, which is made up for here.
-        mixed = (1.0 - weight) * loss + weight * temperature**2 * distance
-        return mixed, {"loss": mixed, "distillation": distance}
 
     def _scales(self, shares):
         return shares > 1 or self._recipe.precision == "mixed_float16"

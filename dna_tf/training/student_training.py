@@ -12,7 +12,14 @@ from dna_tf.common import checks, files
 from dna_tf.config import without_effect
 from dna_tf.data import labelled_images
 from dna_tf.models import inference, plain_models
-from dna_tf.training import classifier, determinism, kept_weights, strategies, student_checks
+from dna_tf.training import (
+    classifier,
+    determinism,
+    distillation,
+    kept_weights,
+    strategies,
+    student_checks,
+)
 
 KIND = "dna_tf.student_training"
 # Fields of a recipe that do not change the weights, or are compared on their own.
@@ -136,7 +143,7 @@ def train_student(
     start_from = start_from or recipe.start_from
     if start_from:
         student_checks.copy_weights(start_from, model)
-    trainer = StudentTrainer(model, images, recipe, teacher, strategy)
+    trainer = StudentTrainer(model, images, recipe, of_recipe(recipe, teacher), strategy)
     if folder is not None:
         folder = files.as_path(folder)
         _take_up(folder, images)
@@ -154,11 +161,12 @@ class StudentTrainer:
             outside of the strategy's scope. It gets the weights to evaluate.
         images: a `labelled_images.Images`.
         recipe: a config section `retrain`.
-        teacher: the `keras.Model` to distil, built in the strategy's scope, or `None`.
+        learns_from: a `distillation.Distillation` with a teacher that was built in the strategy's
+            scope, or `None`.
         strategy: a `tf.distribute.Strategy`; the current one by default.
     """
 
-    def __init__(self, model, images, recipe, teacher=None, strategy=None):
+    def __init__(self, model, images, recipe, learns_from=None, strategy=None):
         strategy = strategy or tf.distribute.get_strategy()
         self.model = model
         self._images, self._recipe = images, recipe
@@ -170,7 +178,7 @@ class StudentTrainer:
             else:
                 trained, evaluated = model, None
             self._trainer = classifier.ClassifierTrainer(
-                trained, images, recipe, evaluated, teacher, strategy
+                trained, images, recipe, evaluated, learns_from, strategy
             )
 
     def train(self, seed, folder, start=None, label="student", watcher=None):
@@ -211,6 +219,14 @@ class StudentTrainer:
             return "last"
         kept_weights.BestWeights(folder, self.model).load()
         return "best"
+
+
+def of_recipe(recipe, teacher):
+    """The `distillation.Distillation` of a recipe and a teacher; `None` without a teacher."""
+    if teacher is None:
+        return None
+    weight = recipe.distill_weight
+    return distillation.Distillation(teacher, 1.0 - weight, weight, recipe.distill_temperature)
 
 
 def _identity(model, images, recipe, seed, start_from):

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert import interpreter
 from tensorflow.lite.python import convert_phase
+from tensorflow.python.saved_model import save as saved_model_save
 
 from dna_tf.compression import fine_tuning, pruned_model, quantized_model, tf_keras_bridge
 from dna_tf.export import agreement
@@ -141,6 +142,17 @@ def test_a_converter_that_fails_is_reported(story, model, monkeypatch, capsys):
         story.rounding.to_tflite()
     assert pruned_model.sparse_tflite(model) is None
     assert "no sparse TFLite file: no such op" in capsys.readouterr().err
+
+
+def test_temporary_files_that_cannot_be_written(story, monkeypatch):
+    """The converter goes another way in silence then, and the file would have other bytes."""
+
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saved_model_save, "save", full)
+    with pytest.raises(OSError, match="could not write its temporary files into .*TMPDIR"):
+        story.rounding.to_tflite()
 
 
 def test_teachers_go_as_well():

@@ -18,7 +18,8 @@ from tests.helpers import crash_work, rated_runs, tiny_config
 
 NAME = "max_macs_15k"
 NAMES = (
-    "teacher", "supernet", "supernet S1", "feature cache", "rating", "search", "retraining",
+    "teacher", "supernet", "supernet S1", "feature cache", "rating", "replacing", "compressing",
+    "search", "retraining",
     "export", "quantize", "prune", "export otherwise and back", "prune otherwise and back",
     "quantization report", "evaluate", "report", "latency table",
     "search of invented ratings", "front", "tables",
@@ -39,6 +40,8 @@ class Phase:
         back: what is done after a death in place of `run`, if that is something else; its end is
             the start of the phase.
         prepare: writes what the phase starts from into a folder, if `after` is `""`.
+        may_leave: pattern of what a death may leave for good: the unfinished training of other
+            settings, which goes on when these are asked for again.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Phase:
     saves: tuple = ()
     prepare: Callable = lambda folder: None
     back: Callable | None = None
+    may_leave: str = r"^$"
 
 
 def config(folder, **changes):
@@ -62,9 +66,12 @@ def config(folder, **changes):
     section.rating.batch_size, section.rating.checkpoint_seconds = 6, 0.0
     section.rating.calibration_images = 16
     section.search.budgets = ("max_macs=15k",)
-    for recipe in (section.teacher_training, section.retrain, section.quantize, section.prune):
+    section.fine_tune.epochs, section.fine_tune.batch_size = 2, 30
+    recipes = section.teacher_training, section.retrain, section.fine_tune
+    for recipe in (*recipes, section.quantize, section.prune):
         recipe.checkpoint_seconds = 0.0
     section.teacher_training.tensorboard = True
+    section.compress.measured_paths, section.compress.realised = 3, 2
     section.retrain.take, section.retrain.ema_decay = "best", 0.9
     section.export.precisions, section.export.also = ("float32", "int8"), ("savedmodel",)
     section.export.test_images = 12
@@ -132,6 +139,18 @@ def _rating(folder):
     from dna_tf.phases import rating
 
     rating.rate(*_opened(folder))
+
+
+def _replacing(folder):
+    from dna_tf.phases import compressing
+
+    compressing.replace(*_opened(folder))
+
+
+def _compressing(folder):
+    from dna_tf.phases import compressing
+
+    compressing.compress(*_opened(folder), {"max_macs": "99%"})
 
 
 def _search(folder):
@@ -259,6 +278,7 @@ def phases():
     from dna_tf.evaluation import measuring
     from dna_tf.export import conversion, quantization_error
     from dna_tf.features import shard_files
+    from dna_tf.inheritance import replacement_rating
     from dna_tf.latency import measurements
     from dna_tf.space import ratings
     from dna_tf.training import checkpoints
@@ -280,6 +300,14 @@ def phases():
             ((shard_files, "write"),),
         ),
         Phase("rating", _rating, "supernet", crash_work.paths, ((ratings, "save"),)),
+        Phase(
+            "replacing",
+            _replacing,
+            "rating",
+            crash_work.calls(replacement_rating, "rate_cell"),
+            ((files, "write_json"),),
+        ),
+        Phase("compressing", _compressing, "replacing", crash_work.steps, checkpoint),
         Phase("search", _search, "rating"),
         Phase("retraining", _retraining, "search", crash_work.steps, checkpoint),
         Phase("export", _export(), "retraining", crash_work.calls(conversion, "convert"), result),
@@ -291,7 +319,13 @@ def phases():
             "export",
             back=_export(),
         ),
-        Phase("prune otherwise and back", _prune(**{"prune.epochs": 2}), "prune", back=_prune()),
+        Phase(
+            "prune otherwise and back",
+            _prune(**{"prune.epochs": 2}),
+            "prune",
+            back=_prune(),
+            may_leave=r"/pruning_[0-9a-f]+/",
+        ),
         Phase(
             "quantization report",
             _quantization_report,

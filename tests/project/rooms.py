@@ -14,7 +14,7 @@ FLOORS = (
     ("models", "workdirs"),
     ("training", "teachers", "features", "report"),
     ("supernet", "evaluation", "cli"),
-    ("export",),
+    ("export", "inheritance"),
     ("compression", "latency"),
     ("phases",),
 )

@@ -1,5 +1,7 @@
 """The start of a cell's last batch norm at the scale of the teacher's map."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,6 +69,15 @@ def test_layers_whose_outputs_add_up_start_elsewhere(width, layers, channels, fi
     assert output_start.first_unit(started.units) == first
     for unit, (old, new) in enumerate(zip(plain.rows, started.rows, strict=True)):
         assert (old.numpy().tobytes() == new.numpy().tobytes()) == (unit < first)
+
+
+def test_a_stem_whose_width_never_changes_is_no_part_of_the_sum():
+    """Stem and layers all have 5 channels: residuals down to the stem's activated convolution."""
+    frame = dataclasses.replace(SPACE.frame, stem_width=5, stem_output_width=5)
+    space = SearchSpace("one", SPACE.ops, (Block(1, (Cell(2, 5),)), SPACE.blocks[1]), frame)
+    started = cell_models.TrainableCell(space, 0, 0, (8, 8, 3), 5, seed=3, start=(MEAN, DEVIATION))
+    assert [unit[0].has_residual for unit in started.units[1:]] == [True] * 3
+    assert output_start.first_unit(started.units) == 1
 
 
 def test_a_cell_of_residual_layers_starts_at_the_mean_for_every_path():

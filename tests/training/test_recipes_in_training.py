@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from dna_tf.models import keras_files, students
-from dna_tf.training import classifier, kept_weights
+from dna_tf.training import classifier, kept_weights, student_training
 from tests.helpers.noise_training import (
     BATCH,
     IMAGES,
@@ -30,7 +30,11 @@ def train(model, folder, data=None, evaluated=None, teacher=None, seed=4, **chan
     """Trains a model and returns the trainer and the history."""
     changes = {"warmup_epochs": 0.0, "label_smoothing": 0.0, **changes}
     trainer = classifier.ClassifierTrainer(
-        model, data or data_of_noise(), recipe(**changes), evaluated, teacher
+        model,
+        data or data_of_noise(),
+        recipe(**changes),
+        evaluated,
+        student_training.of_recipe(recipe(**changes), teacher),
     )
     return trainer, trainer.train(seed, folder, "toy")
 

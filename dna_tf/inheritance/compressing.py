@@ -1,0 +1,258 @@
+"""Compresses a trained Keras model, block by block, to a budget: all steps as one function."""
+
+import collections.abc
+import dataclasses
+import typing
+
+import keras
+
+from dna_tf.common import files, formatting, progress, statistics
+from dna_tf.data.labelled_images import Images
+from dna_tf.inheritance import answers, choosing, fine_tuning, replacements, teacher_space
+from dna_tf.models import logits
+from dna_tf.search import assembly_problem, finding
+from dna_tf.space.assemblies import Assembly
+from dna_tf.space.spaces import SearchSpace
+from dna_tf.supernet import cell_rating, cell_training, phase_settings
+from dna_tf.teachers import building, parts
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One network of the table of a compression.
+
+    Args:
+        name: what it is, such as `"teacher"`.
+        costs: a dict from each name of `part_costs.COSTS` to a number; `None` if unknown.
+        answers: how it answers on the test images.
+    """
+
+    name: str
+    costs: dict
+    answers: answers.Answers
+
+    def to_dict(self) -> dict:
+        """The row as JSON-able data."""
+        return {"name": self.name, "costs": self.costs, **dataclasses.asdict(self.answers)}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "Row":
+        """Makes a row from what `to_dict` gave."""
+        fields = [field.name for field in dataclasses.fields(answers.Answers)]
+        of_answers = answers.Answers(**{name: data[name] for name in fields})
+        return cls(data["name"], data["costs"], of_answers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """The result of a compression.
+
+    Args:
+        student: the fine-tuned `keras.Model`, from images in 0..255 to logits.
+        assembly: which path or own block stands in the place of each block.
+        table: a `Row` for the teacher, the assembled network before any training, and the
+            student.
+    """
+
+    student: keras.Model
+    assembly: Assembly
+    table: list[Row]
+
+    def text(self) -> str:
+        """The table for a terminal."""
+        return "\n".join(table_lines(self.table))
+
+
+def compress(
+    model: keras.Model | str,
+    images: Images,
+    *,
+    limits: "collections.abc.Mapping | None" = None,
+    space: SearchSpace | None = None,
+    cuts: tuple[str, ...] | None = None,
+    preprocessing: str = "none",
+    supernet: dict | None = None,
+    rating: dict | None = None,
+    recipe: dict | None = None,
+    measured_paths: int = 64,
+    realised: int = 5,
+    seed: int = 0,
+    folder: str | None = None,
+    **more_limits: typing.Any,
+) -> Compressed:
+    """Compresses a trained model to a budget: a student that inherits.
+
+    The model is cut into blocks. Small cells learn to imitate each block, every path is rated by
+    what the model loses with it in the block's place, an exact search picks a path, or the
+    model's own block, for each place, and a short training mends the seams.
+
+    Example:
+
+        import keras
+
+        import dna_tf
+
+        images = dna_tf.load_images("digits", image_size=16)
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((16, 16, 3)),
+                layers.Rescaling(1 / 255),
+                layers.Conv2D(16, 3, 2, "same", activation="relu"),
+                layers.Conv2D(32, 3, 2, "same", activation="relu"),
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(*images.arrays("train"), epochs=2, verbose=0)
+        quick = {"supernet": {"epochs": 1}, "recipe": {"epochs": 1}, "measured_paths": 4}
+        result = dna_tf.compress(model, images, max_macs="95%", realised=1, **quick)
+        print(result.text())
+        result.student.save("student.keras")
+
+    Args:
+        model: a trained functional `keras.Model` or a `.keras` file, from images in 0..255 (or
+            in the range that `preprocessing` makes of them) to logits or probabilities of two or
+            more classes.
+        images: labelled images.
+        limits: limits on `macs`, `params`, `int8_kb` (weights of the int8 file, in 1,000 bytes)
+            and `peak_kb` (memory for maps in int8): numbers, text such as `"3.5M"`, or a share
+            of the model's own cost such as `"50%"`.
+        space: the cells to train; `None` proposes a space for the model.
+        cuts: the name of the last layer of each block; `None` proposes the ends of its stages.
+        preprocessing: what the model expects instead of 0..255, as for `cut_teacher`.
+        supernet: fields of the config's section `supernet`, such as `{"epochs": 20}`.
+        rating: fields of the config's section `rating`.
+        recipe: fields of the config's section `fine_tune`.
+        measured_paths: how many paths of a cell are measured in the model's place.
+        realised: how many of the best networks are put together and compared.
+        seed: decides everything that is drawn.
+        folder: keeps cells, ratings and checkpoints, so that a killed compression resumes when
+            it is called again. `None` keeps nothing.
+        more_limits: further limits by name, such as `max_macs="50%"`.
+
+    Returns:
+        A `Compressed`: the student, its assembly and a table.
+
+    Raises:
+        ValueError: no limit is given; the model is within the limits already, or no network is;
+            model, images and settings do not fit together.
+    """
+    all_limits = {**(limits or {}), **more_limits}
+    if not all_limits:
+        raise ValueError(
+            "Give a limit for the student, such as max_macs='50%' or max_int8_kb=500. Received: no "
+            "limit."
+        )
+    place = _Folder(folder)
+    # 1. The teacher, and the cells that fit it.
+    teacher = building.cut_teacher(
+        model, images, space=space, cuts=cuts, preprocessing=preprocessing, seed=seed
+    )
+    logits.with_logits(teacher.model)  # refuses answers that are no distribution
+    facts = parts.facts(teacher)
+    checked = assembly_problem.limits_of(all_limits, facts)
+    space = space or teacher_space.propose(teacher)
+    assembly_problem.check_reachable(space, facts, checked)
+    # 2. Cells learn, and are rated: beside their block, then in its place.
+    settings = phase_settings.with_changes(phase_settings.RatingSettings, None, rating or {})
+    cells = cell_training.train_cells(
+        space, teacher, images, seed=seed, folder=place.of("cells"), **(supernet or {})
+    )
+    local = cell_rating.rate_cells(
+        cells, teacher, images, settings=settings, seed=seed, folder=place.of("ratings")
+    )
+    by_replacing = replacements.Settings(settings, measured_paths, seed=seed)
+    replaced = replacements.rate_replacements(
+        cells, teacher, images, local, by_replacing, place.of("replacements")
+    )
+    # 3. The search; the runners-up put together; a short training, and the test.
+    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    candidates = finding.find_best(
+        problem, count=realised, limits=checked, name=name_of(all_limits)
+    )
+    calibration = cell_rating.calibration_images(images, settings, seed)
+    best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
+    progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
+    table = tune(best, teacher, images, recipe, seed, place.of("fine_tune"))
+    return Compressed(best.model, best.assembly, table)
+
+
+def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
+    """Fine-tunes a realised assembly in place, and tests it before and after.
+
+    Args:
+        realised: a `choosing.Realised`.
+        teacher: its `cutting.Teacher`.
+        images: a `labelled_images.Images`.
+        recipe, seed, folder, strategy: as of `fine_tuning.fine_tune`.
+
+    Returns:
+        The table, a list of `Row`: teacher, assembled network, fine-tuned network.
+    """
+    model, costs = realised.model, realised.assembly.costs()
+    whole = logits.with_logits(teacher.model)
+
+    def tested(network):
+        with images.reading():
+            return answers.compare(network, whole, images, "test")
+
+    table = [
+        Row("teacher", realised.assembly.teacher.costs(), tested(whole)),
+        Row("assembled", costs, tested(model)),
+    ]
+    fine_tuning.fine_tune(
+        model, teacher, images, recipe, seed=seed, folder=folder, strategy=strategy
+    )
+    return [*table, Row("fine-tuned", costs, tested(model))]
+
+
+class _Folder:
+    """Sub-folders of a folder, or none."""
+
+    def __init__(self, folder):
+        self._path = None if folder is None else files.as_path(folder)
+
+    def of(self, name):
+        return None if self._path is None else self._path / name
+
+
+def name_of(limits):
+    """The name of a student, made from its limits: `{"max_macs": "50%"}` is `max_macs_50pct`.
+
+    Args:
+        limits: a mapping from the names of limits to numbers or texts.
+    """
+    parts_of_name = []
+    for key, value in limits.items():
+        text = value if isinstance(value, str) else formatting.exact_number(value)
+        parts_of_name.append(f"{key}_{text.strip().replace('%', 'pct')}")
+    return "_".join(parts_of_name)
+
+
+def table_lines(rows):
+    """The table of a compression as aligned lines of text.
+
+    Args:
+        rows: a list of `Row`.
+    """
+    head = ["", "MACs", "params", "int8 kB", "peak kB", "accuracy", "", "agrees", "KL, nats"]
+    texts = [head]
+    for row in rows:
+        low, high = statistics.wilson(row.answers.correct, row.answers.images)
+        texts.append(
+            [
+                row.name,
+                *(_count(row.costs[name]) for name in ("macs", "params", "int8_kb", "peak_kb")),
+                f"{row.answers.accuracy:.1%}",
+                f"({100 * low:.1f}-{100 * high:.1f})",
+                f"{row.answers.agreement:.1%}",
+                f"{row.answers.kl:.4f}",
+            ]
+        )
+    return formatting.aligned(texts, right=range(1, 9))
+
+
+def _count(value):
+    return "?" if value is None else formatting.format_count(value)

@@ -1,0 +1,231 @@
+"""Compresses a trained model in a workdir: a config for any model, and the student in its files."""
+
+from dna_tf import workdirs
+from dna_tf.common import files, locks, progress
+from dna_tf.config import run_config
+from dna_tf.data import loading
+from dna_tf.inheritance import choosing, compressing, replacements, teacher_space
+from dna_tf.models import keras_files, logits
+from dna_tf.phases import exporting, rating, runs, supernet_training, teacher_training
+from dna_tf.search import assembly_problem, finding
+from dna_tf.space import assemblies, presets
+from dna_tf.supernet import cell_files, cell_rating, phase_settings
+from dna_tf.teachers import building, cutting, parts
+
+_PASSES = 150_000  # images that cells see in all, within 3 to 15 epochs
+_EPOCHS = (3, 15)
+_BATCH = 64
+_LEAST_STEPS = 8  # of an epoch
+
+
+def new_config(config, model, source, image_size=0, preprocessing="none", overrides=None):
+    """Fills in a config for the compression of a model: data, cut, space and lengths.
+
+    Args:
+        config: the config to start from.
+        model: the `.keras` file.
+        source: of the labelled images, such as `"folder:images"`.
+        image_size: height and width in pixels for a model that takes any size.
+        preprocessing: what the model expects instead of pixels in 0..255.
+        overrides: a dict from fields, such as `"supernet.epochs"`, to the values that they keep.
+
+    Returns:
+        A new config, checked.
+
+    Raises:
+        FileNotFoundError: there is no such model, or no such data.
+        ValueError: the model cannot be loaded or cut, or does not fit the data.
+    """
+    overrides = overrides or {}
+    modules = tuple(overrides.get("teacher.modules", ()))
+    named_cuts = tuple(overrides.get("teacher.cuts", ()))
+    network = building.build_teacher(
+        str(model), (), 0, preprocessing=preprocessing, modules=modules, cuts=named_cuts
+    )
+    logits.with_logits(network)  # refuses answers that are no distribution
+    size, channels = _image(network, image_size, model)
+    shape = (size, size, channels)
+    cuts = named_cuts or building.default_cuts(str(model), network, shape)
+    plain = run_config.to_plain(config)
+    plain["teacher"] |= {
+        "model": str(model), "preprocessing": preprocessing, "cuts": list(cuts), "weights": "",
+    }  # fmt: skip
+    plain["data"] |= {"source": source, "image_size": size, "channels": channels}
+    plain["space"] = teacher_space.propose(cutting.cut_model(network, cuts, shape)).to_dict()
+    config = run_config.from_plain(plain)
+    config.update_from_flattened_dict(
+        {name: value for name, value in overrides.items() if name.startswith("data.")}
+    )
+    count = loading.load(config.data, config.seed).counts["train"]
+    least, most = _EPOCHS
+    plain["supernet"]["epochs"] = max(least, min(most, -(-_PASSES // count)))
+    for section in ("supernet", "fine_tune"):
+        plain[section]["batch_size"] = max(2, min(_BATCH, count // _LEAST_STEPS))
+    config = run_config.from_plain(plain)
+    config.update_from_flattened_dict(overrides)
+    run_config.check_config(config)
+    return config
+
+
+def _image(network, image_size, path):
+    """Height (and width) and channels of the images that a model takes."""
+    height, width, channels = network.input.shape[1:]
+    if None in (height, width) and not image_size:
+        raise ValueError(
+            f"The model {path} takes images of any size. Say at which size it is to be "
+            "compressed, such as --image_size=224."
+        )
+    height, width = height or image_size, width or image_size
+    if height != width or image_size not in (0, height):
+        raise ValueError(
+            f"Expected a model for square images{f' of {image_size}' if image_size else ''}. "
+            f"Received: {path}, which takes {height}x{width}."
+        )
+    return int(height), int(channels)
+
+
+def check(workdir, config, asked_limits):
+    """Checks limits before any training.
+
+    Args:
+        workdir: a `workdirs.Workdir`.
+        config: its config.
+        asked_limits: limits as `assembly_problem.limits_of` takes them.
+
+    Raises:
+        ValueError: no network is within them, or the teacher is.
+    """
+    if (workdir.teacher / "result.json").exists():
+        teacher = runs.open_run(workdir, config).teacher
+    else:
+        section, size = config.teacher, config.data.image_size
+        shape = (size, size, config.data.channels)
+        network = building.build_teacher(
+            section.model,
+            shape,
+            0,
+            preprocessing=section.preprocessing,
+            modules=workdirs.modules(workdir, config),
+            cuts=tuple(section.cuts),
+        )
+        teacher = cutting.cut_model(network, section.cuts, shape)
+    facts = parts.facts(teacher)
+    limits = assembly_problem.limits_of(asked_limits, facts)
+    assembly_problem.check_reachable(presets.get_space(config.space), facts, limits)
+
+
+def train_and_rate(workdir, config):
+    """Runs the phases that all budgets share: teacher, cells, local ratings, ratings by replacing.
+
+    Args:
+        workdir: a `workdirs.Workdir`.
+        config: its config.
+    """
+    steps = (
+        ("teacher", "measure it and cut it", teacher_training.train_teacher),
+        ("cells", "learn to imitate the blocks", supernet_training.train_supernet),
+        ("rating", "how well does each path imitate its block", rating.rate),
+        ("replacing", "what does the model lose with a path in a block's place", replace),
+    )
+    for number, (name, what, step) in enumerate(steps, 1):
+        progress.say(f"\n[{number}/6] {name}: {what}")
+        step(workdir, config)
+
+
+def replace(workdir, config):
+    """Rates all paths by replacing; files are in `WORKDIR/replacements`.
+
+    Returns:
+        A dict from `(block, cell)` to a `replacement_rating.ReplacedCell`.
+    """
+    rated = rating.rate(workdir, config)
+    run = runs.open_run(workdir, config)
+    space = presets.get_space(config.space)
+    cells = cell_files.load(workdir.supernet, space, run.teacher.shapes)
+    settings = replacements.Settings(
+        _rating_settings(config), config.compress.measured_paths, config.search.metric, config.seed
+    )
+    return replacements.rate_replacements(
+        cells, run.teacher, run.images, rated, settings, workdir.replacements
+    )
+
+
+def _rating_settings(config):
+    return phase_settings.of_section(phase_settings.RatingSettings, config.rating)
+
+
+def compress(workdir, config, asked_limits):
+    """Searches, realises and fine-tunes a student within limits, and exports it.
+
+    Args:
+        workdir: a `workdirs.Workdir` in which `train_and_rate` was run.
+        config: its config.
+        asked_limits: limits as `assembly_problem.limits_of` takes them.
+
+    Returns:
+        The name of the student, and the content of `compressed/NAME/result.json`.
+
+    Raises:
+        ValueError: no network is within the limits, or the teacher is.
+    """
+    name = compressing.name_of(asked_limits)
+    folder = workdir.compressed(name)
+    kind = workdirs.COMPRESSED_KIND
+    identity = {"asked": asked_limits, "fine_tune": run_config.to_plain(config)["fine_tune"]}
+    result = runs.existing_result(folder / "result.json", kind, **identity)
+    if result is None:
+        with locks.hold(folder, f"The student in {folder}"):
+            result = _compress(
+                workdir, config, asked_limits, name, folder, {"kind": kind, **identity}
+            )
+    else:
+        progress.say(f"The student {name} is there already: {folder}")
+    progress.say("\n[6/6] export: TFLite files, checked against Keras")
+    exporting.export_file(folder / "model.keras", config, folder / "exports", workdir, name)
+    return name, result
+
+
+def _compress(workdir, config, asked_limits, name, folder, head):
+    run = runs.open_run(workdir, config)
+    teacher, images, space = run.teacher, run.images, presets.get_space(config.space)
+    facts = parts.facts(teacher)
+    limits = assembly_problem.limits_of(asked_limits, facts)
+    replaced = replace(workdir, config)
+    progress.say(f"\n[5/6] student: the best network with {limits.text()}")
+    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    best = finding.find_best(problem, count=config.compress.realised, limits=limits, name=name)
+    cells = cell_files.load(workdir.supernet, space, teacher.shapes)
+    calibration = cell_rating.calibration_images(images, _rating_settings(config), config.seed)
+    realised = choosing.settle(best, teacher, cells, calibration, images)
+    chosen = realised[0]
+    progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")
+    table = compressing.tune(chosen, teacher, images, config.fine_tune, config.seed, folder)
+    assemblies.save(chosen.assembly, folder / "assembly.json")
+    keras_files.save_model(chosen.model, folder / "model.keras")
+    result = {
+        **head,
+        "file": "model.keras",
+        "assembly": chosen.assembly.describe(),
+        "limits": dict(limits),
+        "realised": [
+            {
+                "assembly": each.assembly.describe(),
+                "rating": each.assembly.rating,
+                "kl": each.answers.kl,
+                "correct": each.answers.correct,
+                "images": each.answers.images,
+            }
+            for each in realised
+        ],
+        "table": [row.to_dict() for row in table],
+        "data_fingerprint": images.fingerprint,
+    }
+    files.write_json(folder / "result.json", result)
+    return result
+
+
+def print_table(result):
+    """Prints the table of a result."""
+    rows = [compressing.Row.from_dict(row) for row in result["table"]]
+    for line in compressing.table_lines(rows):
+        progress.say(line)

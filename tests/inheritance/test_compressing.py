@@ -1,0 +1,139 @@
+"""A model and images in, a student within the budget out: all steps as one function."""
+
+import keras
+import numpy as np
+import pytest
+
+import dna_tf
+from dna_tf.inheritance import compressing
+from dna_tf.models import model_costs
+from dna_tf.space import assemblies
+from tests.helpers import small_images
+
+QUICK = {
+    "supernet": {"epochs": 2, "batch_size": 32},
+    "rating": {"batch_size": 20, "batches": 2, "calibration_images": 32},
+    "recipe": {"epochs": 2, "batch_size": 32},
+    "measured_paths": 6,
+    "realised": 2,
+}
+SPACE = dna_tf.SearchSpace.from_dict(
+    {
+        "name": "two_blocks",
+        "ops": ["k3e1", "k3e2"],
+        "blocks": [{"stride": 2, "cells": [[1, 4]]}, {"stride": 2, "cells": [[1, 8], [2, 8]]}],
+        "frame": {"stem_stride": 1, "stem_width": 4, "stem_output_width": 4},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    stripes = small_images.Stripes(320)
+    return dna_tf.images_from_arrays(
+        (stripes.pixels.astype(np.uint8), stripes.labels), rating_per_class=12
+    )
+
+
+@pytest.fixture(scope="module")
+def teacher(images):
+    """A model that plain Keras trained, ending in a softmax."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    x = layers.Rescaling(1 / 255)(image)
+    for width in (8, 16):
+        x = layers.Conv2D(width, 3, 2, "same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+        x = layers.ReLU()(layers.Conv2D(width, 3, padding="same")(x))
+    x = layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, x, name="plain")
+    model.compile(
+        keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    model.fit(*images.arrays("train"), 16, epochs=10, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def compressed(teacher, images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compressed")
+    result = dna_tf.compress(teacher, images, max_macs="60%", space=SPACE, folder=folder, **QUICK)
+    return folder, result
+
+
+def test_the_student_is_within_the_budget_and_what_the_table_says(teacher, images, compressed):
+    _, result = compressed
+    whole, assembled, tuned = result.table
+    assert [row.name for row in result.table] == ["teacher", "assembled", "fine-tuned"]
+    macs = model_costs.count_macs(teacher)
+    assert whole.costs["macs"] == macs and tuned.costs["macs"] <= 0.6 * macs
+    assert model_costs.count_macs(result.student) == tuned.costs["macs"]
+    assert model_costs.count_params(result.student) == tuned.costs["params"]
+    assert result.assembly.name == "max_macs_60pct" or result.assembly.name.endswith("_2")
+    assert (whole.answers.agreement, whole.answers.kl) == (1.0, 0.0)
+    pixels, labels = images.arrays("test")
+    correct = (result.student.predict(pixels, verbose=0).argmax(-1) == labels).sum()
+    assert tuned.answers.correct == correct
+    assert tuned.answers.kl < assembled.answers.kl
+    lines = result.text().splitlines()
+    assert len(lines) == 4 and lines[3].startswith("fine-tuned")
+    assert "int8 kB" in lines[0]
+
+
+def test_called_again_it_goes_on_where_it_was(teacher, images, compressed, monkeypatch):
+    folder, first = compressed
+    from dna_tf.supernet import stage_training
+
+    monkeypatch.setattr(
+        stage_training.StageTraining, "train", lambda *_: pytest.fail("trained again")
+    )
+    again = dna_tf.compress(teacher, images, max_macs="60%", space=SPACE, folder=folder, **QUICK)
+    assert again.assembly == first.assembly
+    for one, other in zip(again.student.weights, first.student.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_assembly_is_a_file_and_the_student_exports(images, compressed, tmp_path):
+    _, result = compressed
+    assemblies.save(result.assembly, tmp_path / "assembly.json")
+    assert assemblies.load(tmp_path / "assembly.json") == result.assembly
+    (file,) = dna_tf.export_tflite(result.student, images, tmp_path / "phone", ["float32"])
+    assert file.agreement == 1.0
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({}, "Give a limit for the student, such as max_macs='50%'"),
+        ({"max_macs": "300%"}, "The teacher itself is within macs <= .*nothing to compress"),
+        ({"max_macs": "1%"}, "No architecture of the space 'two_blocks' meets macs <="),
+        ({"max_mac": "50%"}, "a share of the teacher's mac, .*Did you mean 'macs'"),
+        ({"macs": 100}, "Limits are named max_ or min_"),
+        ({"max_latency_ms": 3}, "no cost 'latency_ms'"),
+        ({"max_peak_kb": 0.01}, "max_peak_kb=0.01: "),
+        ({"max_macs": "50"}, "No architecture"),
+    ],
+)
+def test_budgets_are_checked_before_any_training(teacher, images, monkeypatch, limits, message):
+    monkeypatch.setattr(
+        compressing.cell_training, "train_cells", lambda *_, **__: pytest.fail("trained")
+    )
+    with pytest.raises(ValueError, match=message):
+        dna_tf.compress(teacher, images, space=SPACE, **limits)
+
+
+def test_a_teacher_without_a_distribution_is_refused_at_once(images):
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    x = layers.ReLU()(layers.Conv2D(8, 3, 4, "same")(image))
+    tags = layers.Dense(4, "sigmoid")(layers.GlobalAveragePooling2D()(x))
+    with pytest.raises(ValueError, match="no distribution over classes"):
+        dna_tf.compress(keras.Model(image, tags), images, max_macs="50%")
+
+
+def test_names_say_the_limits():
+    assert compressing.name_of({"max_macs": "50%"}) == "max_macs_50pct"
+    assert compressing.name_of({"max_int8_kb": 500, "max_macs": "3.5M"}) == (
+        "max_int8_kb_500_max_macs_3.5M"
+    )

@@ -1,0 +1,170 @@
+"""Compression in a workdir: from a model file and a folder of images to a student and its files."""
+
+import json
+
+import keras
+import pytest
+
+from dna_tf import workdirs
+from dna_tf.config import run_config
+from dna_tf.inheritance import replacement_rating
+from dna_tf.models import keras_files, model_costs
+from dna_tf.phases import compressing
+from dna_tf.space import assemblies, presets
+from dna_tf.supernet import stage_training
+from tests.helpers import data_files
+
+layers = keras.layers
+
+
+def _model(end=lambda x: layers.Dense(3, activation="softmax")(x), size=16, name="plain"):
+    """A model of two stages, as plain Keras code builds it."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((size, size, 3))
+    x = layers.Rescaling(1 / 255)(image)
+    for width in (8, 16):
+        x = layers.Conv2D(width, 3, 2, "same", activation="relu")(x)
+        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    return keras.Model(image, end(layers.GlobalAveragePooling2D()(x)), name=name)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with `model.keras` and `images/`."""
+    folder = tmp_path_factory.mktemp("compress")
+    _model().save(folder / "model.keras")
+    data_files.write_folder(folder / "images", ["ant", "bee", "cat"], 30)
+    return folder
+
+
+def _config(place, **changes):
+    base = run_config.default_config()
+    base.data.rating_per_class = 6
+    config = compressing.new_config(base, place / "model.keras", f"folder:{place / 'images'}")
+    plain = run_config.to_plain(config)
+    plain["space"]["ops"] = plain["space"]["ops"][:2]
+    for block in plain["space"]["blocks"]:
+        block["cells"] = block["cells"][:1]
+    plain["supernet"] |= {"epochs": 1, "tensorboard": False}
+    plain["fine_tune"] |= {"epochs": 1, "tensorboard": False}
+    plain["rating"] |= {"batch_size": 6, "batches": 2, "calibration_images": 16}
+    plain["compress"] |= {"realised": 2, "measured_paths": 3}
+    plain["export"] |= {"precisions": ["float32"], "test_images": 6}
+    for name, value in changes.items():
+        plain[name] |= value
+    return run_config.from_plain(plain)
+
+
+@pytest.fixture(scope="module")
+def run(place):
+    workdir, config = workdirs.open_workdir(place / "run", _config(place))
+    compressing.check(workdir, config, {"max_macs": "80%"})
+    compressing.train_and_rate(workdir, config)
+    name, result = compressing.compress(workdir, config, {"max_macs": "80%"})
+    return workdir, config, name, result
+
+
+def test_a_config_for_any_model(place):
+    base = run_config.default_config()
+    base.data.rating_per_class = 6
+    config = compressing.new_config(base, place / "model.keras", f"folder:{place / 'images'}")
+    assert config.data.image_size == 16 and config.data.channels == 3
+    space = presets.get_space(run_config.to_plain(config)["space"])
+    assert space.name == "for_plain" and len(space.blocks) == len(config.teacher.cuts)
+    # 54 images for training: 15 epochs, and at least 8 steps in each.
+    assert (config.supernet.epochs, config.supernet.batch_size) == (15, 6)
+    assert config.fine_tune.batch_size == 6
+
+
+def test_the_student_and_its_files(run):
+    workdir, _, name, result = run
+    assert name == "max_macs_80pct"
+    folder = workdir.compressed(name)
+    model = keras_files.load_model(folder / "model.keras")
+    teacher, assembled, tuned = result["table"]
+    assert tuned["costs"]["macs"] == model_costs.count_macs(model) <= result["limits"]["max_macs"]
+    assert result["limits"]["max_macs"] == int(0.8 * teacher["costs"]["macs"])
+    assert assembled["costs"] == tuned["costs"] == assemblies.load(folder / "assembly.json").costs()
+    assert [row["images"] for row in result["table"]] == [18] * 3
+    assert len(result["realised"]) == 2
+    assert result["realised"][0]["kl"] <= result["realised"][1]["kl"]
+    exported = json.loads((folder / "exports/result.json").read_text())
+    assert exported["architecture"] == name and exported["files"]["float32"]["agreement"] == 1.0
+    names = {path.name for path in workdir.replacements.iterdir()}
+    assert names == {"block1_cell1.json", "block2_cell1.json"}
+
+
+def test_the_same_command_again_does_nothing_twice(run, monkeypatch, capsys):
+    workdir, config, name, result = run
+    monkeypatch.setattr(stage_training.StageTraining, "train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(replacement_rating, "rate_cell", lambda *_, **__: pytest.fail("rated"))
+    compressing.train_and_rate(workdir, config)
+    again = compressing.compress(workdir, config, {"max_macs": "80%"})
+    assert again == (name, result)
+    compressing.print_table(result)
+    text = capsys.readouterr().out
+    assert f"The student {name} is there already" in text
+    assert "is exported already" in text and "fine-tuned" in text
+
+
+def test_another_budget_shares_cells_and_ratings(run, monkeypatch):
+    workdir, config, _, first = run
+    monkeypatch.setattr(stage_training.StageTraining, "train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(replacement_rating, "rate_cell", lambda *_, **__: pytest.fail("rated"))
+    name, result = compressing.compress(workdir, config, {"max_int8_kb": "60%"})
+    assert name == "max_int8_kb_60pct"
+    share = result["table"][2]["costs"]["int8_kb"] / result["table"][0]["costs"]["int8_kb"]
+    assert (
+        share <= 0.6 < first["table"][2]["costs"]["int8_kb"] / first["table"][0]["costs"]["int8_kb"]
+        or result["assembly"] == first["assembly"]
+    )
+
+
+def test_settings_that_the_ratings_depend_on_cannot_be_changed(place, run):
+    changed = _config(place, compress={"realised": 2, "measured_paths": 4})
+    with pytest.raises(ValueError, match=r"compress\.measured_paths: 3 there, 4 now"):
+        workdirs.open_workdir(run[0].path, changed)
+    # Fine-tuning may be done otherwise: another student in its place.
+    workdirs.open_workdir(run[0].path, _config(place, fine_tune={"epochs": 2}))
+    workdirs.open_workdir(run[0].path, run[1])
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"max_macs": "1%"}, "No architecture of the space 'for_plain' meets"),
+        ({"max_macs": "200%"}, "There is nothing to compress"),
+    ],
+)
+def test_budgets_are_checked_first(run, limits, message):
+    with pytest.raises(ValueError, match=message):
+        compressing.check(*run[:2], limits)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (lambda: _model(lambda x: layers.Dense(3, "sigmoid")(x)), {}, "no distribution over cla"),
+        (lambda: _model(lambda x: layers.Dense(1)(x)), {}, "two or more classes"),
+        (lambda: _model(size=None), {}, "images of any size. Say .*--image_size=224"),
+        (lambda: _model(), {"image_size": 32}, "square images of 32. Received: .*16x16"),
+        (lambda: _model(), {"preprocessing": "zero"}, "zero.*zero_one"),
+    ],
+)
+def test_models_that_cannot_be_compressed(tmp_path, place, model, options, message):
+    model().save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=message):
+        compressing.new_config(
+            run_config.default_config(),
+            tmp_path / "other.keras",
+            f"folder:{place / 'images'}",
+            **options,
+        )
+
+
+def test_files_that_are_not_there(place, tmp_path):
+    base = run_config.default_config()
+    with pytest.raises(FileNotFoundError, match=r"none\.keras"):
+        compressing.new_config(base, tmp_path / "none.keras", "folder:images")
+    with pytest.raises((FileNotFoundError, ValueError), match="nowhere"):
+        compressing.new_config(base, place / "model.keras", f"folder:{tmp_path / 'nowhere'}")

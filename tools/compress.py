@@ -1,0 +1,92 @@
+"""Compresses a trained Keras model to a budget: from a .keras file to TFLite, in one command.
+
+    python -m tools.compress --model=my.keras --data=folder:images --workdir=runs/my \\
+        --max_macs=50%
+    python -m tools.compress --workdir=runs/my --max_int8_kb=500
+
+The model is cut into blocks. Small cells learn to imitate each block, every path is rated by what
+the model loses with it in the block's place, an exact search picks a path or the model's own block
+for each place, and a short training mends the seams. Without a limit it is --max_macs=50%.
+
+The second command takes another budget of the same run: cells and ratings are there already. A
+killed run resumes with the same command.
+
+Writes: WORKDIR/compressed/NAME/ (model.keras, assembly.json, result.json, exports/), and
+        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json.
+"""
+
+import time
+
+from absl import flags
+from ml_collections import config_flags
+
+from dna_tf import cli
+from dna_tf.space import part_costs
+
+cli.define_run_flags()
+flags.DEFINE_string("model", "", "The trained model, a .keras file; of a new run.")
+flags.DEFINE_string(
+    "data", "", "Labelled images: folder:DIR, tfds:NAME, tfrecord:GLOB or digits; of a new run."
+)
+flags.DEFINE_integer("image_size", 0, "Height and width in pixels, if the model takes any size.")
+flags.DEFINE_string(
+    "preprocessing", "none", "What the model expects instead of pixels in 0..255, such as zero_one."
+)
+for name, what in (
+    ("macs", "multiply-accumulates for one image"),
+    ("params", "trainable parameters"),
+    ("int8_kb", "weights of the int8 file, in 1,000 bytes"),
+    ("peak_kb", "memory for maps in int8, in 1,000 bytes"),
+):
+    flags.DEFINE_string(f"max_{name}", "", f"Most {what}: a number such as 3.5M, or a share: 50%.")
+
+
+def main():
+    """Compresses the model, and prints the table."""
+    started = time.monotonic()
+    workdir, config = _open()
+    from dna_tf.common import progress
+    from dna_tf.phases import compressing
+
+    limits = {f"max_{n}": cli.FLAGS[f"max_{n}"].value for n in part_costs.COSTS}
+    limits = {name: value for name, value in limits.items() if value} or {"max_macs": "50%"}
+    compressing.check(workdir, config, limits)
+    compressing.train_and_rate(workdir, config)
+    name, result = compressing.compress(workdir, config, limits)
+    progress.say("")
+    compressing.print_table(result)
+    folder = workdir.compressed(name)
+    progress.say(f"Done in {time.monotonic() - started:.0f} s: {folder}")
+    cli.next_command("evaluate", workdir, f"--model={folder / 'model.keras'}")
+
+
+def _open():
+    """The run of the flags: a new one for `--model` and `--data`, or one that was begun."""
+    from dna_tf import workdirs
+    from dna_tf.phases import compressing
+
+    values = cli.FLAGS
+    workdir = workdirs.Workdir(values.workdir)
+    if not values.model and not values.data:
+        if not workdir.config.exists():
+            raise ValueError(
+                "Give the trained model and labelled images: --model=my.keras "
+                f"--data=folder:images. {workdir} is no run that was begun."
+            )
+        return cli.open_run(may_create=False)
+    if not values.model or not values.data:
+        raise ValueError("A new run needs both --model and --data.")
+    overrides = config_flags.get_override_values(values["config"])
+    config = compressing.new_config(
+        values.config, values.model, values.data, values.image_size, values.preprocessing, overrides
+    )
+    return workdirs.open_workdir(values.workdir, config)
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
