@@ -4,7 +4,8 @@
     python -m tests.runs.crash_points_table FOLDER --phases=teacher,rating --errors_each=3
     python -m tests.runs.crash_points_table FOLDER --minutes=10
 
-The folder keeps what was done: a killed script resumes. An operation fails in turns on a full
+The folder keeps what was done: a killed script resumes. Each phase begins with a death and an error
+at an operation of each kind. An operation fails in turns on a full
 disk (ENOSPC), by a defect (EIO) and for want of rights (EACCES); with --errors_each=3 each
 operation fails in all three ways. With --minutes the phases are gone through in turns, each in a
 seeded order, until the time is over: the table says how far it came.
@@ -22,20 +23,36 @@ from tests.helpers import crash_net, crash_phases
 
 _COLUMNS = (
     "phase", "points", "kinds", "states after a death or a power cut", "gone on from", "same end",
-    "operations that failed", "went on", "clear error, then the same end", "faults",
+    "operations that failed", "went on", "clear error, then the same end",
+    "kinds of cases", "kinds seen", "faults",
 )  # fmt: skip
 _IN_TURN = 6  # cases of a phase before the next phase's turn
 
 
-def cases(net, errors_each):
-    """All cases of a net in a seeded order: `"state NAME"` and `"error NUMBER CODE"`."""
-    keys = [f"state {state}" for state in net.states()]
-    for number in range(len(net.points)):
+def kinds_of_cases(net, errors_each):
+    """A dict from each case of a net to its kind, such as `"death at write"`.
+
+    Cases are `"state NAME"` and `"error NUMBER CODE"`. A state that several operations leave is
+    of the kind of the first one.
+    """
+    kinds = {}
+    for point in net.points:
+        for state in (point.state, point.after_power_cut):
+            kinds.setdefault(f"state {state}", f"death at {point.kind}")
+    for number, point in enumerate(net.points):
         for turn in range(errors_each):
             code = crash_net.ERRORS[(number + turn) % len(crash_net.ERRORS)]
-            keys.append(f"error {number} {errno.errorcode[code]}")
+            kinds[f"error {number} {errno.errorcode[code]}"] = f"error at {point.kind}"
+    return kinds
+
+
+def cases(net, errors_each):
+    """All cases of a net in a seeded order, which begins with one of each kind."""
+    kinds = kinds_of_cases(net, errors_each)
+    keys = list(kinds)
     random.Random(16).shuffle(keys)
-    return keys
+    first = {kinds[key]: key for key in reversed(keys)}
+    return [*first.values(), *(key for key in keys if first[kinds[key]] != key)]
 
 
 def judge(net, errors_each=1, most=None):
@@ -66,8 +83,9 @@ def judge(net, errors_each=1, most=None):
     return verdicts
 
 
-def row(net, verdicts):
+def row(net, verdicts, errors_each=1):
     """The row of a phase, as a list of texts and numbers."""
+    kinds = kinds_of_cases(net, errors_each)
     deaths = [verdict for key, verdict in verdicts.items() if key.startswith("state ")]
     errors = [verdict for key, verdict in verdicts.items() if key.startswith("error ")]
     good = collections.Counter(outcome for outcome, problem in errors if not problem)
@@ -81,6 +99,8 @@ def row(net, verdicts):
         len(errors),
         good["went on"],
         good["clear error"],
+        len(set(kinds.values())),
+        len({kinds[key] for key in verdicts}),
         sum(bool(problem) for _, problem in [*deaths, *errors]),
     ]
 
@@ -108,7 +128,7 @@ def main():
         is_over = len(verdicts[net.phase.name]) >= len(cases(net, flags.errors_each))
         if most and not is_over:
             waiting.append(net)
-    rows = [row(net, verdicts[net.phase.name]) for net in nets]
+    rows = [row(net, verdicts[net.phase.name], flags.errors_each) for net in nets]
     kinds = collections.Counter(point.kind for net in nets for point in net.points)
     total = ["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])]
     total[2] = len(kinds)
