@@ -55,6 +55,7 @@ COMMANDS = {
     "dna-quantize": "quantize",
     "dna-prune": "prune",
     "dna-compress": "compress",
+    "dna-additivity": "additivity",
     "dna-summary": "summary",
     "dna-space": "space",
     "dna-teacher": "teacher",

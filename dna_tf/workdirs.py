@@ -9,6 +9,7 @@ features/                        the teacher's features, if they are cached on d
 tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
+additivity.json                  sums of ratings beside what networks lose (tools.additivity)
 compressed/NAME/                 model.keras, assembly.json, result.json, exports/ (tools.compress)
 architectures/                   front.json, and one JSON file for each architecture
 fronts/                          COSTS.json, such as macs_params.json: a front over these costs
@@ -41,6 +42,7 @@ EXPORT_KIND = "dna_tf.export"
 QAT_KIND = "dna_tf.qat"
 PRUNED_KIND = "dna_tf.pruned"
 COMPRESSED_KIND = "dna_tf.compressed"
+ADDITIVITY_KIND = "dna_tf.additivity"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends

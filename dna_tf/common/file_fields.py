@@ -278,6 +278,19 @@ FIELDS = {
             "data_fingerprint": text,
         }
     ),
+    "dna_tf.additivity": table(
+        {
+            "count": whole(1),
+            "seed": whole(),
+            "teacher": text,
+            "data_fingerprint": text,
+            "rating_images": whole(1),
+            "orders": list_of(
+                table({"score": text, "tau": number(), "low": number(), "high": number()})
+            ),
+            "networks": list_of(table({"assembly": text, "kl": number(0), "accuracy": _SHARE})),
+        }
+    ),
     "dna_tf.data": table({"labels": mapping_of(list_of(anything))}),
     "dna_tf.broken_images": table(
         {"sources": mapping_of(table({"name": text, "images": whole(), "broken": list_of(_PLACE)}))}

@@ -5,10 +5,18 @@ import dataclasses
 import typing
 
 import keras
+import numpy as np
 
 from dna_tf.common import files, formatting, progress, statistics
 from dna_tf.data.labelled_images import Images
-from dna_tf.inheritance import answers, choosing, fine_tuning, replacements, teacher_space
+from dna_tf.inheritance import (
+    answers,
+    choosing,
+    fine_tuning,
+    replacements,
+    teacher_space,
+    unlabelled,
+)
 from dna_tf.models import logits
 from dna_tf.search import assembly_problem, finding
 from dna_tf.space.assemblies import Assembly
@@ -52,20 +60,22 @@ class Compressed:
         assembly: which path or own block stands in the place of each block.
         table: a `Row` for the teacher, the assembled network before any training, and the
             student.
+        has_labels: whether the images have labels; without them there are no accuracies.
     """
 
     student: keras.Model
     assembly: Assembly
     table: list[Row]
+    has_labels: bool = True
 
     def text(self) -> str:
         """The table for a terminal."""
-        return "\n".join(table_lines(self.table))
+        return "\n".join(table_lines(self.table, self.has_labels))
 
 
 def compress(
     model: keras.Model | str,
-    images: Images,
+    images: Images | np.ndarray,
     *,
     limits: "collections.abc.Mapping | None" = None,
     space: SearchSpace | None = None,
@@ -115,7 +125,8 @@ def compress(
         model: a trained functional `keras.Model` or a `.keras` file, from images in 0..255 (or
             in the range that `preprocessing` makes of them) to logits or probabilities of two or
             more classes.
-        images: labelled images.
+        images: labelled images; or images alone, uint8 `(count, height, width, channels)` in
+            0..255: then nothing learns from labels, and the table has no accuracies.
         limits: limits on `macs`, `params`, `int8_kb` (weights of the int8 file, in 1,000 bytes)
             and `peak_kb` (memory for maps in int8): numbers, text such as `"3.5M"`, or a share
             of the model's own cost such as `"50%"`.
@@ -145,7 +156,11 @@ def compress(
             "Give a limit for the student, such as max_macs='50%' or max_int8_kb=500. Received: no "
             "limit."
         )
-    place = _Folder(folder)
+    place, has_labels = _Folder(folder), isinstance(images, Images)
+    if not has_labels:
+        network = building.open_teacher(model, preprocessing)
+        images = unlabelled.images_of(images, network, seed)
+        recipe = unlabelled.recipe_without_labels(recipe)
     # 1. The teacher, and the cells that fit it.
     teacher = building.cut_teacher(
         model, images, space=space, cuts=cuts, preprocessing=preprocessing, seed=seed
@@ -176,7 +191,7 @@ def compress(
     best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
     progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
     table = tune(best, teacher, images, recipe, seed, place.of("fine_tune"))
-    return Compressed(best.model, best.assembly, table)
+    return Compressed(best.model, best.assembly, table, has_labels)
 
 
 def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
@@ -231,27 +246,28 @@ def name_of(limits):
     return "_".join(parts_of_name)
 
 
-def table_lines(rows):
+def table_lines(rows, has_labels=True):
     """The table of a compression as aligned lines of text.
 
     Args:
         rows: a list of `Row`.
+        has_labels: whether the test images have labels; without them there are no accuracies.
     """
-    head = ["", "MACs", "params", "int8 kB", "peak kB", "accuracy", "", "agrees", "KL, nats"]
-    texts = [head]
+    accuracy = ["accuracy", ""] if has_labels else []
+    texts = [["", "MACs", "params", "int8 kB", "peak kB", *accuracy, "agrees", "KL, nats"]]
     for row in rows:
         low, high = statistics.wilson(row.answers.correct, row.answers.images)
+        interval = f"({100 * low:.1f}-{100 * high:.1f})"
         texts.append(
             [
                 row.name,
                 *(_count(row.costs[name]) for name in ("macs", "params", "int8_kb", "peak_kb")),
-                f"{row.answers.accuracy:.1%}",
-                f"({100 * low:.1f}-{100 * high:.1f})",
+                *([f"{row.answers.accuracy:.1%}", interval] if has_labels else []),
                 f"{row.answers.agreement:.1%}",
                 f"{row.answers.kl:.4f}",
             ]
         )
-    return formatting.aligned(texts, right=range(1, 9))
+    return formatting.aligned(texts, right=range(1, len(texts[0])))
 
 
 def _count(value):

@@ -143,14 +143,15 @@ def replace(workdir, config):
     space = presets.get_space(config.space)
     cells = cell_files.load(workdir.supernet, space, run.teacher.shapes)
     settings = replacements.Settings(
-        _rating_settings(config), config.compress.measured_paths, config.search.metric, config.seed
+        rating_settings(config), config.compress.measured_paths, config.search.metric, config.seed
     )
     return replacements.rate_replacements(
         cells, run.teacher, run.images, rated, settings, workdir.replacements
     )
 
 
-def _rating_settings(config):
+def rating_settings(config):
+    """The `phase_settings.RatingSettings` of a config."""
     return phase_settings.of_section(phase_settings.RatingSettings, config.rating)
 
 
@@ -195,7 +196,7 @@ def _compress(workdir, config, asked_limits, name, folder, head):
     problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
     best = finding.find_best(problem, count=config.compress.realised, limits=limits, name=name)
     cells = cell_files.load(workdir.supernet, space, teacher.shapes)
-    calibration = cell_rating.calibration_images(images, _rating_settings(config), config.seed)
+    calibration = cell_rating.calibration_images(images, rating_settings(config), config.seed)
     realised = choosing.settle(best, teacher, cells, calibration, images)
     chosen = realised[0]
     progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")

@@ -74,9 +74,7 @@ def cut_teacher(
                 f"weights={weights!r} is for models by name. Received a model with its weights, "
                 f"{model.name!r}: leave weights out."
             )
-        check_kind(preprocessing)
-        keras_settings.settle()
-        name, network = "", with_preprocessing(plain_models.flat(model, cuts or ()), preprocessing)
+        name, network = "", open_teacher(model, preprocessing, cuts or ())
     else:
         name = str(model)
         network = build_teacher(
@@ -103,6 +101,23 @@ def cut_teacher(
         if warning:
             progress.warn(warning)
     return teacher
+
+
+def open_teacher(model, preprocessing="none", cuts=()):
+    """A trained model, given as one or as a file, as a model that takes images in 0..255.
+
+    Args:
+        model: a functional `keras.Model`, or a `.keras` file.
+        preprocessing, cuts: as of `build_teacher`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `build_teacher`.
+    """
+    if not isinstance(model, keras.Model):
+        return build_teacher(str(model), (), 0, preprocessing=preprocessing, cuts=cuts)
+    check_kind(preprocessing)
+    keras_settings.settle()
+    return with_preprocessing(plain_models.flat(model, cuts), preprocessing)
 
 
 def build_teacher(

@@ -139,3 +139,22 @@ def test_decoding_as_before_neither_turns_nor_rounds():
     values = np.arange(256, dtype=np.uint16).reshape(16, 16) * 16 + 15
     stored = decoding.decode(pillow_file(values, "PNG"), as_before=True)
     np.testing.assert_array_equal(stored.numpy()[..., 0], values // 256)
+
+
+def test_a_resize_that_overshoots_ends_at_black_and_white():
+    """Bicubic goes beyond 0 and 255 at edges; without a limit 256 would be stored as 0."""
+    stripes = np.zeros((12, 12, 3), np.uint8)
+    stripes[:, 4:8] = 255
+    received = decoding.fit(tf.constant(stripes), 31, 3, 1.0, "bicubic").numpy()
+    wide = tf.image.resize(tf.cast(stripes, tf.float32), (31, 31), "bicubic", antialias=True)
+    assert wide.numpy().max() > 256 and wide.numpy().min() < -1
+    np.testing.assert_array_equal(received, np.clip(np.round(wide.numpy()), 0, 255))
+
+
+def test_photos_become_grey_and_grey_images_stay():
+    colours = picture(2, 9, 9)
+    received = decoding.fit(tf.constant(colours), 9, 1, 1.0).numpy()
+    shares = np.array([0.2989, 0.587, 0.114])  # of red, green, blue: ITU-R 601
+    np.testing.assert_allclose(received[..., 0], colours @ shares, atol=0.51)
+    grey = decoding.fit(tf.constant(colours[..., :1]), 9, 1, 1.0).numpy()
+    np.testing.assert_array_equal(grey, colours[..., :1])

@@ -144,3 +144,15 @@ def test_an_image_is_drawn_anew_in_each_epoch_and_unlike_the_others(name):
     assert same <= len(common) // 4, f"{same} of {len(common)} are the same in both epochs"
     different = len(set(first.values()))
     assert different > len(first) // 2, f"{different} of {len(first)} images are different"
+
+
+def test_a_seed_draws_the_same_in_every_version():
+    """Golden: a run that was killed goes on with the same images after an update."""
+    seed = tf.constant([7, 11], tf.int64)
+    ops, strengths = rand_augment.draw(seed, 3, 9.0)
+    assert ops.numpy().tolist() == [3, 11, 11]
+    np.testing.assert_allclose(strengths, [-0.9171017, 0.9637176, -0.8422432], rtol=1e-5)
+    mixing = augmentation.draws(seed, 0.2, 1.0)
+    np.testing.assert_allclose(mixing, [0.5209412, 1.0, 0.5987494, 0.8907994], rtol=1e-5)
+    box = augmentation.Augmentation(crop_area=0.3).crop_box(tf.constant([40, 60, 3]), seed)
+    assert box.numpy().tolist() == [0, 12, 40, 48]

@@ -132,6 +132,18 @@ def test_a_teacher_without_a_distribution_is_refused_at_once(images):
         dna_tf.compress(keras.Model(image, tags), images, max_macs="50%")
 
 
+def test_images_without_labels(teacher, images):
+    """The teacher's answers are all that is learned, and the table has no accuracies."""
+    pixels = np.concatenate([images.arrays(split)[0] for split in ("train", "rating")])
+    result = dna_tf.compress(teacher, pixels.astype(np.uint8), max_macs="60%", space=SPACE, **QUICK)
+    assert "accuracy" not in result.text() and "agrees" in result.text()
+    for row in result.table:  # labels are the teacher's answers
+        assert row.answers.correct == row.answers.agreed
+    assert result.table[2].costs["macs"] <= 0.6 * model_costs.count_macs(teacher)
+    with pytest.raises(ValueError, match="Expected labels=0 in the recipe"):
+        dna_tf.compress(teacher, pixels, max_macs="60%", recipe={"labels": 0.5})
+
+
 def test_names_say_the_limits():
     assert compressing.name_of({"max_macs": "50%"}) == "max_macs_50pct"
     assert compressing.name_of({"max_int8_kb": 500, "max_macs": "3.5M"}) == (

@@ -24,6 +24,19 @@ def test_constant_channels_carry_no_signal():
     assert float(none[2]) == 0.0 and np.isfinite(none.numpy()).all()
 
 
+def test_channels_of_little_variance_carry_a_signal():
+    """Only those below a millionth of the mean variance are left out."""
+    rng = np.random.default_rng(3)
+    deviations = np.array([10.0, 0.1, 1.0, 3.0, 1e-4])
+    target = (rng.normal(0, 1, (3, 4, 4, 5)) * deviations).astype(np.float32)
+    imitated = (target + rng.normal(0, 1, target.shape) * deviations / 3).astype(np.float32)
+    distances = metrics.distances(target, imitated, metrics.target_statistics(target))
+    expected = map_distances.twin_metrics(target[..., :4], imitated[..., :4])[2]
+    assert float(distances[ratings.METRICS.index("noise_to_signal")]) == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (1, 1, 1, 2), (2, 7, 3, 1)])
 def test_relative_l1_is_the_authors(shape):
     rng = np.random.default_rng(shape[0])

@@ -21,6 +21,14 @@ def test_drawing_depends_on_seed_step_and_cell_alone():
             assert draw(seed, tf.constant(10, dtype), 0, 0) == draw(seed, 10, 0, 0)
 
 
+def test_a_seed_draws_the_same_paths_in_every_version():
+    """Golden: other draws would be as good, and a run that was killed would go on with others."""
+    drawn = sampling.draw("uniform", 3, 5, 1, 2, 8, 6).numpy().tolist()
+    assert drawn == [1, 0, 2, 2, 4, 4, 2, 5]
+    fair = [sampling.draw("fair", 3, step, 1, 2, 4, 3).numpy().tolist() for step in range(4)]
+    assert fair == [[1, 2, 1, 2], [2, 1, 0, 0], [0, 0, 2, 1], [0, 0, 1, 0]]
+
+
 def test_paths_are_drawn_on_the_host():
     """The choice of an op needs the path there; with a GPU each step would wait for its copy."""
     for kind in ("uniform", "fair"):

@@ -1,0 +1,40 @@
+"""Tells how far the ratings of a run add up: random networks are put together and measured.
+
+    python -m tools.additivity --workdir=runs/my
+    python -m tools.additivity --workdir=runs/my --networks=100
+
+A search minimises the sum of the ratings of single blocks. This tool draws networks at random,
+puts their trained paths together as tools.compress does, and measures how far their answers on
+the rating images are from the model's. Each rating gets a row: Kendall's tau of its sums with what
+was measured (1: it orders networks as they really are), a bootstrap interval, and for the rating
+by replacing the slope (1: it adds up). The last row orders by MACs alone, the baseline.
+
+Reads:  a run with trained cells, of tools.compress or tools.train_supernet.
+Writes: WORKDIR/additivity.json, and ratings that are missing.
+"""
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_integer("networks", 50, "How many networks are drawn.", lower_bound=3)
+
+
+def main():
+    """Measures and prints the table."""
+    workdir, config = cli.open_run(may_create=False)
+    from dna_tf.phases import additivity
+
+    result = additivity.measure(workdir, config, cli.FLAGS.networks)
+    additivity.print_table(result)
+    cli.next_command("compress", workdir, "--max_macs=50%")
+
+
+def run():
+    """The console command."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
