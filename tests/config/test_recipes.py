@@ -50,6 +50,57 @@ def test_imagenets_rating_images_are_measured_rarely():
     assert recipes.transfer(config).rating_every == 1  # it takes the best epoch
 
 
+# What each recipe sets, from the source that its docstring names.
+IMAGENET = {"image_size": 224, "crop_fraction": 0.875, "interpolation": "bicubic", "flip": True}
+LARGE = {"batch_size": 4096, "reference_batch_size": 4096, "accumulate": 8}
+OF_RECIPES = {
+    "authors_later": (
+        IMAGENET,
+        {**LARGE, "randaugment_ops": 2, "randaugment_magnitude": 9.0, "erase": 0.2}
+        | {"color_jitter": 0.4, "optimizer": "rmsprop", "epochs": 500},
+    ),
+    "modern": (
+        IMAGENET,
+        {**LARGE, "epochs": 600, "optimizer": "adamw", "learning_rate": 4e-3, "schedule": "cosine"}
+        | {"warmup_epochs": 20.0, "weight_decay": 0.05, "label_smoothing": 0.1, "dropout": 0.2}
+        | {"drop_connect": 0.1, "ema_decay": 0.9999, "crop_area": 0.08, "color_jitter": 0.0}
+        | {"randaugment_ops": 2, "randaugment_magnitude": 9.0, "erase": 0.25, "mixup": 0.1}
+        | {"cutmix": 1.0},
+    ),
+    "small": (
+        {"image_size": 32, "crop_fraction": 1.0, "shift": 0.125, "flip": True},
+        {"epochs": 40, "batch_size": 128, "optimizer": "adamw", "learning_rate": 2e-3}
+        | {"reference_batch_size": 128, "schedule": "cosine", "weight_decay": 0.05},
+    ),
+    "transfer": (
+        {"image_size": 224, "crop_fraction": 1.0, "flip": True},
+        {"epochs": 100, "batch_size": 256, "optimizer": "sgd", "learning_rate": 0.01}
+        | {"reference_batch_size": 256, "schedule": "cosine", "warmup_epochs": 0.0}
+        | {"weight_decay": 1e-4, "label_smoothing": 0.0, "dropout": 0.2, "drop_connect": 0.2}
+        | {"ema_decay": 0.999, "crop_area": 0.2, "color_jitter": 0.06, "erase": 0.5}
+        | {"take": "best"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_RECIPES)
+def test_a_recipe_is_that_of_its_source(name):
+    config, (data, training) = of_recipe(name), OF_RECIPES[name]
+    assert {field: config.data[field] for field in data} == data
+    assert {field: config.retrain[field] for field in training} == training
+    if name == "small":  # teachers train half as long
+        halved = {**training, "epochs": 20}
+        assert {field: config.teacher_training[field] for field in training} == halved
+
+
+def test_the_papers_supernet_is_the_spec():
+    config = run_config.default_config()
+    recipes.paper_supernet(config)
+    expected = {"epochs": 20, "learning_rate": 0.005, "first_block_learning_rate": 0.002}
+    expected["learning_rate_decay"] = 0.9
+    assert {field: config.supernet[field] for field in expected} == expected
+
+
 def test_the_papers_recipe_is_the_spec():
     # Spec: DNA 4.1 and the authors' script.
     config = of_recipe("paper").retrain

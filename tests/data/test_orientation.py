@@ -74,6 +74,14 @@ def test_the_tag_is_found_behind_other_blocks_and_in_both_byte_orders(in_graph):
         assert int(of_file(contents[:2] + segment + contents[2:])) == 8
 
 
+def test_a_segment_of_thousands_of_bytes_before_the_tag_is_passed(in_graph):
+    """Lengths of segments have two bytes; colour profiles and comments need both."""
+    contents = photo("JPEG", 6)
+    for size in (300, 5000):
+        comment = b"\xff\xfe" + (size + 2).to_bytes(2, "big") + b"c" * size
+        assert int(in_graph[0](tf.constant(contents[:2] + comment + contents[2:]))) == 6
+
+
 def test_damaged_blocks_count_as_upright_and_end(in_graph):
     of_file = in_graph[0]
     for kind in FORMATS:
