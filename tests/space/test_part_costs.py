@@ -60,9 +60,13 @@ def test_a_path_is_the_stem_and_layers_between_the_teachers_maps():
     ]
     (one,) = network_layers.imitating_layers(SPACE, 1, 0, SHAPES)
     assert [(layer.spec.in_width, layer.spec.out_width) for layer in one] == [(6, 5)] * 4
-    specs = [layer_specs.stem_specs(SPACE.frame, 3)[0], *[each[0].spec for each in [one]]]
-    total = part_costs.path_costs(SPACE, 1, 0, (0,), SHAPES)
-    assert total["macs"] == specs[1].macs(2, 2)
+    spec = one[0].spec
+    assert part_costs.path_costs(SPACE, 1, 0, (0,), SHAPES) == {
+        "params": spec.params,
+        "macs": spec.macs(2, 2),
+        "int8_kb": spec.int8_bytes / 1000,
+        "peak_kb": spec.peak_elements(2, 2) / 1000,
+    }
 
 
 def test_parts_together():
