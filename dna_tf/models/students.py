@@ -101,11 +101,11 @@ def _model_name(name):
 
 
 def apply_mbconv(x, spec, name, drop_connect=0.0, seed=0):
-    """Applies an MBConv as Keras layers to a symbolic tensor.
+    """Applies an MBConv, or a fused one, as Keras layers to a symbolic tensor.
 
     Args:
         x: a Keras tensor `(batch, height, width, spec.in_width)`.
-        spec: a `layer_specs.MBConvSpec`.
+        spec: a `layer_specs.MBConvSpec` or `FusedMBConvSpec`.
         name: prefix of the layer names, such as `"block1_layer2"`.
         drop_connect: probability of dropping the whole branch of a residual.
         seed: seeds initial weights and drop-connect.
@@ -114,17 +114,21 @@ def apply_mbconv(x, spec, name, drop_connect=0.0, seed=0):
         A Keras tensor `(batch, height / stride, width / stride, spec.out_width)`.
     """
     layers, inputs = keras.layers, x
-    if spec.expand > 1:
-        x = _conv(x, spec, spec.expanded_width, f"{name}_expand", seed, spec.activation)
-    x = layers.DepthwiseConv2D(
-        spec.kernel,
-        spec.stride,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=_normal(spec.kernel, spec.expanded_width, f"{name}_dw", seed),
-        name=f"{name}_dw_conv",
-    )(x)
-    x = _norm_and_activation(x, spec, f"{name}_dw", spec.activation)
+    expand = (spec.expanded_width, f"{name}_expand", seed, spec.activation)
+    if isinstance(spec, layer_specs.FusedMBConvSpec):
+        x = _conv(x, spec, *expand, spec.kernel, spec.stride)
+    else:
+        if spec.expand > 1:
+            x = _conv(x, spec, *expand)
+        x = layers.DepthwiseConv2D(
+            spec.kernel,
+            spec.stride,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=_normal(spec.kernel, spec.expanded_width, f"{name}_dw", seed),
+            name=f"{name}_dw_conv",
+        )(x)
+        x = _norm_and_activation(x, spec, f"{name}_dw", spec.activation)
     if spec.se_width:
         squeezed = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
         for part, width in (("reduce", spec.se_width), ("expand", spec.expanded_width)):

@@ -112,9 +112,11 @@ def _blocks(text):
 
 
 def _op_key(op):
-    """A key that sorts ops by kernel and expansion; names in another form come last."""
-    match = re.fullmatch(r"k(\d+)e(\d+)", op)
-    return (int(match[1]), int(match[2]), op) if match else (10**6, 0, op)
+    """A key that sorts ops by kernel, kind and expansion; names in another form come last."""
+    match = re.fullmatch(r"(f?)k(\d+)e(\d+)(.*)", op)
+    if not match:
+        return (10**6, ""), 0, op
+    return (int(match[2]), match[1] + match[4]), int(match[3]), op
 
 
 def _colors(ops):

@@ -10,7 +10,7 @@ import html
 import itertools
 
 from dna_tf.common import formatting
-from dna_tf.space import cost_tables, layer_specs, network_layers
+from dna_tf.space import cost_tables, layer_specs, network_layers, spaces
 
 _LEFT, _RIGHT, _GAP = 26, 26, 22
 _LABEL, _ARC, _BELOW = 22, 12, 14  # heights above and below the boxes of a row
@@ -208,11 +208,13 @@ def _box_of(layer):
             "parameters"
         )
         return LayerBox(f"conv{spec.kernel}", spec.kernel, 1, spec.stride, False, about)
+    kind = spaces.KINDS[layer_specs.kind_of(spec)]
     squeeze = f", SE width {spec.se_width}" if spec.se_width else ""
     about = (
-        f"MBConv kernel {spec.kernel}, expansion {spec.expand}, {spec.in_width} → "
-        f"{spec.out_width} channels, stride {spec.stride}{squeeze}; {spec.params:,} parameters, "
+        f"{'fused ' if kind else ''}MBConv kernel {spec.kernel}, expansion {spec.expand}, "
+        f"{spec.in_width} → {spec.out_width} channels, stride {spec.stride}{squeeze}; "
+        f"{spec.params:,} parameters, "
         f"{spec.macs(size, size):,} MACs"
     )
-    text = f"k{spec.kernel}e{spec.expand}"
+    text = f"{kind}k{spec.kernel}e{spec.expand}"
     return LayerBox(text, spec.kernel, spec.expand, spec.stride, spec.has_residual, about)

@@ -14,7 +14,7 @@ from dna_tf.space import spaces
 BYTES_OF_CHANNEL = 28
 # Maps of one size that are held while an activation is computed. A convolution writes through
 # ReLU6; swish takes a map, its gate, and their product.
-_MAPS = {"swish": 3, "relu6": 1}
+_MAPS = {"swish": 3, "relu6": 1, "relu": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ConvSpec:
         in_width: input channels.
         out_width: output channels.
         stride: stride in both directions.
-        activation: `"swish"` or `"relu6"`.
+        activation: of `spaces.ACTIVATIONS`.
         norm_epsilon: as in `spaces.Frame`.
         norm_momentum: as in `spaces.Frame`.
     """
@@ -88,7 +88,7 @@ class MBConvSpec:
         in_width: input channels.
         out_width: output channels.
         stride: stride of the depthwise convolution.
-        activation: `"swish"` or `"relu6"`.
+        activation: of `spaces.ACTIVATIONS`.
         se_ratio: width of SE over `in_width` (not over the expanded width); 0 without SE.
         norm_epsilon: as in `spaces.Frame`.
         norm_momentum: as in `spaces.Frame`.
@@ -197,6 +197,65 @@ class MBConvSpec:
         return total + (self.se_width + mid if self.se_width else 0)
 
 
+@dataclasses.dataclass(frozen=True)
+class FusedMBConvSpec(MBConvSpec):
+    """An MBConv whose first two convolutions are one: a k x k convolution that expands.
+
+    k x k convolution with the stride to `in_width * expand`, batch norm, activation; SE; 1x1
+    convolution to `out_width`, batch norm; the input is added if the shapes are equal. The
+    arguments are those of `MBConvSpec`; `expand` is at least 2.
+
+    Source: EfficientNetV2 (Tan and Le, 2021).
+    """
+
+    def weights(self):
+        """Shapes of the trainable weights by name, in packing order."""
+        size, mid = (self.kernel, self.kernel), self.expanded_width
+        shapes = super().weights()
+        shapes["expand_conv_kernel"] = (*size, self.in_width, mid)
+        return {name: shape for name, shape in shapes.items() if not name.startswith("dw_")}
+
+    def macs(self, height, width):
+        """Multiply-accumulates of the convolutions, SE included, for an input of these pixels."""
+        mid, out = self.expanded_width, math.prod(output_size(height, width, self.stride))
+        total = out * self.kernel**2 * self.in_width * mid + 2 * mid * self.se_width
+        return total + out * mid * self.out_width
+
+    def peak_elements(self, height, width):
+        """As of `MBConvSpec`."""
+        read = height * width * self.in_width
+        size = math.prod(output_size(height, width, self.stride))
+        inner, out = size * self.expanded_width, size * self.out_width
+        kept = read if self.has_residual else 0
+        steps = [read + inner, kept + _MAPS[self.activation] * inner, kept + inner + out]
+        if self.se_width:
+            steps.append(kept + 2 * inner + self.expanded_width)
+        if self.has_residual:
+            steps.append(3 * out)
+        return max(steps)
+
+    def authors_flops(self, height, width):
+        """FLOPs as the DNA authors count them: as of `MBConvSpec`."""
+        mid, out = self.expanded_width, math.prod(output_size(height, width, self.stride))
+        total = self.macs(height, width) + 2 * out * mid + 2 * out * self.out_width
+        return total + (self.se_width + mid if self.se_width else 0)
+
+
+# What computes an op of each kind.
+_SPECS = {"mb": MBConvSpec, "fused": FusedMBConvSpec}
+_OWN_SE = {"mb": None, "fused": 0.0}  # ratio of SE where an op has none; `None` is the frame's
+
+
+def kind_of(spec):
+    """The kind of op, of `spaces.KINDS`, that a spec of a layer computes."""
+    return next(kind for kind, of_kind in _SPECS.items() if type(spec) is of_kind)
+
+
+def spec_class(kind):
+    """The class of the specs of a kind of op."""
+    return _SPECS[kind]
+
+
 def output_size(height, width, stride):
     """Height and width after a "same" convolution with `stride`."""
     return -(-height // stride), -(-width // stride)
@@ -254,19 +313,20 @@ def layer_specs(frame, ops, in_width, out_widths, stride):
         stride: stride of the first layer; the others have 1.
 
     Returns:
-        A list of `MBConvSpec`, one per layer.
+        A list of `MBConvSpec` and `FusedMBConvSpec`, one per layer.
     """
     specs = []
     for op, out_width in zip(ops, out_widths, strict=True):
+        se_ratio = _OWN_SE[op.kind] if op.se_ratio is None else op.se_ratio
         specs.append(
-            MBConvSpec(
+            _SPECS[op.kind](
                 op.kernel,
                 op.expand,
                 in_width,
                 out_width,
                 stride,
                 frame.activation,
-                frame.se_ratio,
+                frame.se_ratio if se_ratio is None else se_ratio,
                 frame.norm_epsilon,
                 frame.norm_momentum,
             )

@@ -24,14 +24,14 @@ import dataclasses
 import numpy as np
 
 from dna_tf.common import checks, files, records
-from dna_tf.space import cost_limits, cost_tables, layer_specs, network_layers
+from dna_tf.space import cost_limits, cost_tables, layer_specs, network_layers, spaces
 
 KIND = "dna_tf.op_costs"
 VERSION = 1
 _MOST_COST = 1e100  # of what is no mistake; sums stay finite
 PARTS = ("stem", "layer", "head")
 _KEY_FIELDS = ("part", "kernel", "expand", "in_width", "out_width", "stride", "size", "activation")
-_OPTIONAL_FIELDS = ("se_ratio", "num_classes", "repeats", "spread")
+_OPTIONAL_FIELDS = ("se_ratio", "num_classes", "kind", "repeats", "spread")
 _FIELDS = ("kind", "version", "cost", "device", "runtime", "about", "fixed", "entries")
 _CHECK_HEAD = records.table(
     {
@@ -61,9 +61,10 @@ class LayerKey:
         out_width: output channels; of a head those before the classifier.
         stride: stride.
         size: height and width of its input in pixels.
-        activation: `"swish"` or `"relu6"`.
+        activation: of `spaces.ACTIVATIONS`.
         se_ratio: of squeeze-and-excitation; 0 for stem and head.
         num_classes: outputs of the classifier; 0 for stem and layers.
+        kind: of the op, of `spaces.KINDS`; `"mb"` for stem and head.
     """
 
     part: str
@@ -76,27 +77,30 @@ class LayerKey:
     activation: str
     se_ratio: float = 0.0
     num_classes: int = 0
+    kind: str = "mb"
 
     def spec(self):
-        """What it computes: a `layer_specs.MBConvSpec`, or the `ConvSpec` of stem and head."""
+        """What it computes: the spec of a layer, or the `ConvSpec` of stem and head."""
         rest = (self.in_width, self.out_width, self.stride, self.activation)
         if self.part == "layer":
-            return layer_specs.MBConvSpec(self.kernel, self.expand, *rest, self.se_ratio)
+            of_kind = layer_specs.spec_class(self.kind)
+            return of_kind(self.kernel, self.expand, *rest, self.se_ratio)
         return layer_specs.ConvSpec(self.kernel, *rest)
 
     def __str__(self):
         rest = f"{self.in_width}->{self.out_width} stride {self.stride} at {self.size} px"
         if self.part == "layer":
-            return f"k{self.kernel}e{self.expand} {rest}"
+            return f"{spaces.KINDS[self.kind]}k{self.kernel}e{self.expand} {rest}"
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         return f"{self.part} {rest}{classes}"
 
 
 def layer_key(layer):
     """The `LayerKey` of a `network_layers.NetworkLayer`."""
-    spec = layer.spec
+    spec, kind = layer.spec, "mb"
     if isinstance(spec, layer_specs.MBConvSpec):
         part, expand, se_ratio = "layer", spec.expand, float(spec.se_ratio)
+        kind = layer_specs.kind_of(spec)
     else:
         part, expand, se_ratio = ("head" if layer.num_classes else "stem"), 1, 0.0
     return LayerKey(
@@ -110,6 +114,7 @@ def layer_key(layer):
         activation=spec.activation,
         se_ratio=se_ratio,
         num_classes=layer.num_classes,
+        kind=kind,
     )
 
 
@@ -275,8 +280,16 @@ class OpCosts:
 
 def identity(table):
     """A fingerprint of everything that a search reads from an `OpCosts`."""
-    entries = [[*dataclasses.astuple(key), e.value] for key, e in table.entries.items()]
+    entries = [[*_fields_of(key).values(), e.value] for key, e in table.entries.items()]
     return files.fingerprint([table.cost, table.fixed, sorted(entries)])
+
+
+def _fields_of(key):
+    """The fields of a key; the kind of most ops is left out, as in files of before."""
+    fields = dataclasses.asdict(key)
+    if key.kind == "mb":
+        del fields["kind"]
+    return fields
 
 
 def save(table, path):
@@ -284,7 +297,7 @@ def save(table, path):
     entries = []
     for key, entry in table.entries.items():
         values = {k: v for k, v in dataclasses.asdict(entry).items() if v is not None}
-        entries.append({**dataclasses.asdict(key), **values})
+        entries.append({**_fields_of(key), **values})
     head = {k: getattr(table, k) for k in ("cost", "device", "runtime", "about", "fixed")}
     files.write_json(path, {"kind": KIND, "version": VERSION, **head, "entries": entries})
 
@@ -347,6 +360,7 @@ def check_key(key, what):
     for name in ("kernel", "expand", "in_width", "out_width", "stride", "size"):
         checks.check_whole(f"{name} of {what}", getattr(key, name), 1, records.MOST)
     records.text(key.activation, f"The activation of {what}")
+    checks.choose(key.kind, spaces.KINDS, f"kind of op in {what}")
     records.number(0, 1)(key.se_ratio, f"The se_ratio of {what}")
     records.whole()(key.num_classes, f"The num_classes of {what}")
 

@@ -221,7 +221,7 @@ def _scaled(architecture, width, depth, image_size, keep_widths=False):
         stem_width=wide(old.stem_width),
         stem_output_width=wide(old.stem_output_width),
         head_width=wide(old.head_width),
-        stem_layers=round_depth(old.stem_layers, depth),
+        stem_layers=round_depth(old.stem_layers, depth) if old.stem_layers else 0,
     )
     blocks = []
     for block in architecture.blocks:

@@ -83,8 +83,9 @@ def lines(space, image_size=None, teacher_shapes=None, cuts=None):
     data = table(space, image_size, teacher_shapes, cuts)
     frame, stem, head = space.frame, data["stem"], data["head"]
     rows = [[*_HEADER, "paths"]]
-    mbconvs = f"{_count(frame.stem_layers, 'MBConv')} k3e1 {frame.stem_output_width}"
-    stem_text = f"conv 3x3 {frame.stem_width}, {mbconvs}"
+    stem_text = f"conv 3x3 {frame.stem_width}"
+    if frame.stem_layers:
+        stem_text += f", {_count(frame.stem_layers, 'MBConv')} k3e1 {frame.stem_output_width}"
     rows.append(["stem", str(stem["stride"]), _sizes(*stem["size"]), "image", stem_text, "", ""])
     for row in data["blocks"]:
         cells = "  ".join(f"{cell['layers']}x{cell['width']}" for cell in row["cells"])

@@ -14,44 +14,62 @@ import numpy as np
 
 from dna_tf.common import checks
 
-ACTIVATIONS = ("swish", "relu6")
+ACTIVATIONS = ("swish", "relu6", "relu")
 # Larger sizes are mistakes.
 MOST_WIDTH, MOST_PIXELS, MOST_LAYERS, MOST_KERNEL, MOST_EXPAND = 2**24, 2**14, 1000, 255, 1000
-_OP_NAME = re.compile(r"k(\d+)e(\d+)")
+KINDS = {"mb": "", "fused": "f"}  # of ops, with what their names begin with
+_OP_NAME = re.compile(r"(f?)k(\d+)e(\d+)(?:se(\d+(?:\.\d+)?))?")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Op:
-    """A candidate for a layer: an MBConv with a kernel and an expansion rate.
+    """A candidate for a layer: an MBConv, or a fused one, with a kernel and an expansion rate.
 
     Args:
-        kernel: side of the depthwise kernel, odd.
-        expand: expansion rate of the width, at least 1.
+        kernel: side of the kernel that sees neighbours, odd.
+        expand: expansion rate of the width, at least 1; of a fused op at least 2.
+        kind: `"mb"`: a 1x1 convolution expands, and a depthwise one sees neighbours. `"fused"`:
+            one convolution does both, which accelerators compute fast (EfficientNetV2).
+        se_ratio: of squeeze-and-excitation, as in `Frame`; `None` takes the frame's for `"mb"`
+            and none for `"fused"`.
     """
 
     kernel: int
     expand: int
+    kind: str = "mb"
+    se_ratio: float | None = None
 
     def __post_init__(self):
         checks.check_whole("kernel", self.kernel, 1, MOST_KERNEL)
         checks.check_whole("expand", self.expand, 1, MOST_EXPAND)
         if self.kernel % 2 == 0:
             raise ValueError(f"An op's kernel must be odd. Received: kernel={self.kernel}")
+        checks.choose(self.kind, KINDS, "kind of op")
+        if self.kind == "fused" and self.expand < 2:
+            raise ValueError(
+                "A fused op expands at least twice: without expansion it is a plain convolution. "
+                f"Received: expand={self.expand}"
+            )
+        if self.se_ratio is not None and not 0 <= self.se_ratio <= 1:
+            raise ValueError(f"An op's se_ratio must lie in [0, 1]. Received: {self.se_ratio!r}")
 
     @property
     def name(self):
-        """The op as text, such as `"k3e6"`."""
-        return f"k{self.kernel}e{self.expand}"
+        """The op as text, such as `"k3e6"`, `"fk3e4"` (fused) or `"k3e6se0.25"`."""
+        se_text = "" if self.se_ratio is None else f"se{self.se_ratio:g}"
+        return f"{KINDS[self.kind]}k{self.kernel}e{self.expand}{se_text}"
 
     @classmethod
     def parse(cls, name):
-        """Returns the op of a name such as `"k3e6"`."""
+        """Returns the op of a name such as `"k3e6"`, `"fk3e4"` or `"k3e6se0.25"`."""
         match = _OP_NAME.fullmatch(name) if isinstance(name, str) else None
         if not match:
             raise ValueError(
-                f"An op is written as kernel and expansion, such as 'k3e6'. Received: {name!r}"
+                "An op is written as kernel and expansion, such as 'k3e6'; a fused one as 'fk3e4'; "
+                f"with its own squeeze-and-excitation as 'k3e6se0.25'. Received: {name!r}"
             )
-        return cls(int(match[1]), int(match[2]))
+        se_ratio = None if match[4] is None else float(match[4])
+        return cls(int(match[2]), int(match[3]), "fused" if match[1] else "mb", se_ratio)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +123,14 @@ class Frame:
         stem_stride: stride of the stem's convolution, 1 or 2.
         stem_output_width: channels that block 1 reads.
         head_width: channels before the classifier.
-        activation: `"swish"` or `"relu6"`.
-        se_ratio: width of squeeze-and-excitation over the layer's input width; 0 for none.
+        activation: of `ACTIVATIONS`.
+        se_ratio: width of squeeze-and-excitation over the layer's input width; 0 for none. An op
+            may have its own.
         norm_epsilon: added to the variance by every batch norm.
         norm_momentum: the share of its moving statistics that a batch norm keeps in a
             training step. The authors' 0.1 in PyTorch is 0.9 here.
-        stem_layers: MBConvs of the stem; 1 except in scaled networks.
+        stem_layers: MBConvs of the stem; 1 except in scaled networks. 0 leaves the convolution
+            alone, and `stem_output_width` is then `stem_width`.
 
     Source: DNA Table 1 and the authors' code.
     """
@@ -126,8 +146,15 @@ class Frame:
     stem_layers: int = 1
 
     def __post_init__(self):
-        for name in ("stem_width", "stem_output_width", "stem_layers", "head_width", "stem_stride"):
+        for name in ("stem_width", "stem_output_width", "head_width", "stem_stride"):
             checks.check_whole(name, getattr(self, name), 1, MOST_WIDTH)
+        checks.check_whole("stem_layers", self.stem_layers, 0, MOST_WIDTH)
+        if not self.stem_layers and self.stem_output_width != self.stem_width:
+            raise ValueError(
+                "A stem without MBConvs gives the channels of its convolution. Expected "
+                f"stem_output_width={self.stem_width}, as stem_width. Received: "
+                f"{self.stem_output_width}"
+            )
         if self.stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2. Received: {self.stem_stride!r}")
         if self.activation not in ACTIVATIONS:

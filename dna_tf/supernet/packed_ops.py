@@ -15,7 +15,7 @@ import tensorflow as tf
 from dna_tf.space import layer_specs
 from dna_tf.training import cpu_gradients
 
-_ACTIVATIONS = {"swish": cpu_gradients.swish, "relu6": tf.nn.relu6}
+_ACTIVATIONS = {"swish": cpu_gradients.swish, "relu6": tf.nn.relu6, "relu": tf.nn.relu}
 
 
 def row_size(specs):
@@ -123,11 +123,15 @@ def run(x, row, spec, statistics=None, groups=1):
         y = tf.nn.conv2d(x, weights["conv_kernel"], spec.stride, "SAME")
         return activate(norm(y, "")), used
     y = x
-    if spec.expand > 1:
-        y = cpu_gradients.pointwise(y, weights["expand_conv_kernel"])
+    if isinstance(spec, layer_specs.FusedMBConvSpec):
+        y = tf.nn.conv2d(y, weights["expand_conv_kernel"], spec.stride, "SAME")
         y = activate(norm(y, "expand_"))
-    y = cpu_gradients.depthwise(y, weights["dw_conv_kernel"], spec.stride)
-    y = activate(norm(y, "dw_"))
+    else:
+        if spec.expand > 1:
+            y = cpu_gradients.pointwise(y, weights["expand_conv_kernel"])
+            y = activate(norm(y, "expand_"))
+        y = cpu_gradients.depthwise(y, weights["dw_conv_kernel"], spec.stride)
+        y = activate(norm(y, "dw_"))
     if spec.se_width:
         squeezed = cpu_gradients.pixel_mean(y)
         squeezed = cpu_gradients.pointwise(squeezed, weights["se_reduce_kernel"])

@@ -103,7 +103,7 @@ def test_op_names():
     assert Op.parse("k7e3") == Op(7, 3)
     assert Op(7, 3).name == "k7e3"
     for bad in ("k3", "e6k3", "k3e6 ", "K3E6", "", 36, None, "k-3e6"):
-        with pytest.raises(ValueError, match=r"such as 'k3e6'\. Received:"):
+        with pytest.raises(ValueError, match=r"such as 'k3e6'.* Received:"):
             Op.parse(bad)
 
 
@@ -121,7 +121,7 @@ def test_op_names():
         (lambda: Block(2, ()), "at least one cell"),
         (lambda: Frame(stem_stride=4), r"stem_stride must be 1 or 2\. Received: 4"),
         (lambda: Frame(stem_width=0), "stem_width must be a whole number"),
-        (lambda: Frame(activation="gelu"), r"one of \('swish', 'relu6'\)\. Received: 'gelu'"),
+        (lambda: Frame(activation="gelu"), r"one of \('swish', 'relu6', 'relu'\)\. Received: 'gelu'"),
         (lambda: Frame(se_ratio=1.5), r"se_ratio must lie in \[0, 1\]\. Received: 1\.5"),
         (lambda: Frame(se_ratio=float("nan")), "se_ratio must lie"),
         (lambda: SearchSpace("s", (), SMALL.blocks), "at least one op"),

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from dna_tf.models import students
 from dna_tf.space import presets
-from dna_tf.space.layer_specs import ConvSpec, MBConvSpec
+from dna_tf.space.layer_specs import ConvSpec, FusedMBConvSpec, MBConvSpec
 from dna_tf.supernet import packed_ops
 
 # kernel, expand, in, out, stride, activation, se_ratio: every value with several others.
@@ -26,7 +26,12 @@ SPECS = [
     MBConvSpec(3, 1, 8, 4, 1, "swish", 0.25),
     MBConvSpec(3, 1, 8, 8, 1, "relu6", 0),
     MBConvSpec(5, 1, 8, 8, 2, "swish", 0.25),
+    FusedMBConvSpec(3, 4, 8, 8, 1, "relu", 0),
+    FusedMBConvSpec(3, 2, 4, 8, 2, "swish", 0.25),
+    FusedMBConvSpec(5, 2, 3, 6, 1, "relu6", 0),
+    MBConvSpec(3, 3, 8, 8, 1, "relu", 0.25),
     ConvSpec(3, 3, 8, 2, "swish"),
+    ConvSpec(3, 3, 8, 2, "relu"),
     ConvSpec(3, 1, 8, 1, "relu6"),
     ConvSpec(1, 8, 16, 1, "swish"),
 ]
@@ -49,7 +54,10 @@ def _ops_of_the_ready_made_spaces():
 SPECS += _ops_of_the_ready_made_spaces()  # the contract of an op: a new one is held by all tests
 IDS = [
     "-".join(
-        [f"k{s.kernel}", f"e{s.expand}" if isinstance(s, MBConvSpec) else "conv"]
+        [
+            f"{'f' * isinstance(s, FusedMBConvSpec)}k{s.kernel}",
+            f"e{s.expand}" if isinstance(s, MBConvSpec) else "conv",
+        ]
         + [f"s{s.stride}", f"{s.in_width}to{s.out_width}", s.activation]
         + (["se"] if getattr(s, "se_width", 0) else [])
     )
@@ -130,7 +138,9 @@ def _numpy_run(x, row, spec):
         return 1 / (1 + np.exp(-y))
 
     def activate(y):
-        return y * sigmoid(y) if spec.activation == "swish" else np.clip(y, 0, 6)
+        if spec.activation == "swish":
+            return y * sigmoid(y)
+        return np.clip(y, 0, 6 if spec.activation == "relu6" else np.inf)
 
     def norm(y, part):
         mean = y.mean(axis=(0, 1, 2))
@@ -143,9 +153,12 @@ def _numpy_run(x, row, spec):
     if isinstance(spec, ConvSpec):
         return activate(norm(_numpy_conv(x, weights["conv_kernel"], spec.stride), "")), used
     y = x
+    fused = isinstance(spec, FusedMBConvSpec)
     if spec.expand > 1:
-        y = activate(norm(_numpy_conv(y, weights["expand_conv_kernel"], 1), "expand_"))
-    y = activate(norm(_numpy_conv(y, weights["dw_conv_kernel"], spec.stride, True), "dw_"))
+        stride = spec.stride if fused else 1
+        y = activate(norm(_numpy_conv(y, weights["expand_conv_kernel"], stride), "expand_"))
+    if not fused:
+        y = activate(norm(_numpy_conv(y, weights["dw_conv_kernel"], spec.stride, True), "dw_"))
     if spec.se_ratio:
         squeezed = y.mean(axis=(1, 2)) @ weights["se_reduce_kernel"][0, 0]
         squeezed = activate(squeezed + weights["se_reduce_bias"])
