@@ -40,6 +40,11 @@ def test_a_model_of_logits_stays_as_it_is():
     assert logits.with_logits(model) is model
 
 
+def test_two_classes_are_enough():
+    model = _model(lambda x: layers.Dense(2, activation="softmax", name="last")(x))
+    assert logits.with_logits(model).output.shape == (None, 2)
+
+
 def test_the_model_itself_is_not_changed():
     model = _model(ENDS["activation"])
     before = model(PIXELS).numpy()

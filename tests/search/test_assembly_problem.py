@@ -86,6 +86,9 @@ def test_a_limit_on_the_peak_leaves_out_paths():
     peaks = part_costs.all_path_costs(SPACE, 0, 0, SHAPES)["peak_kb"]
     assert left.open_paths[0, 0].tolist() == np.flatnonzero(peaks <= 0.45).tolist()
     assert len(left.open_paths[0, 1]) == 0  # the teacher's own block needs 0.5
+    lowest = max(0.025, peaks.min(), 0.06)  # head, block 1, block 2: the limit may be met exactly
+    exactly, _ = problem.filtered(cost_limits.Limits(max_peak_kb=lowest))
+    assert exactly.num_architectures() > 0
     with pytest.raises(exact.Infeasible, match="max_peak_kb=0.01: every candidate of block 1"):
         problem.filtered(cost_limits.Limits(max_peak_kb=0.01))
     with pytest.raises(ValueError, match="Leave min_peak_kb out"):
@@ -141,6 +144,15 @@ def test_a_cost_that_is_not_known_of_the_teacher_cannot_be_limited():
     assert problem.names == ("params", "int8_kb")
     with pytest.raises(cost_limits.UnknownCost, match="no cost 'macs'"):
         finding.find_best(problem, max_macs=10)
+
+
+def test_a_path_may_be_as_good_as_the_teachers_block():
+    ratings = _ratings()
+    ratings[0, 0][5] = 0.0
+    (best,) = finding.find_best(
+        assembly_problem.build_problem(SPACE, FACTS, ratings), max_macs=4_339, name="small"
+    )
+    assert best.rating == 0.0 and best.parts[0].path == SPACE.paths(0, 0)[5]
 
 
 def test_ratings_that_cannot_be():

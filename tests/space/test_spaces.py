@@ -121,7 +121,7 @@ def test_op_names():
         (lambda: Block(2, ()), "at least one cell"),
         (lambda: Frame(stem_stride=4), r"stem_stride must be 1 or 2\. Received: 4"),
         (lambda: Frame(stem_width=0), "stem_width must be a whole number"),
-        (lambda: Frame(activation="gelu"), r"one of \('swish', 'relu6', 'relu'\)\. Received: 'gelu'"),
+        (lambda: Frame(activation="gelu"), r"one of \('swish', .*\)\. Received: 'gelu'"),
         (lambda: Frame(se_ratio=1.5), r"se_ratio must lie in \[0, 1\]\. Received: 1\.5"),
         (lambda: Frame(se_ratio=float("nan")), "se_ratio must lie"),
         (lambda: SearchSpace("s", (), SMALL.blocks), "at least one op"),
