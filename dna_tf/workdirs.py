@@ -9,6 +9,7 @@ features/                        the teacher's features, if they are cached on d
 tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
+seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
 compressed/NAME/                 model.keras, assembly.json, result.json, exports/ (tools.compress)
 architectures/                   front.json, and one JSON file for each architecture
@@ -43,6 +44,7 @@ QAT_KIND = "dna_tf.qat"
 PRUNED_KIND = "dna_tf.pruned"
 COMPRESSED_KIND = "dna_tf.compressed"
 ADDITIVITY_KIND = "dna_tf.additivity"
+SEEDS_KIND = "dna_tf.seeds"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends

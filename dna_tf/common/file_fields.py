@@ -291,6 +291,15 @@ FIELDS = {
             "networks": list_of(table({"assembly": text, "kl": number(0), "accuracy": _SHARE})),
         }
     ),
+    "dna_tf.seeds": table(
+        {
+            "seeds": list_of(whole(), length=2),
+            "rating_images": whole(1),
+            "cells": list_of(
+                table({"cell": text, "paths": whole(1), "taus": mapping_of(number(-1, 1))})
+            ),
+        }
+    ),
     "dna_tf.data": table({"labels": mapping_of(list_of(anything))}),
     "dna_tf.broken_images": table(
         {"sources": mapping_of(table({"name": text, "images": whole(), "broken": list_of(_PLACE)}))}

@@ -132,6 +132,7 @@ def test_a_teacher_without_a_distribution_is_refused_at_once(images):
         dna_tf.compress(keras.Model(image, tags), images, max_macs="50%")
 
 
+@pytest.mark.slow
 def test_images_without_labels(teacher, images):
     """The teacher's answers are all that is learned, and the table has no accuracies."""
     pixels = np.concatenate([images.arrays(split)[0] for split in ("train", "rating")])

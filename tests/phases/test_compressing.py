@@ -4,13 +4,14 @@ import json
 
 import keras
 import pytest
+import scipy.stats
 
 from dna_tf import workdirs
 from dna_tf.config import run_config
 from dna_tf.inheritance import replacement_rating
 from dna_tf.models import keras_files, model_costs
-from dna_tf.phases import compressing
-from dna_tf.space import assemblies, presets
+from dna_tf.phases import additivity, compressing, seed_agreement
+from dna_tf.space import assemblies, presets, ratings
 from dna_tf.supernet import stage_training
 from tests.helpers import data_files
 
@@ -127,6 +128,38 @@ def test_settings_that_the_ratings_depend_on_cannot_be_changed(place, run):
     # Fine-tuning may be done otherwise: another student in its place.
     workdirs.open_workdir(run[0].path, _config(place, fine_tune={"epochs": 2}))
     workdirs.open_workdir(run[0].path, run[1])
+
+
+def test_sums_of_ratings_are_compared_with_what_networks_lose(run, monkeypatch, capsys):
+    workdir, config, *_ = run
+    result = additivity.measure(workdir, config, count=5)
+    assert [row["score"] for row in result["orders"]] == [*ratings.METRICS, "kl", "macs"]
+    assert len(result["networks"]) == 5
+    for network in result["networks"]:
+        assert network["kl"] >= 0 and set(network["sums"]) == {*ratings.METRICS, "kl"}
+    additivity.print_table(result)
+    assert "5 random networks: Kendall's tau-b" in capsys.readouterr().out
+    monkeypatch.setattr(additivity.additivity, "measure", lambda *_: pytest.fail("measured"))
+    assert additivity.measure(workdir, config, count=5) == result
+
+
+@pytest.mark.slow
+def test_ratings_are_compared_with_those_of_another_supernet(run, capsys):
+    workdir, config, *_ = run
+    result = seed_agreement.measure(workdir, config, 1)
+    assert result["seeds"] == [0, 1]
+    for number, row in enumerate(result["cells"], 1):
+        assert row["cell"] == f"block{number}_cell1"
+        pair = []
+        for folder in (workdir.path, workdir.path / "seeds/1"):
+            data = json.loads((folder / f"ratings/{row['cell']}.json").read_text())
+            pair.append(data["metrics"]["mse"]["mean"])
+        expected = scipy.stats.kendalltau(*pair).statistic
+        assert row["taus"]["mse"] == pytest.approx(expected)
+    seed_agreement.print_table(result)
+    assert "seeds 0 and 1" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="The run has the seed 0 itself"):
+        seed_agreement.measure(workdir, config, 0)
 
 
 @pytest.mark.parametrize(
