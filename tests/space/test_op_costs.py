@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dna_tf.search import exact, problem_building
-from dna_tf.space import cost_tables, op_costs, presets, tasks
+from dna_tf.space import architectures, cost_tables, op_costs, presets, tasks
 from tests.helpers import op_cost_tables
 
 SPACE = presets.PRESETS["digits"]
@@ -90,6 +90,18 @@ def test_missing_parts_and_other_sizes_are_listed():
     assert [(key.part, key.num_classes) for key in caught.value.parts] == [("head", 11)]
 
 
+def test_the_cost_of_a_network_is_that_of_its_parts():
+    table = op_cost_tables.from_function("work_macs", _macs, SPACE, TASK, fixed=2.5)
+    blocks = tuple(
+        architectures.BlockChoice(block.stride, block.cells[0].width, (SPACE.ops[b % 2],) * 2)
+        for b, block in enumerate(SPACE.blocks)
+    )
+    network = architectures.Architecture("net", blocks, SPACE.frame, TASK)
+    assert table.network_cost(network) == 2.5 + network.costs()["macs"]
+    with pytest.raises(op_costs.MissingParts, match="parts of the architecture 'net': head"):
+        table.network_cost(network.adapted(num_classes=11))
+
+
 ENTRY = {"part": "layer", "kernel": 3, "expand": 6, "in_width": 16, "out_width": 24, "stride": 2}
 ENTRY |= {"size": 112, "activation": "swish", "se_ratio": 0.25, "value": 1.0}
 FILE = {"kind": op_costs.KIND, "version": 1, "cost": "latency_ms", "fixed": 0.4, "entries": [ENTRY]}
@@ -120,6 +132,8 @@ def _entry(**changes):
         (_entry(part="tail"), r"part of entry 1 must be one of \['stem', 'layer', 'head'\]"),
         (_entry(size=0), "size of entry 1 must be a whole number of at least 1"),
         (_entry(kernel=3.5), "kernel of entry 1 must be a whole number"),
+        (_entry(num_classes=1.5), "num_classes of entry 1 must be a whole number"),
+        (_entry(kind="plain"), "There is no kind of op in entry 1 'plain'"),
         (_entry(valu=1), "entry 1 has an unknown key 'valu'. Did you mean 'value'"),
     ],
 )
