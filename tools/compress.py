@@ -78,7 +78,13 @@ def _open():
         raise ValueError("A new run needs both --model and --data.")
     overrides = config_flags.get_override_values(values["config"])
     config = compressing.new_config(
-        values.config, values.model, values.data, values.image_size, values.preprocessing, overrides
+        values.config,
+        values.model,
+        values.data,
+        values.image_size,
+        values.preprocessing,
+        overrides,
+        tuple(overrides.get("teacher.modules", ())),
     )
     return workdirs.open_workdir(values.workdir, config)
 

@@ -18,7 +18,9 @@ _BATCH = 64
 _LEAST_STEPS = 8  # of an epoch
 
 
-def new_config(config, model, source, image_size=0, preprocessing="none", overrides=None):
+def new_config(
+    config, model, source, image_size=0, preprocessing="none", overrides=None, modules=()
+):
     """Fills in a config for the compression of a model: data, cut, space and lengths.
 
     Args:
@@ -28,6 +30,7 @@ def new_config(config, model, source, image_size=0, preprocessing="none", overri
         image_size: height and width in pixels for a model that takes any size.
         preprocessing: what the model expects instead of pixels in 0..255.
         overrides: a dict from fields, such as `"supernet.epochs"`, to the values that they keep.
+        modules: names of modules that the user asks to import before the model is loaded.
 
     Returns:
         A new config, checked.
@@ -37,7 +40,6 @@ def new_config(config, model, source, image_size=0, preprocessing="none", overri
         ValueError: the model cannot be loaded or cut, or does not fit the data.
     """
     overrides = overrides or {}
-    modules = tuple(overrides.get("teacher.modules", ()))
     named_cuts = tuple(overrides.get("teacher.cuts", ()))
     network = building.build_teacher(
         str(model), (), 0, preprocessing=preprocessing, modules=modules, cuts=named_cuts
