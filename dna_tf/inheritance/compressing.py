@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from dna_tf.common import files, formatting, progress, statistics
+from dna_tf.config import training_sections, without_effect
 from dna_tf.data.labelled_images import Images
 from dna_tf.inheritance import (
     answers,
@@ -217,6 +218,13 @@ def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
         Row("teacher", realised.assembly.teacher.costs(), tested(whole)),
         Row("assembled", costs, tested(model)),
     ]
+    if folder is not None:
+        # Another network or recipe in the same folder is another training: it does not resume.
+        fields = dict(training_sections.complete_fine_tuning(recipe))
+        for name in without_effect.FIELDS["fine_tune"]:
+            del fields[name]
+        of = [realised.assembly.to_dict(), fields, seed, images.fingerprint]
+        folder = files.as_path(folder) / f"fine_tuning_{files.fingerprint(of)}"
     fine_tuning.fine_tune(
         model, teacher, images, recipe, seed=seed, folder=folder, strategy=strategy
     )

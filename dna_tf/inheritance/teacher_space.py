@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from dna_tf.models import graph
+from dna_tf.models import graph, peak_memory
 from dna_tf.space import layer_specs, spaces
 
 # Where a block reads more channels than this, six times as many cost more than the teacher.
@@ -12,7 +12,6 @@ _WIDE = 160
 _OPS = ("k3e1", "k3e3", "k5e3", "k3e6", "k5e6")
 _WIDE_OPS = ("k3e1", "k5e1", "k3e2", "k5e2")
 _MOST_WIDTH = 128  # of a cell's inner layers
-_SWISH = ("silu", "swish", "hard_swish", "hard_silu", "gelu")
 
 
 def propose(teacher):
@@ -94,7 +93,7 @@ def _uses_swish(model):
         for layer in graph.layers_inside(model)
         if not isinstance(layer, keras.Model)
     ]
-    return any(name in _SWISH for name in names)
+    return any(name in peak_memory.GATED for name in names)
 
 
 def _name(name):

@@ -38,10 +38,9 @@ def with_logits(model):
                 "softmax. A classifier of several labels for an image cannot be taken."
             )
         return model
-    if isinstance(last, keras.layers.Activation) or type(last).__name__ == "Softmax":
-        (call,) = [call for call in graph.calls([model.output]) if call.operation is last]
-        return keras.Model(model.input, call.input_tensors[0], name=model.name)
     (call,) = [call for call in graph.calls([model.output]) if call.operation is last]
+    if isinstance(last, keras.layers.Activation) or type(last).__name__ == "Softmax":
+        return keras.Model(model.input, call.input_tensors[0], name=model.name)
     new = copies.rebuild(last, model.name, last.name, _without_activation)
     logits = new(call.input_tensors[0])
     copies.copy_variables(last, new)

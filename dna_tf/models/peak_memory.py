@@ -17,7 +17,7 @@ _IN_PLACE = (
     "ReLU", "Rescaling", "Reshape", "SpatialDropout2D",
 )  # fmt: skip
 _PLAIN = ("linear", "relu", "relu6")  # activations in place
-_GATED = ("silu", "swish", "hard_silu", "hard_swish", "gelu")  # a map, its gate, their product
+GATED = ("silu", "swish", "hard_silu", "hard_swish", "gelu")  # a map, its gate, their product
 
 
 def peak_elements(model, image_shape):
@@ -43,7 +43,7 @@ def peak_elements(model, image_shape):
             needed = sum(alive.values())
         else:
             needed = sum(alive.values()) + sizes[place]
-        if activation in _GATED:
+        if activation in GATED:
             rest = sum(size for other, size in alive.items() if last_reader[other] > place)
             needed = max(needed, rest + 3 * sizes[place])
         peak = max(peak, needed)

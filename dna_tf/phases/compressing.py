@@ -144,11 +144,15 @@ def replace(workdir, config):
     run = runs.open_run(workdir, config)
     space = presets.get_space(config.space)
     cells = cell_files.load(workdir.supernet, space, run.teacher.shapes)
-    settings = replacements.Settings(
-        rating_settings(config), config.compress.measured_paths, config.search.metric, config.seed
-    )
     return replacements.rate_replacements(
-        cells, run.teacher, run.images, rated, settings, workdir.replacements
+        cells, run.teacher, run.images, rated, replacement_settings(config), workdir.replacements
+    )
+
+
+def replacement_settings(config):
+    """The `replacements.Settings` of a config."""
+    return replacements.Settings(
+        rating_settings(config), config.compress.measured_paths, config.search.metric, config.seed
     )
 
 

@@ -51,9 +51,7 @@ def measure(workdir, config, seed):
     second = cell_rating.rate_cells(
         cells, teacher, images, settings=settings, seed=config.seed, folder=folder / "ratings"
     )
-    by_replacing = replacements.Settings(
-        settings, config.compress.measured_paths, config.search.metric, config.seed
-    )
+    by_replacing = compressing.replacement_settings(config)
     second_replaced = replacements.rate_replacements(
         cells, teacher, images, second, by_replacing, folder / "replacements"
     )

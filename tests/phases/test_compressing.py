@@ -121,6 +121,19 @@ def test_another_budget_shares_cells_and_ratings(run, monkeypatch):
     )
 
 
+def test_another_recipe_in_the_same_place_is_another_training(run):
+    workdir, config, name, first = run
+    plain = run_config.to_plain(config)
+    plain["fine_tune"]["epochs"] = 2
+    again, result = compressing.compress(workdir, run_config.from_plain(plain), first["asked"])
+    assert again == name
+    histories = sorted(
+        len(json.loads(path.read_text())["epochs"])
+        for path in workdir.compressed(name).glob("fine_tuning_*/history.json")
+    )
+    assert histories == [1, 2] and result["fine_tune"]["epochs"] == 2
+
+
 def test_settings_that_the_ratings_depend_on_cannot_be_changed(place, run):
     changed = _config(place, compress={"realised": 2, "measured_paths": 4})
     with pytest.raises(ValueError, match=r"compress\.measured_paths: 3 there, 4 now"):
