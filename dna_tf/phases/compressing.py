@@ -175,6 +175,13 @@ def compress(workdir, config, asked_limits):
     Raises:
         ValueError: no network is within the limits, or the teacher is.
     """
+    name, result = student(workdir, config, asked_limits)
+    export_student(workdir, config, name)
+    return name, result
+
+
+def student(workdir, config, asked_limits):
+    """As `compress`, without the export."""
     name = compressing.name_of(asked_limits)
     folder = workdir.compressed(name)
     kind = workdirs.COMPRESSED_KIND
@@ -182,28 +189,52 @@ def compress(workdir, config, asked_limits):
     result = runs.existing_result(folder / "result.json", kind, **identity)
     if result is None:
         with locks.hold(folder, f"The student in {folder}"):
-            result = _compress(
-                workdir, config, asked_limits, name, folder, {"kind": kind, **identity}
-            )
+            result = _compress(workdir, config, asked_limits, folder, {"kind": kind, **identity})
     else:
         progress.say(f"The student {name} is there already: {folder}")
-    progress.say("\n[6/6] export: TFLite files, checked against Keras")
-    exporting.export_file(folder / "model.keras", config, folder / "exports", workdir, name)
     return name, result
 
 
-def _compress(workdir, config, asked_limits, name, folder, head):
-    run = runs.open_run(workdir, config)
-    teacher, images, space = run.teacher, run.images, presets.get_space(config.space)
-    facts = parts.facts(teacher)
-    limits = assembly_problem.limits_of(asked_limits, facts)
-    replaced = replace(workdir, config)
+def export_student(workdir, config, name):
+    """Exports a student to `compressed/NAME/exports`."""
+    progress.say("\n[6/6] export: TFLite files, checked against Keras")
+    folder = workdir.compressed(name)
+    exporting.export_file(folder / "model.keras", config, folder / "exports", workdir, name)
+
+
+def problem_of(run):
+    """The `assembly_problem.AssemblyProblem` of a run in which `train_and_rate` was run."""
+    space, facts = presets.get_space(run.config.space), parts.facts(run.teacher)
+    replaced = replace(run.workdir, run.config)
+    return assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+
+
+def settled(run, asked_limits):
+    """Searches within limits, and puts the best networks together.
+
+    Args:
+        run: a `runs.Run` in whose workdir `train_and_rate` was run.
+        asked_limits: limits as `assembly_problem.limits_of` takes them.
+
+    Returns:
+        The `assembly_problem.AssemblyProblem`, and a list of `choosing.Realised`, the nearest to
+        the teacher first.
+    """
+    config, teacher, images, problem = run.config, run.teacher, run.images, problem_of(run)
+    limits = assembly_problem.limits_of(asked_limits, problem.teacher)
     progress.say(f"\n[5/6] student: the best network with {limits.text()}")
-    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    name = compressing.name_of(asked_limits)
     best = finding.find_best(problem, count=config.compress.realised, limits=limits, name=name)
-    cells = cell_files.load(workdir.supernet, space, teacher.shapes)
+    cells = cell_files.load(run.workdir.supernet, problem.cell_space, teacher.shapes)
     calibration = cell_rating.calibration_images(images, rating_settings(config), config.seed)
-    realised = choosing.settle(best, teacher, cells, calibration, images)
+    return problem, choosing.settle(best, teacher, cells, calibration, images)
+
+
+def _compress(workdir, config, asked_limits, folder, head):
+    run = runs.open_run(workdir, config)
+    teacher, images = run.teacher, run.images
+    limits = assembly_problem.limits_of(asked_limits, parts.facts(teacher))
+    _, realised = settled(run, asked_limits)
     chosen = realised[0]
     progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")
     table = compressing.tune(chosen, teacher, images, config.fine_tune, config.seed, folder)
