@@ -64,8 +64,7 @@ def main():
         limits = limits or {"max_macs": "50%"}
     else:
         smallest.check(drop, smallest_in)
-    if limits:
-        compressing.check(workdir, config, limits)
+    compressing.check(workdir, config, limits, 1 if drop is None else 4)
     compressing.train_and_rate(workdir, config)
     if drop is None:
         name, result = compressing.compress(workdir, config, limits)

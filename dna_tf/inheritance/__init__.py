@@ -13,5 +13,6 @@ Read in this order:
     additivity.py          how far ratings of single blocks add up
     fine_tuning.py         labels, answers and maps of the teacher mend the seams
     smallest.py            the smallest student that is good enough, by bisection
+    duration.py            how long it will take
     compressing.py         all of it as one function
 """

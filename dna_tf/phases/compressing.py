@@ -4,11 +4,11 @@ from dna_tf import workdirs
 from dna_tf.common import files, locks, progress
 from dna_tf.config import run_config
 from dna_tf.data import loading
-from dna_tf.inheritance import choosing, compressing, replacements, teacher_space
+from dna_tf.inheritance import choosing, compressing, duration, replacements, teacher_space
 from dna_tf.models import keras_files, logits
 from dna_tf.phases import exporting, rating, runs, supernet_training, teacher_training
 from dna_tf.search import assembly_problem, finding
-from dna_tf.space import assemblies, presets
+from dna_tf.space import assemblies, presets, spaces
 from dna_tf.supernet import cell_files, cell_rating, phase_settings
 from dna_tf.teachers import building, cutting, parts
 
@@ -86,16 +86,17 @@ def _image(network, image_size, path):
     return int(height), int(channels)
 
 
-def check(workdir, config, asked_limits):
-    """Checks limits before any training.
+def check(workdir, config, asked_limits, students=1):
+    """Checks limits before any training, and prints how long what is missing will take.
 
     Args:
         workdir: a `workdirs.Workdir`.
         config: its config.
-        asked_limits: limits as `assembly_problem.limits_of` takes them.
+        asked_limits: limits as `assembly_problem.limits_of` takes them; may be empty.
+        students: how many will be fine-tuned, about.
 
     Raises:
-        ValueError: no network is within them, or the teacher is.
+        ValueError: no network is within the limits, or the teacher is.
     """
     if (workdir.teacher / "result.json").exists():
         teacher = runs.open_run(workdir, config).teacher
@@ -111,9 +112,42 @@ def check(workdir, config, asked_limits):
             cuts=tuple(section.cuts),
         )
         teacher = cutting.cut_model(network, section.cuts, shape)
-    facts = parts.facts(teacher)
+    facts, space = parts.facts(teacher), presets.get_space(config.space)
     limits = assembly_problem.limits_of(asked_limits, facts)
-    assembly_problem.check_reachable(presets.get_space(config.space), facts, limits)
+    if limits:
+        assembly_problem.check_reachable(space, facts, limits)
+    _announce(workdir, config, teacher, limits, students)
+
+
+def _announce(workdir, config, teacher, limits, students):
+    """Prints how long the phases that are missing will take."""
+    facts, space = parts.facts(teacher), presets.get_space(config.space)
+    counts = loading.load(config.data, config.seed).counts
+    section = config.rating
+    rated = min(counts["rating"], section.batches * section.batch_size)
+    work = duration.Work(
+        images=counts["train"],
+        rating_images=section.calibration_images + rated,
+        cell_epochs=config.supernet.epochs,
+        student_epochs=config.fine_tune.epochs,
+        measured_paths=config.compress.measured_paths,
+        realised=config.compress.realised,
+        students=students,
+        online=config.supernet.features == "online",
+    )
+    whole = facts.costs()["macs"] or 0
+    macs = min(limits.get("max_macs", whole / 2), whole)
+    image_seconds = duration.time_of_image(teacher.model, facts.shapes[0])
+    times = duration.seconds(space, facts, work, macs, image_seconds)
+    cells = [spaces.cell_name(b, c) for b, c, _ in space.cells()]
+    if all(workdir.cell(cell).exists() for cell in cells):
+        del times["cells"]
+        if all((workdir.replacements / f"{cell}.json").exists() for cell in cells):
+            del times["ratings"]
+    progress.say(
+        f"This will take {duration.text(times)}, give or take a factor of two: the model's pass "
+        f"does {1 / image_seconds:,.0f} images/s here."
+    )
 
 
 def train_and_rate(workdir, config):
