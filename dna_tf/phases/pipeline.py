@@ -2,6 +2,7 @@
 
 from dna_tf.phases import (
     exporting,
+    inheriting,
     rating,
     reporting,
     retraining,
@@ -30,6 +31,11 @@ def export_all(workdir, config):
         exporting.export_tflite(workdir, config, name)
 
 
+def inherit(workdir, config):
+    """Compresses the teacher to the chosen budget, and prints the student beside the others."""
+    inheriting.print_comparison(workdir, config, inheriting.inherit(workdir, config))
+
+
 def write_report(workdir, config):
     """Writes the report, with the feature maps of the chosen student."""
     chosen = zoo.find(searching.chosen_name(config), workdir.architectures)
@@ -44,5 +50,6 @@ PHASES = (
     ("search", "the best architecture under each budget, and a control", search),
     ("retraining", "students from scratch, beside the control", retrain_all),
     ("export", "TFLite files, checked against Keras", export_all),
+    ("inheriting", "the chosen budget again: paths keep what the cells have learned", inherit),
     ("report", "all of it on one page", write_report),
 )

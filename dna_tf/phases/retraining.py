@@ -44,10 +44,7 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
             distil do not fit together.
     """
     recipe = config.retrain
-    if seeds is None:
-        is_control = arch.origin.get("by") == "control"
-        seeds = range((is_control and recipe.control_seeds) or recipe.seeds)
-    seeds = list(seeds)
+    seeds = list(seeds_of(config, arch) if seeds is None else seeds)
     opened = runs.open_run(workdir, config)
     if recipe.start_from:
         arch = student_checks.fit_to_data(arch, opened.images)
@@ -67,6 +64,12 @@ def retrain(workdir, config, arch, seeds=None, strategy=None):
         note = " (is there already)" if is_finished else ""
         progress.say(f"Student {arch.name}, seed {result['seed']}{note}: accuracy {accuracy}")
     return results
+
+
+def seeds_of(config, arch):
+    """The seeds with which a run trains an `architectures.Architecture`, a `range`."""
+    is_control = arch.origin.get("by") == "control"
+    return range((is_control and config.retrain.control_seeds) or config.retrain.seeds)
 
 
 def _train_missing(opened, arch, seeds, results, strategy):
