@@ -120,7 +120,7 @@ def cells(run):
             " Squared error of the maps: over the paths drawn in the last epoch on training "
             "images, and over all paths on rating images. A ratio well above 1 says that the cell "
             "has too few images: it knows them by heart. Both are not measured alike: training "
-            "images are shifted, and cells still improved during the epoch."
+            "images are augmented, and cells still improved during the epoch."
         )
     return paragraph(text) + markup.table(heads, rows, "wide")
 

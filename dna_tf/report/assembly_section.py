@@ -29,6 +29,7 @@ def section(run):
         return ""
     cost, words = compression.cost()
     teacher = compression.students[0].rows[0]
+    whole = compression.students[0].assembly.teacher.costs()[cost]
     text = (
         f"Of all networks of a path or the model's own block in each place, these {len(front):,} "
         f"are the best: no other one has both a lower sum of ratings and fewer {words}. The "
@@ -39,9 +40,9 @@ def section(run):
         "accuracy with its 95 % interval. Point at a point for its blocks."
     )
     pairs = [("entry", "front, predicted"), ("realised", "put together, not yet trained")]
-    pairs += [("student", "fine-tuned"), ("teacher", "the model")]
+    pairs += [("student", "fine-tuned"), ("teacher", "the teacher")]
     losses = scatter_plot.figure(
-        _loss_plot(compression, front, cost, words, teacher),
+        _loss_plot(compression, front, cost, words, whole),
         f"Divergence from the model's answers, in nats, against {words}",
     )
     accuracies = scatter_plot.figure(
@@ -53,11 +54,11 @@ def section(run):
         paragraph(text)
         + scatter_plot.swatches(pairs)
         + f'<div class="plots">{losses}{accuracies}</div>'
-        + markup.details("the front as a table", _table(front, cost, words, teacher))
+        + markup.details("the front as a table", _table(front, cost, words, whole))
     )
 
 
-def _loss_plot(compression, front, cost, words, teacher):
+def _loss_plot(compression, front, cost, words, whole):
     points, lines = [], []
     step = -(-len(front) // MOST_DRAWN)
     corners = []
@@ -88,10 +89,10 @@ def _loss_plot(compression, front, cost, words, teacher):
             points.append(
                 scatter_plot.Point(value, tuned.kl, "student", hover, student.name, radius=5)
             )
-    hover = f"the model: {_count(teacher.costs[cost])} {words}"
-    points.append(scatter_plot.Point(teacher.costs[cost], 0.0, "teacher", hover, "model", radius=5))
+    hover = f"the teacher: {_count(whole)} {words}"
+    points.append(scatter_plot.Point(whole, 0.0, "teacher", hover, "teacher", radius=5))
     most = max(point.y for point in points)
-    up = scatter_plot.Axis("nats", (0.0, 1.08 * most or 1.0), "{:g}".format)
+    up = scatter_plot.Axis("divergence, nats", (0.0, 1.08 * most or 1.0), "{:g}".format)
     label = f"front of {len(front)} networks"
     return scatter_plot.svg(points, lines, scatter_plot.Axis(words), up, label)
 
@@ -101,7 +102,7 @@ def _accuracy_plot(students, cost, words, teacher):
     for look, name, row in [
         *(("realised", "", s.rows[1]) for s in students if len(s.rows) > 2),
         *(("student", s.name, s.tuned) for s in students),
-        ("teacher", "model", teacher),
+        ("teacher", "teacher", teacher),
     ]:
         value = row.costs.get(cost)
         if value is None:
@@ -117,14 +118,14 @@ def _accuracy_plot(students, cost, words, teacher):
     return scatter_plot.svg(points, [], scatter_plot.Axis(words), up, "the model and its students")
 
 
-def _table(front, cost, words, teacher):
+def _table(front, cost, words, whole):
     """The front, the best rating first; an even sample of a long one."""
     step = -(-len(front) // MOST_ROWS)
     rows = []
     for choice, text in front[::step]:
         value = choice.costs[cost]
         value = int(value) if value == int(value) else value
-        share = f"{100 * value / teacher.costs[cost]:.0f} %" if teacher.costs.get(cost) else "–"
+        share = f"{100 * value / whole:.0f} %"
         rows.append([text, count_cell(value), share, f"{choice.rating:.4f}"])
     table = markup.table(["blocks", words, "of the model", "predicted, nats"], rows, "wide")
     if step == 1:

@@ -202,7 +202,7 @@ def read(folder, space, teacher, reader):
     replaced, mse = {}, {}
     if space is not None:
         replaced = reader.attempt(PART, _replaced, folder / "replacements", space) or {}
-        mse = reader.attempt(PART, _mse, folder / "ratings", space) or {}
+        mse = _mse(folder / "ratings", space)
     students.sort(key=lambda s: (s.tuned.costs.get("macs") or 0, s.name))
     return Compression(tuple(students), replaced, mse, additivity, tuple(agreements))
 
@@ -274,8 +274,8 @@ def _replaced(folder, space):
 def _mse(folder, space):
     try:
         return ratings.load_all(folder, space, "mse")
-    except FileNotFoundError:
-        return {}
+    except (FileNotFoundError, ValueError):
+        return {}  # what is broken is noted with the ratings of the search
 
 
 def _folders(folder):

@@ -4,7 +4,7 @@ Each student was put together of trained paths and of the teacher's own blocks, 
 """
 
 from dna_tf.common import formatting, statistics
-from dna_tf.report import compression_data, markup, run_data
+from dna_tf.report import markup, run_data
 from dna_tf.report.markup import paragraph
 from dna_tf.report.number_text import count_cell, file_size, percent, wilson_cell
 from dna_tf.space import part_costs
@@ -55,7 +55,7 @@ def section(run):
         run: a `run_data.Run` with students that inherit.
     """
     students = run.compression.students
-    parts = [markup.notes(run, compression_data.PART), _networks_table(students)]
+    parts = [_networks_table(students)]
     parts.append(
         paragraph(
             "Assembled: put together with the weights that the paths have learnt, before any "
@@ -100,7 +100,7 @@ def _networks_table(students):
     heads = [_HEADS.get(name, name.replace("_", " ")) for name in costs]
     heads = ["network", *heads, "test accuracy", "95 % Wilson", "agrees", "KL, nats"]
     of_teacher = students[0].rows[0]
-    rows, chosen = [_row("teacher", "", of_teacher, of_teacher, costs)], []
+    rows, chosen = [_row("teacher", "the model itself", of_teacher, of_teacher, costs)], []
     for student in students:
         limits = run_data.limits_in_words(student.limits)
         for row in student.rows[1:]:

@@ -6,6 +6,7 @@ from dna_tf.common import files, formatting
 from dna_tf.report import (
     additivity_section,
     assembly_section,
+    compression_data,
     compression_section,
     control_section,
     diagram,
@@ -71,9 +72,10 @@ def report_html(run, maps=None):
         ]
     title, style = "Blockwise architecture search", ""
     if run.compression is not None:
-        sections = [*_before(run), *sections, *_after(run)]
+        sections += _after(run)
         style = scatter_plot.STYLE
         title = "A model, compressed" if run.is_of_compression() else title
+    sections = [*_before(run), *sections]
     if run.config is not None:
         title += f": {_at(run.config, 'data', 'source')}"
     return markup.page(title, _header(run), sections, page_figures.scripts(), style)
@@ -81,12 +83,15 @@ def report_html(run, maps=None):
 
 def _before(run):
     """The sections on students that inherit, which come first."""
-    if not run.compression.students:
-        return []
-    summary = "".join(paragraph(text, "lead") for text in compression_section.summary(run))
+    compressed, assembled = markup.notes(run, compression_data.PART), ""
+    if run.compression is not None and run.compression.students:
+        sentences = compression_section.summary(run)
+        compressed += "".join(paragraph(sentence, "lead") for sentence in sentences)
+        compressed += compression_section.section(run)
+        assembled = assembly_section.section(run)
     sections = [
-        ("compressed", "Compressed students", summary + compression_section.section(run)),
-        ("assemblies", "From the model down", assembly_section.section(run)),
+        ("compressed", "Compressed students", compressed),
+        ("assemblies", "From the model down", assembled),
     ]
     return [section for section in sections if section[2]]
 

@@ -6,15 +6,16 @@ import dataclasses
 from dna_tf.common import formatting
 from dna_tf.report import drawing
 
-_WIDTH, _HEIGHT = 420, 300
-_LEFT, _TOP, _RIGHT, _BOTTOM = 58, 12, 12, 46
+_WIDTH, _HEIGHT = 420, 310
+_LEFT, _TOP, _RIGHT, _BOTTOM = 58, 26, 12, 46
 
 STYLE = """
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,380px),1fr));
 gap:1rem 1.4rem;margin:.8rem 0}
 .plots figure{margin:0;min-width:0}.plots svg{width:100%;max-width:560px;display:block}
 .plots figcaption{font-size:.85rem}.plots small{display:block;color:var(--soft)}
-.sp text{font-size:12px;fill:var(--ink)}.sp .soft{fill:var(--soft)}
+.sp text{font-size:12px;fill:var(--ink);paint-order:stroke;stroke:var(--card);stroke-width:3px;
+stroke-linejoin:round}.sp .soft{fill:var(--soft)}
 .sp .axis{fill:none;stroke:var(--soft)}.sp .grid{stroke:var(--grid)}
 .sp .bar{stroke-width:1.4;fill:none;stroke:var(--soft)}
 .sp .line{fill:none;stroke-width:1.5}.sp .dashed{stroke-dasharray:4 4}
@@ -102,6 +103,7 @@ def svg(points, lines, x_axis, y_axis, label):
     for value in drawing.ticks(*across):
         content = x_axis.text(value)
         shapes.append(drawing.text(x(value), _TOP + height + 17, content, "soft", "middle"))
+    shapes.append(drawing.text(4, 13, y_axis.title, "soft"))
     middle = _LEFT + width / 2
     shapes.append(drawing.text(middle, _HEIGHT - 8, x_axis.title, "soft", "middle"))
     shapes.append(f'<path class="axis" d="M{_LEFT} {_TOP}v{height}h{width}"/>')
