@@ -5,7 +5,7 @@ networks that were really put together, and the students.
 """
 
 from dna_tf.common import formatting, statistics
-from dna_tf.report import markup, scatter_plot
+from dna_tf.report import drawing, markup, scatter_plot
 from dna_tf.report.markup import paragraph
 from dna_tf.report.number_text import count_cell, percent
 from dna_tf.search import fronts
@@ -41,12 +41,16 @@ def section(run):
     )
     pairs = [("entry", "front, predicted"), ("realised", "put together, not yet trained")]
     pairs += [("student", "fine-tuned"), ("teacher", "the teacher")]
+    rows = [row for student in compression.students for row in student.rows]
+    values = [row.costs[cost] for row in rows if row.costs.get(cost) is not None]
+    ends = drawing.span([whole, *values, *(choice.costs[cost] for choice, _ in front)])
+    across = scatter_plot.Axis(words, ends)
     losses = scatter_plot.figure(
-        _loss_plot(compression, front, cost, words, whole),
+        _loss_plot(compression, front, cost, words, whole, across),
         f"Divergence from the model's answers, in nats, against {words}",
     )
     accuracies = scatter_plot.figure(
-        _accuracy_plot(compression.students, cost, words, teacher),
+        _accuracy_plot(compression.students, cost, words, teacher, across),
         f"Test accuracy against {words}",
         f"{teacher.images:,} test images",
     )
@@ -58,7 +62,7 @@ def section(run):
     )
 
 
-def _loss_plot(compression, front, cost, words, whole):
+def _loss_plot(compression, front, cost, words, whole, across):
     points, lines = [], []
     step = -(-len(front) // MOST_DRAWN)
     corners = []
@@ -86,18 +90,16 @@ def _loss_plot(compression, front, cost, words, whole):
         tuned, value = student.tuned, student.tuned.costs.get(cost)
         if value is not None:
             hover = f"{student.name}, {tuned.name}: {tuned.kl:.4f} nats on the test images"
-            points.append(
-                scatter_plot.Point(value, tuned.kl, "student", hover, student.name, radius=5)
-            )
+            points.append(scatter_plot.Point(value, tuned.kl, "student", hover, radius=5))
     hover = f"the teacher: {_count(whole)} {words}"
-    points.append(scatter_plot.Point(whole, 0.0, "teacher", hover, "teacher", radius=5))
+    points.append(scatter_plot.Point(whole, 0.0, "teacher", hover, radius=5))
     most = max(point.y for point in points)
     up = scatter_plot.Axis("divergence, nats", (0.0, 1.08 * most or 1.0), "{:g}".format)
     label = f"front of {len(front)} networks"
-    return scatter_plot.svg(points, lines, scatter_plot.Axis(words), up, label)
+    return scatter_plot.svg(points, lines, across, up, label)
 
 
-def _accuracy_plot(students, cost, words, teacher):
+def _accuracy_plot(students, cost, words, teacher, across):
     points = []
     for look, name, row in [
         *(("realised", "", s.rows[1]) for s in students if len(s.rows) > 2),
@@ -115,7 +117,7 @@ def _accuracy_plot(students, cost, words, teacher):
         share = 100 * row.correct / row.images
         points.append(scatter_plot.Point(value, share, look, hover, name, interval, 5))
     up = scatter_plot.Axis("test accuracy", None, "{:g} %".format)
-    return scatter_plot.svg(points, [], scatter_plot.Axis(words), up, "the model and its students")
+    return scatter_plot.svg(points, [], across, up, "the model and its students")
 
 
 def _table(front, cost, words, whole):

@@ -15,6 +15,7 @@ INTRO = (
     "block's place, and an exact search took for each place a path or the model's own block. The "
     "students keep these weights; a short training mended the seams."
 )
+_MOST_SENTENCES = 3
 _HEADS = {
     "macs": "MACs",
     "params": "parameters",
@@ -34,17 +35,19 @@ def facts(run):
 
 
 def summary(run):
-    """A sentence for each student, and one for the teacher."""
+    """A sentence for the teacher and one for each student, for the first ones of many."""
     students = run.compression.students
     teacher = students[0].rows[0]
     sentences = [f"The model has {_answers_text(teacher)} on {teacher.images:,} test images."]
-    for student in students:
+    for student in students[:_MOST_SENTENCES]:
         tuned, shares = student.tuned, []
         for name, words in (("macs", "MACs"), ("params", "parameters")):
             share = _share(tuned.costs.get(name), student.rows[0].costs.get(name))
             shares += [f"{share} of its {words}"] if share else []
         text = f"The student {student.name} has {' and '.join(shares) or 'its own cost'}"
         sentences.append(f"{text}, and {_answers_text(tuned)}.")
+    if len(students) > _MOST_SENTENCES:
+        sentences.append(f"The table has all {len(students):,} students.")
     return sentences
 
 
