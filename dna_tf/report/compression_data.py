@@ -5,7 +5,7 @@ import dataclasses
 from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.search import assembly_problem, fronts
-from dna_tf.space import assemblies, ratings, replaced_cells, spaces
+from dna_tf.space import assemblies, cost_limits, ratings, replaced_cells, spaces
 
 KL = "kl"  # the name of the rating by replacing in the files
 PART = "compressed"  # of the notes of a run
@@ -211,12 +211,17 @@ _HINT = "Compress again."
 
 
 def _student(place, space, teacher):
-    result = files.read_json(place / "result.json", workdirs.COMPRESSED_KIND, _HINT)
-    assembly = assemblies.load(place / "assembly.json")
+    path, of_assembly = place / "result.json", place / "assembly.json"
+    result = files.read_json(path, workdirs.COMPRESSED_KIND, _HINT)
+    assembly = assemblies.load(of_assembly)
     if space is not None and assembly.space != space:
-        raise ValueError(f"The assembly in {place} is not of the space {space.name!r}. {_HINT}")
+        raise ValueError(
+            f"The assembly in {of_assembly} is not of the space {space.name!r}. {_HINT}"
+        )
     if teacher is not None and assembly.teacher.fingerprint != teacher:
-        raise ValueError(f"The student in {place} is of another teacher than the run's. {_HINT}")
+        raise ValueError(
+            f"The assembly in {of_assembly} is of another teacher than the run's. {_HINT}"
+        )
     fields = ("assembly", "rating", "kl", "correct", "images")
     candidates = tuple(
         Candidate(costs=each.get("costs", {}), **{name: each[name] for name in fields})
@@ -225,7 +230,7 @@ def _student(place, space, teacher):
     fields = [field.name for field in dataclasses.fields(Row)]
     rows = tuple(Row(**{name: row[name] for name in fields}) for row in result["table"])
     if len(rows) < 2 or not candidates:
-        raise ValueError(f"The result in {place} has no rows of networks. {_HINT}")
+        raise ValueError(f"The result in {path} has no rows of networks. {_HINT}")
     exports = {}
     if (place / "exports" / "result.json").exists():
         exported = place / "exports" / "result.json"
@@ -234,7 +239,12 @@ def _student(place, space, teacher):
         for precision, file in content["files"].items():
             exports[precision] = {name: file[name] for name in names}
     epochs = result.get("fine_tune", {}).get("epochs")
-    return Student(place.name, dict(result["limits"]), rows, candidates, assembly, exports, epochs)
+    epochs = epochs if type(epochs) is int else None  # the recipe is not checked here
+    try:
+        limits = dict(cost_limits.Limits(result["limits"]))
+    except ValueError as error:
+        raise ValueError(f"The limits in {path} cannot be used. {error}") from error
+    return Student(place.name, limits, rows, candidates, assembly, exports, epochs)
 
 
 def _additivity(path):
