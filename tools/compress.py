@@ -3,13 +3,15 @@
     python -m tools.compress --model=my.keras --data=folder:images --workdir=runs/my \\
         --max_macs=50%
     python -m tools.compress --workdir=runs/my --max_int8_kb=500
+    python -m tools.compress --workdir=runs/my --max_drop=1.0
 
 The model is cut into blocks. Small cells learn to imitate each block, every path is rated by what
 the model loses with it in the block's place, an exact search picks a path or the model's own block
 for each place, and a short training mends the seams. Without a limit it is --max_macs=50%.
 
-The second command takes another budget of the same run: cells and ratings are there already. A
-killed run resumes with the same command.
+The second command takes another budget of the same run: cells and ratings are there already. The
+third takes the smallest student within a point of the model's accuracy: it fine-tunes a few
+students and decides on rating images. A killed run resumes with the same command.
 
 Writes: WORKDIR/compressed/NAME/ (model.keras, assembly.json, result.json, exports/), and
         WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json, and WORKDIR/report.html
@@ -40,6 +42,12 @@ for name, what in (
     ("peak_kb", "memory for maps in int8, in 1,000 bytes"),
 ):
     flags.DEFINE_string(f"max_{name}", "", f"Most {what}: a number such as 3.5M, or a share: 50%.")
+flags.DEFINE_float(
+    "max_drop", None, "Points of accuracy to lose at most: takes the smallest student within them."
+)
+flags.DEFINE_enum(
+    "smallest_in", "macs", list(part_costs.SUMMED), "With --max_drop, the cost that is to be small."
+)
 
 
 def main():
@@ -47,14 +55,23 @@ def main():
     started = time.monotonic()
     workdir, config = _open()
     from dna_tf.common import progress
-    from dna_tf.phases import compressing
+    from dna_tf.inheritance import smallest
+    from dna_tf.phases import compressing, least_size
     from dna_tf.report import report_page
 
     limits = {f"max_{n}": cli.FLAGS[f"max_{n}"].value for n in part_costs.COSTS}
-    limits = {name: value for name, value in limits.items() if value} or {"max_macs": "50%"}
-    compressing.check(workdir, config, limits)
+    limits = {name: value for name, value in limits.items() if value}
+    drop, smallest_in = cli.FLAGS.max_drop, cli.FLAGS.smallest_in
+    if drop is None:
+        limits = limits or {"max_macs": "50%"}
+    else:
+        smallest.check(drop, smallest_in)
+    compressing.check(workdir, config, limits, 1 if drop is None else 4)
     compressing.train_and_rate(workdir, config)
-    name, result = compressing.compress(workdir, config, limits)
+    if drop is None:
+        name, result = compressing.compress(workdir, config, limits)
+    else:
+        name, result = least_size.find(workdir, config, drop, limits, smallest_in)
     progress.say("")
     compressing.print_table(result)
     folder = workdir.compressed(name)

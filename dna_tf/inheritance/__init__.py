@@ -12,5 +12,7 @@ Read in this order:
     choosing.py            the best assemblies settle by what they really do
     additivity.py          how far ratings of single blocks add up
     fine_tuning.py         labels, answers and maps of the teacher mend the seams
+    smallest.py            the smallest student that is good enough, by bisection
+    duration.py            how long it will take
     compressing.py         all of it as one function
 """

@@ -15,6 +15,7 @@ from dna_tf.inheritance import (
     choosing,
     fine_tuning,
     replacements,
+    smallest,
     teacher_space,
     unlabelled,
 )
@@ -87,6 +88,8 @@ def compress(
     recipe: dict | None = None,
     measured_paths: int = 64,
     realised: int = 5,
+    max_drop: float | None = None,
+    smallest_in: str = "macs",
     seed: int = 0,
     folder: str | None = None,
     **more_limits: typing.Any,
@@ -139,6 +142,10 @@ def compress(
         recipe: fields of the config's section `fine_tune`.
         measured_paths: how many paths of a cell are measured in the model's place.
         realised: how many of the best networks are put together and compared.
+        max_drop: points of accuracy that the student may lie below the model on the rating images
+            (of agreement, without labels): some students are fine-tuned, and the smallest within
+            them is returned. `None` fine-tunes one, the best within the limits.
+        smallest_in: with `max_drop`, the cost that is to be small: macs, params or int8_kb.
         seed: decides everything that is drawn.
         folder: keeps cells, ratings and checkpoints, so that a killed compression resumes when
             it is called again. `None` keeps nothing.
@@ -149,14 +156,15 @@ def compress(
 
     Raises:
         ValueError: no limit is given; the model is within the limits already, or no network is;
-            model, images and settings do not fit together.
+            no student lies within `max_drop`; model, images and settings do not fit together.
     """
     all_limits = {**(limits or {}), **more_limits}
-    if not all_limits:
+    if not all_limits and max_drop is None:
         raise ValueError(
-            "Give a limit for the student, such as max_macs='50%' or max_int8_kb=500. Received: no "
-            "limit."
+            "Give a limit for the student, such as max_macs='50%', max_int8_kb=500 or "
+            "max_drop=1.0. Received: no limit."
         )
+    smallest.check(max_drop, smallest_in)
     place, has_labels = _Folder(folder), isinstance(images, Images)
     if not has_labels:
         network = building.open_teacher(model, preprocessing)
@@ -170,7 +178,8 @@ def compress(
     facts = parts.facts(teacher)
     checked = assembly_problem.limits_of(all_limits, facts)
     space = space or teacher_space.propose(teacher)
-    assembly_problem.check_reachable(space, facts, checked)
+    if all_limits:
+        assembly_problem.check_reachable(space, facts, checked)
     # 2. Cells learn, and are rated: beside their block, then in its place.
     settings = phase_settings.with_changes(phase_settings.RatingSettings, None, rating or {})
     cells = cell_training.train_cells(
@@ -185,13 +194,26 @@ def compress(
     )
     # 3. The search; the runners-up put together; a short training, and the test.
     problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
-    candidates = finding.find_best(
-        problem, count=realised, limits=checked, name=name_of(all_limits)
-    )
     calibration = cell_rating.calibration_images(images, settings, seed)
-    best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
-    progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
-    table = tune(best, teacher, images, recipe, seed, place.of("fine_tune"))
+
+    def student(within, name):
+        candidates = finding.find_best(problem, count=realised, limits=within, name=name)
+        best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
+        progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
+        return best, tune(best, teacher, images, recipe, seed, place.of("fine_tune"))
+
+    if max_drop is None:
+        best, table = student(checked, name_of(all_limits))
+    else:
+        drop = smallest.DropFrom(teacher, images, has_labels)
+
+        def trial(cost):
+            within = {f"max_{smallest_in}": cost}
+            best, table = student({**checked, **within}, name_of({**all_limits, **within}))
+            return smallest.Trial(cost, drop.of(best.model), (best, table))
+
+        costs = assembly_problem.costs_of_front(problem, smallest_in, checked)
+        best, table = smallest.find(costs, max_drop, trial, smallest_in).student
     return Compressed(best.model, best.assembly, table, has_labels)
 
 

@@ -16,6 +16,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
     compressing.py        a trained model, compressed to a budget
+    least_size.py         the smallest student within a drop of accuracy
     additivity.py         how far the ratings of a run add up
     seed_agreement.py     how far ratings are the same with another supernet
     compression_start.py  what quantizing and pruning share

@@ -4,11 +4,11 @@ from dna_tf import workdirs
 from dna_tf.common import files, locks, progress
 from dna_tf.config import run_config
 from dna_tf.data import loading
-from dna_tf.inheritance import choosing, compressing, replacements, teacher_space
+from dna_tf.inheritance import choosing, compressing, duration, replacements, teacher_space
 from dna_tf.models import keras_files, logits
 from dna_tf.phases import exporting, rating, runs, supernet_training, teacher_training
 from dna_tf.search import assembly_problem, finding
-from dna_tf.space import assemblies, presets
+from dna_tf.space import assemblies, presets, spaces
 from dna_tf.supernet import cell_files, cell_rating, phase_settings
 from dna_tf.teachers import building, cutting, parts
 
@@ -86,16 +86,17 @@ def _image(network, image_size, path):
     return int(height), int(channels)
 
 
-def check(workdir, config, asked_limits):
-    """Checks limits before any training.
+def check(workdir, config, asked_limits, students=1):
+    """Checks limits before any training, and prints how long what is missing will take.
 
     Args:
         workdir: a `workdirs.Workdir`.
         config: its config.
-        asked_limits: limits as `assembly_problem.limits_of` takes them.
+        asked_limits: limits as `assembly_problem.limits_of` takes them; may be empty.
+        students: how many will be fine-tuned, about.
 
     Raises:
-        ValueError: no network is within them, or the teacher is.
+        ValueError: no network is within the limits, or the teacher is.
     """
     if (workdir.teacher / "result.json").exists():
         teacher = runs.open_run(workdir, config).teacher
@@ -111,9 +112,42 @@ def check(workdir, config, asked_limits):
             cuts=tuple(section.cuts),
         )
         teacher = cutting.cut_model(network, section.cuts, shape)
-    facts = parts.facts(teacher)
+    facts, space = parts.facts(teacher), presets.get_space(config.space)
     limits = assembly_problem.limits_of(asked_limits, facts)
-    assembly_problem.check_reachable(presets.get_space(config.space), facts, limits)
+    if limits:
+        assembly_problem.check_reachable(space, facts, limits)
+    _announce(workdir, config, teacher, limits, students)
+
+
+def _announce(workdir, config, teacher, limits, students):
+    """Prints how long the phases that are missing will take."""
+    facts, space = parts.facts(teacher), presets.get_space(config.space)
+    counts = loading.load(config.data, config.seed).counts
+    section = config.rating
+    rated = min(counts["rating"], section.batches * section.batch_size)
+    work = duration.Work(
+        images=counts["train"],
+        rating_images=section.calibration_images + rated,
+        cell_epochs=config.supernet.epochs,
+        student_epochs=config.fine_tune.epochs,
+        measured_paths=config.compress.measured_paths,
+        realised=config.compress.realised,
+        students=students,
+        online=config.supernet.features == "online",
+    )
+    whole = facts.costs()["macs"] or 0
+    macs = min(limits.get("max_macs", whole / 2), whole)
+    image_seconds = duration.time_of_image(teacher.model, facts.shapes[0])
+    times = duration.seconds(space, facts, work, macs, image_seconds)
+    cells = [spaces.cell_name(b, c) for b, c, _ in space.cells()]
+    if all(workdir.cell(cell).exists() for cell in cells):
+        del times["cells"]
+        if all((workdir.replacements / f"{cell}.json").exists() for cell in cells):
+            del times["ratings"]
+    progress.say(
+        f"This will take {duration.text(times)}, give or take a factor of two: the model's pass "
+        f"does {1 / image_seconds:,.0f} images/s here."
+    )
 
 
 def train_and_rate(workdir, config):
@@ -175,6 +209,13 @@ def compress(workdir, config, asked_limits):
     Raises:
         ValueError: no network is within the limits, or the teacher is.
     """
+    name, result = student(workdir, config, asked_limits)
+    export_student(workdir, config, name)
+    return name, result
+
+
+def student(workdir, config, asked_limits):
+    """As `compress`, without the export."""
     name = compressing.name_of(asked_limits)
     folder = workdir.compressed(name)
     kind = workdirs.COMPRESSED_KIND
@@ -182,28 +223,52 @@ def compress(workdir, config, asked_limits):
     result = runs.existing_result(folder / "result.json", kind, **identity)
     if result is None:
         with locks.hold(folder, f"The student in {folder}"):
-            result = _compress(
-                workdir, config, asked_limits, name, folder, {"kind": kind, **identity}
-            )
+            result = _compress(workdir, config, asked_limits, folder, {"kind": kind, **identity})
     else:
         progress.say(f"The student {name} is there already: {folder}")
-    progress.say("\n[6/6] export: TFLite files, checked against Keras")
-    exporting.export_file(folder / "model.keras", config, folder / "exports", workdir, name)
     return name, result
 
 
-def _compress(workdir, config, asked_limits, name, folder, head):
-    run = runs.open_run(workdir, config)
-    teacher, images, space = run.teacher, run.images, presets.get_space(config.space)
-    facts = parts.facts(teacher)
-    limits = assembly_problem.limits_of(asked_limits, facts)
-    replaced = replace(workdir, config)
+def export_student(workdir, config, name):
+    """Exports a student to `compressed/NAME/exports`."""
+    progress.say("\n[6/6] export: TFLite files, checked against Keras")
+    folder = workdir.compressed(name)
+    exporting.export_file(folder / "model.keras", config, folder / "exports", workdir, name)
+
+
+def problem_of(run):
+    """The `assembly_problem.AssemblyProblem` of a run in which `train_and_rate` was run."""
+    space, facts = presets.get_space(run.config.space), parts.facts(run.teacher)
+    replaced = replace(run.workdir, run.config)
+    return assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+
+
+def settled(run, asked_limits):
+    """Searches within limits, and puts the best networks together.
+
+    Args:
+        run: a `runs.Run` in whose workdir `train_and_rate` was run.
+        asked_limits: limits as `assembly_problem.limits_of` takes them.
+
+    Returns:
+        The `assembly_problem.AssemblyProblem`, and a list of `choosing.Realised`, the nearest to
+        the teacher first.
+    """
+    config, teacher, images, problem = run.config, run.teacher, run.images, problem_of(run)
+    limits = assembly_problem.limits_of(asked_limits, problem.teacher)
     progress.say(f"\n[5/6] student: the best network with {limits.text()}")
-    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    name = compressing.name_of(asked_limits)
     best = finding.find_best(problem, count=config.compress.realised, limits=limits, name=name)
-    cells = cell_files.load(workdir.supernet, space, teacher.shapes)
+    cells = cell_files.load(run.workdir.supernet, problem.cell_space, teacher.shapes)
     calibration = cell_rating.calibration_images(images, rating_settings(config), config.seed)
-    realised = choosing.settle(best, teacher, cells, calibration, images)
+    return problem, choosing.settle(best, teacher, cells, calibration, images)
+
+
+def _compress(workdir, config, asked_limits, folder, head):
+    run = runs.open_run(workdir, config)
+    teacher, images = run.teacher, run.images
+    limits = assembly_problem.limits_of(asked_limits, parts.facts(teacher))
+    _, realised = settled(run, asked_limits)
     chosen = realised[0]
     progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")
     table = compressing.tune(chosen, teacher, images, config.fine_tune, config.seed, folder)

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from dna_tf.common import checks, formatting
-from dna_tf.search import exact, problems
+from dna_tf.search import exact, fronts, problems
 from dna_tf.space import assemblies, cost_limits, part_costs, spaces, tasks
 
 
@@ -171,6 +171,27 @@ def check_reachable(space, teacher, limits):
     problem, rest = build_problem(space, teacher, ratings).filtered(limits)
     (best,) = exact.best(problem, rest)
     check_saves(problem, best, limits)
+
+
+def costs_of_front(problem, cost, limits):
+    """One cost of all networks of the front of rating and this cost, rising.
+
+    Args:
+        problem: an `AssemblyProblem`.
+        cost: the cost's name.
+        limits: a `cost_limits.Limits` that they all keep.
+
+    Returns:
+        A list of ints, without the cost of the teacher itself.
+    """
+    left, rest = problem.filtered(limits)
+    choices = fronts.front(left, (cost,), rest)
+    costs = {
+        int(choice.costs[cost])
+        for choice in choices
+        if not all(problem.is_own(b, c) for b, c in enumerate(choice.cells))
+    }
+    return sorted(costs)
 
 
 def check_saves(problem, choice, limits):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from dna_tf.common import seeding
-from dna_tf.data import augmentation
+from dna_tf.data import augmentation, pipelines, source_base
 from dna_tf.models import copies, inference
 from dna_tf.training import kept_weights, loop, optimizers, strategies, training_twin
 
@@ -152,7 +152,7 @@ class ClassifierTrainer:
         size = self._recipe.batch_size // self._parts
 
         def dataset_of(shard):
-            return self._images.epoch(
+            dataset = self._images.epoch(
                 size,
                 epoch,
                 seed,
@@ -161,7 +161,16 @@ class ClassifierTrainer:
                 shard=shard,
                 augmentation=self._augmentation,
             )
+            if answers is None:
+                return dataset
+            part = answers[skip * self._parts :, pipelines.part_of_batch(size, shard)]
+            beside = tf.data.Dataset.from_tensor_slices(source_base.on_cpu(part))
+            return tf.data.Dataset.zip(dataset, beside).map(lambda batch, answer: (*batch, answer))
 
+        answers = None
+        if self._learns_from is not None and self._learns_from.kept is not None:
+            kept = self._learns_from.kept
+            answers = kept.of_epoch(self._images, self._recipe, epoch, seed)
         parts = iter(strategies.distribute(self._strategy, dataset_of, size))
         for _ in range(skip, self._steps):
             yield itertools.islice(parts, self._parts)
@@ -170,7 +179,8 @@ class ClassifierTrainer:
         """Trains on a batch and returns its figures.
 
         Args:
-            parts: iterable of the parts of the batch, each `(images, labels)`.
+            parts: iterable of the parts of the batch, each `(images, labels)`, or with the
+                teacher's answers as a third if they are kept.
         """
         if self._parts == 1:
             return self._whole(*next(parts))
@@ -181,25 +191,25 @@ class ClassifierTrainer:
         self._finish()
         return means
 
-    def _train_step(self, images, labels):
-        def in_replica(images, labels):
-            figures, gradients = self._gradients(images, labels)
+    def _train_step(self, *batch):
+        def in_replica(*batch):
+            figures, gradients = self._gradients(*batch)
             self._apply(gradients)
             return figures, [weight.value for weight in self._statistics]
 
-        figures, statistics = self._run(in_replica, images, labels)
+        figures, statistics = self._run(in_replica, *batch)
         self._end_update(statistics)
         return figures
 
-    def _add_part(self, images, labels):
-        def in_replica(images, labels):
+    def _add_part(self, *batch):
+        def in_replica(*batch):
             with training_twin.norm_momentum(self.model, self._parts):
-                figures, gradients = self._gradients(images, labels)
+                figures, gradients = self._gradients(*batch)
             for total, gradient in zip(self._sums, gradients, strict=True):
                 total.assign_add(gradient)
             return figures, []
 
-        return self._run(in_replica, images, labels)[0]
+        return self._run(in_replica, *batch)[0]
 
     def _finish_parts(self):
         def in_replica():
@@ -220,7 +230,7 @@ class ClassifierTrainer:
         }
         return mean, rest
 
-    def _gradients(self, images, labels):
+    def _gradients(self, images, labels, answers=None):
         """Returns figures of a replica's images, and its share of the gradient of an update."""
         weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
@@ -233,7 +243,7 @@ class ClassifierTrainer:
             loss = self.loss(targets, logits) / tf.cast(tf.shape(images)[0], tf.float32)
             figures = {"loss": loss}
             if self._learns_from is not None:
-                loss, figures = self._learns_from.loss(images, loss, logits, maps)
+                loss, figures = self._learns_from.loss(images, loss, logits, maps, answers)
             shares = self._replicas * self._parts
             scaled = loss * self._loss_scale() / shares if self._scales(shares) else loss
         gradients = tape.gradient(scaled, weights)

@@ -5,6 +5,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from dna_tf.training import kept_answers
+
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
@@ -18,6 +20,8 @@ class Distillation:
         temperature: by which both logits are divided for that divergence.
         maps: weight of the distance of the maps.
         layers: names of the student's layers whose maps are compared.
+        kept: a `kept_answers.KeptAnswers` of the teacher: it answers once for all trainings with
+            one seed and recipe. Not with `layers`, whose maps are not kept.
     """
 
     teacher: keras.Model
@@ -26,8 +30,9 @@ class Distillation:
     temperature: float = 1.0
     maps: float = 0.0
     layers: tuple[str, ...] = ()
+    kept: kept_answers.KeptAnswers | None = None
 
-    def loss(self, images, label_loss, logits, maps=()):
+    def loss(self, images, label_loss, logits, maps=(), answers=None):
         """The weighted sum of the losses, and its parts as figures.
 
         Args:
@@ -35,6 +40,7 @@ class Distillation:
             label_loss: the loss on the labels, a scalar.
             logits: of the student, float32 `(batch, classes)`.
             maps: of the student, one for each of `layers`.
+            answers: of the teacher, float32 `(batch, classes)`; `None` asks it.
 
         Returns:
             `(loss, figures)`: a scalar, and a dict of scalars.
@@ -42,7 +48,7 @@ class Distillation:
         Source: answers: Hinton et al., 2015. Maps: squared distance over the variance of the
         teacher's map, the mean over the layers.
         """
-        received = self.teacher(images, training=False)
+        received = self.teacher(images, training=False) if answers is None else answers
         targets, *target_maps = received if self.layers else [received]
         targets = tf.stop_gradient(tf.cast(targets, tf.float32) / self.temperature)
         gap = tf.nn.log_softmax(targets) - tf.nn.log_softmax(logits / self.temperature)

@@ -7,6 +7,7 @@ import pytest
 import dna_tf
 from dna_tf.inheritance import compressing
 from dna_tf.models import model_costs
+from dna_tf.search import assembly_problem, exact
 from dna_tf.space import assemblies
 from tests.helpers import small_images
 
@@ -92,6 +93,20 @@ def test_called_again_it_goes_on_where_it_was(teacher, images, compressed, monke
     assert again.assembly == first.assembly
     for one, other in zip(again.student.weights, first.student.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_smallest_student_within_a_drop(teacher, images, compressed, capsys):
+    """A drop that every student keeps gives the cheapest, to within the closeness of trials."""
+    folder, _ = compressed
+    quick = {**QUICK, "realised": 1, "recipe": {**QUICK["recipe"], "epochs": 1}}
+    result = dna_tf.compress(teacher, images, max_drop=99.0, space=SPACE, folder=folder, **quick)
+    facts = result.assembly.teacher
+    ratings = {(b, c): np.zeros(SPACE.num_paths(b, c)) for b, c, _ in SPACE.cells()}
+    problem = assembly_problem.build_problem(SPACE, facts, ratings)
+    text = capsys.readouterr().out
+    (cheapest,) = exact.best(problem, {}, penalties={"macs": 1.0})
+    assert result.table[-1].costs["macs"] <= cheapest.costs["macs"] / 0.95
+    assert "points below the teacher on the rating images; 99 are allowed" in text
 
 
 def test_the_assembly_is_a_file_and_the_student_exports(images, compressed, tmp_path):

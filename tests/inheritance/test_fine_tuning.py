@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from dna_tf.config import training_sections
 from dna_tf.data import loading
 from dna_tf.inheritance import answers, fine_tuning, realising
 from dna_tf.models import logits
+from dna_tf.training import kept_answers
 from tests.helpers import small_assemblies
 
 RECIPE = {"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "warmup_epochs": 0.0}
@@ -101,6 +103,34 @@ def test_a_killed_fine_tuning_resumes_to_the_same_bits(images, student, tmp_path
     assert _bits(again) == _bits(student)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_kept_answers_give_the_same_bits_and_the_teacher_answers_once(
+    images, tmp_path, monkeypatch, accumulate
+):
+    teacher, facts, cells = small_assemblies.all_of_it()
+    recipe = {**RECIPE, "epochs": 2, "accumulate": accumulate, "color_jitter": 0.2}
+
+    def trained(seed, folder):
+        assembly = small_assemblies.assembly(((0, (1, 3)), (1, (0, 2))), facts)
+        model = realising.realise(assembly, teacher, cells, [small_assemblies.pixels()])
+        fine_tuning.fine_tune(model, teacher, images, recipe, seed=seed, answers_folder=folder)
+        return _bits(model)
+
+    online = trained(1, None)
+    assert trained(1, tmp_path) == online
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2  # epochs
+    content = [path.read_bytes() for path in files]
+    assert trained(1, tmp_path) == online
+    assert [path.read_bytes() for path in files] == content
+    for path in files:  # what is kept is what is learned from
+        with np.load(path) as arrays:
+            np.savez(path, answers=-arrays["answers"])
+    assert trained(1, tmp_path) != online
+    assert trained(2, tmp_path) != online
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_recipes_and_students_that_do_not_fit(images, student):
     teacher, _, _ = small_assemblies.all_of_it()
     with pytest.raises(ValueError, match="labels, recipe.answers and recipe.maps are all 0"):
@@ -112,3 +142,19 @@ def test_recipes_and_students_that_do_not_fit(images, student):
     stranger = logits.with_logits(small_assemblies.teacher(seed=3).model)
     with pytest.raises(ValueError, match="'small' has no layers .*'block1_map'.*Set maps=0"):
         fine_tuning.fine_tune(stranger, teacher, images, {**RECIPE, "maps": 1.0})
+    with pytest.raises(ValueError, match="maps are not kept.*Set maps=0"):
+        fine_tuning.fine_tune(
+            student, teacher, images, {**RECIPE, "maps": 1.0}, answers_folder="folder"
+        )
+
+
+def test_a_file_of_other_answers_is_refused(images, student, tmp_path):
+    teacher, _, _ = small_assemblies.all_of_it()
+    kept = kept_answers.KeptAnswers(tmp_path, logits.with_logits(teacher.model))
+    recipe = training_sections.complete_fine_tuning(RECIPE)
+    first = kept.of_epoch(images, recipe, 0, 5)
+    assert first.shape == (images.counts["train"] // 8, 8, 4)
+    (path,) = tmp_path.iterdir()
+    np.savez(path, answers=first[:-1])
+    with pytest.raises(ValueError, match="does not hold the answers to .* batches of 8"):
+        kept.of_epoch(images, recipe, 0, 5)

@@ -10,7 +10,7 @@ from dna_tf import workdirs
 from dna_tf.config import run_config
 from dna_tf.inheritance import replacement_rating
 from dna_tf.models import keras_files, model_costs
-from dna_tf.phases import additivity, compressing, seed_agreement
+from dna_tf.phases import additivity, compressing, least_size, seed_agreement
 from dna_tf.report import report_page, run_data
 from dna_tf.space import assemblies, presets, ratings
 from dna_tf.supernet import stage_training
@@ -149,6 +149,22 @@ def test_another_recipe_in_the_same_place_is_another_training(run):
         for path in workdir.compressed(name).glob("fine_tuning_*/history.json")
     )
     assert histories == [1, 2] and result["fine_tune"]["epochs"] == 2
+
+
+def test_the_smallest_student_within_a_drop(run, capsys, monkeypatch):
+    workdir, config, *_ = run
+    name, result = least_size.find(workdir, config, 99.0, {"max_params": "90%"})
+    assert f"The smallest student within 99 points: {name}" in capsys.readouterr().out
+    tried = [
+        json.loads(path.read_text())["table"][2]["costs"]["macs"]
+        for path in workdir.path.glob("compressed/max_params_90pct_max_macs_*/result.json")
+    ]
+    assert result["table"][2]["costs"]["macs"] == min(tried)
+    assert (workdir.compressed(name) / "exports/result.json").exists()
+    monkeypatch.setattr(compressing, "settled", lambda *_: pytest.fail("searched again"))
+    assert least_size.find(workdir, config, 99.0, {"max_params": "90%"}) == (name, result)
+    with pytest.raises(ValueError, match="points of accuracy.*Received: -1"):
+        least_size.find(workdir, config, -1.0)
 
 
 def test_settings_that_the_ratings_depend_on_cannot_be_changed(place, run):
