@@ -42,6 +42,8 @@ def main():
     progress.say(f"{path}: open it in a browser.")
     if workdir.front.exists():
         cli.next_command("retrain", workdir, f"--arch={name}")
+    elif (workdir.path / "additivity.json").exists():
+        cli.next_command("compress", workdir, "--max_macs=50%", comment="another budget")
     elif (workdir.path / "compressed").exists():
         cli.next_command("additivity", workdir, comment="do its ratings add up?")
     else:

@@ -8,10 +8,10 @@ and rating images shows cells that have learnt their images by heart.
 import numpy as np
 
 from dna_tf.common import formatting
-from dna_tf.report import compression_data, markup, scatter_plot
+from dna_tf.report import compression_data, markup, rating_plots, scatter_plot
 from dna_tf.report.markup import paragraph
 from dna_tf.report.number_text import rating_cell, signed
-from dna_tf.space import spaces
+from dna_tf.space import part_costs, spaces
 
 _WORDS = {
     "relative_l1": "relative L1",
@@ -122,7 +122,31 @@ def cells(run):
             "has too few images: it knows them by heart. Both are not measured alike: training "
             "images are augmented, and cells still improved during the epoch."
         )
-    return paragraph(text) + markup.table(heads, rows, "wide")
+    return paragraph(text) + markup.table(heads, rows, "wide") + _panels(run)
+
+
+def _panels(run):
+    """The ratings by replacing of every path against its MACs; `""` without a student."""
+    compression = run.compression
+    if not compression.students:
+        return ""
+    shapes, costs, marked = compression.students[0].assembly.teacher.shapes, {}, {}
+    for b, c in compression.replaced:
+        costs[b, c] = part_costs.all_path_costs(run.space, b, c, shapes)
+        chosen = [s.assembly.parts[b].path for s in compression.students if s.has(b, c)]
+        marked[b, c] = sorted({run.space.path_index(b, c, path) for path in chosen})
+    kl = {key: cell.kl for key, cell in compression.replaced.items()}
+    text = (
+        "Each panel is a cell: the rating of its paths, in nats, against their MACs in the model's "
+        "place. The panels of a block have the same scale. Orange points are the paths that no "
+        "path of at most their MACs beats; rings mark the paths of the students. τ is Kendall's "
+        "tau-b: near −1 the rating orders paths as their size does, and adds little to it."
+    )
+    return (
+        "<h3>Rating against cost</h3>"
+        + paragraph(text)
+        + rating_plots.panels_of(run.space, kl, costs, marked)
+    )
 
 
 def _gaps(run):

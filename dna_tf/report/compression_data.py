@@ -80,6 +80,10 @@ class Student:
         """The `Row` of the fine-tuned network."""
         return self.rows[-1]
 
+    def has(self, block, cell):
+        """Whether a path of this cell stands in this block's place."""
+        return self.assembly.parts[block].cell == cell
+
 
 @dataclasses.dataclass(frozen=True)
 class Order:

@@ -126,6 +126,18 @@ def test_the_cells_have_their_gap(folder, page):
     assert row[5:] == ["0.3000", f"{mse.mean():.4f}", f"{mse.mean() / 0.3:.2f}"]
 
 
+def test_a_panel_for_each_cell_rings_the_paths_of_the_students(folder, page):
+    run, rings = run_data.read_run(folder), 0
+    for b, c in run.compression.replaced:
+        paths = {s.assembly.parts[b].path for s in run.compression.students if s.has(b, c)}
+        rings += len(paths)
+        for path in paths:
+            kl = run.compression.replaced[b, c].kl[run.space.path_index(b, c, path)]
+            assert f"rating {kl:.4f}" in page.texts["replacing"]
+    looks = [attributes.get("class") for tag, attributes in page.elements if tag == "circle"]
+    assert looks.count("taken") == rings > 0
+
+
 def test_what_is_missing_is_left_out(folder, tmp_path):
     for gone, left in (
         ("additivity.json", set(ALL) - {"additivity"}),
