@@ -36,10 +36,12 @@ def main():
     if cli.FLAGS.supernet_seed is not None:
         agreement = seed_agreement.measure(workdir, config, cli.FLAGS.supernet_seed)
         seed_agreement.print_table(agreement)
-        return
-    result = additivity.measure(workdir, config, cli.FLAGS.networks)
-    additivity.print_table(result)
-    cli.next_command("compress", workdir, "--max_macs=50%")
+    else:
+        additivity.print_table(additivity.measure(workdir, config, cli.FLAGS.networks))
+    if (workdir.path / "compressed").exists():
+        cli.next_command("report", workdir)
+    else:
+        cli.next_command("compress", workdir, "--max_macs=50%")
 
 
 def run():

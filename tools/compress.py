@@ -14,7 +14,8 @@ third takes the smallest student within a point of the model's accuracy: it fine
 students and decides on rating images. A killed run resumes with the same command.
 
 Writes: WORKDIR/compressed/NAME/ (model.keras, assembly.json, result.json, exports/), and
-        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json.
+        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json, and WORKDIR/report.html
+        with all of it.
 """
 
 import time
@@ -56,6 +57,7 @@ def main():
     from dna_tf.common import progress
     from dna_tf.inheritance import smallest
     from dna_tf.phases import compressing, least_size
+    from dna_tf.report import report_page
 
     limits = {f"max_{n}": cli.FLAGS[f"max_{n}"].value for n in part_costs.COSTS}
     limits = {name: value for name, value in limits.items() if value}
@@ -73,6 +75,7 @@ def main():
     progress.say("")
     compressing.print_table(result)
     folder = workdir.compressed(name)
+    progress.say(f"{report_page.write_report(workdir.path)}: open it in a browser.")
     progress.say(f"Done in {time.monotonic() - started:.0f} s: {folder}")
     cli.next_command("evaluate", workdir, f"--model={folder / 'model.keras'}")
 

@@ -2,8 +2,8 @@
 
     python -m tools.report --workdir=runs/digits
 
-tools.quickstart ends with it. Run it again after a search, a rating or a training. Only the
-feature maps need TensorFlow; --maps=no leaves them out.
+tools.quickstart and tools.compress end with it. Run it again after a search, a rating, a training
+or tools.additivity. Only the feature maps need TensorFlow; --maps=no leaves them out.
 
 Reads:  WORKDIR, all of it.
 Writes: WORKDIR/report.html, which opens in any browser and loads nothing.
@@ -42,6 +42,10 @@ def main():
     progress.say(f"{path}: open it in a browser.")
     if workdir.front.exists():
         cli.next_command("retrain", workdir, f"--arch={name}")
+    elif (workdir.path / "additivity.json").exists():
+        cli.next_command("compress", workdir, "--max_macs=50%", comment="another budget")
+    elif (workdir.path / "compressed").exists():
+        cli.next_command("additivity", workdir, comment="do its ratings add up?")
     else:
         cli.next_command("search", workdir)
 

@@ -12,7 +12,8 @@ cost as the chosen one. Otherwise these flags, in any combination, make up one s
                                       tools.latency_table writes
   --penalty=macs=1e-9                 instead of a limit: added to the rating for each unit
   --penalty=macs=1e-8@350M            the same, for each unit above a target
-  --top=5                             the five best: NAME, NAME_2, ...
+  --top=5                             the five best: NAME, NAME_2, ..., and which of them cannot
+                                      be told from the first by their ratings
   --top=5 --max_shared_ops=10         each shares at most 10 layers with every better one
   --front=macs,params                 all that no other beats in both rating and these costs
   --weights=1,1,2                     a factor for the ratings of each block

@@ -260,7 +260,17 @@ FIELDS = {
             "assembly": text,
             "limits": mapping_of(number(0)),
             "realised": list_of(
-                table({"assembly": text, "rating": number(0), "kl": number(0), "images": whole(1)})
+                table(
+                    {
+                        "assembly": text,
+                        "costs": mapping_of(optional(number(0))),
+                        "rating": number(0),
+                        "kl": number(0),
+                        "correct": whole(),
+                        "images": whole(1),
+                    },
+                    _counted("images", "correct"),
+                )
             ),
             "table": list_of(
                 table(
@@ -286,9 +296,27 @@ FIELDS = {
             "data_fingerprint": text,
             "rating_images": whole(1),
             "orders": list_of(
-                table({"score": text, "tau": number(), "low": number(), "high": number()})
+                table(
+                    {
+                        "score": text,
+                        "tau": number(-1, 1),
+                        "low": number(-1, 1),
+                        "high": number(-1, 1),
+                        "slope": optional(number()),
+                    }
+                )
             ),
-            "networks": list_of(table({"assembly": text, "kl": number(0), "accuracy": _SHARE})),
+            "networks": list_of(
+                table(
+                    {
+                        "assembly": text,
+                        **_COUNTS,
+                        "kl": number(0),
+                        "accuracy": _SHARE,
+                        "sums": mapping_of(number(0)),
+                    }
+                )
+            ),
         }
     ),
     "dna_tf.seeds": table(

@@ -10,8 +10,6 @@ Source: Puzzle (Bercovich et al., 2024) replaces one block and measures the dive
 (Molchanov et al., 2022) adds up such scores.
 """
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,32 +17,7 @@ from sklearn import isotonic
 
 from dna_tf.inheritance import answers
 from dna_tf.models import logits
-
-
-@dataclasses.dataclass(frozen=True)
-class ReplacedCell:
-    """The ratings of one cell by replacing.
-
-    Args:
-        kl: float64 `(paths,)`, in the order of `SearchSpace.paths`: nats, measured or fitted.
-        spread: float64 `(paths,)`: standard deviation between the rating batches; NaN where
-            `kl` is fitted.
-        agreement: float64 `(paths,)`: share of equal top answers; NaN where `kl` is fitted.
-        batches: the number of rating batches.
-        fit_error: root mean squared error of the fit in nats, each measured path predicted from
-            the others; 0 if all paths were measured.
-    """
-
-    kl: np.ndarray
-    spread: np.ndarray
-    agreement: np.ndarray
-    batches: int
-    fit_error: float
-
-    @property
-    def measured(self):
-        """Which paths were measured, bool `(paths,)`."""
-        return ~np.isnan(self.agreement)
+from dna_tf.space import replaced_cells
 
 
 class Rest:
@@ -108,7 +81,7 @@ def rate_cell(rater, block, local, rest, teacher_logits, most=64, count=lambda: 
         count: called after each measured path.
 
     Returns:
-        A `ReplacedCell`.
+        A `replaced_cells.ReplacedCell`.
     """
     local = np.asarray(local, np.float64)
     kl, spread, agreement = (np.full(len(local), np.nan) for _ in range(3))
@@ -123,7 +96,7 @@ def rate_cell(rater, block, local, rest, teacher_logits, most=64, count=lambda: 
         spread[index] = np.std(nats, ddof=1) if len(nats) > 1 else 0.0
         count()
     kl, error = fitted(local, kl)
-    return ReplacedCell(kl, spread, agreement, len(teacher_logits), error)
+    return replaced_cells.ReplacedCell(kl, spread, agreement, len(teacher_logits), error)
 
 
 def fitted(local, kl):

@@ -5,18 +5,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from dna_tf.common import checks, files, locks, progress, records
+from dna_tf.common import checks, files, locks, progress
 from dna_tf.inheritance import replacement_rating
 from dna_tf.models import keras_files, logits
-from dna_tf.space import ratings, spaces
+from dna_tf.space import ratings, replaced_cells
 from dna_tf.supernet import cell_rating, phase_settings
 from dna_tf.training import determinism
-
-KIND = "dna_tf.replacements"
-VERSION = 1
-_HINT = "Delete it and rate again."
-_FIELDS = ("kind", "version", "cell", "space", "made_from", "batches", "fit_error")
-_COLUMNS = ("kl", "spread", "agreement")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +49,7 @@ def rate_replacements(cells, teacher, images, rated, settings=None, folder=None)
             resumes at the cell. `None` keeps nothing.
 
     Returns:
-        A dict from `(block, cell)`, indices from 0, to the `replacement_rating.ReplacedCell`.
+        A dict from `(block, cell)`, indices from 0, to the `replaced_cells.ReplacedCell`.
 
     Raises:
         ValueError: cells, teacher and images do not fit together; the teacher's answers are no
@@ -81,7 +75,7 @@ def _ratings(teacher, images, local, settings):
     """Rates cells one after another; `local` has the local ratings of each.
 
     Yields:
-        Pairs of a cell and its `replacement_rating.ReplacedCell`.
+        Pairs of a cell and its `replaced_cells.ReplacedCell`.
     """
     answers_of = logits.with_logits(teacher.model)
     predict = tf.function(lambda pixels: answers_of(pixels, training=False))
@@ -127,7 +121,7 @@ class _Store:
         path = None if self._folder is None else self._folder / f"{cell.name}.json"
         if path is None or not path.exists():
             return None
-        replaced, made_from = read(path, cell.space, cell.block, cell.cell)
+        replaced, made_from = replaced_cells.read(path, cell.space, cell.block, cell.cell)
         if made_from != self._made_from(cell):
             raise ratings.StaleRatings(
                 f"The ratings in {path} are stale: they were made from another supernet, teacher, "
@@ -144,63 +138,9 @@ class _Store:
             )
         if self._folder is None:
             return
-        columns = {
-            name: [None if np.isnan(v) else float(v) for v in getattr(replaced, name)]
-            for name in _COLUMNS
-        }
-        head = {
-            "kind": KIND,
-            "version": VERSION,
-            "cell": cell.name,
-            "space": cell.space.to_dict(),
-            "made_from": self._made_from(cell),
-            "batches": replaced.batches,
-            "fit_error": replaced.fit_error,
-        }
-        files.write_json(self._folder / f"{cell.name}.json", {**head, **columns})
+        path = self._folder / f"{cell.name}.json"
+        made_from = self._made_from(cell)
+        replaced_cells.save(path, cell.space, cell.block, cell.cell, replaced, made_from)
 
     def _made_from(self, cell):
         return files.fingerprint([cell.fingerprint, *self._identity])
-
-
-def read(path, space, block, cell):
-    """Reads the ratings of one cell.
-
-    Args:
-        path: the file.
-        space: the `spaces.SearchSpace` that they must belong to.
-        block: block index from 0.
-        cell: cell index from 0.
-
-    Returns:
-        The `replacement_rating.ReplacedCell`, and the fingerprint of what it was made from.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or of another cell or space.
-    """
-    data, name = files.read_json(path, KIND, _HINT), spaces.cell_name(block, cell)
-    try:
-        data = checks.check_keys("file", data, (*_FIELDS, *_COLUMNS))
-        if (data["version"], data["cell"]) != (VERSION, name) or data["space"] != space.to_dict():
-            raise ValueError(
-                f"Expected ratings of {name} of the space {space.name!r}, version {VERSION}. "
-                f"Received: cell={checks.short_repr(data['cell'])}, "
-                f"version={checks.short_repr(data['version'])}."
-            )
-        records.whole(1)(data["batches"], "The field 'batches'")
-        records.number(0)(data["fit_error"], "The field 'fit_error'")
-        records.text(data["made_from"], "The field 'made_from'")
-        count, arrays = space.num_paths(block, cell), {}
-        for column in _COLUMNS:
-            check = records.number(0) if column == "kl" else records.optional(records.number(0))
-            records.list_of(check, count)(data[column], f"The field {column!r}")
-            arrays[column] = np.array(
-                [np.nan if v is None else v for v in data[column]], np.float64
-            )
-    except ValueError as error:
-        raise ValueError(f"The ratings in {path} cannot be used. {error} {_HINT}") from error
-    replaced = replacement_rating.ReplacedCell(
-        **arrays, batches=data["batches"], fit_error=float(data["fit_error"])
-    )
-    return replaced, data["made_from"]

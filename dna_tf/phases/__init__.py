@@ -10,6 +10,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     rating.py             all paths of all cells
     search_inputs.py      what a search reads from a run, and what it writes
     searching.py          one architecture for each budget of the config
+    rating_noise.py       which runner-ups cannot be told from the best
     search_question.py    one search for the limits of a command line
     retraining.py         students, for several seeds
     exporting.py          TFLite files, and which layers int8 hurts

@@ -172,7 +172,7 @@ def replace(workdir, config):
     """Rates all paths by replacing; files are in `WORKDIR/replacements`.
 
     Returns:
-        A dict from `(block, cell)` to a `replacement_rating.ReplacedCell`.
+        A dict from `(block, cell)` to a `replaced_cells.ReplacedCell`.
     """
     rated = rating.rate(workdir, config)
     run = runs.open_run(workdir, config)
@@ -282,6 +282,7 @@ def _compress(workdir, config, asked_limits, folder, head):
         "realised": [
             {
                 "assembly": each.assembly.describe(),
+                "costs": each.assembly.costs(),
                 "rating": each.assembly.rating,
                 "kl": each.answers.kl,
                 "correct": each.answers.correct,

@@ -27,6 +27,7 @@ class SearchInputs:
     Attributes:
         workdir: the `Workdir`.
         space: the `spaces.SearchSpace`.
+        metric: the metric of its ratings.
         problem: the `problems.SearchProblem`.
 
     Raises:
@@ -37,7 +38,7 @@ class SearchInputs:
     def __init__(self, workdir, config, weights=None, cost_files=(), skip_missing=False):
         teacher = workdir.teacher_result()
         self.workdir, self._config = workdir, config
-        self.space = presets.get_space(config.space)
+        self.space, self.metric = presets.get_space(config.space), config.search.metric
         task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
         tables = [op_costs.load(path) for path in (*config.search.cost_files, *cost_files)]
         self._cost_files = {table.cost: op_costs.identity(table) for table in tables}
@@ -83,7 +84,7 @@ class SearchInputs:
 
     def _fresh(self, path, block, cell):
         """The ratings of a cell in the config's metric, and the fingerprint in their file."""
-        place, metric = (path, self.space, block, cell), self._config.search.metric
+        place, metric = (path, self.space, block, cell), self.metric
         name = spaces.cell_name(block, cell)
         first, *others = self.workdir.ratings_fingerprints(self._config, name)
         for made_from in others:

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from dna_tf.common import checks, formatting, progress
-from dna_tf.phases import search_inputs, searching
+from dna_tf.phases import rating_noise, search_inputs, searching
 from dna_tf.search import exact, finding, fronts, tightness
 from dna_tf.space import cost_limits
 
@@ -115,6 +115,7 @@ def answer(inputs, question):
     inputs.print_architectures(searched)
     if len(choices) < question.top:
         progress.say(f"  There are only {len(choices)} such architectures, not {question.top}.")
+    rating_noise.print_gaps(inputs, list(searched), choices)
     if limits:
         _print_tightness(problem, question, choices[0])
     if front is not None:

@@ -252,7 +252,7 @@ def details(summary, content):
     return f"<details><summary>{text(summary)}</summary>{content}</details>"
 
 
-def page(title, header, sections, scripts):
+def page(title, header, sections, scripts, style=""):
     """The whole page.
 
     Args:
@@ -260,6 +260,7 @@ def page(title, header, sections, scripts):
         header: HTML above the sections.
         sections: `(anchor, heading, HTML)` for each.
         scripts: HTML at the end, from `Figures.scripts`.
+        style: further CSS.
     """
     links = "".join(f'<a href="#{anchor}">{text(head)}</a>' for anchor, head, _ in sections)
     body = "\n".join(
@@ -271,7 +272,7 @@ def page(title, header, sections, scripts):
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{text(title)}</title>\n"
-        f"<style>{_STYLE}{rating_plots.STYLE}{choice_plot.STYLE}</style>\n"
+        f"<style>{_STYLE}{rating_plots.STYLE}{choice_plot.STYLE}{style}</style>\n"
         "</head>\n<body>\n<main>\n"
         f"<header><h1>{text(title)}</h1>\n{header}\n<nav>{links}</nav></header>\n{body}\n</main>\n"
         f"{scripts}\n</body>\n</html>\n"

@@ -44,18 +44,31 @@ def panels(space, cell_ratings, task, chosen=None):
         HTML: a grid of figures. MACs and parameters assume that the block before has its
         narrowest cell.
     """
-    table = cost_tables.cost_table(space, task)
+    table, costs, marked = cost_tables.cost_table(space, task), {}, {}
+    for b, c, _ in space.cells():
+        costs[b, c] = table.paths[b, c, space.input_widths(b)[0]]
+        if chosen is not None and b < len(chosen.blocks) and chosen.blocks[b].cell == c:
+            marked[b, c] = [space.path_index(b, c, chosen.blocks[b].path)]
+    return panels_of(space, cell_ratings, costs, marked)
+
+
+def panels_of(space, cell_ratings, costs, marked):
+    """As `panels`, for any costs of the paths.
+
+    Args:
+        space: the `spaces.SearchSpace`.
+        cell_ratings: `cell_ratings[block, cell]`, one rating per path.
+        costs: `costs[block, cell]`, a dict with arrays `macs` and `params`.
+        marked: `marked[block, cell]`, indices of paths that get a ring; there may be none.
+    """
     shapes = []
     for b, c, cell in space.cells():
         values = np.asarray(cell_ratings[b, c], np.float64)
-        costs = table.paths[b, c, space.input_widths(b)[0]]
-        macs, params = (np.asarray(costs[name], np.float64) for name in ("macs", "params"))
+        macs, params = (np.asarray(costs[b, c][name], np.float64) for name in ("macs", "params"))
         in_block = [cell_ratings[b, other] for other in range(len(space.blocks[b].cells))]
-        marked = None
-        if chosen is not None and b < len(chosen.blocks) and chosen.blocks[b].cell == c:
-            marked = space.path_index(b, c, chosen.blocks[b].path)
         low, high = min(map(np.min, in_block)), max(map(np.max, in_block))
-        panel = _panel(space, b, c, values, macs, (float(low), float(high)), marked)
+        ends = float(low), float(high)
+        panel = _panel(space, b, c, values, macs, ends, marked.get((b, c), ()))
         name = spaces.cell_name(b, c).replace("_", " ")
         shapes.append(
             f"<figure>{panel}<figcaption>{name}: {cell.layers} × {cell.width}, "
@@ -106,8 +119,7 @@ def _panel(space, block, cell, values, macs, ends, marked):
     else:
         shapes += [dot(i, "p", 2.4) for i in range(len(values))]
     shapes += [dot(i, "best", 3) for i in lowest_paths(values, macs)]
-    if marked is not None:
-        shapes.append(dot(marked, "taken", 6))
+    shapes += [dot(i, "taken", 6) for i in marked]
     return (
         f'<svg class="rc" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="rating against '
         f'MACs of {spaces.cell_name(block, cell)}">{"".join(shapes)}</svg>'

@@ -4,6 +4,10 @@ import json
 
 from dna_tf.common import files, formatting
 from dna_tf.report import (
+    additivity_section,
+    assembly_section,
+    compression_data,
+    compression_section,
     control_section,
     diagram,
     figures,
@@ -13,6 +17,7 @@ from dna_tf.report import (
     rating_plots,
     results_section,
     run_data,
+    scatter_plot,
 )
 from dna_tf.report.markup import paragraph
 from dna_tf.report.number_text import count_cell, percent, rating_cell
@@ -52,25 +57,61 @@ def report_html(run, maps=None):
     """The page of a `run_data.Run` as text; equal runs give equal text."""
     page_figures = markup.Figures()
     sections = [
-        ("summary", "Summary", _summary(run)),
         ("teacher", "Teacher and its cut", _teacher(run, page_figures)),
         ("supernet", "Training of the cells", _supernet(run, page_figures)),
         ("ratings", "Ratings of the paths", _ratings(run, page_figures)),
-        ("front", "Pareto front", front_section.section(run, page_figures)),
-        ("student", "The chosen student", _student(run)),
-        ("maps", "Feature maps", _maps(maps)),
-        ("results", "Results", results_section.section(run, page_figures)),
-        ("difference", "Searched against control", control_section.section(run)),
     ]
-    title = "Blockwise architecture search"
+    if not run.is_of_compression():
+        sections.insert(0, ("summary", "Summary", _summary(run)))
+        sections += [
+            ("front", "Pareto front", front_section.section(run, page_figures)),
+            ("student", "The chosen student", _student(run)),
+            ("maps", "Feature maps", _maps(maps)),
+            ("results", "Results", results_section.section(run, page_figures)),
+            ("difference", "Searched against control", control_section.section(run)),
+        ]
+    title, style = "Blockwise architecture search", ""
+    if run.compression is not None:
+        sections += _after(run)
+        style = scatter_plot.STYLE
+        title = "A model, compressed" if run.is_of_compression() else title
+    sections = [*_before(run), *sections]
     if run.config is not None:
         title += f": {_at(run.config, 'data', 'source')}"
-    return markup.page(title, _header(run), sections, page_figures.scripts())
+    return markup.page(title, _header(run), sections, page_figures.scripts(), style)
+
+
+def _before(run):
+    """The sections on students that inherit, which come first."""
+    compressed, assembled = markup.notes(run, compression_data.PART), ""
+    if run.compression is not None and run.compression.students:
+        sentences = compression_section.summary(run)
+        compressed += "".join(paragraph(sentence, "lead") for sentence in sentences)
+        compressed += compression_section.section(run)
+        assembled = assembly_section.section(run)
+    sections = [
+        ("compressed", "Compressed students", compressed),
+        ("assemblies", "From the model down", assembled),
+    ]
+    return [section for section in sections if section[2]]
+
+
+def _after(run):
+    """The sections on how far their ratings can be trusted, which come last."""
+    sections = [
+        ("replacing", "Ratings by replacing", additivity_section.cells(run)),
+        ("additivity", "Do the ratings add up?", additivity_section.additivity(run)),
+        ("agreement", "The order with another supernet", additivity_section.agreement(run)),
+    ]
+    return [section for section in sections if section[2]]
 
 
 def _header(run):
+    is_of_compression = run.is_of_compression()
     intro = paragraph(
-        "A trained network, the teacher, was cut into blocks. For each block many small "
+        compression_section.INTRO
+        if is_of_compression
+        else "A trained network, the teacher, was cut into blocks. For each block many small "
         "candidates learnt to imitate the teacher's output (DNA). Every candidate was rated by "
         "how well it does so, and an exact search joined the best ones into students within a "
         "budget. The students were then trained from scratch, without the teacher."
@@ -95,8 +136,14 @@ def _header(run):
         ("teacher", _at(saved_config, "teacher", "model")),
         ("search space", _space_text(run.space)),
         ("training of cells", _counted(_at(saved_config, "supernet", "epochs"), "epoch")),
-        ("budgets", "; ".join(map(_budget_text, budgets)) or None),
-        ("retraining", _retraining_text(saved_config)),
+        *(
+            compression_section.facts(run)
+            if is_of_compression
+            else [
+                ("budgets", "; ".join(map(_budget_text, budgets)) or None),
+                ("retraining", _retraining_text(saved_config)),
+            ]
+        ),
         ("seed", saved_config.get("seed")),
     ]
     facts = markup.facts(pairs)
@@ -167,7 +214,8 @@ def _ratings(run, page_figures):
         parts.append(paragraph(text))
         figure = figures.rating_distribution(run.ratings, run.space, chosen)
         parts.append(page_figures.add("ratings", figure))
-        parts.append(_ratings_and_costs(run, chosen))
+        if not run.is_of_compression():  # the costs of students from scratch
+            parts.append(_ratings_and_costs(run, chosen))
         heads = ["cell", "layers", "width", "paths", "best", "median", "worst", "best path"]
         rows = [_rating_row(run, b, c, cell) for b, c, cell in run.space.cells()]
         parts.append(markup.details("the same as a table", markup.table(heads, rows)))

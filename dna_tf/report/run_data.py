@@ -4,6 +4,7 @@ import dataclasses
 
 from dna_tf import workdirs
 from dna_tf.common import files
+from dna_tf.report import compression_data
 from dna_tf.space import architectures, cost_limits, presets, ratings, spaces, tasks
 
 
@@ -39,6 +40,7 @@ class Run:
         student_epochs: a list of `(seed, epochs)` by architecture name.
         exports: export results by folder name.
         evaluations: the contents of the files in `evaluations/`.
+        compression: a `compression_data.Compression`; `None` without students that inherit.
         notes: lists of `Note` by part: a folder's name, or `"config"`.
     """
 
@@ -56,11 +58,17 @@ class Run:
     student_epochs: dict = dataclasses.field(default_factory=dict)
     exports: dict = dataclasses.field(default_factory=dict)
     evaluations: list = dataclasses.field(default_factory=list)
+    compression: compression_data.Compression | None = None
     notes: dict = dataclasses.field(default_factory=dict)
 
     def metric(self):
         """The metric of the ratings and of the search, one of `ratings.METRICS`."""
         return (self.config or {}).get("search", {}).get("metric", ratings.METRICS[0])
+
+    def is_of_compression(self):
+        """Whether the run compressed a model, and searched for no students from scratch."""
+        has_students = self.compression is not None and bool(self.compression.students)
+        return has_students and self.front is None and not self.architectures
 
     def searched(self):
         """Names of the searched architectures, cheapest first."""
@@ -147,6 +155,8 @@ def read_run(path):
         evaluation = reader.read("evaluations", path, workdirs.EVALUATION_KIND, "")
         if evaluation is not None:
             run.evaluations.append(evaluation)
+    fingerprint = (run.teacher or {}).get("fingerprint")
+    run.compression = compression_data.read(workdir.path, run.space, fingerprint, reader)
     return run
 
 

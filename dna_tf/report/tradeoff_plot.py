@@ -1,7 +1,6 @@
 """DNA's Figure 3 as SVG: accuracy against parameters and FLOPs, measured and published."""
 
 import dataclasses
-import math
 
 from dna_tf.common import formatting
 from dna_tf.report import drawing
@@ -112,15 +111,15 @@ def _panel(left, top, axis, measured, published):
             drawing.text(middle, top + _HEIGHT / 2, "no network with this cost", "soft", "middle")
         )
         return "".join(shapes)
-    costs = _range([p.cost for p in points])
-    shares = _range([s for p in points for s in (p.interval or (p.top1,))])
+    costs = drawing.span([p.cost for p in points])
+    shares = drawing.span([s for p in points for s in (p.interval or (p.top1,))])
     shares = (max(0.0, shares[0]), min(100.0, shares[1]))
     x = drawing.scale(*costs, left, left + _WIDTH)
     y = drawing.scale(*shares, top + _HEIGHT, top)
-    for value in _ticks(*shares):
+    for value in drawing.ticks(*shares):
         shapes.append(f'<path class="grid" d="M{left} {y(value):.1f}h{_WIDTH}"/>')
         shapes.append(drawing.text(left - 6, y(value) + 4, f"{value:g} %", "soft", "end"))
-    for value in _ticks(*costs):
+    for value in drawing.ticks(*costs):
         label = formatting.format_count(value) if value else "0"
         shapes.append(drawing.text(x(value), top + _HEIGHT + 17, label, "soft", "middle"))
     ours = sorted((p for p in published if p.is_ours), key=lambda p: p.cost)
@@ -135,45 +134,9 @@ def _panel(left, top, axis, measured, published):
         cost = formatting.format_count(point.cost)
         hover = f"{point.name}: {cost}, {point.top1:.2f} %, measured"
         shapes.append(drawing.circle(x(point.cost), y(point.top1), 4.5, "measured", hover))
-    shapes += _labels([(x(p.cost), y(p.top1), p.name) for p in points], left, top)
+    places = [(x(p.cost), y(p.top1), p.name) for p in points]
+    shapes += drawing.labels(places, left, top, _WIDTH, _HEIGHT)
     return "".join(shapes)
-
-
-def _labels(places, left, top):
-    """Names beside the points, each moved up or down until it covers no other."""
-    covered, shapes = [], []
-    for x, y, name in sorted(places, key=lambda place: (place[1], place[0], place[2])):
-        width = 6.2 * len(name)
-        to_left = x + 8 + width > left + _WIDTH
-        start = x - 8 - width if to_left else x + 8
-
-        def is_free(line, start=start, end=start + width):
-            inside = top + 10 <= line <= top + _HEIGHT - 4
-            return inside and not any(
-                abs(line - other) < 12 and start < b and a < end for a, b, other in covered
-            )
-
-        moves = (sign * step for step in range(0, _HEIGHT, 3) for sign in (1, -1))
-        line = next((y + 4 + move for move in moves if is_free(y + 4 + move)), y + 4)
-        covered.append((start, start + width, line))
-        shapes.append(
-            drawing.text(x - 8 if to_left else x + 8, line, name, "", "end" if to_left else "")
-        )
-    return shapes
-
-
-def _range(values):
-    low, high = min(values), max(values)
-    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - margin, high + margin
-
-
-def _ticks(low, high):
-    """Round numbers within a range: four to nine of them."""
-    step = 10 ** math.floor(math.log10((high - low) / 2))
-    step *= next((factor for factor in (5, 2, 1) if (high - low) / (factor * step) >= 4), 0.5)
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _legend(y):

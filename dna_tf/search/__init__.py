@@ -15,6 +15,7 @@ Read in this order:
     listing.py            lists all architectures up to a threshold, for it
     diverse.py            the k best that differ
     tightness.py          how tight limits are
+    noise.py              whether a runner-up differs by more than the noise of ratings
     fronts.py             the Pareto front of rating and costs
     pareto.py             filters of dominated points
     trails.py             the choices behind the states of listing and fronts

@@ -11,9 +11,10 @@ from dna_tf.config import run_config
 from dna_tf.inheritance import replacement_rating
 from dna_tf.models import keras_files, model_costs
 from dna_tf.phases import additivity, compressing, least_size, seed_agreement
+from dna_tf.report import report_page, run_data
 from dna_tf.space import assemblies, presets, ratings
 from dna_tf.supernet import stage_training
-from tests.helpers import data_files
+from tests.helpers import data_files, report_runs
 
 layers = keras.layers
 
@@ -93,6 +94,22 @@ def test_the_student_and_its_files(run):
     assert exported["architecture"] == name and exported["files"]["float32"]["agreement"] == 1.0
     names = {path.name for path in workdir.replacements.iterdir()}
     assert names == {"block1_cell1.json", "block2_cell1.json"}
+
+
+def test_the_report_has_the_results_of_the_files(run):
+    workdir, _, name, result = run
+    page = report_runs.Page(report_page.write_report(workdir.path).read_text())
+    compression = run_data.read_run(workdir.path).compression
+    (student,) = [student for student in compression.students if student.name == name]
+    assert [row.kl for row in student.rows] == [row["kl"] for row in result["table"]]
+    assert student.candidates[0].costs == result["table"][1]["costs"]
+    front = [choice for choice, _ in compression.front()]
+    assert front[0].costs["macs"] == result["table"][0]["costs"]["macs"]
+    within = [choice for choice in front if choice.costs["macs"] <= result["limits"]["max_macs"]]
+    assert within[0].rating == min(each["rating"] for each in result["realised"])
+    assert f"The student {name} has" in page.texts["compressed"]
+    assert f"{len(front)} are the best" in page.texts["assemblies"]
+    assert "rating images" in page.texts["replacing"]
 
 
 def test_the_same_command_again_does_nothing_twice(run, monkeypatch, capsys):

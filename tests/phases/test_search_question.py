@@ -9,7 +9,8 @@ import pytest
 from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.phases import search_inputs, search_question, searching
-from dna_tf.space import architectures, cost_limits, op_costs, tasks
+from dna_tf.search import exact
+from dna_tf.space import architectures, cost_limits, op_costs, ratings, spaces, tasks
 from tests.helpers import op_cost_tables, rated_runs, search_cases, tool_runs
 
 
@@ -317,3 +318,33 @@ def test_parse_penalty():
     assert search_question.name_of(Limits(), ("macs=1e-9",), 3) == "penalty_macs_1e_9_share_3"
     assert search_question.name_of(Limits("max_macs=4.5k")) == "max_macs_4.5k"
     assert search_question.name_of(Limits()) == "best"
+
+
+def test_runner_ups_that_cannot_be_told_from_the_best_are_named(tmp_path, capsys):
+    workdir, config, rated = rated_runs.rated_run(tmp_path / "run")
+    space = search_inputs.SearchInputs(workdir, config).space
+    question = search_question.Question("best", cost_limits.Limits(), top=4)
+    search_question.answer(search_inputs.SearchInputs(workdir, config), question)
+    assert "the ratings are from a single batch of images" in capsys.readouterr().out
+    for b, c, _ in space.cells():
+        path = workdir.ratings / f"{spaces.cell_name(b, c)}.json"
+        means = rated[b, c]
+        pairs = {"relative_l1": np.stack([means, np.full(len(means), 1e-3)])}
+        made_from = workdir.ratings_made_from(config, spaces.cell_name(b, c))
+        ratings.save(path, space, b, c, ratings.RatedCell(pairs, 9), made_from)
+    inputs = search_inputs.SearchInputs(workdir, config)
+    search_question.answer(inputs, question)
+    best, *others = exact.best(inputs.problem, k=4)
+    out = capsys.readouterr().out
+    assert "How far the runner-ups are from best" in out
+    unclear = 0
+    for number, other in enumerate(others, 2):
+        places = zip(best.cells, best.path_indices, other.cells, other.path_indices, strict=True)
+        count = 2 * sum((c, p) != (d, q) for c, p, d, q in places)
+        error = 2.306 * 1e-3 * np.sqrt(count / 9)  # Student's t for 8 degrees of freedom
+        gap = other.rating - best.rating
+        line = f"  best_{number}: {gap:+.4f} ± {error:.4f}"
+        is_unclear = gap <= error
+        unclear += is_unclear
+        assert line + (": cannot be told from best" if is_unclear else "") + "\n" in out
+    assert f"{unclear} of 3 cannot be told from it by their ratings." in out

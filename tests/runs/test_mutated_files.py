@@ -9,9 +9,18 @@ import pytest
 from dna_tf import workdirs
 from dna_tf.common import file_fields, files
 from dna_tf.latency import measurements
-from dna_tf.report import report_page, result_tables, run_data
-from dna_tf.space import architectures, op_costs, presets, ratings, tasks, zoo
-from tests.helpers import evaluated_runs, mutations, op_cost_tables, rated_runs
+from dna_tf.report import compression_data, report_page, result_tables, run_data
+from dna_tf.space import (
+    architectures,
+    assemblies,
+    op_costs,
+    presets,
+    ratings,
+    replaced_cells,
+    tasks,
+    zoo,
+)
+from tests.helpers import compressed_runs, evaluated_runs, mutations, op_cost_tables, rated_runs
 
 SPACE = presets.get_space("digits")
 TASK = tasks.Task(32, 3, 10)
@@ -171,6 +180,39 @@ def _of_a_run(name, kind):
     return make
 
 
+# Files of a run that compressed a model, and their kinds.
+OF_A_COMPRESSION = {
+    "compressed student": ("compressed/max_macs_half/result.json", workdirs.COMPRESSED_KIND),
+    "export of a compressed student": (
+        "compressed/max_macs_half/exports/result.json",
+        workdirs.EXPORT_KIND,
+    ),
+    "assembly": ("compressed/max_macs_half/assembly.json", assemblies.KIND),
+    "additivity": ("additivity.json", workdirs.ADDITIVITY_KIND),
+    "agreement of seeds": ("seeds/1/agreement.json", workdirs.SEEDS_KIND),
+    "ratings by replacing": ("replacements/block1_cell1.json", replaced_cells.KIND),
+}
+
+
+def _of_a_compression(name, kind):
+    def make(folder):
+        kl = compressed_runs.write_run(folder)
+        compressed_runs.write_additivity(folder, kl)
+        compressed_runs.write_agreement(folder)
+        path = folder / name
+
+        def read():
+            run = run_data.read_run(folder)
+            for note in run.notes.get(compression_data.PART, ()):
+                raise ValueError(note.text)
+            files.read_json(path, kind, "")
+            report_page.report_html(run, None)
+
+        return path, _content(path), read
+
+    return make
+
+
 def _evaluation(folder):
     path = evaluated_runs.write_evaluation(folder)
     content = _content(path) | {
@@ -199,6 +241,7 @@ KINDS = {
     "config": _config,
     "evaluation": _evaluation,
     **{name: _of_a_run(*file) for name, file in OF_A_RUN.items()},
+    **{name: _of_a_compression(*file) for name, file in OF_A_COMPRESSION.items()},
 }
 
 
@@ -207,7 +250,7 @@ def test_a_broken_file_is_read_rightly_or_refused_by_name(tmp_path, kind):
     path, content, read = KINDS[kind](tmp_path)
     path.write_text(json.dumps(content))
     read()
-    examples = 8 if kind in OF_A_RUN else 30
+    examples = 8 if kind in {**OF_A_RUN, **OF_A_COMPRESSION} else 30
     assert mutations.counts(path, content, read, examples)["refused"] > examples // 10
 
 
