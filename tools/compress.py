@@ -68,10 +68,14 @@ def main():
         smallest.check(drop, smallest_in)
     compressing.check(workdir, config, limits, 1 if drop is None else 4)
     compressing.train_and_rate(workdir, config)
-    if drop is None:
-        name, result = compressing.compress(workdir, config, limits)
-    else:
-        name, result = least_size.find(workdir, config, drop, limits, smallest_in)
+    try:
+        if drop is None:
+            name, result = compressing.compress(workdir, config, limits)
+        else:
+            name, result = least_size.find(workdir, config, drop, limits, smallest_in)
+    except smallest.NoneGood:
+        progress.say(f"What was tried: {report_page.write_report(workdir.path)}")
+        raise
     progress.say("")
     compressing.print_table(result)
     folder = workdir.compressed(name)

@@ -27,6 +27,10 @@ class Trial:
     student: object
 
 
+class NoneGood(ValueError):
+    """No student lies within the drop; the message has the nearest one."""
+
+
 class DropFrom:
     """Measures by how many points a model lies below the teacher on the rating images.
 
@@ -92,7 +96,8 @@ def find(costs, most_drop, trial, name="macs", closeness=0.05):
         The smallest good `Trial`.
 
     Raises:
-        ValueError: no student is good; the message has the nearest one and its cost.
+        NoneGood: no student is good; the message has the nearest one and its cost.
+        ValueError: there is nothing to try.
     """
     costs = _spread(costs, closeness)
     if not costs:
@@ -113,7 +118,7 @@ def find(costs, most_drop, trial, name="macs", closeness=0.05):
             low = middle + 1
     if best is None:
         nearest = min(trials, key=lambda each: each.drop)
-        raise ValueError(
+        raise NoneGood(
             f"No student lies within {most_drop:g} points of the teacher. The nearest of "
             f"{len(trials)} has {_text(nearest.cost, name)} and lies {nearest.drop:.1f} points "
             "below it. Allow a larger drop, or train longer: the cells (supernet.epochs) or the "

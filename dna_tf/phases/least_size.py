@@ -24,7 +24,7 @@ def find(workdir, config, most_drop, limits=None, smallest_in="macs"):
         As `compressing.compress`.
 
     Raises:
-        ValueError: no student lies within the drop; the message has the nearest one.
+        smallest.NoneGood: no student lies within the drop; the message has the nearest one.
     """
     smallest.check(most_drop, smallest_in)
     run, limits = runs.open_run(workdir, config), dict(limits or {})

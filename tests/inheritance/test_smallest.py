@@ -25,7 +25,7 @@ def test_it_is_the_smallest_of_all_where_the_drop_falls_with_the_cost(seed):
         best = smallest.find(list(costs), 1.0, _trial(drops, tried), closeness=0.0)
         assert best == smallest.Trial(min(good), drops[min(good)], f"student of {min(good)}")
     else:
-        with pytest.raises(ValueError, match="No student lies within 1 points"):
+        with pytest.raises(smallest.NoneGood, match="No student lies within 1 points"):
             smallest.find(list(costs), 1.0, _trial(drops, tried), closeness=0.0)
     assert len(set(tried)) == len(tried)
     assert len(tried) <= np.ceil(np.log2(len(costs) + 1))
@@ -41,7 +41,7 @@ def test_networks_of_nearly_one_cost_are_not_tried_apart():
 
 def test_none_is_good_enough():
     drops = {10: 7.0, 20: 5.0, 30: 2.5}
-    with pytest.raises(ValueError, match="within 1 points.* has 30 params and lies 2.5 points"):
+    with pytest.raises(smallest.NoneGood, match="within 1 points.* has 30 params and lies 2.5 points"):
         smallest.find([10, 20, 30], 1.0, _trial(drops, []), "params")
 
 
