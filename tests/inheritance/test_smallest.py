@@ -41,7 +41,9 @@ def test_networks_of_nearly_one_cost_are_not_tried_apart():
 
 def test_none_is_good_enough():
     drops = {10: 7.0, 20: 5.0, 30: 2.5}
-    with pytest.raises(smallest.NoneGood, match="within 1 points.* has 30 params and lies 2.5 points"):
+    with pytest.raises(
+        smallest.NoneGood, match="within 1 points.* has 30 params and lies 2.5 points"
+    ):
         smallest.find([10, 20, 30], 1.0, _trial(drops, []), "params")
 
 
