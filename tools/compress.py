@@ -3,6 +3,8 @@
     python -m tools.compress --model=my.keras --data=folder:images --workdir=runs/my \\
         --max_macs=50%
     python -m tools.compress --workdir=runs/my --max_int8_kb=500
+    python -m tools.compress --workdir=runs/my --max_latency_ms=8
+    python -m tools.compress --workdir=runs/my --max_phone_ms=50% --cost_file=phone.json
 
 The model is cut into blocks. Small cells learn to imitate each block, every path is rated by what
 the model loses with it in the block's place, an exact search picks a path or the model's own block
@@ -11,16 +13,24 @@ for each place, and a short training mends the seams. Without a limit it is --ma
 The second command takes another budget of the same run: cells and ratings are there already. A
 killed run resumes with the same command.
 
+A limit on the latency is one on this machine: the parts of the model and of the cells are timed
+first, with one thread, into WORKDIR/latency.json. For a phone, or for int8, tools.latency_table
+--teacher_parts measures a table with a cost of its own, and --cost_file takes it. Each cost of a
+table has a limit, such as --max_phone_ms, and a column in the table of results. At the end the
+student's file is timed beside the sum of its parts.
+
 Writes: WORKDIR/compressed/NAME/ (model.keras, assembly.json, result.json, exports/), and
-        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json.
+        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json, latency.json.
 """
 
+import sys
 import time
 
 from absl import flags
 from ml_collections import config_flags
 
 from dna_tf import cli
+from dna_tf.common import commands
 from dna_tf.space import part_costs
 
 cli.define_run_flags()
@@ -39,6 +49,16 @@ for name, what in (
     ("peak_kb", "memory for maps in int8, in 1,000 bytes"),
 ):
     flags.DEFINE_string(f"max_{name}", "", f"Most {what}: a number such as 3.5M, or a share: 50%.")
+flags.DEFINE_string(
+    "max_latency_ms", "", "Most milliseconds for one image on this machine: a number or a share."
+)
+flags.DEFINE_multi_string(
+    "cost_file", [], "Table of latencies with the model's parts, of tools.latency_table."
+)
+LIMITS = [name for name in commands.limits_of_files(sys.argv[1:]) if name.startswith("max_")]
+for limit in LIMITS:  # such as --max_phone_ms
+    if limit not in cli.FLAGS:
+        flags.DEFINE_string(limit, "", "Limit on a cost of a file.")
 
 
 def main():
@@ -46,13 +66,17 @@ def main():
     started = time.monotonic()
     workdir, config = _open()
     from dna_tf.common import progress
-    from dna_tf.phases import compressing
+    from dna_tf.phases import compressing, latency_of_parts
 
-    limits = {f"max_{n}": cli.FLAGS[f"max_{n}"].value for n in part_costs.COSTS}
+    names = [*(f"max_{name}" for name in part_costs.COSTS), *LIMITS]
+    limits = {name: cli.FLAGS[name].value for name in names}
     limits = {name: value for name, value in limits.items() if value} or {"max_macs": "50%"}
-    compressing.check(workdir, config, limits)
+    cost_files = cli.FLAGS.cost_file
+    tables = latency_of_parts.tables_for(workdir, config, limits, cost_files)
+    compressing.check(workdir, config, limits, tables)
     compressing.train_and_rate(workdir, config)
-    name, result = compressing.compress(workdir, config, limits)
+    name, result = compressing.compress(workdir, config, limits, tables)
+    latency_of_parts.time_student(workdir, name, result, cost_files)
     progress.say("")
     compressing.print_table(result)
     folder = workdir.compressed(name)

@@ -12,5 +12,6 @@ Read in this order:
     choosing.py            the best assemblies settle by what they really do
     additivity.py          how far ratings of single blocks add up
     fine_tuning.py         labels, answers and maps of the teacher mend the seams
+    latency_limits.py      tables of latencies, and limits that need one
     compressing.py         all of it as one function
 """

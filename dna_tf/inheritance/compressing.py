@@ -14,16 +14,21 @@ from dna_tf.inheritance import (
     answers,
     choosing,
     fine_tuning,
+    latency_limits,
     replacements,
     teacher_space,
     unlabelled,
 )
 from dna_tf.models import logits
 from dna_tf.search import assembly_problem, finding
+from dna_tf.space import assembly_costs, part_costs
 from dna_tf.space.assemblies import Assembly
+from dna_tf.space.op_costs import OpCosts
 from dna_tf.space.spaces import SearchSpace
 from dna_tf.supernet import cell_rating, cell_training, phase_settings
 from dna_tf.teachers import building, parts
+
+_COLUMNS = ("macs", "params", "int8_kb", "peak_kb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Row:
 
     Args:
         name: what it is, such as `"teacher"`.
-        costs: a dict from each name of `part_costs.COSTS` to a number; `None` if unknown.
+        costs: a dict from each name of `part_costs.COSTS`, and of each table such as
+            `"latency_ms"`, to a number; `None` if unknown.
         answers: how it answers on the test images.
     """
 
@@ -79,6 +85,7 @@ def compress(
     images: Images | np.ndarray,
     *,
     limits: "collections.abc.Mapping | None" = None,
+    latency: str | OpCosts | tuple = (),
     space: SearchSpace | None = None,
     cuts: tuple[str, ...] | None = None,
     preprocessing: str = "none",
@@ -130,7 +137,10 @@ def compress(
             0..255: then nothing learns from labels, and the table has no accuracies.
         limits: limits on `macs`, `params`, `int8_kb` (weights of the int8 file, in 1,000 bytes)
             and `peak_kb` (memory for maps in int8): numbers, text such as `"3.5M"`, or a share
-            of the model's own cost such as `"50%"`.
+            of the model's own cost such as `"50%"`. With a table also on its cost, such as
+            `latency_ms`.
+        latency: a table of the model's parts as `tools.latency_table` measures them (see the
+            guide), a file or an `OpCosts`; or several.
         space: the cells to train; `None` proposes a space for the model.
         cuts: the name of the last layer of each block; `None` proposes the ends of its stages.
         preprocessing: what the model expects instead of 0..255, as for `cut_teacher`.
@@ -157,6 +167,8 @@ def compress(
             "Give a limit for the student, such as max_macs='50%' or max_int8_kb=500. Received: no "
             "limit."
         )
+    tables = latency_limits.tables_of(latency)
+    latency_limits.check(all_limits, tables)
     place, has_labels = _Folder(folder), isinstance(images, Images)
     if not has_labels:
         network = building.open_teacher(model, preprocessing)
@@ -168,9 +180,11 @@ def compress(
     )
     logits.with_logits(teacher.model)  # refuses answers that are no distribution
     facts = parts.facts(teacher)
-    checked = assembly_problem.limits_of(all_limits, facts)
     space = space or teacher_space.propose(teacher)
-    assembly_problem.check_reachable(space, facts, checked)
+    extra = [assembly_costs.extra(table, space, facts) for table in tables]
+    further = {table.cost: assembly_costs.teacher_cost(table, facts) for table in tables}
+    checked = assembly_problem.limits_of(all_limits, facts, further)
+    assembly_problem.check_reachable(space, facts, checked, extra)
     # 2. Cells learn, and are rated: beside their block, then in its place.
     settings = phase_settings.with_changes(phase_settings.RatingSettings, None, rating or {})
     cells = cell_training.train_cells(
@@ -184,18 +198,19 @@ def compress(
         cells, teacher, images, local, by_replacing, place.of("replacements")
     )
     # 3. The search; the runners-up put together; a short training, and the test.
-    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    by_kl = {key: cell.kl for key, cell in replaced.items()}
+    problem = assembly_problem.build_problem(space, facts, by_kl, extra)
     candidates = finding.find_best(
         problem, count=realised, limits=checked, name=name_of(all_limits)
     )
     calibration = cell_rating.calibration_images(images, settings, seed)
     best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
     progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
-    table = tune(best, teacher, images, recipe, seed, place.of("fine_tune"))
+    table = tune(best, teacher, images, recipe, seed, place.of("fine_tune"), tables=tables)
     return Compressed(best.model, best.assembly, table, has_labels)
 
 
-def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
+def tune(realised, teacher, images, recipe, seed, folder, strategy=None, tables=()):
     """Fine-tunes a realised assembly in place, and tests it before and after.
 
     Args:
@@ -203,11 +218,17 @@ def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
         teacher: its `cutting.Teacher`.
         images: a `labelled_images.Images`.
         recipe, seed, folder, strategy: as of `fine_tuning.fine_tune`.
+        tables: `op_costs.OpCosts` with the parts of teacher and assembly.
 
     Returns:
         The table, a list of `Row`: teacher, assembled network, fine-tuned network.
     """
-    model, costs = realised.model, realised.assembly.costs()
+    model, assembly = realised.model, realised.assembly
+    facts, costs = assembly.teacher, assembly.costs()
+    of_teacher = facts.costs()
+    for each in tables:
+        of_teacher[each.cost] = assembly_costs.teacher_cost(each, facts)
+        costs[each.cost] = assembly_costs.network_cost(each, assembly)
     whole = logits.with_logits(teacher.model)
 
     def tested(network):
@@ -215,7 +236,7 @@ def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
             return answers.compare(network, whole, images, "test")
 
     table = [
-        Row("teacher", realised.assembly.teacher.costs(), tested(whole)),
+        Row("teacher", of_teacher, tested(whole)),
         Row("assembled", costs, tested(model)),
     ]
     if folder is not None:
@@ -262,20 +283,26 @@ def table_lines(rows, has_labels=True):
         has_labels: whether the test images have labels; without them there are no accuracies.
     """
     accuracy = ["accuracy", ""] if has_labels else []
-    texts = [["", "MACs", "params", "int8 kB", "peak kB", *accuracy, "agrees", "KL, nats"]]
+    further = [name for name in rows[0].costs if name not in part_costs.COSTS]
+    titles = ["", "MACs", "params", "int8 kB", "peak kB", *map(_title, further)]
+    texts = [[*titles, *accuracy, "agrees", "KL, nats"]]
     for row in rows:
         low, high = statistics.wilson(row.answers.correct, row.answers.images)
         interval = f"({100 * low:.1f}-{100 * high:.1f})"
         texts.append(
             [
                 row.name,
-                *(_count(row.costs[name]) for name in ("macs", "params", "int8_kb", "peak_kb")),
+                *(_count(row.costs[name]) for name in (*_COLUMNS, *further)),
                 *([f"{row.answers.accuracy:.1%}", interval] if has_labels else []),
                 f"{row.answers.agreement:.1%}",
                 f"{row.answers.kl:.4f}",
             ]
         )
     return formatting.aligned(texts, right=range(1, len(texts[0])))
+
+
+def _title(cost):
+    return cost.replace("_", " ")
 
 
 def _count(value):

@@ -17,9 +17,7 @@ def tables_of(latency):
         ValueError: a file is broken.
     """
     several = latency if isinstance(latency, list | tuple) else [latency]
-    return [
-        each if isinstance(each, op_costs.OpCosts) else op_costs.load(each) for each in several
-    ]
+    return [each if isinstance(each, op_costs.OpCosts) else op_costs.load(each) for each in several]
 
 
 def check(limits, tables):
@@ -35,8 +33,8 @@ def check(limits, tables):
     missing = assembly_costs.check_names(limits, tables)
     if missing:
         raise ValueError(
-            f"There is no cost {missing[0]!r} without a table of the latencies of the model's parts "
-            f"and of the cells' layers; a share such as '50%' needs it too. Measure one: "
-            f"tools.latency_table with teacher_parts (the guide to latency says how), and give its "
-            "file as latency='latency.json'."
+            f"There is no cost {missing[0]!r} without a table of the latencies of the model's "
+            "parts and of the cells' layers; a share such as '50%' needs it too. Measure one with "
+            "tools.latency_table and its flag teacher_parts, as the guide to latency says, and "
+            "give its file: latency='latency.json'."
         )

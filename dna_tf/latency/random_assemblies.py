@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from dna_tf.common import files, seeding
-from dna_tf.latency import graphs, sessions, teacher_graphs, validation
+from dna_tf.latency import graphs, sessions, tables, teacher_graphs, validation
 from dna_tf.space import (
     assemblies,
     assembly_costs,
@@ -127,7 +127,7 @@ class RandomAssemblies:
         return [
             sessions.TimedNetwork(
                 "teacher",
-                f"{sessions.TEACHER} {teacher_parts.whole_name(self.facts)}",
+                f"{tables.TEACHER} {teacher_parts.whole_name(self.facts)}",
                 task=self.task,
                 macs=self.facts.costs()["macs"],
                 parts=(

@@ -8,7 +8,6 @@ from dna_tf.latency import graphs, tables, validation
 from dna_tf.space import architectures, op_costs, spaces, tasks
 
 FIT = 20  # networks that a new table is fitted to
-TEACHER = tables.TEACHER  # how the names of whole teachers begin in measurements
 
 
 class FittedToOthers(ValueError):

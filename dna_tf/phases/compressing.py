@@ -6,9 +6,16 @@ from dna_tf.config import run_config
 from dna_tf.data import loading
 from dna_tf.inheritance import choosing, compressing, replacements, teacher_space
 from dna_tf.models import keras_files, logits
-from dna_tf.phases import exporting, rating, runs, supernet_training, teacher_training
+from dna_tf.phases import (
+    exporting,
+    latency_of_parts,
+    rating,
+    runs,
+    supernet_training,
+    teacher_training,
+)
 from dna_tf.search import assembly_problem, finding
-from dna_tf.space import assemblies, presets
+from dna_tf.space import assemblies, op_costs, presets
 from dna_tf.supernet import cell_files, cell_rating, phase_settings
 from dna_tf.teachers import building, cutting, parts
 
@@ -86,34 +93,23 @@ def _image(network, image_size, path):
     return int(height), int(channels)
 
 
-def check(workdir, config, asked_limits):
+def check(workdir, config, asked_limits, tables=()):
     """Checks limits before any training.
 
     Args:
         workdir: a `workdirs.Workdir`.
         config: its config.
         asked_limits: limits as `assembly_problem.limits_of` takes them.
+        tables: the `op_costs.OpCosts` of limited latencies.
 
     Raises:
         ValueError: no network is within them, or the teacher is.
     """
-    if (workdir.teacher / "result.json").exists():
-        teacher = runs.open_run(workdir, config).teacher
-    else:
-        section, size = config.teacher, config.data.image_size
-        shape = (size, size, config.data.channels)
-        network = building.build_teacher(
-            section.model,
-            shape,
-            0,
-            preprocessing=section.preprocessing,
-            modules=workdirs.modules(workdir, config),
-            cuts=tuple(section.cuts),
-        )
-        teacher = cutting.cut_model(network, section.cuts, shape)
-    facts = parts.facts(teacher)
-    limits = assembly_problem.limits_of(asked_limits, facts)
-    assembly_problem.check_reachable(presets.get_space(config.space), facts, limits)
+    facts = parts.facts(latency_of_parts.open_teacher(workdir, config))
+    space = presets.get_space(config.space)
+    extra, further = latency_of_parts.costs(tables, space, facts)
+    limits = assembly_problem.limits_of(asked_limits, facts, further)
+    assembly_problem.check_reachable(space, facts, limits, extra)
 
 
 def train_and_rate(workdir, config):
@@ -161,13 +157,14 @@ def rating_settings(config):
     return phase_settings.of_section(phase_settings.RatingSettings, config.rating)
 
 
-def compress(workdir, config, asked_limits):
+def compress(workdir, config, asked_limits, tables=()):
     """Searches, realises and fine-tunes a student within limits, and exports it.
 
     Args:
         workdir: a `workdirs.Workdir` in which `train_and_rate` was run.
         config: its config.
         asked_limits: limits as `assembly_problem.limits_of` takes them.
+        tables: the `op_costs.OpCosts` of limited latencies.
 
     Returns:
         The name of the student, and the content of `compressed/NAME/result.json`.
@@ -179,11 +176,13 @@ def compress(workdir, config, asked_limits):
     folder = workdir.compressed(name)
     kind = workdirs.COMPRESSED_KIND
     identity = {"asked": asked_limits, "fine_tune": run_config.to_plain(config)["fine_tune"]}
+    if tables:
+        identity["cost_files"] = {table.cost: op_costs.identity(table) for table in tables}
     result = runs.existing_result(folder / "result.json", kind, **identity)
     if result is None:
         with locks.hold(folder, f"The student in {folder}"):
             result = _compress(
-                workdir, config, asked_limits, name, folder, {"kind": kind, **identity}
+                workdir, config, asked_limits, name, folder, {"kind": kind, **identity}, tables
             )
     else:
         progress.say(f"The student {name} is there already: {folder}")
@@ -192,21 +191,25 @@ def compress(workdir, config, asked_limits):
     return name, result
 
 
-def _compress(workdir, config, asked_limits, name, folder, head):
+def _compress(workdir, config, asked_limits, name, folder, head, tables):
     run = runs.open_run(workdir, config)
     teacher, images, space = run.teacher, run.images, presets.get_space(config.space)
     facts = parts.facts(teacher)
-    limits = assembly_problem.limits_of(asked_limits, facts)
+    extra, further = latency_of_parts.costs(tables, space, facts)
+    limits = assembly_problem.limits_of(asked_limits, facts, further)
     replaced = replace(workdir, config)
     progress.say(f"\n[5/6] student: the best network with {limits.text()}")
-    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    by_kl = {key: cell.kl for key, cell in replaced.items()}
+    problem = assembly_problem.build_problem(space, facts, by_kl, extra)
     best = finding.find_best(problem, count=config.compress.realised, limits=limits, name=name)
     cells = cell_files.load(workdir.supernet, space, teacher.shapes)
     calibration = cell_rating.calibration_images(images, rating_settings(config), config.seed)
     realised = choosing.settle(best, teacher, cells, calibration, images)
     chosen = realised[0]
     progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")
-    table = compressing.tune(chosen, teacher, images, config.fine_tune, config.seed, folder)
+    table = compressing.tune(
+        chosen, teacher, images, config.fine_tune, config.seed, folder, tables=tables
+    )
     assemblies.save(chosen.assembly, folder / "assembly.json")
     keras_files.save_model(chosen.model, folder / "model.keras")
     result = {
