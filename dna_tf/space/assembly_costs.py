@@ -25,7 +25,7 @@ def keys(space, teacher):
         teacher: an `assemblies.TeacherFacts`.
 
     Returns:
-        A list of keys, `part_keys.LayerKey`s first, each once.
+        A list of keys, those of the teacher's own parts first, each once.
     """
     layers = [
         layer
@@ -34,7 +34,7 @@ def keys(space, teacher):
         for layer in candidates
     ]
     own = [*teacher_parts.block_keys(teacher), teacher_parts.head_key(teacher)]
-    return [*dict.fromkeys(map(part_keys.layer_key, layers)), *own]
+    return [*own, *dict.fromkeys(map(part_keys.layer_key, layers))]
 
 
 def network_keys(assembly):
