@@ -165,7 +165,6 @@ class Session:
         self._set_reference(networks)
         keys = self.needed_keys(networks)
         self.measured.measure_parts(keys, self._meter, self._part_graph, self._noise)
-        self._time(self.whole_networks())
         overhead = self._overhead(students_to_fit)
         students_to_fit = students_to_fit if overhead.networks else {}
         self.table = tables.make_table(self.measured, overhead, self._cost, students_to_fit)
@@ -215,15 +214,16 @@ class Session:
         """
         of = self.students
         students = of.draw("validate", count, without=self._fitted)
-        entries = self._measure_students(students)
+        timed = list(map(self._timed, students))
+        self._time(timed)
         return [
             {
                 "blocks": student.describe(),
                 "macs": of.size(student),
                 "predicted_ms": self.table.sum_of(of.parts_of(student)),
-                "measured_ms": entry.value,
+                "measured_ms": self.measured.networks[network.key].value,
             }
-            for student, entry in zip(students, entries, strict=True)
+            for student, network in zip(students, timed, strict=True)
         ]
 
     def whole_networks(self):
@@ -271,14 +271,13 @@ class Session:
             reference.to_dict(), lambda: graphs.student_graph(reference, self._precision)
         )
 
-    def _measure_students(self, students):
-        by_key = {self.students.measured_name(student): student for student in students}
+    def _timed(self, student):
+        """A random student as a `TimedNetwork`."""
 
-        def make_graph(key):
-            return self.students.graph(by_key[key], self._precision)
+        def make_graph(precision):
+            return self.students.graph(student, precision)
 
-        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
-        return [self.measured.networks[key] for key in by_key]
+        return TimedNetwork("random", self.students.measured_name(student), make_graph=make_graph)
 
     def _students_to_fit(self, fit):
         """The students to fit to, as `fitted_to` of a table; the present ones if these stay."""
@@ -303,11 +302,14 @@ class Session:
         return all(fitted_to.get(name) == value for name, value in new.items())
 
     def _overhead(self, students_to_fit):
+        whole = self.whole_networks()
         if self.students is None or not self._are_described_by(students_to_fit):
+            self._time(whole)
             present = None if self.table is None else self.table.about.get("overhead")
             return tables.Overhead(**present) if present else tables.Overhead()
         count, seed = students_to_fit["students"], students_to_fit["seed"]
         self._fitted = self.students.draw("fit", count, seed=seed) if count else []
-        self._measure_students(self._fitted)
+        # In turns with the others: alone, a network may meet another moment of the machine.
+        self._time([*whole, *map(self._timed, self._fitted)])
         names = list(map(self.students.measured_name, self._fitted))
         return tables.fit(self.measured, map(self.students.parts_of, self._fitted), names)
