@@ -181,8 +181,7 @@ def compress(
     logits.with_logits(teacher.model)  # refuses answers that are no distribution
     facts = parts.facts(teacher)
     space = space or teacher_space.propose(teacher)
-    extra = [assembly_costs.extra(table, space, facts) for table in tables]
-    further = {table.cost: assembly_costs.teacher_cost(table, facts) for table in tables}
+    extra, further = latency_limits.costs(tables, space, facts)
     checked = assembly_problem.limits_of(all_limits, facts, further)
     assembly_problem.check_reachable(space, facts, checked, extra)
     # 2. Cells learn, and are rated: beside their block, then in its place.

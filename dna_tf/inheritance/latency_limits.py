@@ -2,6 +2,11 @@
 
 from dna_tf.space import assembly_costs, op_costs
 
+_HOW = (
+    "Measure a table with tools.latency_table and its flag teacher_parts for the same model, cut "
+    "and space, as the guide to latency says, and give its file: latency='latency.json'."
+)
+
 
 def tables_of(latency):
     """The tables that a caller names.
@@ -34,7 +39,17 @@ def check(limits, tables):
     if missing:
         raise ValueError(
             f"There is no cost {missing[0]!r} without a table of the latencies of the model's "
-            "parts and of the cells' layers; a share such as '50%' needs it too. Measure one with "
-            "tools.latency_table and its flag teacher_parts, as the guide to latency says, and "
-            "give its file: latency='latency.json'."
+            f"parts and of the cells' layers; a share such as '50%' needs it too. {_HOW}"
         )
+
+
+def costs(tables, space, teacher):
+    """What a search under tables needs, as `assembly_costs.of_tables` gives it.
+
+    Raises:
+        ValueError: parts of the teacher or of the cells are in no table.
+    """
+    try:
+        return assembly_costs.of_tables(tables, space, teacher)
+    except op_costs.MissingParts as error:
+        raise ValueError(f"{error} {_HOW}") from error

@@ -15,7 +15,7 @@ from dna_tf.phases import (
     teacher_training,
 )
 from dna_tf.search import assembly_problem, finding
-from dna_tf.space import assemblies, op_costs, presets
+from dna_tf.space import assemblies, assembly_costs, op_costs, presets
 from dna_tf.supernet import cell_files, cell_rating, phase_settings
 from dna_tf.teachers import building, cutting, parts
 
@@ -107,7 +107,7 @@ def check(workdir, config, asked_limits, tables=()):
     """
     facts = parts.facts(latency_of_parts.open_teacher(workdir, config))
     space = presets.get_space(config.space)
-    extra, further = latency_of_parts.costs(tables, space, facts)
+    extra, further = assembly_costs.of_tables(tables, space, facts)
     limits = assembly_problem.limits_of(asked_limits, facts, further)
     assembly_problem.check_reachable(space, facts, limits, extra)
 
@@ -195,7 +195,7 @@ def _compress(workdir, config, asked_limits, name, folder, head, tables):
     run = runs.open_run(workdir, config)
     teacher, images, space = run.teacher, run.images, presets.get_space(config.space)
     facts = parts.facts(teacher)
-    extra, further = latency_of_parts.costs(tables, space, facts)
+    extra, further = assembly_costs.of_tables(tables, space, facts)
     limits = assembly_problem.limits_of(asked_limits, facts, further)
     replaced = replace(workdir, config)
     progress.say(f"\n[5/6] student: the best network with {limits.text()}")

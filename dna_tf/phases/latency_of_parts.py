@@ -54,23 +54,6 @@ def networks(workdir, config, seed=0):
     return random_assemblies.RandomAssemblies(space, parts.facts(teacher), teacher, seed)
 
 
-def costs(cost_tables, space, facts):
-    """What a search under latencies needs.
-
-    Args:
-        cost_tables: `op_costs.OpCosts` with all parts.
-        space: the `spaces.SearchSpace`.
-        facts: the `assemblies.TeacherFacts`.
-
-    Returns:
-        The further costs for `assembly_problem.build_problem`, and the teacher's own latencies
-        for `assembly_problem.limits_of`.
-    """
-    extra = [assembly_costs.extra(table, space, facts) for table in cost_tables]
-    of_teacher = {table.cost: assembly_costs.teacher_cost(table, facts) for table in cost_tables}
-    return extra, of_teacher
-
-
 def tables_for(workdir, config, limits, cost_files=(), meter=None):
     """The tables of the latencies that a compression limits or reports.
 
@@ -107,7 +90,7 @@ def tables_for(workdir, config, limits, cost_files=(), meter=None):
     any_number = dict.fromkeys([*missing, *(table.cost for table in loaded)], 1.0)
     assembly_problem.limits_of(limits, drawn.facts, any_number)  # before anything is measured
     try:
-        costs(loaded, drawn.space, drawn.facts)
+        assembly_costs.of_tables(loaded, drawn.space, drawn.facts)
     except op_costs.MissingParts as error:
         raise latency_commands.missing_error(error, [f"--workdir={workdir}", _FLAG]) from error
     return [*loaded, *(_own_table(workdir, drawn, meter) for _ in missing)]
@@ -183,7 +166,7 @@ def time_student(workdir, name, result, cost_files=(), meter=None):
         file = workdir.compressed(name) / f"exports/{_precision(table)}.tflite"
         if not file.exists():
             progress.say(f"{table.cost} is not measured: the student has no file {file}")
-        elif table.device == (meter or host.HostMeter()).conditions()["device"]:
+        elif _is_of_this_machine(path, table, meter):
             measured[table.cost] = _time(workdir, name, file, path, table, meter)
             _warn_above(measured[table.cost], table.cost, result["limits"])
         else:
@@ -194,6 +177,12 @@ def time_student(workdir, name, result, cost_files=(), meter=None):
         result = {**result, "measured_latency": measured}
         files.write_json(workdir.compressed(name) / "result.json", result)
     return result
+
+
+def _is_of_this_machine(path, table, meter):
+    """Whether a table was measured here, and its measurements are beside it."""
+    here = (meter or host.HostMeter()).conditions()["device"]
+    return table.device == here and measurements.path_beside(path).exists()
 
 
 def _precision(table):

@@ -129,6 +129,24 @@ def extra(table, space, teacher):
     }
 
 
+def of_tables(tables, space, teacher):
+    """What a search under the costs of several tables needs.
+
+    Args:
+        tables: a list of `op_costs.OpCosts`.
+        space: the `spaces.SearchSpace` of the cells.
+        teacher: an `assemblies.TeacherFacts`.
+
+    Returns:
+        A list of what `extra` gives, and a dict from each cost to the teacher's own.
+
+    Raises:
+        op_costs.MissingParts: parts are not in a table.
+    """
+    further = [extra(table, space, teacher) for table in tables]
+    return further, {table.cost: teacher_cost(table, teacher) for table in tables}
+
+
 def check_names(limits, tables):
     """Checks tables against each other, and that limited costs are counted or in a table.
 

@@ -59,7 +59,7 @@ def test_a_limit_on_this_machine_measures_its_table_once(run, capsys):
     assert latency_of_parts.tables_for(*run, limits, meter=again) == [table]
     assert again.asked == []
     # 80 % of what the whole teacher was measured at.
-    extra, of_teacher = latency_of_parts.costs([table], space, facts)
+    extra, of_teacher = assembly_costs.of_tables([table], space, facts)
     assert of_teacher == {"latency_ms": 2.0} and extra[0]["name"] == "latency_ms"
     compressing.check(*run, limits, [table])
     with pytest.raises(ValueError, match="The teacher itself is within .* latency_ms"):
