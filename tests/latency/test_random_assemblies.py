@@ -72,9 +72,9 @@ def test_a_killed_measurement_goes_on(tmp_path, fake_graphs):
     assert not path.exists() and len(meter.asked) == measurements.GROUP
     again = part_tables.Meter()
     _file(path, again).make_table(fit=3)
-    asked = meter.asked + again.asked
-    assert len(asked) == len(set(asked))
-    parts = [key for key in asked if not isinstance(key, str)]
+    timed_keys = meter.asked + again.asked
+    assert len(timed_keys) == len(set(timed_keys))
+    parts = [key for key in timed_keys if not isinstance(key, str)]
     assert parts == _assemblies().keys()
     once_more = part_tables.Meter()
     _file(path, once_more).make_table(fit=3)

@@ -74,8 +74,8 @@ def test_a_killed_measurement_goes_on_with_the_same_call(run):
         latency_of_parts.tables_for(*run, {"max_latency_ms": 3}, meter=meter)
     again = part_tables.Meter()
     latency_of_parts.tables_for(*run, {"max_latency_ms": 3}, meter=again)
-    asked = meter.asked + again.asked
-    assert again.asked and len(asked) == len(set(asked))
+    timed_keys = meter.asked + again.asked
+    assert again.asked and len(timed_keys) == len(set(timed_keys))
 
 
 def test_without_a_latency_nothing_is_measured(run):
@@ -144,9 +144,9 @@ def test_a_student_is_timed_beside_the_sum_of_its_parts(run, capsys):
     output = capsys.readouterr()
     assert "fast, float32.tflite: measured 1.5 ms (spread 0), predicted" in output.out
     assert "above latency_ms <= 1.4" in output.err and "--max_latency_ms=" in output.err
-    asked = len(meter.asked)
+    timed_keys = len(meter.asked)
     assert latency_of_parts.time_student(workdir, "fast", later, meter=meter) == later
-    assert len(meter.asked) == asked  # it was timed already
+    assert len(meter.asked) == timed_keys  # it was timed already
     # On another device: the command.
     other = part_tables.Meter(device="elsewhere")
     assert latency_of_parts.time_student(workdir, "fast", later, meter=other) == later
