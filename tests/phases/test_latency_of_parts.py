@@ -144,9 +144,9 @@ def test_a_student_is_timed_beside_the_sum_of_its_parts(run, capsys):
     output = capsys.readouterr()
     assert "fast, float32.tflite: measured 1.5 ms (spread 0), predicted" in output.out
     assert "above latency_ms <= 1.4" in output.err and "--max_latency_ms=" in output.err
-    timed_keys = len(meter.asked)
+    count = len(meter.asked)
     assert latency_of_parts.time_student(workdir, "fast", later, meter=meter) == later
-    assert len(meter.asked) == timed_keys  # it was timed already
+    assert len(meter.asked) == count  # it was timed already
     # On another device: the command.
     other = part_tables.Meter(device="elsewhere")
     assert latency_of_parts.time_student(workdir, "fast", later, meter=other) == later
