@@ -11,6 +11,7 @@ ratings/                         blockN_cellM.json
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
 seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
+latency.json                     latencies of the parts of students that inherit (tools.compress)
 compressed/NAME/                 model.keras, assembly.json, result.json, exports/ (tools.compress)
 architectures/                   front.json, and one JSON file for each architecture
 fronts/                          COSTS.json, such as macs_params.json: a front over these costs

@@ -27,12 +27,12 @@ Writes: WORKDIR/architectures/NAME.json for the later tools, and front.json ther
         WORKDIR/fronts/COSTS.json.
 """
 
-import re
 import sys
 
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import commands
 
 cli.define_run_flags()
 cli.define_limit_flags()
@@ -49,15 +49,9 @@ flags.DEFINE_bool("skip_missing", False, "Search the rated cells if ratings are 
 flags.DEFINE_string("name", "", "Name of the result. Default: made from the limits.")
 
 
-def _limit_flags(words):
-    """Defines flags such as `--max_latency_ms`, limits on costs that files define."""
-    for word in words:
-        match = re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word)
-        if match and match[1] not in cli.FLAGS:
-            flags.DEFINE_string(match[1], "", "Limit on a cost from a file.")
-
-
-_limit_flags(sys.argv[1:])
+for limit in commands.limits_of_files(sys.argv[1:]):  # such as --max_latency_ms
+    if limit not in cli.FLAGS:
+        flags.DEFINE_string(limit, "", "Limit on a cost from a file.")
 
 
 def main():

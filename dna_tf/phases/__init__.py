@@ -24,6 +24,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     quantizing.py         training with the rounding of an int8 file
     pruning.py            half of the weights become zero
     latency_tables.py     a latency table, measured into its files
+    latency_of_parts.py   tables for students that inherit, and their files beside the sums
     latency_commands.py   the command that measures what a table is missing
     reporting.py          feature maps for the report
     pipeline.py           all phases in order
