@@ -12,6 +12,7 @@ replacements/                    blockN_cellM.json: ratings in the teacher's pla
 seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
 latency.json                     latencies of the parts of students that inherit (tools.compress)
+answers/                         the teacher's answers, kept for further students (tools.compress)
 compressed/NAME/                 model.keras, assembly.json, result.json, exports/ (tools.compress)
 architectures/                   front.json, and one JSON file for each architecture
 fronts/                          COSTS.json, such as macs_params.json: a front over these costs
@@ -114,6 +115,7 @@ class Workdir:
         self.tensorboard = self.path / "tensorboard"
         self.ratings = self.path / "ratings"
         self.replacements = self.path / "replacements"
+        self.answers = self.path / "answers"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
         self.fronts = self.path / "fronts"

@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import math
 import typing
 
 import keras
@@ -29,6 +30,7 @@ from dna_tf.space.spaces import SearchSpace
 from dna_tf.supernet import cell_rating, cell_training, phase_settings
 from dna_tf.teachers import building, parts
 
+MOST_ANSWERS_BYTES = 256e6  # of the teacher's answers in all epochs; above it they are not kept
 _COLUMNS = ("macs", "params", "int8_kb", "peak_kb")
 
 
@@ -216,7 +218,10 @@ def compress(
         best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
         progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
         folder = place.of("fine_tune")
-        return best, tune(best, teacher, images, recipe, seed, folder, tables=tables)
+        answers_folder = place.of("answers")
+        return best, tune(
+            best, teacher, images, recipe, seed, folder, answers_folder, tables=tables
+        )
 
     if max_drop is None:
         best, table = student(checked, name_of(all_limits))
@@ -233,14 +238,16 @@ def compress(
     return Compressed(best.model, best.assembly, table, has_labels)
 
 
-def tune(realised, teacher, images, recipe, seed, folder, strategy=None, tables=()):
+def tune(realised, teacher, images, recipe, seed, folder, answers_folder=None, tables=()):
     """Fine-tunes a realised assembly in place, and tests it before and after.
 
     Args:
         realised: a `choosing.Realised`.
         teacher: its `cutting.Teacher`.
         images: a `labelled_images.Images`.
-        recipe, seed, folder, strategy: as of `fine_tuning.fine_tune`.
+        recipe, seed, folder: as of `fine_tuning.fine_tune`.
+        answers_folder: where the teacher's answers to the training images are kept for the next
+            student, if they are small; `None` keeps none.
         tables: `op_costs.OpCosts` with the parts of teacher and assembly.
 
     Returns:
@@ -269,8 +276,18 @@ def tune(realised, teacher, images, recipe, seed, folder, strategy=None, tables=
             del fields[name]
         of = [realised.assembly.to_dict(), fields, seed, images.fingerprint]
         folder = files.as_path(folder) / f"fine_tuning_{files.fingerprint(of)}"
+    recipe = training_sections.complete_fine_tuning(recipe)
+    shape = (recipe.epochs, images.counts["train"], teacher.model.output_shape[-1])
+    if recipe.maps or 4 * math.prod(shape) > MOST_ANSWERS_BYTES:
+        answers_folder = None
     fine_tuning.fine_tune(
-        model, teacher, images, recipe, seed=seed, folder=folder, strategy=strategy
+        model,
+        teacher,
+        images,
+        recipe,
+        seed=seed,
+        folder=folder,
+        answers_folder=answers_folder,
     )
     return [*table, Row("fine-tuned", costs, tested(model))]
 

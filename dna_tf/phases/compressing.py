@@ -282,7 +282,14 @@ def _compress(workdir, config, asked_limits, folder, head, tables):
     chosen = realised[0]
     progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")
     table = compressing.tune(
-        chosen, teacher, images, config.fine_tune, config.seed, folder, tables=tables
+        chosen,
+        teacher,
+        images,
+        config.fine_tune,
+        config.seed,
+        folder,
+        run.workdir.answers,
+        tables,
     )
     assemblies.save(chosen.assembly, folder / "assembly.json")
     keras_files.save_model(chosen.model, folder / "model.keras")

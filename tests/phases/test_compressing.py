@@ -133,10 +133,13 @@ def test_the_same_command_again_does_nothing_twice(run, monkeypatch, capsys):
 
 def test_another_budget_shares_cells_and_ratings(run, monkeypatch):
     workdir, config, _, first = run
+    kept = sorted(workdir.answers.iterdir())
+    assert len(kept) == config.fine_tune.epochs
     monkeypatch.setattr(stage_training.StageTraining, "train", lambda *_: pytest.fail("trained"))
     monkeypatch.setattr(replacement_rating, "rate_cell", lambda *_, **__: pytest.fail("rated"))
     name, result = compressing.compress(workdir, config, {"max_int8_kb": "60%"})
     assert name == "max_int8_kb_60pct"
+    assert sorted(workdir.answers.iterdir()) == kept  # the teacher answered once for both
     share = result["table"][2]["costs"]["int8_kb"] / result["table"][0]["costs"]["int8_kb"]
     assert (
         share <= 0.6 < first["table"][2]["costs"]["int8_kb"] / first["table"][0]["costs"]["int8_kb"]
