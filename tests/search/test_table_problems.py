@@ -1,10 +1,11 @@
-"""Tables as problems: the additive fit with the exact search, and looked up with searches by trial."""
+"""Tables as problems: the fit with the exact search, the table with searches by trial."""
 
 import itertools
 
 import numpy as np
 import pytest
 
+from dna_tf.common import rank_correlation
 from dna_tf.search import evolution, exact, table_problems, trial_search
 from dna_tf.space import cost_limits
 from dna_tf.truth import choice_tables, expected_best
@@ -128,8 +129,6 @@ def test_random_search_on_nas_bench_201_has_its_closed_form():
 @public_tables.needed
 def test_additive_fits_of_the_public_tables():
     """Kendall's tau of the fit with the truth, as methods.md has it."""
-    from dna_tf.common import rank_correlation
-
     for name, column, expected in (
         ("nb201", "test200_cifar10", 0.514),
         ("nb201", "test200_cifar100", 0.609),

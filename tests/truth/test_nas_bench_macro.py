@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from dna_tf.common import rank_correlation
 from dna_tf.space import cost_tables
 from dna_tf.truth import nas_bench_macro
 from tests.helpers import public_tables
@@ -65,6 +66,23 @@ def test_costs_of_all_1176_are_those_of_the_table():
             assert total[name] + counted.heads[width][name] == table.values(name, row)
     costs = nas_bench_macro.architecture(rows[0]).costs()
     assert costs["macs"] == table.values("macs", rows[0])
+
+
+def test_a_sum_over_stages_is_fitted_to_itself():
+    rows = ROWS[nas_bench_macro.expressible(ROWS)]
+    sums = rows @ np.array([8, 4, 9, 2, 1, 7, 3, 1]) + 5 * (rows[:, 0] * rows[:, 1] == 2)
+    np.testing.assert_allclose(nas_bench_macro.stage_fit(rows, sums), sums, atol=1e-9)
+    product = rows[:, 0] * rows[:, 2]
+    assert np.abs(nas_bench_macro.stage_fit(rows, product) - product).max() > 0.1
+
+
+@public_tables.needed
+def test_what_a_perfect_rating_by_blocks_can_reach():
+    table, rows = public_tables.ours()
+    truth = table.values("acc_mean", rows)
+    fitted = nas_bench_macro.stage_fit(rows, truth)
+    assert round(rank_correlation.kendall_tau(fitted, truth), 3) == 0.814
+    assert 1 - np.var(truth - fitted) / np.var(truth) == pytest.approx(0.854, abs=5e-4)
 
 
 @pytest.mark.parametrize(
