@@ -66,7 +66,7 @@ COMMANDS = {
 # `tools` and `configs` lie beside `dna_tf` in a checkout, and are installed inside
 # it: top-level packages of such common names would get in other projects' way.
 ROOMS = """
-    common space search config data models teachers training features supernet evaluation
+    common space truth search config data models teachers training features supernet evaluation
     export inheritance compression latency report phases
 """.split()
 PACKAGES = {
