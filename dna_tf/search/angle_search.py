@@ -37,7 +37,6 @@ import numpy as np
 from dna_tf.search import bounds, exact, listing
 from dna_tf.space import angle_sums
 
-_FEW_STATES = 200_000  # of a list before the bound is improved
 _STEPS = 60  # of each search for a better network or bound; a few are usual
 _CLOSE = 1e-13
 
@@ -62,7 +61,7 @@ class LargestAngles:
     searches: int
 
 
-def best(problem, sums, limits=None, k=1, max_states=exact.MAX_STATES):
+def best(problem, sums, limits=None, k=1, max_pairs=exact.MOST_PAIRS):
     """Finds the k networks with the largest angles within limits.
 
     Args:
@@ -71,7 +70,7 @@ def best(problem, sums, limits=None, k=1, max_states=exact.MAX_STATES):
         sums: the `angle_sums.AngleSums` of the space.
         limits: as `exact.best` takes them.
         k: how many to find.
-        max_states: how many states may be kept at once.
+        max_pairs: how many pairs of a start and a path may be looked at in a list.
 
     Returns:
         A `LargestAngles`; fewer than k choices if no more meet the limits. They are sorted by
@@ -90,9 +89,9 @@ def best(problem, sums, limits=None, k=1, max_states=exact.MAX_STATES):
     if k > 1:
         search.solve(search.worst(1), t, k)
     ends, bound = None, None
-    for states, pairs in ((_FEW_STATES, exact.MANY_PAIRS), (max_states, exact.MOST_PAIRS)):
+    for pairs in (min(exact.MANY_PAIRS, max_pairs), max_pairs):
         try:
-            ends = search.list(search.worst(k), t, (min(states, max_states), pairs))
+            ends = search.list(search.worst(k), t, (exact.MAX_STATES, pairs))
             break
         except listing.TooMany:
             if bound is None:

@@ -77,13 +77,15 @@ def test_300_random_problems_equal_brute_force():
         ], seed
         assert largest.cosines == [row[0] for row in expected[:k]]  # to the bit
         assert [c.costs for c in largest.choices] == [row[3].costs for row in expected[:k]]
+        seen["limited"] += len(expected) < len(listed)
+        seen["negative"] += largest.cosines[0] < 0
+        if seed % 4:
+            continue
         bound = angle_search.lower_bound(problem, sums, limits)
         assert bound <= largest.cosines[0] + 1e-12
         seen["attained"] += bound >= largest.cosines[0] - 1e-12
         seen["gap"] += bound < largest.cosines[0] - 1e-9
-        seen["negative"] += largest.cosines[0] < 0
-        seen["limited"] += len(expected) < len(listed)
-    assert min(seen[k] for k in ("infeasible", "attained", "gap", "negative", "limited")) > 5, seen
+    assert min(seen[k] for k in ("infeasible", "attained", "gap", "negative", "limited")) > 2, seen
 
 
 def _two_layers(fixed, first, second):
@@ -106,13 +108,13 @@ def test_an_optimum_that_no_bound_attains_is_listed():
     problem, sums = _two_layers((2, 3, 4), [(0, 5, 1), (2, 3, 4)], [(2, 5, 2), (8, 6, 37)])
     cosines = sums.cosines(*angle_sums.all_networks(TWO))
     np.testing.assert_allclose(cosines, [0.419314, 0.412393, 0.572078, 0.516398], atol=5e-7)
-    # By hand: the lines of the networks (0, 0) and (0, 1) cross at t^2 = (4.2 - 1.75) / (3.25 - 1.4).
+    # By hand: q_t / D of the first two networks is equal at t^2 = (4.2 - 1.75) / (3.25 - 1.4).
     t = np.sqrt(2.45 / 1.85)
     assert 2 / (3.25 * t + 1.75 / t) == pytest.approx(0.3801727, abs=5e-8)
     assert angle_search.lower_bound(problem, sums) == pytest.approx(0.3801727, abs=5e-8)
     largest = angle_search.best(problem, sums)
     assert largest.choices[0].path_indices == (0, 1) and largest.certified
-    gap = angle_search.best(problem, sums, max_states=1)
+    gap = angle_search.best(problem, sums, max_pairs=0)
     assert not gap.certified and gap.bound == pytest.approx(0.3801727, abs=5e-8)
     assert gap.cosines[0] >= largest.cosines[0] > gap.bound
 
