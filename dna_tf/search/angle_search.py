@@ -31,11 +31,12 @@ Source: Dinkelbach, 1967 (ratios of sums); the use for angles is ours.
 
 import dataclasses
 import math
+import typing
 
 import numpy as np
 
-from dna_tf.search import bounds, exact, listing
-from dna_tf.space import angle_sums
+from dna_tf.search import bounds, exact, listing, problems
+from dna_tf.space import angle_sums, architectures, cost_limits
 
 _STEPS = 60  # of each search for a better network or bound; a few are usual
 _CLOSE = 1e-13
@@ -104,6 +105,87 @@ def best(problem, sums, limits=None, k=1, max_pairs=exact.MOST_PAIRS):
     bound = cosines[0] if ends is not None else bound
     is_certified = ends is not None or cosines[-1] <= bound + 10 * _CLOSE
     return LargestAngles(choices, cosines, bound, is_certified, search.searches)
+
+
+def find_largest_angles(
+    problem: problems.SearchProblem,
+    sums: angle_sums.AngleSums,
+    *,
+    count: int = 1,
+    limits: "cost_limits.Limits | dict | str | None" = None,
+    name: str = "",
+    **more_limits: typing.Any,
+) -> list[architectures.Architecture]:
+    """Finds the networks whose weights training turned most, under limits, exactly.
+
+    Example:
+
+        import numpy as np
+        import dna_tf
+
+        space, rng = dna_tf.get_space("digits"), np.random.default_rng(0)
+        paths = {}
+        for b, c, _ in space.cells():  # made-up weights; dna_tf.angles has those of trained cells
+            first = rng.normal(size=(space.num_paths(b, c), 9))
+            trained = first + rng.normal(size=first.shape)
+            paths[b, c] = np.array(
+                [(first * trained).sum(1), (first**2).sum(1), (trained**2).sum(1)]
+            )
+        zeros = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
+        problem = dna_tf.search_problem(space, zeros, dna_tf.Task(32, 3, 10))
+        sums = dna_tf.AngleSums(paths)
+        (best,) = dna_tf.find_largest_angles(problem, sums, max_macs="1.5M")
+        print(best.origin["cosine"], best.origin["certified"], best.costs()["macs"])
+
+    Args:
+        problem: from `search_problem`; its costs are used, and its ratings are not.
+        sums: from `angles`.
+        count: how many architectures to find.
+        limits: `Limits`, or what makes one: text such as `"max_macs=350M"` or a dict.
+        name: name of the first architecture; `""` makes it from the limits. The others are
+            called NAME_2, NAME_3, ...
+        more_limits: further limits by name, such as `max_macs="350M"` or `min_params=4e6`.
+
+    Returns:
+        A list of `Architecture`, the largest angle first. `origin` has the `cosine` and whether
+        it is `certified` that no network has a larger angle; if not, none has a lower cosine
+        than `bound`.
+
+    Raises:
+        ValueError: sums, limits or count cannot be used.
+        exact.Infeasible: no architecture meets the limits. It is a `ValueError`.
+
+    Source: RLNAS, Zhang et al., 2021 (the angle); the exact search is ours.
+    """
+    limits = cost_limits.Limits(limits, **more_limits)
+    largest = best(problem, sums, limits, count)
+    name = name or "_".join(filter(None, ("angle", limits.name())))
+    return [
+        problem.architecture(
+            choice,
+            name if number == 1 else f"{name}_{number}",
+            {**origin(largest, number, limits), "space": problem.space.name},
+        )
+        for number, choice in enumerate(largest.choices, 1)
+    ]
+
+
+def origin(largest, number, limits):
+    """What an architecture file says of the search that it comes from, JSON-able.
+
+    Args:
+        largest: the `LargestAngles`.
+        number: the place of the architecture among them, from 1.
+        limits: a `cost_limits.Limits`.
+    """
+    return {
+        "by": "angle",
+        "limits": dict(limits),
+        "rank": number,
+        "cosine": largest.cosines[number - 1],
+        "bound": largest.bound,
+        "certified": largest.certified,
+    }
 
 
 def lower_bound(problem, sums, limits=None):

@@ -54,6 +54,18 @@ class CellAngle:
 class AngleSums:
     """D, N0 and N of all paths of a space, for the angles of its networks.
 
+    D is the dot product of first and trained weights, N0 and N are the squared lengths.
+
+    Example:
+
+        >>> import numpy as np
+        >>> import dna_tf
+        >>> one_path = np.array([[3.0], [4.0], [9.0]])  # D, N0 and N
+        >>> sums = dna_tf.AngleSums({(0, 0): one_path, (1, 0): one_path})
+        >>> zeros = np.array([[0, 0]])  # the first cell and its first path in both blocks
+        >>> float(sums.cosines(zeros, zeros)[0])
+        0.5
+
     Args:
         paths: `paths[block, cell]`, float64 `(3, paths)`, in the order of `SearchSpace.paths`.
         fixed: D, N0 and N of what every network has besides, `(3,)`.
