@@ -145,36 +145,3 @@ def kendall_tau(one, other):
     if not pairs_one or not pairs_other:
         return float("nan")
     return agreement / np.sqrt(float(pairs_one) * pairs_other)
-
-
-def kendall_tau_interval(one, other, seed=0, resamples=1000):
-    """Kendall's tau-b of two arrays, with its 95 % bootstrap interval over their places.
-
-    Args:
-        one: numbers, at most a few thousand: memory rises with their square.
-        other: as many numbers.
-        seed: of the resampling.
-        resamples: how many.
-
-    Returns:
-        `(tau, low, high)`. All are `None` if one of the arrays is constant.
-
-    A place that is drawn twice is tied with itself, in both arrays.
-    """
-    one, other = (np.asarray(values, np.float64) for values in (one, other))
-    count = len(one)
-    signs = [np.sign(v[:, None] - v[None, :]).astype(np.float32) for v in (one, other)]
-    products = [signs[0] * signs[1], np.abs(signs[0]), np.abs(signs[1])]
-    draws = np.random.default_rng(seed).integers(count, size=(resamples, count))
-    often = np.zeros((resamples + 1, count), np.float32)
-    often[0] = 1.0
-    np.add.at(often, (np.arange(1, resamples + 1)[:, None], draws), 1.0)
-    agreement, pairs_one, pairs_other = (
-        ((often @ product) * often).sum(1, dtype=np.float64) for product in products
-    )
-    if not pairs_one[0] or not pairs_other[0]:
-        return None, None, None
-    with np.errstate(invalid="ignore"):
-        taus = agreement / np.sqrt(pairs_one * pairs_other)
-    low, high = np.nanpercentile(taus[1:], (2.5, 97.5))
-    return float(taus[0]), float(low), float(high)

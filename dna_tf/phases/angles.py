@@ -1,9 +1,11 @@
 """The angles of a run's networks: how far training turned their weights, beside controls."""
 
+import math
+
 import numpy as np
 
 from dna_tf import workdirs
-from dna_tf.common import checks, files, formatting, progress, statistics
+from dna_tf.common import checks, files, formatting, progress, rank_correlation
 from dna_tf.phases import runs, search_inputs
 from dna_tf.search import angle_search, finding
 from dna_tf.space import angle_sums, presets, spaces, tasks
@@ -11,6 +13,7 @@ from dna_tf.supernet import cell_angles, cell_files, stage_training
 
 NETWORKS = 1000  # that are drawn to compare orders
 _LISTED = 2_000_000  # most networks whose angles are all computed
+_ENDS = ("tau", "low", "high")
 _CONTROLS = {
     angle_sums.STRUCTURE: "control: shapes alone",
     angle_sums.NOISE: "control: moved as far at random",
@@ -138,7 +141,7 @@ class Networks:
 
         Returns:
             A list of dicts: the score, and Kendall's tau-b with the angle and with the rating,
-            each with its 95 % interval.
+            each with its 95 % interval; `None` if all networks have the same score.
         """
         cells, paths = angle_sums.draw_networks(self.space, self._count, self._config.seed)
         ratings, costs = self.problem.evaluate_many(cells, paths)
@@ -150,16 +153,17 @@ class Networks:
         scores |= {"control: MACs": by_name["macs"], "control: params": by_name["params"]}
         if self._is_rated:
             scores["DNA's rating"] = -ratings
+        bootstrap = rank_correlation.Bootstrap(len(cells), self._config.seed)
         rows = []
         for name, values in scores.items():
             row = {"score": name}
-            for other in ("angle", "DNA's rating"):
-                taus = (None, None, None)
+            for other, ending in (("angle", ""), ("DNA's rating", "_of_rating")):
+                ends = (None, None, None)
                 if other in scores and other != name:
-                    seed = self._config.seed
-                    taus = statistics.kendall_tau_interval(values, scores[other], seed)
-                ending = "" if other == "angle" else "_of_rating"
-                row |= dict(zip((f"{n}{ending}" for n in ("tau", "low", "high")), taus, strict=True))
+                    interval = bootstrap.interval(*bootstrap.tau(values, scores[other]))
+                    if not math.isnan(interval.low):
+                        ends = interval.value, interval.low, interval.high
+                row |= {f"{n}{ending}": end for n, end in zip(_ENDS, ends, strict=True)}
             rows.append(row)
         return rows
 
@@ -300,5 +304,5 @@ def _costs(row):
 
 
 def _tau(row, ending):
-    tau, low, high = (row[f"{name}{ending}"] for name in ("tau", "low", "high"))
-    return "" if tau is None else f"{tau:+.3f} ({low:+.3f} to {high:+.3f})"
+    ends = [row[f"{name}{ending}"] for name in _ENDS]
+    return "" if ends[0] is None else rank_correlation.Interval(*ends).text(3)
