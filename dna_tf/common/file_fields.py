@@ -333,6 +333,7 @@ FIELDS = {
             "parts": text,
             "space": text,
             "seed": whole(),
+            "made_from": text,
             "num_architectures": whole(0, None),
             "drawn": whole(1),
             "spread": table({"networks": whole(1), "degrees": list_of(number(0, 180), length=3)}),

@@ -236,26 +236,35 @@ class Networks:
 
         Args:
             rows: what `compare` returned.
-            best: rows of `largest`.
+            best: rows of `largest`. Those of other names that the file has stay in it.
 
         Returns:
-            The content of the result file.
+            What is printed: the content of the result file, with these rows only.
         """
         content = {
             "kind": workdirs.ANGLES_KIND,
             "parts": self._parts,
             "space": self.space.name,
             "seed": self._config.seed,
+            "made_from": files.fingerprint(
+                [array.tolist() for array in self._sums[angle_sums.TRAINED].paths.values()]
+            ),
             "num_architectures": self.space.num_architectures(),
             "drawn": min(self._count, self.space.num_architectures()),
             "spread": self.spread(),
             "orders": rows,
             "best": best,
         }
-        path = self._workdir.angle(self._parts, "angles")
-        kind = workdirs.ANGLES_KIND
-        if not path.exists() or files.read_json(path, kind, f"Delete {path}.") != content:
-            files.write_json(path, content)
+        path, kind = self._workdir.angle(self._parts, "angles"), workdirs.ANGLES_KIND
+        present = {}
+        if path.exists():
+            present = files.read_json(path, kind, "Delete it and compute the angles again.")
+        names = {row["name"] for row in best}
+        kept = present["best"] if present.get("made_from") == content["made_from"] else []
+        kept = [row for row in kept if row["name"] not in names]
+        written = {**content, "best": sorted([*kept, *best], key=lambda row: row["name"])}
+        if present != written:
+            files.write_json(path, written)
         for line in lines(content):
             progress.say(line)
         return content

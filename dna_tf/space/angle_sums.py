@@ -226,9 +226,8 @@ def read(path, space, block, cell):
         checks.choose(data["parts"], PARTS, "choice of weights")
         records.text(data["made_from"], "The field 'made_from'")
         triple = records.list_of(records.number(), 3)
-        records.table({each: records.list_of(records.list_of(triple)) for each in VARIANTS})(
-            data["sums"], "The field 'sums'"
-        )
+        lists = records.mapping_of(records.list_of(records.list_of(triple)))
+        lists(checks.check_keys("field 'sums'", data["sums"], VARIANTS), "The field 'sums'")
         sums = {
             each: [np.array(unit, np.float64).reshape(-1, 3) for unit in data["sums"][each]]
             for each in VARIANTS
@@ -236,7 +235,7 @@ def read(path, space, block, cell):
         cell_angle = CellAngle(data["parts"], sums)
         for each in VARIANTS:
             _check(cell_angle.path_sums(each), space, block, cell)
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise ValueError(f"The angles in {path} cannot be used. {error} {_HINT}") from error
     return cell_angle, data["made_from"]
 
