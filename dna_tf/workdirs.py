@@ -268,7 +268,15 @@ def open_workdir(path, config=None):
 
 # Where killed processes may leave temporary files and locks. Features have a way of their own.
 _WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "comparisons")
-_WRITTEN += ("replacements", "angles", "compressed", "students", "exports", "quantization", "evaluations")
+_WRITTEN += (
+    "replacements",
+    "angles",
+    "compressed",
+    "students",
+    "exports",
+    "quantization",
+    "evaluations",
+)
 
 
 def _remove_left(workdir):

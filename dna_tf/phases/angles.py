@@ -7,7 +7,7 @@ import numpy as np
 from dna_tf import workdirs
 from dna_tf.common import checks, files, formatting, progress, rank_correlation
 from dna_tf.phases import runs, search_inputs
-from dna_tf.search import angle_search, finding
+from dna_tf.search import angle_search, exact, finding
 from dna_tf.space import angle_sums, presets, spaces, tasks
 from dna_tf.supernet import cell_angles, cell_files, stage_training
 
@@ -48,7 +48,9 @@ def compute(workdir, config, parts=angle_sums.PARTS[0]):
     computed, todo = {}, []
     for b, c, _ in space.cells():
         name = spaces.cell_name(b, c)
-        present = _present(workdir.angle(parts, name), space, b, c, _made_from(workdir, config, b, c))
+        present = _present(
+            workdir.angle(parts, name), space, b, c, _made_from(workdir, config, b, c)
+        )
         if present is None:
             todo.append(name)
         else:
@@ -191,7 +193,8 @@ class Networks:
         """
         name = name or self.name_of(limits)
         largest = angle_search.best(self.problem, self._sums[angle_sums.TRAINED], limits, count)
-        by_shape = angle_search.best(self.problem, self._sums[angle_sums.STRUCTURE], limits)
+        structure, few = self._sums[angle_sums.STRUCTURE], exact.MANY_PAIRS
+        by_shape = angle_search.best(self.problem, structure, limits, max_pairs=few)
         searched, rows = {}, []
         for number, choice in enumerate(largest.choices, 1):
             own_name = name if number == 1 else f"{name}_{number}"

@@ -126,9 +126,7 @@ def test_4096_networks_of_six_layers_equal_brute_force():
     zeros = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
     problem = finding.search_problem(space, zeros, tasks.Task(8, 3, 4))
     rng = np.random.default_rng(3)
-    units = {
-        key: [_triples(rng, 4, "trained").T for _ in range(3)] for key in ((0, 0), (1, 0))
-    }
+    units = {key: [_triples(rng, 4, "trained").T for _ in range(3)] for key in ((0, 0), (1, 0))}
     cells = {key: angle_sums.CellAngle("rlnas", {"trained": u}) for key, u in units.items()}
     sums = angle_sums.of_cells(cells)
     networks = angle_sums.all_networks(space)

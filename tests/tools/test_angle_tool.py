@@ -112,7 +112,10 @@ def test_the_tool_writes_angles_and_the_networks_of_the_budgets(runs):
         assert row["tau"] is None or row["low"] <= row["tau"] <= row["high"]
         assert row["score"] in result["stdout"]
     assert f"tools.retrain --workdir={folder}" in result["stdout"]
-    assert "--arch=angle_max_macs_15k" in result["stdout"] and "not RLNAS's own score" in result["stdout"]
+    assert (
+        "--arch=angle_max_macs_15k" in result["stdout"]
+        and "not RLNAS's own score" in result["stdout"]
+    )
 
 
 def test_finished_work_is_not_done_again(runs):
