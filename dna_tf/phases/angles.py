@@ -277,7 +277,8 @@ def lines(content):
     """The lines that print the content of a result file."""
     spread, total = content["spread"], formatting.large_count(content["num_architectures"])
     texts = [
-        f"Angles ({content['parts']}) of {spread['networks']:,} of {total} networks: {_range(spread)}",
+        f"Angles ({content['parts']}) of {spread['networks']:,} of {total} networks: "
+        f"{_range(spread)}",
         f"Kendall's tau-b over {content['drawn']:,} networks drawn at random, 95 % intervals from "
         "resampling them; more MACs or params count as better:",
     ]
@@ -297,8 +298,9 @@ def lines(content):
         ]
     return [
         *texts,
-        "An angle of block-wise trained cells is not RLNAS's own score, which is of a whole network "
-        "that learned random labels. Where a control orders alike, the angle says nothing more.",
+        "An angle of block-wise trained cells is not RLNAS's own score, which is of a whole "
+        "network that learned random labels. Where a control orders alike, the angle says nothing "
+        "more.",
     ]
 
 

@@ -2,7 +2,7 @@
 
 The angle of a network lies between its first and its trained weights, all put into one vector:
 
-    cosine = D / sqrt(N0 * N),   D = sum <first, trained>,   N0 = sum |first|^2,   N = sum |trained|^2.
+    cosine = D / sqrt(N0 * N),  D = sum <first, trained>,  N0 = sum |first|^2,  N = sum |trained|^2.
 
 D, N0 and N add up over the ops of a network. So three numbers for each op of each layer give the
 angles of all networks, and nothing is ever concatenated. A larger angle (a smaller cosine) means
