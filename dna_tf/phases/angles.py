@@ -258,19 +258,32 @@ class Networks:
             "orders": rows,
             "best": best,
         }
-        path, kind = self._workdir.angle(self._parts, "angles"), workdirs.ANGLES_KIND
-        present = {}
-        if path.exists():
-            present = files.read_json(path, kind, "Delete it and compute the angles again.")
-        names = {row["name"] for row in best}
-        kept = present["best"] if present.get("made_from") == content["made_from"] else []
-        kept = [row for row in kept if row["name"] not in names]
-        written = {**content, "best": sorted([*kept, *best], key=lambda row: row["name"])}
+        path = self._workdir.angle(self._parts, "angles")
+        present = read(path) if path.exists() else {}
+        rows_by_name = {}
+        if present and present["made_from"] == content["made_from"]:
+            rows_by_name = {row["name"]: row for row in present["best"]}
+        rows_by_name |= {row["name"]: row for row in best}
+        written = {**content, "best": [rows_by_name[name] for name in sorted(rows_by_name)]}
         if present != written:
             files.write_json(path, written)
         for line in lines(content):
             progress.say(line)
         return content
+
+
+def read(path):
+    """Reads a result file of angles.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    hint = "Delete it and compute the angles again."
+    content = files.read_json(path, workdirs.ANGLES_KIND, hint)
+    for number, row in enumerate(content["best"]):
+        if "name" not in row:
+            raise ValueError(f"The file {path} has no name in best[{number}]. {hint}")
+    return content
 
 
 def lines(content):
