@@ -10,7 +10,7 @@ Truth and scores are made up, with ties as accuracies have them. Figures are med
   random_s     1,000 evaluations of random search on a table of 15,625 networks
   evolution_s  1,000 evaluations of evolution on it
   angles_s     the angles of all 262,144 networks of digits_single, from sums for each op
-  angle_search_s  the largest angle of them under half of the MACs, exactly
+  angle_search_s  the largest angle of them under the middle of their MACs, exactly
   angle_search_dna_s  the same over the paper's full space
 """
 
@@ -84,8 +84,8 @@ def angle_actions(seed):
 
     return {
         "angles_s": all_angles,
-        "angle_search_s": lambda: angle_search.best(problem, sums, half_of_macs(problem)),
-        "angle_search_dna_s": lambda: angle_search.best(large, large_sums, half_of_macs(large)),
+        "angle_search_s": lambda: angle_search.best(problem, sums, middle_of_macs(problem)),
+        "angle_search_dna_s": lambda: angle_search.best(large, large_sums, middle_of_macs(large)),
     }
 
 
@@ -111,7 +111,7 @@ def zero_problem(space, image_size):
     return problem_building.build_problem(space, zeros, table)
 
 
-def half_of_macs(problem):
+def middle_of_macs(problem):
     """A limit in the middle of what is possible."""
     return {"max_macs": (problem.lowest("macs") + problem.highest("macs")) / 2}
 
