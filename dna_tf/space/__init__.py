@@ -19,6 +19,7 @@ Read in this order:
     assembly_costs.py  the costs of assemblies by such a file
     cost_limits.py     limits on costs, as text and as values
     ratings.py         rating files of cells, and summaries of them
+    angle_sums.py      what the angles of all networks follow from, and its files
     replaced_cells.py  files of ratings by replacing: what a teacher loses with a path in a block
     fit.py             whether a cut teacher fits the blocks of a space
     space_table.py     a space as a table for people
