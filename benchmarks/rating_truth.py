@@ -1,0 +1,127 @@
+"""Ranks the ratings of a run against the truth of NAS-Bench-Macro.
+
+    python -m benchmarks.rating_truth --workdir=W --folder=../shared/data/nas_tables
+
+W is a run of configs/nas_bench_macro.py whose cells are rated. The score of each of the 1,176
+networks is the sum of its three ratings. It is compared with the mean accuracy of three trainings,
+beside MACs, params and the same cells **without training**, over all networks and over the 256
+without identities. Then it says what the exact search by each rating ends at under five limits on
+MACs, beside the best there is, the mean, and the largest network within the limit.
+
+Reads:  WORKDIR/ratings/, WORKDIR/replacements/ if it is there, and the table.
+Writes: WORKDIR/untrained/, the ratings of cells with first weights.
+"""
+
+from absl import flags
+
+from dna_tf import cli
+
+cli.define_run_flags()
+flags.DEFINE_string("folder", "../shared/data/nas_tables", "Folder of nas_bench_macro.npz.")
+flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
+
+_LIMITS = (25e6, 40e6, 55e6, 70e6, 85e6)
+
+
+def main():
+    """Ranks all scores and prints the tables."""
+    import numpy as np
+
+    import dna_tf
+    from dna_tf.truth import nas_bench_macro
+
+    workdir, config = cli.open_run(may_create=False)
+    table = dna_tf.load_table(cli.FLAGS.folder, "nas_bench_macro")
+    rows = table.rows()
+    rows = rows[nas_bench_macro.expressible(rows)]
+    choices = [nas_bench_macro.choices(row) for row in rows]
+    seeds = np.stack([table.values(f"acc_seed{n}", rows) for n in (1, 2, 3)], axis=1)
+    controls = {name: table.values(name, rows) for name in ("macs", "params")}
+    scores = {name: -_sums(values, choices) for name, values in _ratings(workdir, config).items()}
+    whole = (rows > 0).all(axis=1)
+    for title, chosen in (("all", np.full(len(rows), True)), ("without identities", whole)):
+        print(f"\n== {title}: {int(chosen.sum()):,} networks")
+        truth = seeds[chosen].mean(axis=1)
+        here = {name: values[chosen] for name, values in controls.items()}
+        for name, values in scores.items():
+            ranking = dna_tf.rank_score(
+                truth,
+                values[chosen],
+                here,
+                seed=cli.FLAGS.seed,
+                name=name,
+                trainings=seeds[chosen],
+            )
+            print(ranking)
+    _print_searches(scores, controls["macs"], seeds.mean(axis=1))
+
+
+def _sums(values, choices):
+    import numpy as np
+
+    return np.array(
+        [
+            sum(values[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True)))
+            for cells, paths in choices
+        ]
+    )
+
+
+def _ratings(workdir, config):
+    """Arrays of each score: a dict from its name to one from `(block, cell)` to `(paths,)`."""
+    from dna_tf.phases import compressing, rating, runs
+    from dna_tf.space import presets, ratings
+    from dna_tf.supernet import cell_models, cell_rating, trained_cells
+
+    trained = rating.rate(workdir, config)
+    run, space = runs.open_run(workdir, config), presets.get_space(config.space)
+    fresh = [
+        trained_cells.TrainedCell(
+            space, cell.block, cell.cell, trained_cells.weights_of(cell), {"untrained": True}
+        )
+        for cell in cell_models.build_cells(space, run.teacher.shapes, config.seed)
+    ]
+    untrained = cell_rating.rate_cells(
+        fresh,
+        run.teacher,
+        run.images,
+        settings=compressing.rating_settings(config),
+        seed=config.seed,
+        folder=workdir.path / "untrained",
+    )
+    scores = {}
+    for name in ratings.METRICS:
+        scores[name] = {key: cell.metrics[name][0] for key, cell in trained.items()}
+    name = ratings.METRICS[0]
+    scores["untrained"] = {key: cell.metrics[name][0] for key, cell in untrained.items()}
+    if workdir.replacements.exists():
+        replaced = compressing.replace(workdir, config)
+        scores["by replacing"] = {key: cell.kl for key, cell in replaced.items()}
+    return scores
+
+
+def _print_searches(scores, macs, truth):
+    """What the best score ends at within limits, beside what there is."""
+    import numpy as np
+
+    from dna_tf.common import formatting
+
+    names = [*scores, "largest"]
+    texts = [["MACs up to", "networks", "best", "mean", *names]]
+    for limit in _LIMITS:
+        within = np.flatnonzero(macs <= limit)
+        cells = []
+        for values in (*scores.values(), macs):
+            best = within[np.argmax(values[within])]
+            place = int((truth[within] > truth[best]).sum()) + 1
+            count = formatting.format_count(macs[best])
+            cells.append(f"{truth[best]:.2f} (no. {place}, {count})")
+        reach = [f"{truth[within].max():.2f}", f"{truth[within].mean():.2f}"]
+        texts.append([formatting.format_count(limit), str(len(within)), *reach, *cells])
+    print("\n== the best score within a limit: accuracy, its place by truth, MACs")
+    for line in formatting.aligned(texts, right=range(len(names) + 4)):
+        print(line)
+
+
+if __name__ == "__main__":
+    cli.run(main)
