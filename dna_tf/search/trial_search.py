@@ -5,6 +5,7 @@ run for it). So limits are checked first, only architectures within them are eva
 budget counts evaluations. No architecture is tried twice.
 """
 
+import bisect
 import dataclasses
 import math
 import numbers
@@ -64,13 +65,15 @@ class Trials:
         self.problem, self._objective = problem, objective
         self._lower, self._upper = problem.check_limits(limits)
         self.rng = np.random.default_rng(seed)
+        self._numbers = iter(())
         options = [_options(problem, b) for b in range(len(problem.space.blocks))]
         self._cells, self._paths = zip(*options, strict=True)
         self._counts = [len(cells) for cells in self._cells]
         self._total = problem.num_architectures()
         self._order = self.rng.permutation(self._total) if self._total <= small else None
         self._drawn = 0
-        self._seen, self._curve = set(), []
+        self._seen, self._curve = {}, []  # values and excesses by row
+        self._firsts = [_firsts(cells) for cells in self._cells]
         self._best, self._value = None, math.inf
         self._budget, self.evaluations = budget, 0
         self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, SMALL))
@@ -107,6 +110,13 @@ class Trials:
         indices = self._order[self._drawn : self._drawn + count]
         self._drawn += len(indices)
         return np.stack(np.unravel_index(indices, self._counts), axis=1)
+
+    def uniform(self):
+        """A float drawn uniformly from [0, 1), from `rng`, in blocks because that is faster."""
+        for number in self._numbers:
+            return number
+        self._numbers = iter(self.rng.random(_BATCH).tolist())
+        return next(self._numbers)
 
     def rows(self, cells, paths):
         """Rows of the architectures that were not tried yet; each one counts as a try.
@@ -165,15 +175,39 @@ class Trials:
             ratings, excess = ratings[:size], excess[:size]
         values = np.where(excess == 0, ratings, np.inf)
         for i, row in enumerate(rows):
-            self._seen.add(row.tobytes())
             if excess[i] == 0:
                 if self._objective is not None:
                     values[i] = self._evaluate(cells[i].tolist(), paths[i].tolist())
                 self.evaluations += 1
+            self._seen[row.tobytes()] = (float(values[i]), float(excess[i]))
+            if excess[i] == 0:
                 if values[i] < self._value:
                     self._best, self._value = row, float(values[i])
                     self._curve.append((self.evaluations, self._value))
         return rows, values, excess
+
+    def value_of(self, cells, path_indices):
+        """Tries one architecture, or remembers what an earlier trial of it gave.
+
+        Searches that learn draw the same architecture again and again. A repeat is no
+        evaluation, but it counts as a try, so that such a search ends.
+
+        Args:
+            cells: a cell for each block.
+            path_indices: a path for each block; none that the problem leaves out.
+
+        Returns:
+            `(value, excess)` as from `look`, two floats; `None` for a new architecture once
+            the budget is spent.
+        """
+        self._tries -= 1
+        row = np.empty(len(self._counts), np.int64)
+        for b, (c, p) in enumerate(zip(cells, path_indices, strict=True)):
+            row[b] = self._firsts[b][c] + bisect.bisect_left(self.problem.open_paths[b, c], p)
+        key = row.tobytes()
+        if key not in self._seen:
+            self.look(row[None])
+        return self._seen.get(key)
 
     def outcome(self):
         """The `Outcome` so far."""
@@ -199,6 +233,14 @@ class Trials:
                 over = sign * (costs[self.problem.names.index(name)] - limit)
                 total += np.maximum(over, 0.0) / (abs(limit) or 1.0)
         return total
+
+
+def _firsts(cells):
+    """A dict from cell to the place of its first path among those of a block."""
+    places = {}
+    for place, c in enumerate(cells.tolist()):
+        places.setdefault(c, place)
+    return places
 
 
 def _options(problem, block):
