@@ -19,6 +19,7 @@ REQUIREMENTS = [
     "protobuf>=7.36,<8",
     "importlib_resources>=6,<8",  # tensorflow-datasets needs it on 3.11 and does not say so
     "scikit-learn>=1.9,<2",
+    "scipy>=1.15,<2",
     "tensorflow>=2.21,<2.22",
     "tensorflow-datasets>=4.9.10,<5",
     "tensorflow-model-optimization>=0.8.1,<0.9",
@@ -32,7 +33,6 @@ TEST_REQUIREMENTS = [
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
-    "scipy>=1.15,<2",
     "setuptools>=65",
     "tensorboard>=2.21,<3",
 ]
@@ -66,7 +66,7 @@ COMMANDS = {
 # `tools` and `configs` lie beside `dna_tf` in a checkout, and are installed inside
 # it: top-level packages of such common names would get in other projects' way.
 ROOMS = """
-    common space search config data models teachers training features supernet evaluation
+    common space truth search config data models teachers training features supernet evaluation
     export inheritance compression latency report phases
 """.split()
 PACKAGES = {

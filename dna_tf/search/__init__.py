@@ -20,6 +20,7 @@ Read in this order:
     pareto.py             filters of dominated points
     trails.py             the choices behind the states of listing and fronts
     control.py            random architectures of a given cost
+    table_problems.py     tables of trained networks (`truth`) as problems
     trial_search.py       random search, and what it shares with evolution
     evolution.py          evolutionary search
     beam.py               beam search

@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).absolute().parents[2]
 FLOORS = (
     ("common",),
     ("space", "data"),
+    ("truth",),
     ("search", "config"),
     ("models", "workdirs"),
     ("training", "teachers", "features", "report"),
@@ -23,7 +24,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 FOLDERS = tuple(room for room in LEVEL if room not in ("workdirs", "cli"))
 # These load no TensorFlow, Keras, scikit-learn, TFDS or LiteRT: tools that read tables
 # start at once.
-PLAIN = ("common", "space", "search", "config", "workdirs", "report")
+PLAIN = ("common", "space", "truth", "search", "config", "workdirs", "report")
 
 # Names under which installed modules are known; see PACKAGES in setup.py.
 INSTALLED = {"dna_tf.configs": "configs", "dna_tf.tools": "tools"}

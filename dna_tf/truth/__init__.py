@@ -1,0 +1,7 @@
+"""Public tables of trained networks, and how well a score ranks them.
+
+Read in this order:
+
+    choice_tables.py  a table: the accuracies and costs of every network of a small space, dense
+    table_files.py    reads the tables of a folder, and checks them
+"""
