@@ -67,10 +67,9 @@ def _child(positions, parent, uniform, rng):
     changed = free[int(uniform() * len(free))] if free else None
 
     def pick(position, _):
+        size = sizes[position]
         if position == changed:
-            return (options[position] + 1 + int(uniform() * (sizes[position] - 1))) % sizes[position]
-        return options.get(position, decisions.START) if position in options else int(
-            uniform() * sizes[position]
-        )
+            return (options[position] + 1 + int(uniform() * (size - 1))) % size
+        return options[position] if position in options else int(uniform() * size)
 
     return positions.walk(pick, rng)

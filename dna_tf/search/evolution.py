@@ -87,9 +87,10 @@ class _Breeder:
     """Makes the rows of children from those of parents."""
 
     def __init__(self, problem, trials, mutation):
-        self._problem, self._trials, self._mutation = problem, trials, mutation
+        self._trials, self._mutation = trials, mutation
         self._rng, self._num_ops = trials.rng, len(problem.space.ops)
         blocks = problem.space.blocks
+        self._cells = [problem.cells(b) for b in range(len(blocks))]
         self._layers = [np.array([cell.layers for cell in block.cells]) for block in blocks]
         self._most = max(int(layers.max()) for layers in self._layers)
 
@@ -123,7 +124,7 @@ class _Breeder:
         cells, ops = cells[parents].copy(), ops[parents]
         for b in range(cells.shape[1]):
             again = self._rng.random(count) < self._mutation
-            drawn = self._rng.choice(self._problem.cells(b), count)
+            drawn = self._rng.choice(self._cells[b], count)
             cells[:, b] = np.where(again, drawn, cells[:, b])
         again = (self._rng.random(ops.shape) < self._mutation) | (ops < 0)
         return cells, np.where(again, self._rng.integers(0, self._num_ops, ops.shape), ops)

@@ -5,9 +5,12 @@ all that a controller could say about independent decisions.
 """
 
 import math
+import operator
 
 from dna_tf.common import checks
 from dna_tf.search import decisions, trial_search
+
+STALE = 1000  # draws without anything new, after which a policy has made up its mind
 
 
 class Policy:
@@ -33,7 +36,7 @@ class Policy:
 
     def pick(self, position, uniform):
         """The option at a number drawn uniformly from [0, 1)."""
-        shares = self.probabilities(position)
+        shares = self._shares[position] or self.probabilities(position)
         for option, share in enumerate(shares):
             uniform -= share
             if uniform < 0:
@@ -54,15 +57,14 @@ class Policy:
             entropy: the learning rate times the weight of the entropy.
         """
         for position, _, option in steps:
-            slopes, shares = self.gradient(position, option), self.probabilities(position)
-            logits = self._logits[position]
+            slopes = [amount * slope for slope in self.gradient(position, option)]
             if entropy:
+                shares = self.probabilities(position)
                 logs = [math.log(share) if share else 0.0 for share in shares]
-                mean = sum(share * log for share, log in zip(shares, logs, strict=True))
-            for i, slope in enumerate(slopes):
-                logits[i] += amount * slope
-                if entropy:
-                    logits[i] -= entropy * shares[i] * (logs[i] - mean)
+                mean = sum(map(operator.mul, shares, logs))
+                extra = [-entropy * p * (log - mean) for p, log in zip(shares, logs, strict=True)]
+                slopes = list(map(operator.add, slopes, extra))
+            self._logits[position] = list(map(operator.add, self._logits[position], slopes))
             self._shares[position] = None
 
 
@@ -107,7 +109,8 @@ def reinforce(
 
     A draw that was seen before counts no evaluation; its remembered value is learned from again.
     A draw beyond the limits is not evaluated: it counts as the worst value seen so far plus its
-    excess, in deviations. A policy that draws hardly anything new ends before its budget.
+    excess, in units of the range seen. A policy that draws nothing new `STALE` times in a row has
+    converged, and the search ends before its budget.
 
     Args:
         problem: a `problems.SearchProblem`.
@@ -138,9 +141,12 @@ def reinforce(
     positions = decisions.Decisions(problem)
     policy, inside, outside = Policy(positions.sizes), Advantages(baseline), Advantages(baseline)
     uniform, worst = trials.uniform, Worst()
-    while not trials.is_over:
+    repeats, tried = 0, 0
+    while not trials.is_over and repeats < STALE:
         walk = positions.walk(lambda p, _: policy.pick(p, uniform()), trials.rng)
         value, excess = trials.value_of(walk.cells, walk.path_indices)
+        repeats = repeats + 1 if trials.tried == tried else 0
+        tried = trials.tried
         value = worst.value(value, excess)
         # Until a draw keeps within the limits, excesses alone are learned from.
         advantage = outside.of(excess) if value is None else inside.of(value)

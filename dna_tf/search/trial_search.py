@@ -5,7 +5,6 @@ run for it). So limits are checked first, only architectures within them are eva
 budget counts evaluations. No architecture is tried twice.
 """
 
-import bisect
 import dataclasses
 import math
 import numbers
@@ -73,7 +72,7 @@ class Trials:
         self._order = self.rng.permutation(self._total) if self._total <= small else None
         self._drawn = 0
         self._seen, self._curve = {}, []  # values and excesses by row
-        self._firsts = [_firsts(cells) for cells in self._cells]
+        self._places = [_places(problem, b) for b in range(len(problem.space.blocks))]
         self._best, self._value = None, math.inf
         self._budget, self.evaluations = budget, 0
         self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, SMALL))
@@ -82,6 +81,11 @@ class Trials:
     def is_over(self):
         """Whether the budget or the tries are spent, or the whole space was tried."""
         return self.evaluations >= self._budget or self._tries <= 0 or self._is_exhausted()
+
+    @property
+    def tried(self):
+        """The number of different architectures that were tried, also beyond the limits."""
+        return len(self._seen)
 
     def _is_exhausted(self):
         return len(self._seen) >= self._total
@@ -131,13 +135,13 @@ class Trials:
         """
         self._tries -= len(cells)
         rows = np.full(cells.shape, -1)
-        for b in range(cells.shape[1]):
-            for c in self.problem.cells(b):
-                here, opened = np.flatnonzero(cells[:, b] == c), self.problem.open_paths[b, c]
-                place = np.minimum(np.searchsorted(opened, paths[here, b]), len(opened) - 1)
-                is_open = opened[place] == paths[here, b]
-                first = int(np.searchsorted(self._cells[b], c))
-                rows[here, b] = np.where(is_open, first + place, -1)
+        for b, of_cells in enumerate(self._places):
+            for c, places in of_cells.items():
+                if len(of_cells) == 1:
+                    rows[:, b] = places[paths[:, b]]
+                else:
+                    here = np.flatnonzero(cells[:, b] == c)
+                    rows[here, b] = places[paths[here, b]]
         return self._fresh(rows[(rows >= 0).all(axis=1)])
 
     def _fresh(self, rows):
@@ -203,7 +207,7 @@ class Trials:
         self._tries -= 1
         row = np.empty(len(self._counts), np.int64)
         for b, (c, p) in enumerate(zip(cells, path_indices, strict=True)):
-            row[b] = self._firsts[b][c] + bisect.bisect_left(self.problem.open_paths[b, c], p)
+            row[b] = self._places[b][c][p]
         key = row.tobytes()
         if key not in self._seen:
             self.look(row[None])
@@ -235,12 +239,16 @@ class Trials:
         return total
 
 
-def _firsts(cells):
-    """A dict from cell to the place of its first path among those of a block."""
-    places = {}
-    for place, c in enumerate(cells.tolist()):
-        places.setdefault(c, place)
-    return places
+def _places(problem, block):
+    """A dict from cell to an array: where each of its paths stands in a row; -1 if left out."""
+    first, by_cell = 0, {}
+    for c in problem.cells(block):
+        opened = problem.open_paths[block, c]
+        paths = len(problem.space.ops) ** problem.space.blocks[block].cells[c].layers
+        by_cell[c] = np.full(max(paths, int(opened[-1]) + 1), -1)
+        by_cell[c][opened] = first + np.arange(len(opened))
+        first += len(opened)
+    return by_cell
 
 
 def _options(problem, block):
