@@ -16,6 +16,7 @@ The files hardly depend on each other:
     pipes.py       output that nobody reads, and streams that are closed
     progress.py    progress bars and printed lines
     seeding.py     seeds derived from names
-    statistics.py  intervals of accuracies, rank correlation
+    statistics.py  intervals of accuracies and of their differences
+    rank_correlation.py  Kendall's tau-b and others, with bootstrap intervals
     pictures.py    feature maps as pictures
 """
