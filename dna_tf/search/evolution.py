@@ -124,6 +124,8 @@ class _Breeder:
         cells, ops = cells[parents].copy(), ops[parents]
         for b in range(cells.shape[1]):
             again = self._rng.random(count) < self._mutation
+            if len(self._cells[b]) == 1:
+                continue
             drawn = self._rng.choice(self._cells[b], count)
             cells[:, b] = np.where(again, drawn, cells[:, b])
         again = (self._rng.random(ops.shape) < self._mutation) | (ops < 0)
