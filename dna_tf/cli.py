@@ -116,6 +116,18 @@ def define_limit_flags():
         flags.DEFINE_string(f"min_{name}", "", f"Smallest {name}, such as 4M.")
 
 
+def define_measured_limit_flags(words):
+    """Defines flags such as `--max_latency_ms`, limits on costs that files define.
+
+    Args:
+        words: the words of the command line.
+    """
+    for word in words:
+        match = re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word)
+        if match and match[1] not in FLAGS:
+            flags.DEFINE_string(match[1], "", "Limit on a cost from a file.")
+
+
 def limits_of_flags():
     """The `cost_limits.Limits` of `--max_macs`, `--min_macs` and so on."""
     names = [name for name in FLAGS if name[:4] in ("max_", "min_") and name != "max_shared_ops"]

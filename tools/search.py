@@ -27,7 +27,6 @@ Writes: WORKDIR/architectures/NAME.json for the later tools, and front.json ther
         WORKDIR/fronts/COSTS.json.
 """
 
-import re
 import sys
 
 from absl import flags
@@ -49,15 +48,7 @@ flags.DEFINE_bool("skip_missing", False, "Search the rated cells if ratings are 
 flags.DEFINE_string("name", "", "Name of the result. Default: made from the limits.")
 
 
-def _limit_flags(words):
-    """Defines flags such as `--max_latency_ms`, limits on costs that files define."""
-    for word in words:
-        match = re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word)
-        if match and match[1] not in cli.FLAGS:
-            flags.DEFINE_string(match[1], "", "Limit on a cost from a file.")
-
-
-_limit_flags(sys.argv[1:])
+cli.define_measured_limit_flags(sys.argv[1:])
 
 
 def main():

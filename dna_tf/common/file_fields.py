@@ -328,6 +328,22 @@ FIELDS = {
             ),
         }
     ),
+    "dna_tf.table_comparison": table(
+        {
+            "questions": mapping_of(
+                table(
+                    {
+                        "fingerprint": text,
+                        "results": mapping_of(
+                            table(
+                                {"row": list_of(whole()), "evaluations": whole(), "problem": text}
+                            )
+                        ),
+                    }
+                )
+            )
+        }
+    ),
     "dna_tf.data": table({"labels": mapping_of(list_of(anything))}),
     "dna_tf.broken_images": table(
         {"sources": mapping_of(table({"name": text, "images": whole(), "broken": list_of(_PLACE)}))}

@@ -56,7 +56,9 @@ class Decisions:
         for b, block in enumerate(problem.space.blocks):
             cells = problem.cells(b)
             place = self._add(len(cells)) if len(cells) > 1 else None
-            layers = [self._layers(c, block.cells[c].layers, problem.open_paths[b, c]) for c in cells]
+            layers = [
+                self._layers(c, block.cells[c].layers, problem.open_paths[b, c]) for c in cells
+            ]
             self._blocks.append((place, layers))
 
     def _add(self, size):
