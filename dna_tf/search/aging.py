@@ -19,7 +19,7 @@ def age(problem, limits=None, budget=1000, seed=0, objective=None, population=50
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
         budget: how many different architectures within the limits to evaluate. At most 100 times
-            as many are tried (10,000 at least).
+            as many are tried (10,000 at least), and 1,000 repeats in a row end it.
         seed: an int of at least 0; one seed gives one result.
         objective: `f(cells, path_indices) -> float` to minimise; `None` is the problem's rating.
         population: the size of the population.
@@ -43,7 +43,7 @@ def age(problem, limits=None, budget=1000, seed=0, objective=None, population=50
         return int(uniform() * sizes[position])
 
     alive = collections.deque(maxlen=population)
-    while not trials.is_over:
+    while not (trials.is_over or trials.is_stale):
         if len(alive) < population:
             walk = positions.walk(draw, trials.rng)
         else:

@@ -60,7 +60,7 @@ def q_learning(
         problem: a `problems.SearchProblem`.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
         budget: how many different architectures within the limits to evaluate. At most 100 times
-            as many are drawn (10,000 at least).
+            as many are drawn (10,000 at least), and 1,000 repeats in a row end it.
         seed: an int of at least 0; one seed gives one result.
         objective: `f(cells, path_indices) -> float` to minimise; `None` is the problem's rating.
         learning_rate: how far a worth moves towards its target, above 0, up to 1.
@@ -90,7 +90,7 @@ def q_learning(
             return int(uniform() * positions.sizes[position])
         return table.best(position, before)
 
-    while not trials.is_over:
+    while not (trials.is_over or trials.is_stale):
         epsilon = 1 - trials.evaluations * PARTS // budget / PARTS
         walk = positions.walk(pick, trials.rng)
         value, excess = trials.value_of(walk.cells, walk.path_indices)

@@ -10,8 +10,6 @@ import operator
 from dna_tf.common import checks
 from dna_tf.search import decisions, trial_search
 
-STALE = 1000  # draws without anything new, after which a policy has made up its mind
-
 
 class Policy:
     """Independent probabilities of the options of each position.
@@ -109,8 +107,8 @@ def reinforce(
 
     A draw that was seen before counts no evaluation; its remembered value is learned from again.
     A draw beyond the limits is not evaluated: it counts as the worst value seen so far plus its
-    excess, in units of the range seen. A policy that draws nothing new `STALE` times in a row has
-    converged, and the search ends before its budget.
+    excess, in units of the range seen. A policy that draws nothing new 1,000 times in a
+    row has converged, and the search ends before its budget.
 
     Args:
         problem: a `problems.SearchProblem`.
@@ -141,12 +139,9 @@ def reinforce(
     positions = decisions.Decisions(problem)
     policy, inside, outside = Policy(positions.sizes), Advantages(baseline), Advantages(baseline)
     uniform, worst = trials.uniform, Worst()
-    repeats, tried = 0, 0
-    while not trials.is_over and repeats < STALE:
+    while not (trials.is_over or trials.is_stale):
         walk = positions.walk(lambda p, _: policy.pick(p, uniform()), trials.rng)
         value, excess = trials.value_of(walk.cells, walk.path_indices)
-        repeats = repeats + 1 if trials.tried == tried else 0
-        tried = trials.tried
         value = worst.value(value, excess)
         # Until a draw keeps within the limits, excesses alone are learned from.
         advantage = outside.of(excess) if value is None else inside.of(value)

@@ -26,7 +26,7 @@ def search(
         problem: a `problems.SearchProblem` with one cell in each block and no path left out.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
         budget: how many different architectures within the limits to evaluate. At most 100 times
-            as many are drawn (10,000 at least).
+            as many are drawn (10,000 at least), and 1,000 repeats in a row end it.
         seed: an int of at least 0; one seed gives one result.
         objective: `f(cells, path_indices) -> float` to minimise; `None` is the problem's rating.
         trees: an `op_trees.Group` for each layer; `None` is `tree_search.layer_trees`.
@@ -59,7 +59,7 @@ def search(
         for _ in range(_TRIES * draws):
             ops = [group[int(trials.uniform() * len(group))] for group in groups]
             trial = trials.value_of(*layers.choice(ops))
-            if trial is None or trials.is_over:
+            if trial is None or trials.is_over or trials.is_stale:
                 raise _Spent
             if math.isfinite(trial[0]):
                 values.append(trial[0])
@@ -67,7 +67,7 @@ def search(
                 break
         return sum(values) / len(values) if values else math.inf
 
-    while not trials.is_over and trials.tried < most:
+    while not (trials.is_over or trials.is_stale) and trials.tried < most:
         order = trials.rng.permutation(len(trees)).tolist()
         try:
             tree_search.search_tree(trees, value, at_once, order=order)

@@ -15,6 +15,7 @@ from dna_tf.common import checks
 from dna_tf.search import problems
 
 SMALL = 200_000  # spaces of up to this many architectures are drawn from without replacement
+STALE = 1000  # repeats in a row, after which a search that learns has converged
 _TRIES = 100  # draws per evaluation, at most
 _LEAST_TRIES = 10_000
 _BATCH = 1000  # rows that random search draws at once
@@ -73,7 +74,7 @@ class Trials:
         self._drawn = 0
         self._seen, self._curve = {}, []  # values and excesses by row
         self._places = [_places(problem, b) for b in range(len(problem.space.blocks))]
-        self._best, self._value = None, math.inf
+        self._best, self._value, self._repeats = None, math.inf, 0
         self._budget, self.evaluations = budget, 0
         self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, SMALL))
 
@@ -81,6 +82,11 @@ class Trials:
     def is_over(self):
         """Whether the budget or the tries are spent, or the whole space was tried."""
         return self.evaluations >= self._budget or self._tries <= 0 or self._is_exhausted()
+
+    @property
+    def is_stale(self):
+        """Whether `value_of` got nothing new `STALE` times in a row: a search has converged."""
+        return self._repeats >= STALE
 
     @property
     def tried(self):
@@ -209,8 +215,10 @@ class Trials:
         for b, (c, p) in enumerate(zip(cells, path_indices, strict=True)):
             row[b] = self._places[b][c][p]
         key = row.tobytes()
+        self._repeats += 1
         if key not in self._seen:
             self.look(row[None])
+            self._repeats = 0
         return self._seen.get(key)
 
     def outcome(self):
