@@ -19,7 +19,6 @@ REQUIREMENTS = [
     "protobuf>=7.36,<8",
     "importlib_resources>=6,<8",  # tensorflow-datasets needs it on 3.11 and does not say so
     "scikit-learn>=1.9,<2",
-    "scipy>=1.15,<2",
     "tensorflow>=2.21,<2.22",
     "tensorflow-datasets>=4.9.10,<5",
     "tensorflow-model-optimization>=0.8.1,<0.9",
@@ -33,6 +32,7 @@ TEST_REQUIREMENTS = [
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
+    "scipy>=1.15,<2",
     "setuptools>=65",
     "tensorboard>=2.21,<3",
 ]

@@ -324,7 +324,14 @@ FIELDS = {
             "seeds": list_of(whole(), length=2),
             "rating_images": whole(1),
             "cells": list_of(
-                table({"cell": text, "paths": whole(1), "taus": mapping_of(number(-1, 1))})
+                table(
+                    {
+                        "cell": text,
+                        "paths": whole(1),
+                        "taus": mapping_of(number(-1, 1)),
+                        "intervals": mapping_of(list_of(number(-1, 1), length=2)),
+                    }
+                )
             ),
         }
     ),

@@ -86,7 +86,7 @@ class Bootstrap:
 
     def __init__(self, count, seed=0, resamples=RESAMPLES):
         self.count, self.resamples, self._seed = count, resamples, seed
-        self._kept = None
+        self._kept, self._pairs = None, {}
         if count * resamples <= _CACHED:
             self._kept = list(self._draw())
 
@@ -101,9 +101,11 @@ class Bootstrap:
     def tau(self, one, other):
         """Kendall's tau-b: `(value, draws)`."""
         one, other = _checked(one, other)
-        top = self._agreement(one, other)
+        value = kendall_tau(one, other)
+        if math.isnan(value):
+            return value, np.full(self.resamples, np.nan)
         bottom = self._untied(one) * self._untied(other)
-        return kendall_tau(one, other), _ratio(top, np.sqrt(bottom))
+        return value, _ratio(self._agreement(one, other), np.sqrt(bottom))
 
     def tau_in_band(self, one, other, cost, width):
         """Kendall's tau-b over the pairs of networks of nearly the same cost.
@@ -123,7 +125,8 @@ class Bootstrap:
         cost = np.asarray(cost, np.float64)[order]
         ends = np.searchsorted(cost, cost * (1 + width), side="right")
         sums, shares = np.zeros((3, self.resamples)), np.zeros((3, self.count))
-        right = 0
+        right, exact = 0, self.count <= EXACT
+        gathered = list(self._chunks(order)) if exact else []
         for start in range(0, self.count, _CHUNK):
             rows = slice(start, min(start + _CHUNK, self.count))
             columns = slice(start, int(ends[rows.stop - 1]))
@@ -136,10 +139,9 @@ class Bootstrap:
             for k, kernel in enumerate(kernels):
                 shares[k, rows] += kernel.sum(axis=1)
                 shares[k, columns] += kernel.sum(axis=0)
-                if self.count <= EXACT:
-                    for part, counts in self._chunks(order):
-                        sums[k, part] += _quadratic(kernel, counts[rows], counts[columns])
-        if self.count > EXACT:
+                for part, counts in gathered:
+                    sums[k, part] += _quadratic(kernel, counts[rows], counts[columns])
+        if not exact:
             for part, counts in self._chunks(order):
                 sums[:, part] = shares @ counts - shares.sum(axis=1, keepdims=True) / 2
         top, *bottoms = shares.sum(axis=1) / 2
@@ -167,10 +169,10 @@ class Bootstrap:
     def _draw(self):
         """Yields counts of networks, float32 `(networks, some resamples)`."""
         draws = np.random.default_rng(self._seed)
-        size = max(1, 2**24 // self.count)
+        size = max(1, 2**24 // max(1, self.count))
         for start in range(0, self.resamples, size):
             chunk = min(size, self.resamples - start)
-            chosen = draws.integers(self.count, size=(chunk, self.count))
+            chosen = draws.integers(max(1, self.count), size=(chunk, self.count))
             flat = (chosen + self.count * np.arange(chunk)[:, None]).ravel()
             counts = np.bincount(flat, minlength=chunk * self.count)
             yield np.ascontiguousarray(counts.reshape(chunk, self.count).T, np.float32)
@@ -203,11 +205,14 @@ class Bootstrap:
 
     def _untied(self, values):
         """Pairs with different values, of each resample."""
-        groups, sums = _groups(values), np.zeros(self.resamples)
-        for part, counts in self._chunks():
-            tied = (_group_counts(groups, counts) ** 2).sum(axis=0)
-            sums[part] = (float(self.count) ** 2 - tied) / 2
-        return sums
+        key = values.tobytes()  # a score is compared with several others
+        if key not in self._pairs:
+            groups, sums = _groups(values), np.zeros(self.resamples)
+            for part, counts in self._chunks():
+                tied = (_group_counts(groups, counts) ** 2).sum(axis=0)
+                sums[part] = (float(self.count) ** 2 - tied) / 2
+            self._pairs[key] = sums
+        return self._pairs[key]
 
 
 def _checked(one, other):

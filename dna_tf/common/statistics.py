@@ -1,4 +1,4 @@
-"""Statistics of few numbers: intervals of accuracies and of their differences, rank correlation."""
+"""Statistics of few numbers: intervals of accuracies and of their differences."""
 
 import dataclasses
 import math
@@ -128,20 +128,3 @@ def describe_accuracy(correct, total):
         f"{100 * correct / total:.1f} % (95 % interval {100 * low:.1f}-{100 * high:.1f}, "
         f"{correct} of {total})"
     )
-
-
-def kendall_tau(one, other):
-    """Kendall's tau-b of two arrays of numbers, ties accounted for; `nan` if one is constant.
-
-    Source: Kendall, 1945. Counted pair by pair in rows, so that memory is linear.
-    """
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    agreement = pairs_one = pairs_other = 0
-    for i in range(len(one) - 1):
-        first, second = np.sign(one[i + 1 :] - one[i]), np.sign(other[i + 1 :] - other[i])
-        agreement += int(first @ second)
-        pairs_one += int(np.abs(first).sum())
-        pairs_other += int(np.abs(second).sum())
-    if not pairs_one or not pairs_other:
-        return float("nan")
-    return agreement / np.sqrt(float(pairs_one) * pairs_other)

@@ -2,21 +2,21 @@
 
 A search minimises a sum of ratings. Here random networks are realised, and the sums are compared
 with the divergence that is measured: by rank (Kendall's tau-b with a bootstrap interval), and for
-ratings in nats by the slope, which is 1 if they add up. MACs are the baseline: a rating that
-orders no better than the size of a network is worth nothing.
+ratings in nats by the slope, which is 1 if they add up. MACs and parameters are the baselines: a
+rating that orders no better than the size of a network is worth nothing.
 """
 
 import dataclasses
 
 import numpy as np
 
-from dna_tf.common import progress, statistics
+from dna_tf.common import progress, rank_correlation
 from dna_tf.inheritance import answers, realising
 from dna_tf.models import logits
 from dna_tf.space import assemblies, part_costs, spaces
 
 KL = "kl"
-_RESAMPLES = 1000
+COSTS = ("macs", "params")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Order:
     """How a score orders networks by what they lose.
 
     Args:
-        score: the rating, or `"macs"` (more MACs, less lost).
+        score: the rating, or `"macs"` or `"params"` (more of them, less lost).
         tau: Kendall's tau-b with the realised divergence; 1 orders alike.
         low, high: its 95 % bootstrap interval over networks.
         slope: realised divergence over the sum of ratings, a line through 0; only for `kl`.
@@ -135,19 +135,15 @@ def orders(networks, scores, realised, seed=0):
         seed: of the bootstrap.
 
     Returns:
-        A list of `Order`, MACs last.
+        A list of `Order`, MACs and parameters last.
     """
     realised = np.asarray(realised, np.float64)
-    macs = np.array([network.costs()["macs"] for network in networks], np.float64)
-    rows = []
-    for name, values in {**scores, "macs": -macs}.items():
+    costs = [network.costs() for network in networks]
+    sizes = {name: [-each[name] for each in costs] for name in COSTS}
+    bootstrap, rows = rank_correlation.Bootstrap(len(realised), seed), []
+    for name, values in {**scores, **sizes}.items():
         values = np.asarray(values, np.float64)
-        draws, taus = np.random.default_rng(seed), []
-        for _ in range(_RESAMPLES):
-            chosen = draws.integers(len(realised), size=len(realised))
-            taus.append(statistics.kendall_tau(values[chosen], realised[chosen]))
-        low, high = np.nanpercentile(taus, (2.5, 97.5))
+        tau = bootstrap.interval(*bootstrap.tau(values, realised))
         slope = float(values @ realised / (values @ values)) if name == KL else None
-        tau = statistics.kendall_tau(values, realised)
-        rows.append(Order(name, float(tau), float(low), float(high), slope))
+        rows.append(Order(name, tau.value, tau.low, tau.high, slope))
     return rows

@@ -5,10 +5,11 @@ same measurements, which is in favour of MACs.
 """
 
 import html
+import math
 
 import numpy as np
 
-from dna_tf.common import files, statistics
+from dna_tf.common import files, rank_correlation
 from dna_tf.space import architectures
 
 _SIZE, _LEFT, _PAD = 420, 62, 16  # of the plot in pixels
@@ -79,9 +80,9 @@ def compare(predicted, measured, macs):
     Returns:
         A dict: `networks`, their number; `median_error` and `worst_error`, absolute over
         measured; `bias`, the median of predicted over measured, minus 1; `rank_correlation`
-        (Kendall's tau-b); the same for MACs with the prefix `macs_`; and
-        `error_over_macs_error`, the quotient of the two median errors (`None` if the error of
-        MACs is 0).
+        (Kendall's tau-b) and `rank_interval`, its 95 % interval (`None` if unknown); the same
+        for MACs with the prefix `macs_`; and `error_over_macs_error`, the quotient of the two
+        median errors (`None` if the error of MACs is 0).
     """
     predicted, measured = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
     result = {"networks": len(measured)}
@@ -90,8 +91,10 @@ def compare(predicted, measured, macs):
         result[f"{prefix}median_error"] = float(np.median(np.abs(errors)))
         result[f"{prefix}worst_error"] = float(np.max(np.abs(errors)))
         result[f"{prefix}bias"] = float(np.median(errors))
-        rank = statistics.kendall_tau(values, measured)
-        result[f"{prefix}rank_correlation"] = None if np.isnan(rank) else float(rank)
+        rank = rank_correlation.tau(values, measured)
+        has_ends = not math.isnan(rank.low)
+        result[f"{prefix}rank_correlation"] = None if math.isnan(rank.value) else rank.value
+        result[f"{prefix}rank_interval"] = [rank.low, rank.high] if has_ends else None
     macs_error = result["macs_median_error"]
     result["error_over_macs_error"] = result["median_error"] / macs_error if macs_error else None
     return result
@@ -108,8 +111,10 @@ def lines(result):
     """The result of `compare` as lines of text."""
     parts = []
     for title, prefix in (("table", ""), ("MACs, fitted", "macs_")):
-        rank = result[f"{prefix}rank_correlation"]
+        rank, ends = result[f"{prefix}rank_correlation"], result[f"{prefix}rank_interval"]
         rank = "not known" if rank is None else f"{rank:.3f}"
+        if ends is not None:
+            rank += f" ({ends[0]:.3f} to {ends[1]:.3f})"
         parts.append(
             f"  {title}: median error {100 * result[f'{prefix}median_error']:.1f} %, worst "
             f"{100 * result[f'{prefix}worst_error']:.1f} %, bias "

@@ -20,8 +20,8 @@ def measure(workdir, config, count=50):
         count: how many networks.
 
     Returns:
-        The content of `WORKDIR/additivity.json`: a row for each rating and for MACs, and the
-        networks.
+        The content of `WORKDIR/additivity.json`: a row for each rating, for MACs and for
+        parameters, and the networks.
     """
     identity = {"count": count, "seed": config.seed}
     path, kind = workdir.path / "additivity.json", workdirs.ADDITIVITY_KIND

@@ -2,19 +2,21 @@
 
 Cells are trained once more with another seed, on the same images and the same teacher, and their
 paths are rated in the same way. Kendall's tau between both ratings of a cell says how much of its
-order a search can trust.
+order a search can trust. Beside it stands how far the rating orders paths as their MACs and
+parameters do: two ratings that both only follow size agree too.
 """
 
 import numpy as np
 
 from dna_tf import workdirs
-from dna_tf.common import checks, files, formatting, progress, statistics
+from dna_tf.common import checks, files, formatting, progress, rank_correlation
 from dna_tf.inheritance import replacements
 from dna_tf.phases import compressing, rating, runs
-from dna_tf.space import presets, ratings, spaces
+from dna_tf.space import part_costs, presets, ratings, spaces
 from dna_tf.supernet import cell_rating, cell_training, phase_settings
 
 KL = "kl"
+SIZES = ("macs", "params")
 
 
 def measure(workdir, config, seed):
@@ -27,7 +29,8 @@ def measure(workdir, config, seed):
 
     Returns:
         The content of `WORKDIR/seeds/SEED/agreement.json`: for each cell Kendall's tau in each
-        metric and by replacing.
+        metric and by replacing, and of the run's first metric with MACs and parameters (more
+        of them, the better), with their intervals.
 
     Raises:
         ValueError: the seed is that of the run.
@@ -59,12 +62,15 @@ def measure(workdir, config, seed):
     for (b, c), one in first.items():
         both = first_replaced[b, c], second_replaced[b, c]
         measured = both[0].measured & both[1].measured
-        taus = {
-            name: statistics.kendall_tau(one.metrics[name][0], second[b, c].metrics[name][0])
-            for name in ratings.METRICS
+        pairs = {
+            name: (one.metrics[name][0], second[b, c].metrics[name][0]) for name in ratings.METRICS
         }
-        taus[KL] = statistics.kendall_tau(*(each.kl[measured] for each in both))
-        rows.append({"cell": spaces.cell_name(b, c), "paths": len(one), "taus": taus})
+        costs = part_costs.all_path_costs(space, b, c, teacher.shapes)
+        for name in SIZES:
+            pairs[name] = one.metrics[ratings.METRICS[0]][0], -np.asarray(costs[name])
+        taus = _taus(pairs)
+        taus[KL] = _taus({KL: tuple(each.kl[measured] for each in both)})[KL]
+        rows.append(_row(spaces.cell_name(b, c), len(one), taus))
     result = {
         "kind": workdirs.SEEDS_KIND,
         "seeds": [config.seed, seed],
@@ -75,18 +81,43 @@ def measure(workdir, config, seed):
     return result
 
 
+def _taus(pairs):
+    """An interval of tau for each pair of arrays, a dict; pairs of one dict are resampled alike."""
+    bootstrap = rank_correlation.Bootstrap(len(next(iter(pairs.values()))[0]))
+    return {name: bootstrap.interval(*bootstrap.tau(*pair)) for name, pair in pairs.items()}
+
+
+def _row(name, paths, taus):
+    order = [*ratings.METRICS, KL, *SIZES]
+    return {
+        "cell": name,
+        "paths": paths,
+        "taus": {each: taus[each].value for each in order},
+        "intervals": {
+            each: [taus[each].low, taus[each].high]
+            for each in order
+            if not np.isnan(taus[each].low)
+        },
+    }
+
+
 def print_table(result):
     """Prints the rows of a result."""
     names = list(result["cells"][0]["taus"])
     texts = [["cell", "paths", *names]]
     for row in result["cells"]:
-        texts.append([row["cell"], str(row["paths"]), *(f"{row['taus'][n]:+.2f}" for n in names)])
+        numbers = [
+            rank_correlation.Interval(row["taus"][name], *row["intervals"].get(name, [np.nan] * 2))
+            for name in names
+        ]
+        texts.append([row["cell"], str(row["paths"]), *(number.text() for number in numbers)])
     means = [np.mean([row["taus"][name] for row in result["cells"]]) for name in names]
     texts.append(["mean", "", *(f"{mean:+.2f}" for mean in means)])
     one, other = result["seeds"]
     progress.say(
         f"Kendall's tau-b between the ratings of two supernets, seeds {one} and {other}: what the "
-        "order of a cell's paths can mean at most"
+        "order of a cell's paths can mean at most (95 % bootstrap intervals over paths). macs, "
+        f"params: how far {ratings.METRICS[0]} of the first orders paths as their size does"
     )
     for line in formatting.aligned(texts, right=range(1, len(texts[0]))):
         progress.say(f"  {line}")

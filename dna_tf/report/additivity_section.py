@@ -19,6 +19,7 @@ _WORDS = {
     "noise_to_signal": "noise to signal",
     compression_data.KL: "divergence, by replacing",
     "macs": "MACs alone",
+    "params": "parameters alone",
 }
 
 
@@ -32,7 +33,8 @@ def additivity(run):
         f"and compared with the model on {result.rating_images:,} rating images. Each panel has "
         "the sum of one rating against the divergence that was measured. τ is Kendall's tau-b: 1 "
         "if the sums order the networks as what they lose, 0 for no relation; its 95 % interval "
-        "is a bootstrap over networks. MACs alone are the baseline: more MACs, less lost."
+        "is a bootstrap over networks. MACs and parameters alone are the baselines: more of "
+        "them, less lost."
     )
     figures = "".join(_panel(result, order) for order in result.orders)
     rows = [
@@ -64,8 +66,8 @@ def agreement(run):
         one, other = result.seeds
         names = list(result.cells[0][2])
         rows = [
-            [cell.replace("_", " "), f"{paths:,}", *(signed(taus[name]) for name in names)]
-            for cell, paths, taus in result.cells
+            [cell.replace("_", " "), f"{paths:,}", *(_tau(taus, ends, name) for name in names)]
+            for (cell, paths, taus), ends in zip(result.cells, result.intervals, strict=True)
         ]
         means = [np.mean([taus[name] for *_, taus in result.cells]) for name in names]
         rows.append(["mean of the cells", "", *map(signed, means)])
@@ -78,9 +80,19 @@ def agreement(run):
         "The cells were trained once more with another seed and rated in the same way. Kendall's "
         "tau-b between both ratings of a cell, +1 for the same order: a rating can hardly agree "
         "better with the truth than with itself, so this is the ceiling of what its order can "
-        "mean. A cell of few paths has few values that τ can take."
+        "mean. Below each is its 95 % interval, a bootstrap over paths. MACs and parameters alone "
+        "are the baselines: how the first rating of the run orders paths as their size does, more "
+        "of it, the better. A cell of few paths has few values that τ can take."
     )
     return paragraph(text) + "".join(parts)
+
+
+def _tau(taus, intervals, name):
+    """A table cell of a tau, with its interval below if there is one."""
+    if name not in intervals:
+        return signed(taus[name])
+    low, high = intervals[name]
+    return signed(taus[name]), f"{signed(low)} to {signed(high)}", ""
 
 
 def cells(run):
@@ -161,11 +173,11 @@ def _gaps(run):
 
 
 def _panel(result, order):
-    """Sums of one rating, or MACs, against what was measured."""
-    is_cost = order.score == "macs"
+    """Sums of one rating, or a cost, against what was measured."""
+    is_cost = order.score in compression_data.COSTS
     points, lines = [], []
     for network in result.networks:
-        value = network.macs if is_cost else network.sums[order.score]
+        value = getattr(network, order.score) if is_cost else network.sums[order.score]
         if value is None:
             continue
         amount = formatting.format_count(value) if is_cost else f"{value:.4f}"
@@ -181,7 +193,7 @@ def _panel(result, order):
         lines.append(scatter_plot.Line("even dashed", ((0.0, 0.0), (last, last))))
         if order.slope is not None:
             lines.append(scatter_plot.Line("slope", ((0.0, 0.0), (last, order.slope * last))))
-    title = "MACs" if is_cost else f"sum of {_words(order.score)}"
+    title = compression_data.COSTS[order.score] if is_cost else f"sum of {_words(order.score)}"
     text = formatting.format_count if is_cost else "{:g}".format
     drawn = scatter_plot.svg(
         points,

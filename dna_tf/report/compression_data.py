@@ -8,6 +8,7 @@ from dna_tf.search import assembly_problem, fronts
 from dna_tf.space import assemblies, cost_limits, ratings, replaced_cells, spaces
 
 KL = "kl"  # the name of the rating by replacing in the files
+COSTS = {"macs": "MACs", "params": "parameters"}  # scores that are baselines
 PART = "compressed"  # of the notes of a run
 
 
@@ -98,10 +99,11 @@ class Order:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """One random network: its parts as text, MACs, divergence, and sums of ratings by name."""
+    """One random network: its parts as text, costs, divergence, and sums of ratings by name."""
 
     assembly: str
     macs: int | None
+    params: int | None
     kl: float
     sums: dict
 
@@ -117,10 +119,14 @@ class Additivity:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau between the ratings of two supernets: `(cell, paths, taus)` by cell."""
+    """Kendall's tau between the ratings of two supernets: `(cell, paths, taus)` by cell.
+
+    `intervals` has for each cell a dict from rating to the ends of the interval of its tau.
+    """
 
     seeds: tuple
     cells: tuple
+    intervals: tuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,10 +264,10 @@ def _additivity(path):
         for row in content["orders"]
     )
     networks = tuple(
-        Network(each["assembly"], each["macs"], each["kl"], dict(each["sums"]))
+        Network(each["assembly"], each["macs"], each["params"], each["kl"], dict(each["sums"]))
         for each in content["networks"]
     )
-    scores = [order.score for order in orders if order.score != "macs"]
+    scores = [order.score for order in orders if order.score not in COSTS]
     if not networks or any(set(scores) - set(network.sums) for network in networks):
         raise ValueError(f"The file {path} has no networks, or not all sums of ratings. {_HINT}")
     return Additivity(orders, networks, content["rating_images"])
@@ -272,7 +278,8 @@ def _agreement(path):
     cells = tuple((row["cell"], row["paths"], dict(row["taus"])) for row in content["cells"])
     if not cells or any(set(taus) != set(cells[0][2]) for *_, taus in cells):
         raise ValueError(f"The file {path} has no cells, or not the same ratings of all. {_HINT}")
-    return Agreement(tuple(content["seeds"]), cells)
+    intervals = tuple(row.get("intervals", {}) for row in content["cells"])
+    return Agreement(tuple(content["seeds"]), cells, intervals)
 
 
 def _replaced(folder, space):

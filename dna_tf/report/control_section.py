@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf.common import formatting, statistics
+from dna_tf.common import formatting, rank_correlation, statistics
 from dna_tf.report import markup, run_data
 from dna_tf.report.markup import paragraph
 from dna_tf.report.number_text import accuracy_cell, count_cell, percent, points, signed
@@ -184,9 +184,9 @@ def rank_agreement(run):
     """Measures how well rating and cost order the trained networks that have a rating.
 
     Returns:
-        `None` for fewer than `LEAST_RANKED` networks, or `(count, taus)`: Kendall's tau of the
-        mean test accuracy with `"rating"` (negated, as low ratings are good), `"macs"` and
-        `"params"`.
+        `None` for fewer than `LEAST_RANKED` networks, or `(count, taus)`: Kendall's tau, a
+        `rank_correlation.Interval`, of the mean test accuracy with `"rating"` (negated, as low
+        ratings are good), `"macs"` and `"params"`.
     """
     means, trained = [], []
     for name in run_data.ordered_names(run):
@@ -199,7 +199,7 @@ def rank_agreement(run):
     values = {"rating": [-architecture.rating for architecture in trained]}
     for cost in ("macs", "params"):
         values[cost] = [architecture.costs()[cost] for architecture in trained]
-    taus = {name: statistics.kendall_tau(means, numbers) for name, numbers in values.items()}
+    taus = {name: rank_correlation.tau(numbers, means) for name, numbers in values.items()}
     return len(trained), taus
 
 
@@ -211,9 +211,12 @@ def _rankings(run):
     heads = ["networks", "low rating", "many MACs", "many parameters"]
     note = (
         "Kendall's tau with the mean test accuracy: +1 is the same order, 0 is no relation. MACs "
-        "and parameters are the baselines that a rating has to beat."
+        "and parameters are the baselines that a rating has to beat. Below each is its 95 % "
+        "interval, a bootstrap over networks; it is wide where they are few."
     )
-    row = [str(count), *map(signed, taus.values())]
+    row = [str(count)]
+    for tau in taus.values():
+        row.append((signed(tau.value), f"{signed(tau.low)} to {signed(tau.high)}", ""))
     return markup.table(heads, [row]) + paragraph(note, "soft")
 
 

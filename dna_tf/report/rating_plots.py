@@ -7,7 +7,7 @@ drawn as points, many as counts in bins.
 
 import numpy as np
 
-from dna_tf.common import formatting, statistics
+from dna_tf.common import formatting, rank_correlation
 from dna_tf.report import drawing, number_text
 from dna_tf.space import cost_tables, spaces
 
@@ -139,4 +139,4 @@ def _bin_shapes(counts, width, height):
 
 
 def _tau(values, costs):
-    return number_text.signed(statistics.kendall_tau(values, costs))
+    return number_text.signed(rank_correlation.kendall_tau(values, costs))

@@ -156,11 +156,9 @@ def as_search_problem(table, column):
             parts.append(split[1])
     arrays = _arrays(table, fitted)
     costs = {
-        (b, c, width): np.array([part[b] for part in parts]).reshape(len(names), -1)
-        for b, c, width in _by_width(arrays)
+        (b, c, w): np.array([part[b] for part in parts]).reshape(len(names), table.options[b])
+        for b, c, w in _by_width(arrays)
     }
-    if not names:
-        costs = {key: np.zeros((0, table.options[key[0]])) for key in costs}
     stem = np.array(stems, np.float64)
     return problems.SearchProblem(**_fields(table, tuple(names), arrays, costs, stem))
 

@@ -1,5 +1,6 @@
 """TNAS under the contract of the searches: a group is worth what networks drawn from it are."""
 
+import itertools
 import math
 
 from dna_tf.common import checks
@@ -26,12 +27,13 @@ def search(
         problem: a `problems.SearchProblem` with one cell in each block and no path left out.
         limits: a dict such as `{"max_macs": 350e6, "min_params": 4e6}`.
         budget: how many different architectures within the limits to evaluate. At most 100 times
-            as many are drawn (10,000 at least), and 1,000 repeats in a row end it.
+            as many are drawn (10,000 at least).
         seed: an int of at least 0; one seed gives one result.
         objective: `f(cells, path_indices) -> float` to minimise; `None` is the problem's rating.
         trees: an `op_trees.Group` for each layer; `None` is `tree_search.layer_trees`.
         at_once: how many layers are split at once; of fewer layers all.
-        draws: networks drawn from each group; `None` shares the budget among all groups.
+        draws: networks drawn from each group, or all of a smaller group; `None` shares the budget
+            among all groups.
 
     Returns:
         A `trial_search.Outcome`; `best` is `None` if no draw met the limits. Ops that the trees
@@ -54,12 +56,19 @@ def search(
         draws = max(1, budget // max(1, tree_search.count_children(trees, at_once)))
     most = math.prod(len(tree.ops) for tree in trees)
 
+    def members(groups):
+        """All networks of a small group, or networks drawn from a large one, as ops."""
+        if math.prod(map(len, groups)) <= draws:
+            yield from itertools.product(*groups)
+            return
+        for _ in range(_TRIES * draws):
+            yield [group[int(trials.uniform() * len(group))] for group in groups]
+
     def value(groups):
         values = []
-        for _ in range(_TRIES * draws):
-            ops = [group[int(trials.uniform() * len(group))] for group in groups]
+        for ops in members(groups):
             trial = trials.value_of(*layers.choice(ops))
-            if trial is None or trials.is_over or trials.is_stale:
+            if trial is None or trials.is_over:
                 raise _Spent
             if math.isfinite(trial[0]):
                 values.append(trial[0])
@@ -67,7 +76,7 @@ def search(
                 break
         return sum(values) / len(values) if values else math.inf
 
-    while not (trials.is_over or trials.is_stale) and trials.tried < most:
+    while not trials.is_over and trials.tried < most:
         order = trials.rng.permutation(len(trees)).tolist()
         try:
             tree_search.search_tree(trees, value, at_once, order=order)

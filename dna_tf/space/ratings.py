@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dna_tf.common import checks, files, records, statistics
+from dna_tf.common import checks, files, rank_correlation, records
 from dna_tf.space import spaces
 
 KIND = "dna_tf.ratings"
@@ -248,7 +248,8 @@ def summarize(means, spreads, batches, num_ops, costs):
         noise=float(np.median(spreads) / np.sqrt(batches)) if has_noise else float("nan"),
         effects=effects,
         rank_correlations={
-            name: statistics.kendall_tau(means, path_costs) for name, path_costs in costs.items()
+            name: rank_correlation.kendall_tau(means, path_costs)
+            for name, path_costs in costs.items()
         },
     )
 

@@ -94,6 +94,28 @@ def architecture(row):
     return architectures.Architecture(name, tuple(blocks), searched.frame, TASK, {"table": NAME})
 
 
+def stage_fit(rows, values):
+    """The best sum over stages: least squares with a number for each choice of a stage.
+
+    It is what a rating by blocks could reach if it knew the truth: its rank correlation with
+    the values is the ceiling of every sum of block ratings.
+
+    Args:
+        rows: ints `(networks, 8)`, such as our 1,176.
+        values: of each, such as its accuracy.
+
+    Returns:
+        float64 `(networks,)`, the fitted values.
+    """
+    ends = np.cumsum(STAGES)[:-1]
+    columns = []
+    for stage in np.split(_checked(rows), ends, axis=1):
+        options, numbers = np.unique(stage, axis=0, return_inverse=True)
+        columns.append(np.eye(len(options))[numbers])
+    design = np.concatenate(columns, axis=1)
+    return design @ np.linalg.lstsq(design, np.asarray(values, np.float64), rcond=None)[0]
+
+
 def _checked(rows):
     rows = np.asarray(rows)
     good = rows.ndim == 2 and rows.shape[1] == sum(STAGES) and rows.dtype.kind in "iu"

@@ -213,9 +213,7 @@ def lines(ranking):
     texts = [["", "tau-b", "Spearman", "Pearson"]]
     for name, row in rows.items():
         texts.append([name, *(each.text() for each in (row.tau, row.spearman, row.pearson))])
-    head = (
-        f"{ranking.networks:,} networks: rank correlation with the truth, 95 % bootstrap intervals"
-    )
+    head = f"{ranking.networks:,} networks: correlation with the truth, 95 % bootstrap intervals"
     text = [head, *(f"  {line}" for line in formatting.aligned(texts))]
     missing = [cost for cost in ("macs", "params") if cost not in ranking.controls]
     if missing:

@@ -1,6 +1,5 @@
 """Intervals against published values and against counting."""
 
-import itertools
 import math
 
 import numpy as np
@@ -79,22 +78,6 @@ def test_no_interval_without_spread():
     assert statistics.welch([0.9], [0.8, 0.7]).low is None
     assert statistics.welch([0.9, 0.9], [0.8, 0.8]).low is None
     assert statistics.welch([0.9], [0.8, 0.7]).value == pytest.approx(0.15)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_kendalls_tau_counts_pairs(seed):
-    rng = np.random.default_rng(seed)
-    first, second = rng.integers(0, 6, 20), rng.integers(0, 6, 20)
-    signs = [
-        (np.sign(int(first[i]) - int(first[j])), np.sign(int(second[i]) - int(second[j])))
-        for i, j in itertools.combinations(range(20), 2)
-    ]
-    both = sum(a * b for a, b in signs)
-    ties = [sum(pair[k] != 0 for pair in signs) for k in (0, 1)]
-    assert statistics.kendall_tau(first, second) == pytest.approx(both / np.sqrt(ties[0] * ties[1]))
-    assert statistics.kendall_tau(first, first) == pytest.approx(1.0)
-    assert statistics.kendall_tau(first, -first) == pytest.approx(-1.0)
-    assert np.isnan(statistics.kendall_tau(first, np.ones(20)))
 
 
 def test_an_accuracy_is_described_with_wilsons_interval():

@@ -140,6 +140,7 @@ def write_additivity(folder, kl):
         {"score": "relative_l1", "tau": 0.25, "low": -0.5, "high": 0.75, "slope": None},
         {"score": "kl", "tau": 0.625, "low": 0.375, "high": 0.875, "slope": 0.5},
         {"score": "macs", "tau": -0.125, "low": -0.75, "high": 0.5, "slope": None},
+        {"score": "params", "tau": 0.125, "low": -0.5, "high": 0.5, "slope": None},
     ]
     files.write_json(folder / "additivity.json", {
         "kind": "dna_tf.additivity", "count": 3, "seed": 0, "teacher": TEACHER.fingerprint,
@@ -153,6 +154,7 @@ def write_agreement(folder, seed=1):
         {
             "cell": spaces.cell_name(b, c), "paths": SPACE.num_paths(b, c),
             "taus": {"relative_l1": 0.1 * (n + 1), "kl": -0.1 * (n + 1)},
+            "intervals": {"relative_l1": [0.05, 0.75]},
         }
         for n, (b, c) in enumerate(CELLS)
     ]  # fmt: skip

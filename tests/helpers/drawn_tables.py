@@ -1,13 +1,8 @@
-"""Small tables of made-up networks, and the public ones if this machine has them."""
-
-import pathlib
+"""Small tables of made-up networks."""
 
 import numpy as np
-import pytest
 
-from dna_tf.truth import choice_tables, table_files
-
-PUBLIC = pathlib.Path("/work/shared/data/nas_tables")
+from dna_tf.truth import choice_tables
 
 
 def table(seed=0, options=(3, 2, 4, 3), name="drawn", additive=False):
@@ -23,9 +18,3 @@ def table(seed=0, options=(3, 2, 4, 3), name="drawn", additive=False):
     costs = {"macs": macs, "latency_ms": rng.random(options)}
     return choice_tables.ChoiceTable(name, options, columns, costs, functions)
 
-
-def public(name):
-    """A public table; the test is skipped where it is not."""
-    if not (PUBLIC / f"{name}.npz").exists():
-        pytest.skip(f"{PUBLIC}/{name}.npz is not on this machine")
-    return table_files.load_table(PUBLIC, name)

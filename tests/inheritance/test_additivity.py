@@ -51,13 +51,14 @@ def test_orders_are_kendalls_tau_and_a_line_through_zero():
     draws = np.random.default_rng(0)
     realised = draws.random(30)
     scores = {"kl": 0.5 * realised, "mse": draws.random(30)}
-    kl, mse, macs = additivity.orders(networks, scores, realised)
+    kl, mse, macs, params = additivity.orders(networks, scores, realised)
     assert (kl.score, kl.tau, kl.low, kl.high) == ("kl", 1.0, 1.0, 1.0)
     assert kl.slope == pytest.approx(2.0)
     assert mse.tau == pytest.approx(scipy.stats.kendalltau(scores["mse"], realised).statistic)
     assert mse.low < mse.tau < mse.high and mse.slope is None
-    counts = [-network.costs()["macs"] for network in networks]
-    assert macs.tau == pytest.approx(scipy.stats.kendalltau(counts, realised).statistic)
+    for row in (macs, params):
+        counts = [-network.costs()[row.score] for network in networks]
+        assert row.tau == pytest.approx(scipy.stats.kendalltau(counts, realised).statistic)
 
 
 class _Images:

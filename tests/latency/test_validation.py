@@ -42,6 +42,7 @@ def test_comparison_by_hand():
     assert result["worst_error"] == pytest.approx(0.2)
     assert result["bias"] == pytest.approx(0.05)
     assert result["rank_correlation"] == 1.0 == result["macs_rank_correlation"]
+    assert result["rank_interval"] == [1.0, 1.0]
     # The weighted fit by its normal equations.
     w = 1 / np.square(measured)
     x, y = np.array([1.0, 2, 3, 4]), np.array(measured)

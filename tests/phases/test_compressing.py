@@ -179,7 +179,7 @@ def test_settings_that_the_ratings_depend_on_cannot_be_changed(place, run):
 def test_sums_of_ratings_are_compared_with_what_networks_lose(run, monkeypatch, capsys):
     workdir, config, *_ = run
     result = additivity.measure(workdir, config, count=5)
-    assert [row["score"] for row in result["orders"]] == [*ratings.METRICS, "kl", "macs"]
+    assert [row["score"] for row in result["orders"]] == [*ratings.METRICS, "kl", "macs", "params"]
     assert len(result["networks"]) == 5
     for network in result["networks"]:
         assert network["kl"] >= 0 and set(network["sums"]) == {*ratings.METRICS, "kl"}
@@ -202,6 +202,9 @@ def test_ratings_are_compared_with_those_of_another_supernet(run, capsys):
             pair.append(data["metrics"]["mse"]["mean"])
         expected = scipy.stats.kendalltau(*pair).statistic
         assert row["taus"]["mse"] == pytest.approx(expected)
+        assert list(row["taus"]) == [*ratings.METRICS, "kl", "macs", "params"]
+        for name, (low, high) in row["intervals"].items():
+            assert low - 1e-12 <= row["taus"][name] <= high + 1e-12
     seed_agreement.print_table(result)
     assert "seeds 0 and 1" in capsys.readouterr().out
     with pytest.raises(ValueError, match="The run has the seed 0 itself"):

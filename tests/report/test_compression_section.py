@@ -108,12 +108,13 @@ def test_additivity_and_agreement_are_those_of_the_files(page):
     rows = [[text for text, _ in row] for row in page.tables["additivity"][0]]
     assert rows[1] == ["relative L1|", "+0.25|", "−0.50 to +0.75|", ""]
     assert rows[2] == ["divergence, by replacing|", "+0.62|", "+0.38 to +0.88|", "0.50|"]
-    assert rows[3][0] == "MACs alone|"
+    assert [row[0] for row in rows[3:]] == ["MACs alone|", "parameters alone|"]
     assert "3 networks were drawn" in page.texts["additivity"]
     assert "network 2: MACs alone 500k, measured 0.6250" in page.texts["additivity"]
+    assert "network 0: parameters alone 5k, measured 0.1250" in page.texts["additivity"]
     rows = [[text for text, _ in row] for row in page.tables["agreement"][0]]
     assert rows[0][2:] == ["relative L1|", "divergence, by replacing|"]
-    assert rows[4] == ["block2 cell2|", "8|", "+0.40|", "−0.40|"]
+    assert rows[4] == ["block2 cell2|", "8|", "+0.40|+0.05 to +0.75|", "−0.40|"]
     assert rows[5] == ["mean of the cells|", "", "+0.25|", "−0.25|"]
 
 

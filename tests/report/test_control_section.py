@@ -46,14 +46,16 @@ def test_several_controls_count_once_each(tmp_path):
     means = [np.mean(run_data.accuracies(run, name)) for name in names]
     for cost_name in ("macs", "params"):
         costs = [run.architectures[name].costs()[cost_name] for name in names]
-        np.testing.assert_allclose(taus[cost_name], scipy.stats.kendalltau(means, costs)[0])
+        np.testing.assert_allclose(taus[cost_name].value, scipy.stats.kendalltau(means, costs)[0])
     rated = [-run.architectures[name].rating for name in names]
-    np.testing.assert_allclose(taus["rating"], scipy.stats.kendalltau(means, rated)[0])
+    np.testing.assert_allclose(taus["rating"].value, scipy.stats.kendalltau(means, rated)[0])
     page = Page(report_page.write_report(folder).read_text())
     searched, controls = page.row("difference", f"{CHOSEN} − 3 random ones")[2:4]
     assert searched[0].endswith("|3 seeds") and controls[0].endswith("|3 controls")
     text = page.texts["difference"]
-    assert "3 random ones" in text and f"{taus['rating']:+.2f}".replace("-", "−") in text
+    assert "3 random ones" in text and f"{taus['rating'].value:+.2f}".replace("-", "−") in text
+    assert taus["rating"].low <= taus["rating"].value <= taus["rating"].high
+    assert f"{taus['macs'].low:+.2f} to".replace("-", "−") in text
 
 
 def test_one_seed_gives_no_interval(workdir, tmp_path):

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from dna_tf.common import formatting, statistics
+from dna_tf.common import formatting, rank_correlation
 from dna_tf.report import rating_plots, run_data
 from dna_tf.space import cost_tables, spaces, tasks
 from tests.helpers import paper_ratings
@@ -66,7 +66,7 @@ def test_every_path_is_a_point_at_its_rating_and_macs(digits):
             ringed += 1
             ops = " ".join(op.name for op in chosen.blocks[b].ops)
             assert p.find("title").text.startswith(ops + ":")
-        tau = f"{statistics.kendall_tau(values, macs):+.2f}".replace("-", "−")
+        tau = f"{rank_correlation.kendall_tau(values, macs):+.2f}".replace("-", "−")
         assert f"{cell.layers} × {cell.width}, {len(values):,} pathsτ with MACs {tau}," in caption
     assert ringed == len(SPACE.blocks)
 

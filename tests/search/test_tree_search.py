@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dna_tf.search import op_trees, tree_search
-from tests.helpers import drawn_tables
+from tests.helpers import public_tables
 
 PUBLISHED = ([[2, 3], [1, 4]], (0,))
 ORDERS = list(itertools.permutations(range(6)))[::24]
@@ -108,7 +108,7 @@ def test_arguments_that_cannot_be(options, message):
 
 def _oracle(column, at_once, tree=PUBLISHED, reduction="mean"):
     """`(children, mean, least)` of the test accuracy over orders of the layers."""
-    table = drawn_tables.public("nb201")
+    table = public_tables.load("nb201")
     trees = [op_trees.from_nested(tree[0], 5, tree[1])] * 6
     value = tree_search.GroupValue(-table.column(column), reduction)
     orders = ORDERS if at_once < 6 else ORDERS[:1]
@@ -117,6 +117,7 @@ def _oracle(column, at_once, tree=PUBLISHED, reduction="mean"):
     return outcomes[0].children, float(np.mean(ends)), min(ends)
 
 
+@public_tables.needed
 @pytest.mark.parametrize(
     "at_once, children, mean, least, by_signal",
     [
@@ -134,6 +135,7 @@ def test_the_oracle_of_nas_bench_201(at_once, children, mean, least, by_signal):
     assert _oracle("val12_cifar10", at_once)[1] == pytest.approx(by_signal, abs=6e-4)
 
 
+@public_tables.needed
 def test_the_grouping_is_where_the_knowledge_of_the_oracle_is():
     median = _oracle("val12_cifar10", 6, reduction="median")
     assert median[1] == pytest.approx(94.02, abs=6e-3)
