@@ -5,7 +5,7 @@ import time
 from dna_tf.common import files, progress
 from dna_tf.search import table_comparison
 
-_SECONDS = 5.0  # between two writes of the file
+SECONDS = 5.0  # between two writes of the file
 
 
 def compare(question, path):
@@ -44,7 +44,7 @@ def compare(question, path):
             bar.set_postfix_str(f"{work.search}, {work.budget:,}", refresh=False)
             entry["results"][work.key] = table_comparison.run(question, work)
             bar.update(1)
-            if time.monotonic() - written > _SECONDS:
+            if time.monotonic() - written > SECONDS:
                 files.write_json(path, content)
                 written = time.monotonic()
     rows = table_comparison.summary(question, entry["results"])

@@ -17,4 +17,3 @@ def table(seed=0, options=(3, 2, 4, 3), name="drawn", additive=False):
     functions = np.arange(truth.size).reshape(options) // 2
     costs = {"macs": macs, "latency_ms": rng.random(options)}
     return choice_tables.ChoiceTable(name, options, columns, costs, functions)
-

@@ -67,9 +67,7 @@ def test_limits_and_rules_rule_groups_out():
     outcome = tree_search.search_tree(trees, nothing, 1)
     assert (outcome.path, outcome.value, outcome.children) == ((), math.inf, 3)
     rule = lambda groups: groups != ((0,), (0,))  # noqa: E731
-    path = tree_search.search_tree(
-        trees, tree_search.GroupValue(values), 2, is_valid=rule
-    ).path
+    path = tree_search.search_tree(trees, tree_search.GroupValue(values), 2, is_valid=rule).path
     assert path == (0, 1)
 
 
