@@ -18,30 +18,19 @@ import numpy as np
 
 from dna_tf.common import formatting
 from dna_tf.search import (
-    aging,
-    evolution,
+    comparison,
     exact,
     op_trees,
-    q_learning,
-    reinforce,
     table_problems,
     tnas,
     tree_search,
-    trial_search,
 )
 from dna_tf.space import cost_limits
 from dna_tf.truth import expected_best
 
 KIND = "dna_tf.table_comparison"
 BUDGETS = (100, 300, 1_000)
-SEARCHES = {
-    "random": trial_search.random_search,
-    "evolution, ours": evolution.evolve,
-    "evolution, SPOS": evolution.spos,
-    "evolution, regularised": aging.age,
-    "REINFORCE": reinforce.reinforce,
-    "Q-learning": q_learning.q_learning,
-}
+SEARCHES = comparison.TRYING
 # The grouping that TNAS publishes, for tables of which it is known: convolutions (1x1, 3x3) or
 # not (skip, pool), then which; edges without an op are not searched.
 TREES = {"nb201": ([[2, 3], [1, 4]], (0,))}
