@@ -109,23 +109,14 @@ def trained_students(workdir, default_names):
     return names
 
 
-def define_limit_flags():
-    """Defines `--max_macs`, `--min_macs` and so on, for all costs in `cost_tables.COSTS`."""
+def define_limit_flags(words=()):
+    """Defines `--max_macs` and so on; also `--max_latency_ms` if it is in `words`, say `sys.argv`."""
+    others = re.findall(r"(?m)^--?(m(?:ax|in)_[a-z][a-z0-9]*_[a-z0-9_]+)", "\n".join(words))
+    for name in {*others} - {*FLAGS, "max_shared_ops"}:
+        flags.DEFINE_string(name, "", "Limit on a cost from a file.")
     for name in cost_tables.COSTS:
         flags.DEFINE_string(f"max_{name}", "", f"Largest {name}, such as 350M, 5.2k or 1000.")
         flags.DEFINE_string(f"min_{name}", "", f"Smallest {name}, such as 4M.")
-
-
-def define_measured_limit_flags(words):
-    """Defines flags such as `--max_latency_ms`, limits on costs that files define.
-
-    Args:
-        words: the words of the command line.
-    """
-    for word in words:
-        match = re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word)
-        if match and match[1] not in FLAGS:
-            flags.DEFINE_string(match[1], "", "Limit on a cost from a file.")
 
 
 def limits_of_flags():
@@ -135,11 +126,7 @@ def limits_of_flags():
 
 
 def whole_number(flag, text):
-    """Reads a whole number from the text of a flag.
-
-    Raises:
-        ValueError: the text is not a whole number.
-    """
+    """Reads a whole number from the text of a flag; raises a `ValueError` if it is none."""
     if not text.strip().isdigit():
         raise ValueError(f"--{flag} takes whole numbers, such as 0,1,2. Received: {text!r}")
     return int(text)

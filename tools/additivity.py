@@ -8,10 +8,12 @@ A search minimises the sum of the ratings of single blocks. This tool draws netw
 puts their trained paths together as tools.compress does, and measures how far their answers on
 the rating images are from the model's. Each rating gets a row: Kendall's tau of its sums with what
 was measured (1: it orders networks as they really are), a bootstrap interval, and for the rating
-by replacing the slope (1: it adds up). The last row orders by MACs alone, the baseline.
+by replacing the slope (1: it adds up). The last rows order by MACs and by parameters alone: the
+baselines.
 
 With --supernet_seed the cells are trained once more with that seed, rated in the same way, and
-Kendall's tau between both ratings of each cell is printed: the ceiling of what its order can mean.
+Kendall's tau between both ratings of each cell is printed, with its interval: the ceiling of what
+its order can mean. Beside it is how far the rating orders paths as their MACs and parameters do.
 
 Reads:  a run with trained cells, of tools.compress or tools.train_supernet.
 Writes: WORKDIR/additivity.json, and ratings that are missing; WORKDIR/seeds/SEED/.

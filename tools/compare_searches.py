@@ -39,8 +39,7 @@ from dna_tf import cli
 from dna_tf.space import cost_tables
 
 cli.define_run_flags()
-cli.define_limit_flags()
-cli.define_measured_limit_flags(sys.argv[1:])
+cli.define_limit_flags(sys.argv[1:])
 flags.DEFINE_string("table", "", "Table of trained networks: nb201, nas_bench_macro, or yours.")
 flags.DEFINE_string("folder", "nas_tables", "Folder of the .npz files of tables.")
 flags.DEFINE_string("signal", "", "Column that searches see. Default of nb201: val12.")

@@ -34,7 +34,7 @@ from absl import flags
 from dna_tf import cli
 
 cli.define_run_flags()
-cli.define_limit_flags()
+cli.define_limit_flags(sys.argv[1:])
 flags.DEFINE_multi_string("cost_file", [], "File with the costs of ops, such as latency.json.")
 flags.DEFINE_multi_string("penalty", [], "COST=FACTOR or COST=FACTOR@TARGET, instead of a limit.")
 flags.DEFINE_string("top", "", "Number of architectures to find. Default: 1.")
@@ -46,9 +46,6 @@ flags.DEFINE_string(
 flags.DEFINE_list("weights", [], "A factor for the ratings of each block, such as 1,1,2.")
 flags.DEFINE_bool("skip_missing", False, "Search the rated cells if ratings are missing.")
 flags.DEFINE_string("name", "", "Name of the result. Default: made from the limits.")
-
-
-cli.define_measured_limit_flags(sys.argv[1:])
 
 
 def main():

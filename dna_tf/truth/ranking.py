@@ -120,7 +120,7 @@ def rank_score(
         >>> controls = {"macs": macs, "params": rng.uniform(1e5, 2e5, 50)}
         >>> ranking = dna_tf.rank_score(truth, score, controls, seed=0)
         >>> ranking.score.tau.text(), ranking.controls["macs"].tau.text()
-        ('+0.54 (+0.38 to +0.68)', '+0.61 (+0.50 to +0.71)')
+        ('+0.68 (+0.57 to +0.77)', '+0.65 (+0.55 to +0.74)')
         >>> text = str(ranking)  # the table with all of it
 
     Args:

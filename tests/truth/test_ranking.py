@@ -200,6 +200,6 @@ def test_baselines_and_ceiling_on_our_nas_bench_macro():
     # methods.md has .331 and .66: those of the first pair of seeds, not the mean of the three.
     first = rank_correlation.kendall_tau(trainings[full, 0], trainings[full, 1])
     assert first == pytest.approx(0.331, abs=5e-4)
-    assert ranking.perfect_tau(first, 3) == pytest.approx(0.66, abs=0.005)
+    assert ranking.perfect_tau(first, 3) == pytest.approx(0.665, abs=0.001)
     assert few.ceiling.between.value == pytest.approx(0.360, abs=5e-4)
     assert few.ceiling.perfect == pytest.approx(0.69, abs=0.005)
