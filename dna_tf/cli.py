@@ -110,13 +110,16 @@ def trained_students(workdir, default_names):
 
 
 def define_limit_flags(words=()):
-    """Defines `--max_macs` and so on; also `--max_latency_ms` if it is in `words`, say `sys.argv`."""
-    others = re.findall(r"(?m)^--?(m(?:ax|in)_[a-z][a-z0-9]*_[a-z0-9_]+)", "\n".join(words))
-    for name in {*others} - {*FLAGS, "max_shared_ops"}:
-        flags.DEFINE_string(name, "", "Limit on a cost from a file.")
+    """Defines `--max_macs`, `--min_macs` and so on, for all costs in `cost_tables.COSTS`.
+
+    Also limits on costs of files, such as `--max_latency_ms`, that words of a command line name.
+    """
     for name in cost_tables.COSTS:
         flags.DEFINE_string(f"max_{name}", "", f"Largest {name}, such as 350M, 5.2k or 1000.")
         flags.DEFINE_string(f"min_{name}", "", f"Smallest {name}, such as 4M.")
+    others = re.findall(r"(?m)^--?(m(?:ax|in)_[a-z][a-z0-9]*_[a-z0-9_]+)", "\n".join(words))
+    for name in {*others} - {*FLAGS, "max_shared_ops"}:
+        flags.DEFINE_string(name, "", "Limit on a cost from a file.")
 
 
 def limits_of_flags():
