@@ -125,7 +125,7 @@ def _starts(run, budget, folder):
     place.mkdir(exist_ok=True)
     names = ["searched", *(f"random_{n}" for n in range(1, _RANDOM + 1))]
     if not (place / "by_hand.json").exists():
-        problem, realised = compressing.settled(run, {"max_macs": budget})
+        problem, _, realised = compressing.settled(run, {"max_macs": budget})
         searched = realised[0].assembly
         macs, taken = searched.costs()["macs"], []
         for seed in range(_RANDOM):

@@ -9,6 +9,9 @@ Truth and scores are made up, with ties as accuracies have them. Figures are med
   ranking_s    a whole ranking of 1,176 networks beside two costs, all intervals included
   random_s     1,000 evaluations of random search on a table of 15,625 networks
   evolution_s  1,000 evaluations of evolution on it
+  angles_s     the angles of all 262,144 networks of digits_single, from sums for each op
+  angle_search_s  the largest angle of them under the middle of their MACs, exactly
+  angle_search_dna_s  the same over the paper's full space
 """
 
 import statistics
@@ -20,7 +23,14 @@ from absl import flags
 from benchmarks import machine
 from dna_tf import cli
 from dna_tf.common import rank_correlation
-from dna_tf.search import evolution, table_problems, trial_search
+from dna_tf.search import (
+    angle_search,
+    evolution,
+    problem_building,
+    table_problems,
+    trial_search,
+)
+from dna_tf.space import angle_sums, cost_tables, presets, tasks
 from dna_tf.truth import choice_tables, ranking
 
 cli.define_run_flags()
@@ -46,6 +56,7 @@ def main():
         "random_s": lambda: trial_search.random_search(problem, budget=1000, seed=seed),
         "evolution_s": lambda: evolution.evolve(problem, budget=1000, seed=seed),
     }
+    actions |= angle_actions(seed)
     figures = {name: _median(action, runs) for name, action in actions.items()}
     machine.report({"runs": runs, **figures}, seed)
 
@@ -57,6 +68,52 @@ def columns(count, seed):
     truth = np.round(90 + np.log(macs / 8e6) + 0.5 * rng.standard_normal(count), 2)
     score = truth + 0.5 * rng.standard_normal(count)
     return truth, score, {"macs": macs, "params": params}
+
+
+def angle_actions(seed):
+    """What is timed of angles: a dict from the name of a figure to a function."""
+    digits, dna = presets.get_space("digits_single"), presets.get_space("dna")
+    cells = make_cell_angles(digits, seed)
+    problem, large = zero_problem(digits, 32), zero_problem(dna, 224)
+    sums = angle_sums.of_cells(cells)
+    large_sums = angle_sums.of_cells(make_cell_angles(dna, seed))
+
+    def all_angles():
+        networks = angle_sums.all_networks(digits)
+        return np.argsort(angle_sums.of_cells(cells).cosines(*networks))
+
+    return {
+        "angles_s": all_angles,
+        "angle_search_s": lambda: angle_search.best(problem, sums, middle_of_macs(problem)),
+        "angle_search_dna_s": lambda: angle_search.best(large, large_sums, middle_of_macs(large)),
+    }
+
+
+def make_cell_angles(space, seed):
+    """Sums of made-up weights that moved by half of their length, more or less."""
+    rng, cells = np.random.default_rng(seed), {}
+    for b, c, cell in space.cells():
+        units = []
+        for _ in range(cell.layers):
+            first = rng.normal(size=(len(space.ops), 50)) * rng.uniform(0.5, 2, (len(space.ops), 1))
+            share = rng.uniform(0.2, 0.8, (len(space.ops), 1))
+            trained = first + share * rng.normal(size=first.shape)
+            triples = [(first * trained).sum(1), (first**2).sum(1), (trained**2).sum(1)]
+            units.append(np.stack(triples, axis=1))
+        cells[b, c] = angle_sums.CellAngle("rlnas", {angle_sums.TRAINED: units})
+    return cells
+
+
+def zero_problem(space, image_size):
+    """A search problem with the costs of a space and ratings of 0."""
+    zeros = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
+    table = cost_tables.cost_table(space, tasks.Task(image_size))
+    return problem_building.build_problem(space, zeros, table)
+
+
+def middle_of_macs(problem):
+    """A limit in the middle of what is possible."""
+    return {"max_macs": (problem.lowest("macs") + problem.highest("macs")) / 2}
 
 
 def make_table(truth):

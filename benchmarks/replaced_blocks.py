@@ -104,7 +104,7 @@ def _networks(candidates):
     count = len(space.blocks)
     subsets = [(b,) for b in range(count)]
     subsets += list(itertools.combinations(range(count), 2)) + [tuple(range(count))]
-    for rating, best in candidates["best"].items():
+    for measure, best in candidates["best"].items():
         for subset in subsets:
             if any(best[b] is None for b in subset):
                 continue
@@ -113,7 +113,7 @@ def _networks(candidates):
                 for b, block in enumerate(space.blocks)
             ]
             cells, paths = zip(*chosen, strict=True)
-            name = f"{rating}: blocks {'+'.join(str(b + 1) for b in subset)}"
+            name = f"{measure}: blocks {'+'.join(str(b + 1) for b in subset)}"
             choice = problems.Choice(tuple(cells), tuple(paths), 0.0, {})
             yield name, problem.architecture(choice, "replaced", {"blocks": list(subset)})
 
@@ -122,18 +122,18 @@ def _print(results):
     from dna_tf.common import formatting, statistics
 
     texts = [["", "networks", "MACs, mean", "agrees", "lowest", "highest", "KL, nats"]]
-    for rating in ("by replacing", "local"):
+    for measure in ("by replacing", "local"):
         for count, what in ((1, "one block"), (2, "two blocks"), (3, "all blocks")):
             rows = [
                 row
                 for name, row in results.items()
-                if name.startswith(rating) and min(name.count("+") + 1, 3) == count
+                if name.startswith(measure) and min(name.count("+") + 1, 3) == count
             ]
             if rows:
                 shares = [row["agreed"] / row["images"] for row in rows]
                 texts.append(
                     [
-                        f"{rating}, {what}",
+                        f"{measure}, {what}",
                         str(len(rows)),
                         formatting.format_count(sum(row["macs"] for row in rows) / len(rows)),
                         f"{sum(shares) / len(shares):.1%}",

@@ -24,15 +24,18 @@ if typing.TYPE_CHECKING:  # what editors and type checkers see
     from dna_tf.inheritance.compressing import compress as compress
     from dna_tf.models.students import build_model as build_model
     from dna_tf.phases.runs import open_run as open_run
+    from dna_tf.search.angle_search import find_largest_angles as find_largest_angles
     from dna_tf.search.finding import find_best as find_best
     from dna_tf.search.finding import find_front as find_front
     from dna_tf.search.finding import search_problem as search_problem
+    from dna_tf.space.angle_sums import AngleSums as AngleSums
     from dna_tf.space.architectures import Architecture as Architecture
     from dna_tf.space.cost_limits import Limits as Limits
     from dna_tf.space.presets import get_space as get_space
     from dna_tf.space.spaces import SearchSpace as SearchSpace
     from dna_tf.space.tasks import Task as Task
     from dna_tf.space.zoo import load_architecture as load_architecture
+    from dna_tf.supernet.cell_angles import angles as angles
     from dna_tf.supernet.cell_rating import rate_cells as rate_cells
     from dna_tf.supernet.cell_training import train_cells as train_cells
     from dna_tf.teachers.building import cut_teacher as cut_teacher
@@ -64,6 +67,9 @@ _MODULES = {
     "search_problem": "search.finding",
     "find_best": "search.finding",
     "find_front": "search.finding",
+    "angles": "supernet.cell_angles",
+    "AngleSums": "space.angle_sums",
+    "find_largest_angles": "search.angle_search",
     "build_model": "models.students",
     "train_student": "training.student_training",
     "compress": "inheritance.compressing",

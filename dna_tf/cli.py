@@ -109,17 +109,11 @@ def trained_students(workdir, default_names):
     return names
 
 
-def define_limit_flags(words=()):
-    """Defines `--max_macs`, `--min_macs` and so on, for all costs in `cost_tables.COSTS`.
-
-    Also limits on costs of files, such as `--max_latency_ms`, that words of a command line name.
-    """
+def define_limit_flags():
+    """Defines `--max_macs`, `--min_macs` and so on, for all costs in `cost_tables.COSTS`."""
     for name in cost_tables.COSTS:
         flags.DEFINE_string(f"max_{name}", "", f"Largest {name}, such as 350M, 5.2k or 1000.")
         flags.DEFINE_string(f"min_{name}", "", f"Smallest {name}, such as 4M.")
-    others = re.findall(r"(?m)^--?(m(?:ax|in)_[a-z][a-z0-9]*_[a-z0-9_]+)", "\n".join(words))
-    for name in {*others} - {*FLAGS, "max_shared_ops"}:
-        flags.DEFINE_string(name, "", "Limit on a cost from a file.")
 
 
 def limits_of_flags():
@@ -129,7 +123,11 @@ def limits_of_flags():
 
 
 def whole_number(flag, text):
-    """Reads a whole number from the text of a flag; raises a `ValueError` if it is none."""
+    """Reads a whole number from the text of a flag.
+
+    Raises:
+        ValueError: the text is not a whole number.
+    """
     if not text.strip().isdigit():
         raise ValueError(f"--{flag} takes whole numbers, such as 0,1,2. Received: {text!r}")
     return int(text)

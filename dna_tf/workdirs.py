@@ -8,9 +8,12 @@ supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (che
 features/                        the teacher's features, if they are cached on disk
 tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
+angles/PARTS/                    blockN_cellM.json, angles.json: how far training turned weights
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
 seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
+latency.json                     latencies of the parts of students that inherit (tools.compress)
+answers/                         the teacher's answers, kept for further students (tools.compress)
 compressed/NAME/                 model.keras, assembly.json, result.json, exports/ (tools.compress)
 architectures/                   front.json, and one JSON file for each architecture
 fronts/                          COSTS.json, such as macs_params.json: a front over these costs
@@ -45,6 +48,7 @@ PRUNED_KIND = "dna_tf.pruned"
 COMPRESSED_KIND = "dna_tf.compressed"
 ADDITIVITY_KIND = "dna_tf.additivity"
 SEEDS_KIND = "dna_tf.seeds"
+ANGLES_KIND = "dna_tf.angles"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends
@@ -113,6 +117,8 @@ class Workdir:
         self.tensorboard = self.path / "tensorboard"
         self.ratings = self.path / "ratings"
         self.replacements = self.path / "replacements"
+        self.answers = self.path / "answers"
+        self.angles = self.path / "angles"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
         self.fronts = self.path / "fronts"
@@ -124,6 +130,10 @@ class Workdir:
 
     def __str__(self):
         return str(self.path)
+
+    def angle(self, parts, name):
+        """A file of angles: that of a cell, or `angles` with the comparison and the best."""
+        return self.angles / parts / f"{name}.json"
 
     def architecture(self, name):
         """The file of an architecture."""
@@ -261,7 +271,15 @@ def open_workdir(path, config=None):
 
 # Where killed processes may leave temporary files and locks. Features have a way of their own.
 _WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "comparisons")
-_WRITTEN += ("replacements", "compressed", "students", "exports", "quantization", "evaluations")
+_WRITTEN += (
+    "replacements",
+    "angles",
+    "compressed",
+    "students",
+    "exports",
+    "quantization",
+    "evaluations",
+)
 
 
 def _remove_left(workdir):

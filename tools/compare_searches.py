@@ -36,10 +36,11 @@ import time
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import commands
 from dna_tf.space import cost_tables
 
 cli.define_run_flags()
-cli.define_limit_flags(sys.argv[1:])
+cli.define_limit_flags()
 flags.DEFINE_string("table", "", "Table of trained networks: nb201, nas_bench_macro, or yours.")
 flags.DEFINE_string("folder", "nas_tables", "Folder of the .npz files of tables.")
 flags.DEFINE_string("signal", "", "Column that searches see. Default of nb201: val12.")
@@ -60,6 +61,10 @@ flags.DEFINE_list(
 flags.DEFINE_list("beams", ["1", "10", "100"], "Numbers of starts that a beam keeps.")
 flags.DEFINE_string("traversal_budget", "300M", "Most paths that the authors' traversal visits.")
 flags.DEFINE_string("output", "", "JSON file to write. Default: a file in the workdir.")
+
+for limit in commands.limits_of_files(sys.argv[1:]):  # such as --max_latency_pixel3_ms
+    if limit not in cli.FLAGS:
+        flags.DEFINE_string(limit, "", "Limit on a cost from a file.")
 
 
 def main():

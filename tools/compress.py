@@ -4,6 +4,8 @@
         --max_macs=50%
     python -m tools.compress --workdir=runs/my --max_int8_kb=500
     python -m tools.compress --workdir=runs/my --max_drop=1.0
+    python -m tools.compress --workdir=runs/my --max_latency_ms=8
+    python -m tools.compress --workdir=runs/my --max_phone_ms=50% --cost_file=phone.json
 
 The model is cut into blocks. Small cells learn to imitate each block, every path is rated by what
 the model loses with it in the block's place, an exact search picks a path or the model's own block
@@ -13,17 +15,25 @@ The second command takes another budget of the same run: cells and ratings are t
 third takes the smallest student within a point of the model's accuracy: it fine-tunes a few
 students and decides on rating images. A killed run resumes with the same command.
 
+A limit on the latency is one on this machine: the parts of the model and of the cells are timed
+first, with one thread, into WORKDIR/latency.json. For a phone, or for int8, tools.latency_table
+--teacher_parts measures a table with a cost of its own, and --cost_file takes it. Each cost of a
+table has a limit, such as --max_phone_ms, and a column in the table of results. At the end the
+student's file is timed beside the sum of its parts.
+
 Writes: WORKDIR/compressed/NAME/ (model.keras, assembly.json, result.json, exports/), and
-        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json, and WORKDIR/report.html
-        with all of it.
+        WORKDIR/teacher/, supernet/, ratings/, replacements/, config.json, latency.json, and
+        WORKDIR/report.html with all of it.
 """
 
+import sys
 import time
 
 from absl import flags
 from ml_collections import config_flags
 
 from dna_tf import cli
+from dna_tf.common import commands
 from dna_tf.space import part_costs
 
 cli.define_run_flags()
@@ -45,9 +55,21 @@ for name, what in (
 flags.DEFINE_float(
     "max_drop", None, "Points of accuracy to lose at most: takes the smallest student within them."
 )
-flags.DEFINE_enum(
-    "smallest_in", "macs", list(part_costs.SUMMED), "With --max_drop, the cost that is to be small."
+flags.DEFINE_string(
+    "smallest_in",
+    "macs",
+    "With --max_drop, the cost that is to be small: macs, params, int8_kb or latency_ms.",
 )
+flags.DEFINE_string(
+    "max_latency_ms", "", "Most milliseconds for one image on this machine: a number or a share."
+)
+flags.DEFINE_multi_string(
+    "cost_file", [], "Table of latencies with the model's parts, of tools.latency_table."
+)
+LIMITS = [name for name in commands.limits_of_files(sys.argv[1:]) if name.startswith("max_")]
+for limit in LIMITS:  # such as --max_phone_ms
+    if limit not in cli.FLAGS:
+        flags.DEFINE_string(limit, "", "Limit on a cost of a file.")
 
 
 def main():
@@ -56,28 +78,34 @@ def main():
     workdir, config = _open()
     from dna_tf.common import progress
     from dna_tf.inheritance import smallest
-    from dna_tf.phases import compressing, least_size
+    from dna_tf.phases import compressing, latency_of_parts, least_size
     from dna_tf.report import report_page
 
-    limits = {f"max_{n}": cli.FLAGS[f"max_{n}"].value for n in part_costs.COSTS}
+    names = [*(f"max_{name}" for name in part_costs.COSTS), *LIMITS]
+    limits = {name: cli.FLAGS[name].value for name in names}
     limits = {name: value for name, value in limits.items() if value}
     drop, smallest_in = cli.FLAGS.max_drop, cli.FLAGS.smallest_in
     if drop is None:
         limits = limits or {"max_macs": "50%"}
     else:
         smallest.check(drop, smallest_in)
-    compressing.check(workdir, config, limits, 1 if drop is None else 4)
+        if smallest_in.endswith("_ms"):
+            limits.setdefault(f"max_{smallest_in}", "100%")
+    cost_files = cli.FLAGS.cost_file
+    tables = latency_of_parts.tables_for(workdir, config, limits, cost_files)
+    compressing.check(workdir, config, limits, tables, 1 if drop is None else 4)
     compressing.train_and_rate(workdir, config)
     try:
         if drop is None:
-            name, result = compressing.compress(workdir, config, limits)
+            name, result = compressing.compress(workdir, config, limits, tables)
         else:
-            name, result = least_size.find(workdir, config, drop, limits, smallest_in)
+            name, result = least_size.find(workdir, config, drop, limits, smallest_in, tables)
     except smallest.NoneGood:
         progress.say(f"What was tried: {report_page.write_report(workdir.path)}")
         raise
     progress.say("")
     compressing.print_table(result)
+    latency_of_parts.time_student(workdir, name, result, cost_files)
     folder = workdir.compressed(name)
     progress.say(f"{report_page.write_report(workdir.path)}: open it in a browser.")
     progress.say(f"Done in {time.monotonic() - started:.0f} s: {folder}")

@@ -7,6 +7,7 @@
     python -m tools.latency_table --space=dna --output=int8.json --precision=int8 \\
         --cost=int8_latency_ms
     python -m tools.latency_table --space=dna --output=phone.json --device=adb --cost=phone_ms
+    python -m tools.latency_table --workdir=runs/my --teacher_parts --output=runs/my/latency.json
 
 A phone also needs TFLite's benchmark program:
 --benchmark_binary=android_aarch64_benchmark_model.
@@ -15,6 +16,12 @@ The search then takes the table:
 `python -m tools.search --cost_file=latency.json --max_latency_ms=20`. Several tables, each with
 its own --cost, limit the latencies of several devices at once. To measure a searched
 architecture, give --workdir=runs/digits --arch=NAME.
+
+With --teacher_parts the table is one for students that inherit, as tools.compress makes them: it
+has the layers of all paths as they stand in the teacher, the teacher's own blocks and its head, and
+is fitted to random networks of these. The whole teacher is timed beside the sum of its parts. The
+search that takes it: `python -m tools.compress --workdir=runs/my --cost_file=phone.json
+--max_phone_ms=8`.
 
 All graphs are timed in turns over many rounds; the table has their medians. A graph whose times
 spread by more than --noise is measured again, and reported if that does not help. The difference
@@ -74,6 +81,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("validate", 0, "Number of random students on which the table is validated.")
 flags.DEFINE_integer("seed", 0, "Seed of the random students.")
+flags.DEFINE_bool(
+    "teacher_parts", False, "For students that inherit: the parts of the teacher of --workdir."
+)
 flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite files, MobileNets.")
 
 
@@ -83,19 +93,22 @@ def main():
     if not flag.noise > 0:
         raise ValueError(f"--noise must be above 0. Received: {flag.noise}")
     cores = tuple(cli.whole_number("cores", text) for text in flag.cores) or None
-    workdir, space, task = _space()
-    if space is None and not flag.arch:
+    workdir, config, space, task = _space()
+    if space is None and not flag.arch and not flag.teacher_parts:
         raise ValueError("Give --space=NAME or --workdir=FOLDER for a table, or --arch=NAMES.")
-    if cli.FLAGS["validate"].present and (space is None or flag.validate < 3):
+    has_students = space is not None or flag.teacher_parts
+    if cli.FLAGS["validate"].present and (not has_students or flag.validate < 3):
         raise ValueError("--validate takes at least 3 random students of a space: give --space.")
     meter = _meter(cores)  # before TensorFlow is loaded: a missing phone is reported at once
     from dna_tf.latency import sessions
-    from dna_tf.phases import latency_tables
+    from dna_tf.phases import latency_of_parts, latency_tables
 
     sizes = {"image_size": flag.image_size, "num_classes": flag.num_classes}
     sizes = dataclasses.asdict(task) if task else sizes
     networks = latency_tables.find_networks(flag.arch, workdir, **sizes)
     students = None if space is None else sessions.RandomStudents(space, task, flag.seed)
+    if flag.teacher_parts:
+        students = latency_of_parts.networks(workdir, config, flag.seed)
     with locks.hold(output, f"The latency table {output}"):
         file = latency_tables.TableFile(
             output, meter, flag.cost, flag.noise, students, flag.precision
@@ -105,7 +118,8 @@ def main():
         if flag.validate:
             file.validate(flag.validate, references)
     if workdir is not None:
-        cli.next_command("search", workdir, f"--cost_file={output}", f"--max_{flag.cost}=MS")
+        tool = "compress" if flag.teacher_parts else "search"
+        cli.next_command(tool, workdir, f"--cost_file={output}", f"--max_{flag.cost}=MS")
 
 
 def _output():
@@ -124,7 +138,7 @@ def _output():
 
 
 def _space():
-    """The workdir or `None`, and space and task of its students, or `None`."""
+    """The workdir and its config or `None`, and space and task of its students, or `None`."""
     from dna_tf.common import checks
     from dna_tf.space import presets, tasks
 
@@ -134,18 +148,25 @@ def _space():
             checks.check_whole(f"--{name}", flag[name].value, 1)
     if flag.space and flag.workdir:
         raise ValueError("--space and --workdir both name a space. Give one of them.")
+    if flag.teacher_parts:
+        if not flag.workdir or flag.image_size or flag.num_classes:
+            raise ValueError(
+                "--teacher_parts takes the teacher, the space and the image size of a run: give "
+                "--workdir, and neither --image_size nor --num_classes."
+            )
+        return *cli.open_run(may_create=False), None, None
     if flag.workdir:
         workdir, config = cli.open_run(may_create=False)
         teacher = workdir.teacher_result()
         size, _, channels = teacher["image_shape"]
         classes = flag.num_classes or teacher["num_classes"]
         task = tasks.Task(flag.image_size or size, channels, classes)
-        return workdir, presets.get_space(config.space), task
+        return workdir, config, presets.get_space(config.space), task
     if flag.space:
         space = presets.get_space(flag.space)
         size, classes = flag.image_size or space.image_size, flag.num_classes or 1000
-        return None, space, tasks.Task(size, 3, classes)
-    return None, None, None
+        return None, None, space, tasks.Task(size, 3, classes)
+    return None, None, None, None
 
 
 def _meter(cores):

@@ -32,9 +32,10 @@ import sys
 from absl import flags
 
 from dna_tf import cli
+from dna_tf.common import commands
 
 cli.define_run_flags()
-cli.define_limit_flags(sys.argv[1:])
+cli.define_limit_flags()
 flags.DEFINE_multi_string("cost_file", [], "File with the costs of ops, such as latency.json.")
 flags.DEFINE_multi_string("penalty", [], "COST=FACTOR or COST=FACTOR@TARGET, instead of a limit.")
 flags.DEFINE_string("top", "", "Number of architectures to find. Default: 1.")
@@ -46,6 +47,11 @@ flags.DEFINE_string(
 flags.DEFINE_list("weights", [], "A factor for the ratings of each block, such as 1,1,2.")
 flags.DEFINE_bool("skip_missing", False, "Search the rated cells if ratings are missing.")
 flags.DEFINE_string("name", "", "Name of the result. Default: made from the limits.")
+
+
+for limit in commands.limits_of_files(sys.argv[1:]):  # such as --max_latency_ms
+    if limit not in cli.FLAGS:
+        flags.DEFINE_string(limit, "", "Limit on a cost from a file.")
 
 
 def main():

@@ -43,6 +43,21 @@ def quote(word):
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 
+def limits_of_files(arguments):
+    """The names of limits on costs of files in a command line, such as `max_phone_latency_ms`.
+
+    Args:
+        arguments: the words of the command line.
+
+    Returns:
+        A list of names: `max_` or `min_`, a quantity and its unit.
+    """
+    matches = [
+        re.match(r"--?((max|min)_[a-z][a-z0-9]*_[a-z0-9_]+)(=|$)", word) for word in arguments
+    ]
+    return [match[1] for match in matches if match]
+
+
 def check_readable(arguments):
     """Checks that Python could read the arguments of a command line.
 

@@ -14,5 +14,6 @@ Read in this order:
     fine_tuning.py         labels, answers and maps of the teacher mend the seams
     smallest.py            the smallest student that is good enough, by bisection
     duration.py            how long it will take
+    latency_limits.py      tables of latencies, and limits that need one
     compressing.py         all of it as one function
 """

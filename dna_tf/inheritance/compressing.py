@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import math
 import typing
 
 import keras
@@ -14,6 +15,7 @@ from dna_tf.inheritance import (
     answers,
     choosing,
     fine_tuning,
+    latency_limits,
     replacements,
     smallest,
     teacher_space,
@@ -21,10 +23,15 @@ from dna_tf.inheritance import (
 )
 from dna_tf.models import logits
 from dna_tf.search import assembly_problem, finding
+from dna_tf.space import assembly_costs, part_costs
 from dna_tf.space.assemblies import Assembly
+from dna_tf.space.op_costs import OpCosts
 from dna_tf.space.spaces import SearchSpace
 from dna_tf.supernet import cell_rating, cell_training, phase_settings
 from dna_tf.teachers import building, parts
+
+MOST_ANSWERS_BYTES = 256e6  # of the teacher's answers in all epochs; above it they are not kept
+_COLUMNS = ("macs", "params", "int8_kb", "peak_kb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +40,8 @@ class Row:
 
     Args:
         name: what it is, such as `"teacher"`.
-        costs: a dict from each name of `part_costs.COSTS` to a number; `None` if unknown.
+        costs: a dict from each name of `part_costs.COSTS`, and of each table such as
+            `"latency_ms"`, to a number; `None` if unknown.
         answers: how it answers on the test images.
     """
 
@@ -80,6 +88,7 @@ def compress(
     images: Images | np.ndarray,
     *,
     limits: "collections.abc.Mapping | None" = None,
+    latency: str | OpCosts | tuple = (),
     space: SearchSpace | None = None,
     cuts: tuple[str, ...] | None = None,
     preprocessing: str = "none",
@@ -133,7 +142,10 @@ def compress(
             0..255: then nothing learns from labels, and the table has no accuracies.
         limits: limits on `macs`, `params`, `int8_kb` (weights of the int8 file, in 1,000 bytes)
             and `peak_kb` (memory for maps in int8): numbers, text such as `"3.5M"`, or a share
-            of the model's own cost such as `"50%"`.
+            of the model's own cost such as `"50%"`. With a table also on its cost, such as
+            `latency_ms`.
+        latency: a table of the model's parts as `tools.latency_table` measures them (see the
+            guide), a file or an `OpCosts`; or several.
         space: the cells to train; `None` proposes a space for the model.
         cuts: the name of the last layer of each block; `None` proposes the ends of its stages.
         preprocessing: what the model expects instead of 0..255, as for `cut_teacher`.
@@ -145,7 +157,8 @@ def compress(
         max_drop: points of accuracy that the student may lie below the model on the rating images
             (of agreement, without labels): some students are fine-tuned, and the smallest within
             them is returned. `None` fine-tunes one, the best within the limits.
-        smallest_in: with `max_drop`, the cost that is to be small: macs, params or int8_kb.
+        smallest_in: with `max_drop`, the cost that is to be small: macs, params, int8_kb, or the
+            cost of a table in `latency`.
         seed: decides everything that is drawn.
         folder: keeps cells, ratings and checkpoints, so that a killed compression resumes when
             it is called again. `None` keeps nothing.
@@ -165,6 +178,8 @@ def compress(
             "max_drop=1.0. Received: no limit."
         )
     smallest.check(max_drop, smallest_in)
+    tables = latency_limits.tables_of(latency)
+    latency_limits.check(all_limits, tables)
     place, has_labels = _Folder(folder), isinstance(images, Images)
     if not has_labels:
         network = building.open_teacher(model, preprocessing)
@@ -176,10 +191,11 @@ def compress(
     )
     logits.with_logits(teacher.model)  # refuses answers that are no distribution
     facts = parts.facts(teacher)
-    checked = assembly_problem.limits_of(all_limits, facts)
     space = space or teacher_space.propose(teacher)
+    extra, further = latency_limits.costs(tables, space, facts)
+    checked = assembly_problem.limits_of(all_limits, facts, further)
     if all_limits:
-        assembly_problem.check_reachable(space, facts, checked)
+        assembly_problem.check_reachable(space, facts, checked, extra)
     # 2. Cells learn, and are rated: beside their block, then in its place.
     settings = phase_settings.with_changes(phase_settings.RatingSettings, None, rating or {})
     cells = cell_training.train_cells(
@@ -193,14 +209,19 @@ def compress(
         cells, teacher, images, local, by_replacing, place.of("replacements")
     )
     # 3. The search; the runners-up put together; a short training, and the test.
-    problem = assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
+    by_kl = {key: cell.kl for key, cell in replaced.items()}
+    problem = assembly_problem.build_problem(space, facts, by_kl, extra)
     calibration = cell_rating.calibration_images(images, settings, seed)
 
     def student(within, name):
         candidates = finding.find_best(problem, count=realised, limits=within, name=name)
         best = choosing.settle(candidates, teacher, cells, calibration, images)[0]
         progress.say(f"Assembled: {best.assembly.describe()}: {best.answers.text()}")
-        return best, tune(best, teacher, images, recipe, seed, place.of("fine_tune"))
+        folder = place.of("fine_tune")
+        answers_folder = place.of("answers")
+        return best, tune(
+            best, teacher, images, recipe, seed, folder, answers_folder, tables=tables
+        )
 
     if max_drop is None:
         best, table = student(checked, name_of(all_limits))
@@ -217,19 +238,27 @@ def compress(
     return Compressed(best.model, best.assembly, table, has_labels)
 
 
-def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
+def tune(realised, teacher, images, recipe, seed, folder, answers_folder=None, tables=()):
     """Fine-tunes a realised assembly in place, and tests it before and after.
 
     Args:
         realised: a `choosing.Realised`.
         teacher: its `cutting.Teacher`.
         images: a `labelled_images.Images`.
-        recipe, seed, folder, strategy: as of `fine_tuning.fine_tune`.
+        recipe, seed, folder: as of `fine_tuning.fine_tune`.
+        answers_folder: where the teacher's answers to the training images are kept for the next
+            student, if they are small; `None` keeps none.
+        tables: `op_costs.OpCosts` with the parts of teacher and assembly.
 
     Returns:
         The table, a list of `Row`: teacher, assembled network, fine-tuned network.
     """
-    model, costs = realised.model, realised.assembly.costs()
+    model, assembly = realised.model, realised.assembly
+    facts, costs = assembly.teacher, assembly.costs()
+    of_teacher = facts.costs()
+    for each in tables:
+        of_teacher[each.cost] = assembly_costs.teacher_cost(each, facts)
+        costs[each.cost] = assembly_costs.network_cost(each, assembly)
     whole = logits.with_logits(teacher.model)
 
     def tested(network):
@@ -237,7 +266,7 @@ def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
             return answers.compare(network, whole, images, "test")
 
     table = [
-        Row("teacher", realised.assembly.teacher.costs(), tested(whole)),
+        Row("teacher", of_teacher, tested(whole)),
         Row("assembled", costs, tested(model)),
     ]
     if folder is not None:
@@ -247,8 +276,18 @@ def tune(realised, teacher, images, recipe, seed, folder, strategy=None):
             del fields[name]
         of = [realised.assembly.to_dict(), fields, seed, images.fingerprint]
         folder = files.as_path(folder) / f"fine_tuning_{files.fingerprint(of)}"
+    recipe = training_sections.complete_fine_tuning(recipe)
+    shape = (recipe.epochs, images.counts["train"], teacher.model.output_shape[-1])
+    if recipe.maps or 4 * math.prod(shape) > MOST_ANSWERS_BYTES:
+        answers_folder = None
     fine_tuning.fine_tune(
-        model, teacher, images, recipe, seed=seed, folder=folder, strategy=strategy
+        model,
+        teacher,
+        images,
+        recipe,
+        seed=seed,
+        folder=folder,
+        answers_folder=answers_folder,
     )
     return [*table, Row("fine-tuned", costs, tested(model))]
 
@@ -284,20 +323,26 @@ def table_lines(rows, has_labels=True):
         has_labels: whether the test images have labels; without them there are no accuracies.
     """
     accuracy = ["accuracy", ""] if has_labels else []
-    texts = [["", "MACs", "params", "int8 kB", "peak kB", *accuracy, "agrees", "KL, nats"]]
+    further = [name for name in rows[0].costs if name not in part_costs.COSTS]
+    titles = ["", "MACs", "params", "int8 kB", "peak kB", *map(_title, further)]
+    texts = [[*titles, *accuracy, "agrees", "KL, nats"]]
     for row in rows:
         low, high = statistics.wilson(row.answers.correct, row.answers.images)
         interval = f"({100 * low:.1f}-{100 * high:.1f})"
         texts.append(
             [
                 row.name,
-                *(_count(row.costs[name]) for name in ("macs", "params", "int8_kb", "peak_kb")),
+                *(_count(row.costs[name]) for name in (*_COLUMNS, *further)),
                 *([f"{row.answers.accuracy:.1%}", interval] if has_labels else []),
                 f"{row.answers.agreement:.1%}",
                 f"{row.answers.kl:.4f}",
             ]
         )
     return formatting.aligned(texts, right=range(1, len(texts[0])))
+
+
+def _title(cost):
+    return cost.replace("_", " ")
 
 
 def _count(value):

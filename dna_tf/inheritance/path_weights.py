@@ -9,7 +9,7 @@ import dataclasses
 import keras
 
 from dna_tf.models import students
-from dna_tf.space import layer_specs
+from dna_tf.space import layer_specs, network_layers
 from dna_tf.supernet import cell_models, packed_ops
 
 
@@ -60,6 +60,27 @@ def calibrate(cell, path, batches):
         CalibratedPath(tuple(names), tuple(specs), tuple(rows), tuple(statistics), cell.rescale),
         carried,
     )
+
+
+def fresh(space, block, cell, path, shapes):
+    """A path without weights: what `apply` makes of it has fresh ones.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        block: block index from 0.
+        cell: cell index from 0.
+        path: the op of each layer.
+        shapes: of the teacher, as `network_layers.imitating_layers` takes them.
+
+    Returns:
+        A `CalibratedPath` with no rows and no statistics.
+    """
+    positions = network_layers.imitating_layers(space, block, cell, shapes)
+    fixed = len(positions) - len(path)
+    ops = [0] * fixed + list(path)
+    names = tuple(_name(block + 1, unit, fixed) for unit in range(len(ops)))
+    specs = tuple(candidates[op].spec for candidates, op in zip(positions, ops, strict=True))
+    return CalibratedPath(names, specs, (), (), block == 0)
 
 
 def _name(block, unit, fixed):

@@ -32,26 +32,47 @@ def realise(assembly, teacher, cells, calibration):
     _check(assembly, teacher, cells)
     keras_settings.settle()
     chosen = {(cell.block, cell.cell): cell for cell in cells}
-    image = keras.Input(teacher.shapes[0], name="image")
-    x, carried, paths = image, list(calibration), []
+    carried, paths = list(calibration), {}
     for b, part in enumerate(assembly.parts):
         if part.is_own:
-            x = teacher.blocks[b](x)
             carried = [teacher.blocks[b](batch, training=False) for batch in carried]
         else:
             cell = chosen[b, part.cell].build(teacher.shapes)
-            path, carried = path_weights.calibrate(cell, part.path, carried)
-            x = path_weights.apply(x, path)
-            paths.append(path)
-        x = keras.layers.Identity(name=map_name(b))(x)
-    x = logits.with_logits(teacher.head)(x)
-    nested = keras.Model(image, x, name=assembly.name.replace(".", "_"))
-    model = plain_models.flat(nested)
-    for path in paths:
+            paths[b], carried = path_weights.calibrate(cell, part.path, carried)
+    model = _chain(assembly, teacher, paths)
+    for path in paths.values():
         path_weights.assign(model, path)
     for layer in model.layers:
         layer.trainable = True  # of a frozen teacher it is not
     return model
+
+
+def build(assembly, teacher):
+    """Builds the model of an assembly with fresh weights in its paths: the same layers.
+
+    Args:
+        assembly: an `assemblies.Assembly`.
+        teacher: the `cutting.Teacher` that it was chosen for.
+
+    Returns:
+        A functional `keras.Model`, as `realise` returns it.
+    """
+    paths = {
+        b: path_weights.fresh(assembly.space, b, part.cell, part.path, teacher.shapes)
+        for b, part in enumerate(assembly.parts)
+        if not part.is_own
+    }
+    return _chain(assembly, teacher, paths)
+
+
+def _chain(assembly, teacher, paths):
+    """The layers of an assembly as one flat model; `paths` has the paths by block."""
+    x = image = keras.Input(teacher.shapes[0], name="image")
+    for b, part in enumerate(assembly.parts):
+        x = teacher.blocks[b](x) if part.is_own else path_weights.apply(x, paths[b])
+        x = keras.layers.Identity(name=map_name(b))(x)
+    x = logits.with_logits(teacher.head)(x)
+    return plain_models.flat(keras.Model(image, x, name=assembly.name.replace(".", "_")))
 
 
 def map_name(block):

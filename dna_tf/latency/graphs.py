@@ -16,6 +16,10 @@ from dna_tf.models import keras_settings, model_costs, students
 # The precisions that change what a processor computes; float16 and dynamic only save space.
 PRECISIONS = ("float32", "int8")
 
+_ADVICE = (
+    "Leave what it cannot convert out of the space, or change the frame's activation or se_ratio."
+)
+
 # Networks that an architecture cannot describe, with the name of the function in Keras.
 KERAS_NETWORKS = {
     "mobilenet_v2": "MobileNetV2",
@@ -28,7 +32,7 @@ def part_model(key):
     """Builds the Keras model of a part.
 
     Args:
-        key: an `op_costs.LayerKey`.
+        key: an `part_keys.LayerKey`.
 
     Returns:
         A functional `keras.Model` from `(batch, size, size, in_width)`. A stem has the
@@ -50,13 +54,13 @@ def part_graph(key, precision="float32"):
     """Builds the TFLite file of a part, as bytes.
 
     Args:
-        key: an `op_costs.LayerKey`.
+        key: an `part_keys.LayerKey`.
         precision: one of `PRECISIONS`.
 
     Raises:
         ValueError: the converter failed; the part is named.
     """
-    return _converted(lambda: part_model(key), f"the part {key}", precision)
+    return converted(lambda: part_model(key), f"the part {key}", precision)
 
 
 def student_graph(architecture, precision="float32"):
@@ -66,7 +70,7 @@ def student_graph(architecture, precision="float32"):
         ValueError: the converter failed; the architecture is named.
     """
     name = f"the network {architecture.name!r} ({architecture.describe()})"
-    return _converted(lambda: students.build_student(architecture), name, precision)
+    return converted(lambda: students.build_student(architecture), name, precision)
 
 
 def file_graph(path):
@@ -92,7 +96,7 @@ def keras_graph(name, task, precision="float32"):
     Raises:
         ValueError: the network cannot be built or converted for this task.
     """
-    return _converted(lambda: _keras_model(name, task), f"the network {name!r}", precision)
+    return converted(lambda: _keras_model(name, task), f"the network {name!r}", precision)
 
 
 def keras_macs(name, task):
@@ -109,7 +113,18 @@ def _keras_model(name, task):
     return build(input_shape=shape, weights=None, classes=task.num_classes)
 
 
-def _converted(build, name, precision):
+def converted(build, name, precision, advice=_ADVICE):
+    """Builds the TFLite file of a model, as bytes.
+
+    Args:
+        build: a function that returns the `keras.Model`.
+        name: what it is, for the message.
+        precision: one of `PRECISIONS`.
+        advice: what to do if the converter fails, one sentence.
+
+    Raises:
+        ValueError: the converter failed; `name` is in the message.
+    """
     keras_settings.settle()
     try:
         model = split_kernels.split(build())
@@ -118,8 +133,7 @@ def _converted(build, name, precision):
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             f"TensorFlow's converter failed on {name}: {lines[0]} Nothing is measured for it. "
-            "Leave what it cannot convert out of the space, or change the frame's activation "
-            "or se_ratio."
+            f"{advice}"
         ) from error
     # Names start again at 1, and the graphs of hundreds of parts do not pile up in memory.
     keras.backend.clear_session()

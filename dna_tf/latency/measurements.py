@@ -13,10 +13,9 @@ import dataclasses
 import numpy as np
 
 from dna_tf.common import checks, files, progress, records
-from dna_tf.space import op_costs
+from dna_tf.space import op_costs, part_keys
 
 KIND = "dna_tf.latency_measurements"
-VERSION = 1
 GROUP = 16  # graphs that are loaded and timed in turns; the file is written after each group
 REFERENCE = "reference"
 _TRIES = 2  # how often a noisy measurement is repeated
@@ -56,7 +55,7 @@ class Measurements:
         conditions: as `conditions()` of a meter returns them; `None` takes those of the file.
 
     Attributes:
-        parts: a dict from `op_costs.LayerKey` to `op_costs.CostEntry`.
+        parts: a dict from the key of a part to `op_costs.CostEntry`.
         networks: a dict from the name of a network to its `op_costs.CostEntry`.
         noisy: a dict from the text of a part or the name of a network to its relative spread,
             for those that stayed noisy.
@@ -93,7 +92,7 @@ class Measurements:
         """Measures the parts that are not measured yet.
 
         Args:
-            keys: `op_costs.LayerKey`s.
+            keys: keys of parts, as `part_keys` has them.
             meter: a `host.HostMeter` or `phones.AdbMeter`.
             make_graph: a function from a key to a TFLite file, as bytes.
             noise: largest spread over median that is not measured again.
@@ -155,7 +154,7 @@ class Measurements:
         """Writes the file, atomically."""
         content = {
             "kind": KIND,
-            "version": VERSION,
+            "version": part_keys.version_of(self.parts),
             "conditions": self.conditions,
             "states": self.states[-100:],
             "noisy": self.noisy,
@@ -173,15 +172,12 @@ class Measurements:
         hint = "Delete it and measure again, or measure into another file."
         data = files.read_json(self.path, KIND, hint)
         try:
-            if data.get("version") != VERSION:
-                raise ValueError(f"It has version {data.get('version')!r}; this reads {VERSION}.")
+            part_keys.check_version(data)
             data = checks.check_keys("file", data, _FIELDS)
             _CHECK(data, "")
             for item in data["parts"]:
                 entry = {name: item.pop(name) for name in ("value", "repeats", "spread")}
-                key = op_costs.LayerKey(**item)
-                op_costs.check_key(key, "a part")
-                self.parts[key] = op_costs.CostEntry(**entry)
+                self.parts[part_keys.read_key(item, "a part")] = op_costs.CostEntry(**entry)
             self.networks = {k: op_costs.CostEntry(**e) for k, e in data["networks"].items()}
             # The checks of a table apply to these entries too.
             op_costs.OpCosts("latency_ms", {**self.parts, **self.networks})

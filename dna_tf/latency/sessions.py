@@ -1,17 +1,17 @@
 """One measuring session: which parts and networks to time, in which order, for one table."""
 
+import collections.abc
 import dataclasses
-import functools
 
 from dna_tf.common import seeding
 from dna_tf.latency import graphs, tables, validation
 from dna_tf.space import architectures, op_costs, spaces, tasks
 
-FIT = 20  # students that a new table is fitted to
+FIT = 20  # networks that a new table is fitted to
 
 
 class FittedToOthers(ValueError):
-    """A table is fitted to students of another space or task."""
+    """A table is fitted to students of another space, task or teacher."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,9 @@ class TimedNetwork:
         architecture: an `architectures.Architecture`; `None` for others.
         task: its `tasks.Task`; `None` for a file.
         path: the TFLite file; `""` for others.
+        macs: its MACs, if it is none of these; `None` if they are not known.
+        parts: the keys of its parts then.
+        make_graph: a function from a precision to its TFLite file then, as bytes.
     """
 
     name: str
@@ -31,6 +34,9 @@ class TimedNetwork:
     architecture: architectures.Architecture | None = None
     task: tasks.Task | None = None
     path: str = ""
+    macs: int | None = None
+    parts: tuple = ()
+    make_graph: collections.abc.Callable | None = None
 
     @classmethod
     def of_architecture(cls, architecture):
@@ -66,6 +72,39 @@ class RandomStudents:
         """Space and task as a dict; the same keys as in `fitted_to` of a table."""
         return {"space": self.space.name, **dataclasses.asdict(self.task)}
 
+    def reference(self):
+        """The network that is timed in turns with all others: one of middle size."""
+        drawn = self.draw("reference", 3)[1:2] or self.draw("reference", 1)
+        return drawn[0]
+
+    def keys(self):
+        """The keys of all their parts."""
+        return op_costs.space_keys(self.space, self.task)
+
+    def size(self, student):
+        """The MACs of a student."""
+        return student.costs()["macs"]
+
+    def measured_name(self, student):
+        """The name of a student among measured networks."""
+        return validation.network_key(student)
+
+    def parts_of(self, student):
+        """The keys of the parts of a student in order."""
+        return op_costs.network_keys(student)
+
+    def part_graph(self, key, precision):
+        """The TFLite file of a part, as bytes."""
+        return graphs.part_graph(key, precision=precision)
+
+    def graph(self, student, precision):
+        """The TFLite file of a student, as bytes."""
+        return graphs.student_graph(student, precision)
+
+    def whole(self):
+        """Further networks that a table tells the latency of: none."""
+        return []
+
 
 class Session:
     """Measures what one table needs.
@@ -75,7 +114,8 @@ class Session:
         meter: a `host.HostMeter` or `phones.AdbMeter`.
         cost: name of the table's cost.
         noise: largest spread over median that is not measured again.
-        students: the `RandomStudents` to fit to; `None` for networks alone.
+        students: the `RandomStudents` or `random_assemblies.RandomAssemblies` to fit to; `None`
+            for networks alone.
         table: the table to extend, an `op_costs.OpCosts`; `None` for a new one.
 
     Attributes:
@@ -94,11 +134,11 @@ class Session:
             networks: `TimedNetwork`s whose parts are needed too.
 
         Returns:
-            A list of `op_costs.LayerKey`, each once.
+            A list of keys, as `part_keys` has them, each once.
         """
         keys = []
         if self.students is not None:
-            keys += op_costs.space_keys(self.students.space, self.students.task)
+            keys += self.students.keys()
         for network in networks:
             if network.architecture is not None:
                 keys += op_costs.network_keys(network.architecture)
@@ -124,8 +164,7 @@ class Session:
         students_to_fit = self._students_to_fit(fit)
         self._set_reference(networks)
         keys = self.needed_keys(networks)
-        make_graph = functools.partial(graphs.part_graph, precision=self._precision)
-        self.measured.measure_parts(keys, self._meter, make_graph, self._noise)
+        self.measured.measure_parts(keys, self._meter, self._part_graph, self._noise)
         overhead = self._overhead(students_to_fit)
         students_to_fit = students_to_fit if overhead.networks else {}
         self.table = tables.make_table(self.measured, overhead, self._cost, students_to_fit)
@@ -141,21 +180,13 @@ class Session:
             A list of dicts: `name`, `measured_ms`, `spread_ms`, `predicted_ms` (`None` without
             an architecture) and `macs` (`None` for files, and if they cannot be counted).
         """
-        by_key = {network.key: network for network in networks}
-
-        def make_graph(key):
-            network = by_key[key]
-            if network.path:
-                return graphs.file_graph(network.path)
-            if network.architecture is not None:
-                return graphs.student_graph(network.architecture, self._precision)
-            return graphs.keras_graph(network.name, network.task, self._precision)
-
-        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
+        self._time(networks)
         rows = []
         for network in networks:
-            entry, predicted, macs = self.measured.networks[network.key], None, None
-            if network.architecture is not None:
+            entry, predicted, macs = self.measured.networks[network.key], None, network.macs
+            if network.parts:
+                predicted = self.table.sum_of(network.parts)
+            elif network.architecture is not None:
                 predicted = self.table.network_cost(network.architecture)
                 macs = network.architecture.costs()["macs"]
             elif network.task is not None:
@@ -181,21 +212,48 @@ class Session:
             A list of dicts, by ascending MACs: `blocks`, `macs`, `predicted_ms` and
             `measured_ms`.
         """
-        students = self.students.draw("validate", count, without=self._fitted)
-        entries = self._measure_students(students)
+        of = self.students
+        students = of.draw("validate", count, without=self._fitted)
+        timed = list(map(self._timed, students))
+        self._time(timed)
         return [
             {
                 "blocks": student.describe(),
-                "macs": student.costs()["macs"],
-                "predicted_ms": self.table.network_cost(student),
-                "measured_ms": entry.value,
+                "macs": of.size(student),
+                "predicted_ms": self.table.sum_of(of.parts_of(student)),
+                "measured_ms": self.measured.networks[network.key].value,
             }
-            for student, entry in zip(students, entries, strict=True)
+            for student, network in zip(students, timed, strict=True)
         ]
+
+    def whole_networks(self):
+        """The `TimedNetwork`s whose latency the table tells besides: the whole teacher."""
+        return [] if self.students is None else self.students.whole()
 
     @property
     def _precision(self):
         return self.measured.conditions["precision"]
+
+    def _part_graph(self, key):
+        if self.students is None:
+            return graphs.part_graph(key, precision=self._precision)
+        return self.students.part_graph(key, self._precision)
+
+    def _time(self, networks):
+        """Times the `TimedNetwork`s that are not measured yet."""
+        by_key = {network.key: network for network in networks}
+
+        def make_graph(key):
+            network = by_key[key]
+            if network.make_graph is not None:
+                return network.make_graph(self._precision)
+            if network.path:
+                return graphs.file_graph(network.path)
+            if network.architecture is not None:
+                return graphs.student_graph(network.architecture, self._precision)
+            return graphs.keras_graph(network.name, network.task, self._precision)
+
+        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
 
     def _set_reference(self, networks):
         """Takes the reference of the measurements, or a student of middle size."""
@@ -203,8 +261,7 @@ class Session:
         if saved is not None:
             reference = architectures.Architecture.from_dict(saved)
         elif self.students is not None:
-            drawn = self.students.draw("reference", 3)[1:2] or self.students.draw("reference", 1)
-            reference = drawn[0]
+            reference = self.students.reference()
         else:
             candidates = [n.architecture for n in networks if n.architecture is not None]
             if not candidates:
@@ -214,14 +271,13 @@ class Session:
             reference.to_dict(), lambda: graphs.student_graph(reference, self._precision)
         )
 
-    def _measure_students(self, students):
-        by_key = {validation.network_key(student): student for student in students}
+    def _timed(self, student):
+        """A random student as a `TimedNetwork`."""
 
-        def make_graph(key):
-            return graphs.student_graph(by_key[key], self._precision)
+        def make_graph(precision):
+            return self.students.graph(student, precision)
 
-        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
-        return [self.measured.networks[key] for key in by_key]
+        return TimedNetwork("random", self.students.measured_name(student), make_graph=make_graph)
 
     def _students_to_fit(self, fit):
         """The students to fit to, as `fitted_to` of a table; the present ones if these stay."""
@@ -242,15 +298,18 @@ class Session:
         return present
 
     def _are_described_by(self, fitted_to):
-        new = self.students.description()
+        new = {"teacher": None, **self.students.description()}
         return all(fitted_to.get(name) == value for name, value in new.items())
 
     def _overhead(self, students_to_fit):
+        whole = self.whole_networks()
         if self.students is None or not self._are_described_by(students_to_fit):
+            self._time(whole)
             present = None if self.table is None else self.table.about.get("overhead")
             return tables.Overhead(**present) if present else tables.Overhead()
         count, seed = students_to_fit["students"], students_to_fit["seed"]
         self._fitted = self.students.draw("fit", count, seed=seed) if count else []
-        self._measure_students(self._fitted)
-        keys = [validation.network_key(student) for student in self._fitted]
-        return tables.fit(self.measured, self._fitted, keys)
+        # In turns with the others: alone, a network may meet another moment of the machine.
+        self._time([*whole, *map(self._timed, self._fitted)])
+        names = list(map(self.students.measured_name, self._fitted))
+        return tables.fit(self.measured, map(self.students.parts_of, self._fitted), names)

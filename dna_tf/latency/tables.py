@@ -17,6 +17,7 @@ from dna_tf.space import op_costs
 # Weight of the prior "sum of the medians" in the fit, in relative errors. With twenty networks
 # it has no effect; with two it keeps the three coefficients in bounds.
 _PRIOR_WEIGHT = 0.1
+TEACHER = "teacher"  # how the names of whole teachers begin in measurements
 _FITTED_TO = ("space", "image_size", "channels", "num_classes", "students", "seed")
 
 
@@ -37,29 +38,29 @@ class Overhead:
     networks: int = 0
 
 
-def fit(measured, architectures, names):
+def fit(measured, parts, names):
     """Fits the overhead to whole networks.
 
     Args:
         measured: a `measurements.Measurements` with the parts of all these networks.
-        architectures: a list of `architectures.Architecture`.
+        parts: the keys of the parts of each, in order.
         names: their names in `measured.networks`.
 
     Returns:
         An `Overhead` with the least squares of the relative errors.
     """
-    if not architectures:
-        return Overhead()
     rows = []
-    for architecture in architectures:
-        values = [measured.parts[key].value for key in op_costs.network_keys(architecture)]
+    for keys in parts:
+        values = [measured.parts[key].value for key in keys]
         rows.append((sum(values), len(values), 1.0))
+    if not rows:
+        return Overhead()
     rows = np.array(rows, np.float64)
     latencies = np.array([measured.networks[name].value for name in names], np.float64)
     coefficients = _least_squares(rows, latencies)
     if coefficients[2] < 0:
         coefficients = [*_least_squares(rows[:, :2], latencies), 0.0]
-    return Overhead(*map(float, coefficients), len(architectures))
+    return Overhead(*map(float, coefficients), len(rows))
 
 
 def _least_squares(rows, latencies):
@@ -84,12 +85,12 @@ def make_table(measured, overhead, name="latency_ms", fitted_to=None):
             reads have different ones, such as `"pixel_latency_ms"`.
         fitted_to: which students the overhead was fitted to: a dict with `space`,
             `image_size`, `channels`, `num_classes`, `students` (how many were asked for) and
-            `seed`; `None` for none.
+            `seed`, and for students that inherit `teacher`; `None` for none.
 
     Returns:
         An `op_costs.OpCosts`. Its `about` has conditions, state, the overhead, `fitted_to`,
-        which measurements were noisy, and the least and largest drift of the reference (1 is
-        no drift).
+        which measurements were noisy, the least and largest drift of the reference (1 is
+        no drift), and the latencies of whole teachers, if any were measured.
     """
     entries = {
         key: op_costs.CostEntry(
@@ -108,6 +109,13 @@ def make_table(measured, overhead, name="latency_ms", fitted_to=None):
         "noisy": measured.noisy,
         "drift": [min(measured.drift), max(measured.drift)] if measured.drift else [],
     }
+    teachers = {
+        key.removeprefix(f"{TEACHER} "): entry.value
+        for key, entry in measured.networks.items()
+        if key.startswith(f"{TEACHER} ")
+    }
+    if teachers:
+        about["teachers"] = teachers
     return op_costs.OpCosts(
         name, entries, overhead.fixed_ms, conditions["device"], conditions["runtime"], about
     )
@@ -126,8 +134,11 @@ def fitted_to(table):
 
 def students_text(students):
     """Describes the students that a table was fitted to; takes what `fitted_to` returns."""
+    inherit = (
+        f" that inherit from the teacher {students['teacher']}," if "teacher" in students else ""
+    )
     return (
-        f"students of the space {students['space']!r} at {students['image_size']} px with "
+        f"students{inherit} of the space {students['space']!r} at {students['image_size']} px with "
         f"{students['channels']} channels and {students['num_classes']} classes"
     )
 

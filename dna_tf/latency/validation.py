@@ -40,13 +40,27 @@ def random_architectures(space, task, count, seed, without=()):
         architecture = _draw(space, task, ops, draws)
         by_key.setdefault(network_key(architecture), architecture)
     drawn = [architecture for key, architecture in by_key.items() if key not in excluded]
-    drawn.sort(key=lambda architecture: architecture.costs()["macs"])
-    macs = np.array([architecture.costs()["macs"] for architecture in drawn], np.float64)
+    return evenly_spread(drawn, [architecture.costs()["macs"] for architecture in drawn], count)
+
+
+def evenly_spread(networks, sizes, count):
+    """Takes networks that are evenly spread over the range of their sizes.
+
+    Args:
+        networks: a list.
+        sizes: their sizes, such as MACs.
+        count: how many to take.
+
+    Returns:
+        A list, by ascending size.
+    """
+    order = sorted(range(len(networks)), key=lambda i: sizes[i])
+    ordered = np.array([sizes[i] for i in order], np.float64)
     chosen = set()
-    for target in np.linspace(macs[0], macs[-1], count) if len(macs) else ():
-        free = [i for i in np.argsort(np.abs(macs - target), kind="stable") if i not in chosen]
+    for target in np.linspace(ordered[0], ordered[-1], count) if len(ordered) else ():
+        free = [i for i in np.argsort(np.abs(ordered - target), kind="stable") if i not in chosen]
         chosen.update(free[:1])
-    return [drawn[i] for i in sorted(chosen)]
+    return [networks[order[i]] for i in sorted(chosen)]
 
 
 def network_key(architecture):

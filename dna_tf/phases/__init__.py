@@ -12,6 +12,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     searching.py          one architecture for each budget of the config
     rating_noise.py       which runner-ups cannot be told from the best
     search_question.py    one search for the limits of a command line
+    angles.py             networks by how far training turned their weights, beside controls
     retraining.py         students, for several seeds
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
@@ -24,6 +25,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     quantizing.py         training with the rounding of an int8 file
     pruning.py            half of the weights become zero
     latency_tables.py     a latency table, measured into its files
+    latency_of_parts.py   tables for students that inherit, and their files beside the sums
     latency_commands.py   the command that measures what a table is missing
     reporting.py          feature maps for the report
     pipeline.py           all phases in order

@@ -6,9 +6,16 @@ from dna_tf.config import run_config
 from dna_tf.data import loading
 from dna_tf.inheritance import choosing, compressing, duration, replacements, teacher_space
 from dna_tf.models import keras_files, logits
-from dna_tf.phases import exporting, rating, runs, supernet_training, teacher_training
+from dna_tf.phases import (
+    exporting,
+    latency_of_parts,
+    rating,
+    runs,
+    supernet_training,
+    teacher_training,
+)
 from dna_tf.search import assembly_problem, finding
-from dna_tf.space import assemblies, presets, spaces
+from dna_tf.space import assemblies, assembly_costs, op_costs, presets, spaces
 from dna_tf.supernet import cell_files, cell_rating, phase_settings
 from dna_tf.teachers import building, cutting, parts
 
@@ -86,36 +93,25 @@ def _image(network, image_size, path):
     return int(height), int(channels)
 
 
-def check(workdir, config, asked_limits, students=1):
+def check(workdir, config, asked_limits, tables=(), students=1):
     """Checks limits before any training, and prints how long what is missing will take.
 
     Args:
         workdir: a `workdirs.Workdir`.
         config: its config.
         asked_limits: limits as `assembly_problem.limits_of` takes them; may be empty.
+        tables: the `op_costs.OpCosts` of limited latencies.
         students: how many will be fine-tuned, about.
 
     Raises:
         ValueError: no network is within the limits, or the teacher is.
     """
-    if (workdir.teacher / "result.json").exists():
-        teacher = runs.open_run(workdir, config).teacher
-    else:
-        section, size = config.teacher, config.data.image_size
-        shape = (size, size, config.data.channels)
-        network = building.build_teacher(
-            section.model,
-            shape,
-            0,
-            preprocessing=section.preprocessing,
-            modules=workdirs.modules(workdir, config),
-            cuts=tuple(section.cuts),
-        )
-        teacher = cutting.cut_model(network, section.cuts, shape)
+    teacher = latency_of_parts.open_teacher(workdir, config)
     facts, space = parts.facts(teacher), presets.get_space(config.space)
-    limits = assembly_problem.limits_of(asked_limits, facts)
+    extra, further = assembly_costs.of_tables(tables, space, facts)
+    limits = assembly_problem.limits_of(asked_limits, facts, further)
     if limits:
-        assembly_problem.check_reachable(space, facts, limits)
+        assembly_problem.check_reachable(space, facts, limits, extra)
     _announce(workdir, config, teacher, limits, students)
 
 
@@ -195,13 +191,14 @@ def rating_settings(config):
     return phase_settings.of_section(phase_settings.RatingSettings, config.rating)
 
 
-def compress(workdir, config, asked_limits):
+def compress(workdir, config, asked_limits, tables=()):
     """Searches, realises and fine-tunes a student within limits, and exports it.
 
     Args:
         workdir: a `workdirs.Workdir` in which `train_and_rate` was run.
         config: its config.
         asked_limits: limits as `assembly_problem.limits_of` takes them.
+        tables: the `op_costs.OpCosts` of limited latencies.
 
     Returns:
         The name of the student, and the content of `compressed/NAME/result.json`.
@@ -209,21 +206,25 @@ def compress(workdir, config, asked_limits):
     Raises:
         ValueError: no network is within the limits, or the teacher is.
     """
-    name, result = student(workdir, config, asked_limits)
+    name, result = student(workdir, config, asked_limits, tables)
     export_student(workdir, config, name)
     return name, result
 
 
-def student(workdir, config, asked_limits):
+def student(workdir, config, asked_limits, tables=()):
     """As `compress`, without the export."""
     name = compressing.name_of(asked_limits)
     folder = workdir.compressed(name)
     kind = workdirs.COMPRESSED_KIND
     identity = {"asked": asked_limits, "fine_tune": run_config.to_plain(config)["fine_tune"]}
+    if tables:
+        identity["cost_files"] = {table.cost: op_costs.identity(table) for table in tables}
     result = runs.existing_result(folder / "result.json", kind, **identity)
     if result is None:
         with locks.hold(folder, f"The student in {folder}"):
-            result = _compress(workdir, config, asked_limits, folder, {"kind": kind, **identity})
+            result = _compress(
+                workdir, config, asked_limits, folder, {"kind": kind, **identity}, tables
+            )
     else:
         progress.say(f"The student {name} is there already: {folder}")
     return name, result
@@ -236,42 +237,60 @@ def export_student(workdir, config, name):
     exporting.export_file(folder / "model.keras", config, folder / "exports", workdir, name)
 
 
-def problem_of(run):
-    """The `assembly_problem.AssemblyProblem` of a run in which `train_and_rate` was run."""
-    space, facts = presets.get_space(run.config.space), parts.facts(run.teacher)
-    replaced = replace(run.workdir, run.config)
-    return assembly_problem.build_problem(space, facts, {k: r.kl for k, r in replaced.items()})
-
-
-def settled(run, asked_limits):
-    """Searches within limits, and puts the best networks together.
+def question(run, asked_limits, tables=()):
+    """What a search in a run is about.
 
     Args:
         run: a `runs.Run` in whose workdir `train_and_rate` was run.
         asked_limits: limits as `assembly_problem.limits_of` takes them.
+        tables: the `op_costs.OpCosts` of limited latencies.
 
     Returns:
-        The `assembly_problem.AssemblyProblem`, and a list of `choosing.Realised`, the nearest to
-        the teacher first.
+        The `assembly_problem.AssemblyProblem`, and the limits as `cost_limits.Limits`.
     """
-    config, teacher, images, problem = run.config, run.teacher, run.images, problem_of(run)
-    limits = assembly_problem.limits_of(asked_limits, problem.teacher)
+    space, facts = presets.get_space(run.config.space), parts.facts(run.teacher)
+    extra, further = assembly_costs.of_tables(tables, space, facts)
+    limits = assembly_problem.limits_of(asked_limits, facts, further)
+    by_kl = {key: cell.kl for key, cell in replace(run.workdir, run.config).items()}
+    return assembly_problem.build_problem(space, facts, by_kl, extra), limits
+
+
+def settled(run, asked_limits, tables=()):
+    """Searches within limits, and puts the best networks together.
+
+    Args:
+        run, asked_limits, tables: as for `question`.
+
+    Returns:
+        The `assembly_problem.AssemblyProblem`, the limits, and a list of `choosing.Realised`, the
+        nearest to the teacher first.
+    """
+    config, teacher, images = run.config, run.teacher, run.images
+    problem, limits = question(run, asked_limits, tables)
     progress.say(f"\n[5/6] student: the best network with {limits.text()}")
     name = compressing.name_of(asked_limits)
     best = finding.find_best(problem, count=config.compress.realised, limits=limits, name=name)
     cells = cell_files.load(run.workdir.supernet, problem.cell_space, teacher.shapes)
     calibration = cell_rating.calibration_images(images, rating_settings(config), config.seed)
-    return problem, choosing.settle(best, teacher, cells, calibration, images)
+    return problem, limits, choosing.settle(best, teacher, cells, calibration, images)
 
 
-def _compress(workdir, config, asked_limits, folder, head):
+def _compress(workdir, config, asked_limits, folder, head, tables):
     run = runs.open_run(workdir, config)
     teacher, images = run.teacher, run.images
-    limits = assembly_problem.limits_of(asked_limits, parts.facts(teacher))
-    _, realised = settled(run, asked_limits)
+    _, limits, realised = settled(run, asked_limits, tables)
     chosen = realised[0]
     progress.say(f"Assembled: {chosen.assembly.describe()}: {chosen.answers.text()}")
-    table = compressing.tune(chosen, teacher, images, config.fine_tune, config.seed, folder)
+    table = compressing.tune(
+        chosen,
+        teacher,
+        images,
+        config.fine_tune,
+        config.seed,
+        folder,
+        run.workdir.answers,
+        tables,
+    )
     assemblies.save(chosen.assembly, folder / "assembly.json")
     keras_files.save_model(chosen.model, folder / "model.keras")
     result = {

@@ -61,7 +61,8 @@ class TableFile:
         meter: a `host.HostMeter` or `phones.AdbMeter`.
         cost: name of the cost.
         noise: largest spread over median that is not measured again.
-        students: the `sessions.RandomStudents` to fit to; `None` for networks alone.
+        students: the `sessions.RandomStudents`, or `random_assemblies.RandomAssemblies`, to fit
+            to; `None` for networks alone.
         precision: one of `graphs.PRECISIONS`, for all networks but files.
 
     Raises:
@@ -89,8 +90,8 @@ class TableFile:
         """Measures what is missing and writes the table; the arguments are `Session`'s.
 
         Raises:
-            ValueError: the existing table is fitted to other students, and would be fitted to
-                these.
+            sessions.FittedToOthers: the existing table is fitted to other students, and would be
+                fitted to these. It is a `ValueError`.
         """
         conditions = self._conditions
         progress.say(
@@ -102,12 +103,13 @@ class TableFile:
         try:
             table = self._session.make_table(networks, fit)
         except sessions.FittedToOthers as error:
-            raise ValueError(
+            raise sessions.FittedToOthers(
                 f"{self._output}: {error} Give another --output, or --fit=0, which keeps the "
                 "present fit."
             ) from error
         op_costs.save(table, self._output)
         self._report(num_new)
+        self.measure_networks(self._session.whole_networks())
 
     def measure_networks(self, networks):
         """Times whole networks and prints predicted beside measured; see `Session`."""

@@ -7,7 +7,7 @@ from dna_tf.phases import compressing, runs
 from dna_tf.search import assembly_problem
 
 
-def find(workdir, config, most_drop, limits=None, smallest_in="macs"):
+def find(workdir, config, most_drop, limits=None, smallest_in="macs", tables=()):
     """Finds the smallest student that lies within a drop of the teacher, and exports it.
 
     Students of the front are fine-tuned in turn, each half as far from the goal. The rating images
@@ -19,6 +19,7 @@ def find(workdir, config, most_drop, limits=None, smallest_in="macs"):
         most_drop: points of accuracy that the student may lie below the teacher.
         limits: further limits of each student, as `assembly_problem.limits_of` takes them.
         smallest_in: the cost that is to be small.
+        tables: the `op_costs.OpCosts` of latencies, if limits or `smallest_in` name any.
 
     Returns:
         As `compressing.compress`.
@@ -28,13 +29,12 @@ def find(workdir, config, most_drop, limits=None, smallest_in="macs"):
     """
     smallest.check(most_drop, smallest_in)
     run, limits = runs.open_run(workdir, config), dict(limits or {})
-    problem = compressing.problem_of(run)
-    within = assembly_problem.limits_of(limits, problem.teacher)
+    problem, within = compressing.question(run, limits, tables)
     drop = smallest.DropFrom(run.teacher, run.images)
 
     def trial(cost):
         with_cost = {**limits, f"max_{smallest_in}": cost}
-        name, result = compressing.student(workdir, config, with_cost)
+        name, result = compressing.student(workdir, config, with_cost, tables)
         model = keras_files.load_model(workdir.compressed(name) / "model.keras")
         return smallest.Trial(cost, drop.of(model), (name, result))
 

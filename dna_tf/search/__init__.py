@@ -14,6 +14,7 @@ Read in this order:
     bounds.py             the lower bounds that it uses
     listing.py            lists all architectures up to a threshold, for it
     diverse.py            the k best that differ
+    angle_search.py       the networks with the largest angle, exactly, though it is no sum
     tightness.py          how tight limits are
     noise.py              whether a runner-up differs by more than the noise of ratings
     fronts.py             the Pareto front of rating and costs

@@ -155,20 +155,21 @@ def build_problem(space, teacher, ratings, extra=()):
     )
 
 
-def check_reachable(space, teacher, limits):
+def check_reachable(space, teacher, limits, extra=()):
     """Checks before any work that some network of a space keeps within limits.
 
     Args:
         space: a `spaces.SearchSpace`.
         teacher: an `assemblies.TeacherFacts`.
         limits: a `cost_limits.Limits`.
+        extra: further costs, as `build_problem` takes them.
 
     Raises:
         ValueError: no network does (the message has the cheapest), a limited cost is unknown,
             or the teacher itself does: there is nothing to do.
     """
     ratings = {(b, c): np.ones(space.num_paths(b, c)) for b, c, _ in space.cells()}
-    problem, rest = build_problem(space, teacher, ratings).filtered(limits)
+    problem, rest = build_problem(space, teacher, ratings, extra).filtered(limits)
     (best,) = exact.best(problem, rest)
     check_saves(problem, best, limits)
 
@@ -182,16 +183,16 @@ def costs_of_front(problem, cost, limits):
         limits: a `cost_limits.Limits` that they all keep.
 
     Returns:
-        A list of ints, without the cost of the teacher itself.
+        A list of numbers, without the cost of the teacher itself.
     """
     left, rest = problem.filtered(limits)
     choices = fronts.front(left, (cost,), rest)
     costs = {
-        int(choice.costs[cost])
+        choice.costs[cost]
         for choice in choices
         if not all(problem.is_own(b, c) for b, c in enumerate(choice.cells))
     }
-    return sorted(costs)
+    return sorted(map(int, costs) if cost in problem.counted else map(float, costs))
 
 
 def check_saves(problem, choice, limits):
@@ -202,7 +203,9 @@ def check_saves(problem, choice, limits):
     """
     if all(problem.is_own(b, c) for b, c in enumerate(choice.cells)):
         costs = problem.teacher.costs()
-        texts = ", ".join(f"{costs[n]:,} {n}" for n in ("macs", "params") if costs[n] is not None)
+        texts = [f"{costs[n]:,} {n}" for n in ("macs", "params") if costs[n] is not None]
+        further = [name for name in problem.names if name not in part_costs.COSTS]
+        texts = ", ".join([*texts, *(f"{choice.costs[name]:.4g} {name}" for name in further)])
         raise ValueError(
             f"The teacher itself is within {limits.text()}: it has {texts}. There is nothing to "
             "compress. Give a tighter limit, such as max_macs=50%."
@@ -242,12 +245,13 @@ def _seen_space(space, teacher):
     return dataclasses.replace(space, blocks=blocks, frame=frame)
 
 
-def limits_of(limits, teacher):
+def limits_of(limits, teacher, further=None):
     """Limits as numbers, where `"50%"` is half of the teacher's cost.
 
     Args:
         limits: what makes a `cost_limits.Limits`, with values such as `"50%"` besides.
         teacher: the `assemblies.TeacherFacts`.
+        further: costs of the teacher that are measured: a dict from name to number.
 
     Returns:
         A `cost_limits.Limits`.
@@ -256,7 +260,7 @@ def limits_of(limits, teacher):
         ValueError: a share cannot be read or has no teacher's cost to be a share of; or as
             `cost_limits.Limits`.
     """
-    costs, numbers = teacher.costs(), {}
+    costs, numbers = {**teacher.costs(), **(further or {})}, {}
     for key, value in limits.items():
         if isinstance(value, str) and value.strip().endswith("%"):
             numbers[key] = _share_of(key, value.strip(), costs)

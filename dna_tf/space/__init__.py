@@ -13,9 +13,13 @@ Read in this order:
     cost_tables.py     parameters and MACs of networks and of all paths of a space
     part_costs.py      costs of paths that stand in a teacher's place
     assemblies.py      networks of such paths and of a teacher's own blocks, and their files
+    teacher_parts.py   parts of a teacher as keys of a cost table
+    part_keys.py       parts of any network as such keys, and in files
     op_costs.py        files with the cost of each part of a network, such as its latency
+    assembly_costs.py  the costs of assemblies by such a file
     cost_limits.py     limits on costs, as text and as values
     ratings.py         rating files of cells, and summaries of them
+    angle_sums.py      what the angles of all networks follow from, and its files
     replaced_cells.py  files of ratings by replacing: what a teacher loses with a path in a block
     fit.py             whether a cut teacher fits the blocks of a space
     space_table.py     a space as a table for people

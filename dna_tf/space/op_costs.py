@@ -4,7 +4,8 @@ A network is taken apart into *parts*: the convolution of the stem, each MBConv,
 (1x1 convolution, pooling and classifier). A part is identified by what it computes and by the
 size of its input. A file has one entry for each distinct part and a `fixed` cost of every
 network (what calling it costs, say); the cost of a network is their sum. A file is valid for
-every space, network and resolution whose parts it contains.
+every space, network and resolution whose parts it contains. The parts of a teacher have keys of
+their own (`teacher_parts.py`); a file with such parts has version 2, all others have version 1.
 
     {"kind": "dna_tf.op_costs", "version": 1,
      "cost": "latency_ms", "device": "...", "runtime": "...", "about": {...},
@@ -24,15 +25,12 @@ import dataclasses
 import numpy as np
 
 from dna_tf.common import checks, files, records
-from dna_tf.space import cost_limits, cost_tables, layer_specs, network_layers, spaces
+from dna_tf.space import cost_limits, cost_tables, network_layers, part_keys
 
 KIND = "dna_tf.op_costs"
-VERSION = 1
 _MOST_COST = 1e100  # of what is no mistake; sums stay finite
-PARTS = ("stem", "layer", "head")
-_KEY_FIELDS = ("part", "kernel", "expand", "in_width", "out_width", "stride", "size", "activation")
-_OPTIONAL_FIELDS = ("se_ratio", "num_classes", "kind", "repeats", "spread")
 _FIELDS = ("kind", "version", "cost", "device", "runtime", "about", "fixed", "entries")
+_MEASURED = ("repeats", "spread")  # of an entry, besides its value
 _CHECK_HEAD = records.table(
     {
         "device": records.text,
@@ -42,80 +40,12 @@ _CHECK_HEAD = records.table(
                 "threads": records.whole(),
                 "precision": records.text,
                 "overhead": records.table({}),
+                "teachers": records.mapping_of(records.number(0)),
             }
         ),
     }
 )
 _HINT = "A file of op costs is JSON; the documentation of dna_tf.space.op_costs shows its form."
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerKey:
-    """Identifies a part of a network: what it computes, for which size of input.
-
-    Args:
-        part: `"stem"`, `"layer"` or `"head"`.
-        kernel: side of the (depthwise) kernel.
-        expand: expansion rate; 1 for stem and head.
-        in_width: input channels.
-        out_width: output channels; of a head those before the classifier.
-        stride: stride.
-        size: height and width of its input in pixels.
-        activation: of `spaces.ACTIVATIONS`.
-        se_ratio: of squeeze-and-excitation; 0 for stem and head.
-        num_classes: outputs of the classifier; 0 for stem and layers.
-        kind: of the op, of `spaces.KINDS`; `"mb"` for stem and head.
-    """
-
-    part: str
-    kernel: int
-    expand: int
-    in_width: int
-    out_width: int
-    stride: int
-    size: int
-    activation: str
-    se_ratio: float = 0.0
-    num_classes: int = 0
-    kind: str = "mb"
-
-    def spec(self):
-        """What it computes: the spec of a layer, or the `ConvSpec` of stem and head."""
-        rest = (self.in_width, self.out_width, self.stride, self.activation)
-        if self.part == "layer":
-            of_kind = layer_specs.spec_class(self.kind)
-            return of_kind(self.kernel, self.expand, *rest, self.se_ratio)
-        return layer_specs.ConvSpec(self.kernel, *rest)
-
-    def __str__(self):
-        rest = f"{self.in_width}->{self.out_width} stride {self.stride} at {self.size} px"
-        if self.part == "layer":
-            return f"{spaces.KINDS[self.kind]}k{self.kernel}e{self.expand} {rest}"
-        classes = f", {self.num_classes} classes" if self.num_classes else ""
-        return f"{self.part} {rest}{classes}"
-
-
-def layer_key(layer):
-    """The `LayerKey` of a `network_layers.NetworkLayer`."""
-    spec, kind = layer.spec, "mb"
-    if isinstance(spec, layer_specs.MBConvSpec):
-        part, expand, se_ratio = "layer", spec.expand, float(spec.se_ratio)
-        kind = layer_specs.kind_of(spec)
-    else:
-        part, expand, se_ratio = ("head" if layer.num_classes else "stem"), 1, 0.0
-    return LayerKey(
-        part=part,
-        kernel=spec.kernel,
-        expand=expand,
-        in_width=spec.in_width,
-        out_width=spec.out_width,
-        stride=spec.stride,
-        size=layer.size,
-        activation=spec.activation,
-        se_ratio=se_ratio,
-        num_classes=layer.num_classes,
-        kind=kind,
-    )
 
 
 def space_keys(space, task):
@@ -126,18 +56,19 @@ def space_keys(space, task):
         task: the `tasks.Task`: size of the images and number of classes.
 
     Returns:
-        A list of `LayerKey`, stem first, each once.
+        A list of `part_keys.LayerKey`, stem first, each once.
     """
-    return list(dict.fromkeys(map(layer_key, network_layers.space_layers(space, task).all())))
+    layers = network_layers.space_layers(space, task).all()
+    return list(dict.fromkeys(map(part_keys.layer_key, layers)))
 
 
 def network_keys(architecture):
     """The keys of the parts of an `architectures.Architecture` in order, stem first.
 
     Returns:
-        A list of `LayerKey`; equal ones are in it as often as they occur.
+        A list of `part_keys.LayerKey`; equal ones are in it as often as they occur.
     """
-    return [layer_key(layer) for layer in network_layers.layers(architecture)]
+    return [part_keys.layer_key(layer) for layer in network_layers.layers(architecture)]
 
 
 class MissingParts(ValueError):
@@ -145,22 +76,23 @@ class MissingParts(ValueError):
 
     Args:
         table: the `OpCosts`.
-        parts: the `LayerKey`s of all parts that are needed.
+        parts: the `part_keys.LayerKey`s of all parts that are needed.
         owner: what they belong to, such as `"the space 'dna' at 224 px"`.
+        hint: a sentence about the reason, after a space; `""` for none.
 
     Attributes:
         table: the `OpCosts`.
-        parts: a list of the `LayerKey`s that it does not contain.
+        parts: a list of the `part_keys.LayerKey`s that it does not contain.
     """
 
-    def __init__(self, table, parts, owner):
+    def __init__(self, table, parts, owner, hint=""):
         needed = dict.fromkeys(parts)
         self.table = table
         self.parts = [key for key in needed if key not in table.entries]
         super().__init__(
             f"The file of {table.cost!r} is missing {len(self.parts)} of {len(needed)} parts of "
             f"{owner}: {checks.some([str(key) for key in self.parts], separator='; ')}. It has "
-            f"{len(table.entries)} parts, for images of {table.sizes_text()} px."
+            f"{len(table.entries)} parts, for images of {table.sizes_text()} px.{hint}"
         )
 
 
@@ -185,7 +117,7 @@ class OpCosts:
 
     Args:
         cost: the cost's name with its unit, such as `"latency_ms"`.
-        entries: a dict from `LayerKey` to `CostEntry`.
+        entries: a dict from `part_keys.LayerKey` or `teacher_parts.TeacherKey` to `CostEntry`.
         fixed: the cost of every network besides its parts.
         device: where it was measured.
         runtime: what ran it.
@@ -236,7 +168,7 @@ class OpCosts:
         """
         layers = network_layers.space_layers(space, task)
         owner = f"the space {space.name!r} at {task.image_size} px with {task.num_classes} classes"
-        self.check_contains(map(layer_key, layers.all()), owner)
+        self.check_contains(map(part_keys.layer_key, layers.all()), owner)
         paths = {}
         for key, cell in layers.cells.items():
             costs = [[self._cost(layer) for layer in candidates] for candidates in cell]
@@ -258,38 +190,34 @@ class OpCosts:
         """
         keys = network_keys(architecture)
         self.check_contains(keys, f"the architecture {architecture.name!r}")
+        return self.sum_of(keys)
+
+    def sum_of(self, keys):
+        """The cost of a network with parts of these keys, all of which are in the table."""
         return self.fixed + sum(self.entries[key].value for key in keys)
 
-    def check_contains(self, keys, owner):
+    def check_contains(self, keys, owner, hint=""):
         """Checks that the table has an entry for each key.
 
         Args:
-            keys: `LayerKey`s.
-            owner: what they belong to, for the message.
+            keys: `part_keys.LayerKey`s and `teacher_parts.TeacherKey`s.
+            owner, hint: for the message, as `MissingParts` takes them.
 
         Raises:
             MissingParts: it has not.
         """
         keys = list(keys)
         if not self.entries.keys() >= set(keys):
-            raise MissingParts(self, keys, owner)
+            raise MissingParts(self, keys, owner, hint)
 
     def _cost(self, layer):
-        return self.entries[layer_key(layer)].value
+        return self.entries[part_keys.layer_key(layer)].value
 
 
 def identity(table):
     """A fingerprint of everything that a search reads from an `OpCosts`."""
-    entries = [[*_fields_of(key).values(), e.value] for key, e in table.entries.items()]
+    entries = [[*part_keys.fields_of(key).values(), e.value] for key, e in table.entries.items()]
     return files.fingerprint([table.cost, table.fixed, sorted(entries)])
-
-
-def _fields_of(key):
-    """The fields of a key; the kind of most ops is left out, as in files of before."""
-    fields = dataclasses.asdict(key)
-    if key.kind == "mb":
-        del fields["kind"]
-    return fields
 
 
 def save(table, path):
@@ -297,9 +225,10 @@ def save(table, path):
     entries = []
     for key, entry in table.entries.items():
         values = {k: v for k, v in dataclasses.asdict(entry).items() if v is not None}
-        entries.append({**_fields_of(key), **values})
+        entries.append({**part_keys.fields_of(key), **values})
     head = {k: getattr(table, k) for k in ("cost", "device", "runtime", "about", "fixed")}
-    files.write_json(path, {"kind": KIND, "version": VERSION, **head, "entries": entries})
+    version = part_keys.version_of(table.entries)
+    files.write_json(path, {"kind": KIND, "version": version, **head, "entries": entries})
 
 
 def load(path):
@@ -315,8 +244,7 @@ def load(path):
     """
     data = files.read_json(path, KIND, _HINT)
     try:
-        if data.get("version") != VERSION:
-            raise ValueError(f"It has version {data.get('version')!r}; this reads {VERSION}.")
+        part_keys.check_version(data)
         data = checks.check_keys("file", data, ("kind", "version", "cost", "entries"), _FIELDS)
         entries = {}
         for number, item in enumerate(checks.check_sequence("entries", data["entries"]), 1):
@@ -335,34 +263,10 @@ def load(path):
 
 def _read_entry(number, item):
     what = f"entry {number}"
-    item = checks.check_keys(what, item, (*_KEY_FIELDS, "value"), _OPTIONAL_FIELDS)
-    names = [field.name for field in dataclasses.fields(LayerKey)]
-    key = LayerKey(**{name: item[name] for name in names if name in item})
-    check_key(key, what)
-    return key, CostEntry(item["value"], item.get("repeats"), item.get("spread"))
-
-
-def check_key(key, what):
-    """Checks the values of a `LayerKey` from a file.
-
-    Args:
-        key: the key.
-        what: the entry that it is of, in words.
-
-    Raises:
-        ValueError: a value is of another type, or out of range.
-    """
-    if key.part not in PARTS:
-        raise ValueError(
-            f"The part of {what} must be one of {list(PARTS)}. Received: "
-            f"{checks.short_repr(key.part)}"
-        )
-    for name in ("kernel", "expand", "in_width", "out_width", "stride", "size"):
-        checks.check_whole(f"{name} of {what}", getattr(key, name), 1, records.MOST)
-    records.text(key.activation, f"The activation of {what}")
-    checks.choose(key.kind, spaces.KINDS, f"kind of op in {what}")
-    records.number(0, 1)(key.se_ratio, f"The se_ratio of {what}")
-    records.whole()(key.num_classes, f"The num_classes of {what}")
+    item = checks.check_keys(what, item, ("part", "value"), (*part_keys.FIELDS, *_MEASURED))
+    values = {name: item.get(name) for name in ("value", *_MEASURED)}
+    fields = {name: value for name, value in item.items() if name not in values}
+    return part_keys.read_key(fields, what), CostEntry(**values)
 
 
 def _is_cost(value):

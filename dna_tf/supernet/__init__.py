@@ -14,6 +14,7 @@ Read in this order:
     stage_folders.py   the stages of a training, and the folders of their checkpoints
     stage_training.py  trains the cells of a stage together
     cell_training.py   train_cells: all cells of a space
+    cell_angles.py     how far training turned the weights of a cell, and controls
     metrics.py         distance between a cell's output and the teacher's map
     cell_rater.py      rates the paths of one cell
     cell_rating.py     rate_cells: all paths of all cells, on several devices

@@ -50,22 +50,7 @@ class TrainableCell(keras.layers.Layer):
         self.fixed_units = len(self.units) - self.layers
         self.rescale = block == 0
         self.rows = []
-        adding = output_start.first_unit(self.units)  # from here on outputs add up
-        for u, specs in enumerate(self.units):
-            size = packed_ops.row_size(specs)
-            first = [
-                packed_ops.initial_row(
-                    spec, size, np.random.RandomState([seed, block, cell, u, op])
-                )
-                for op, spec in enumerate(specs)
-            ]
-            if start is not None and u >= adding:
-                parts = len(self.units) - adding
-                first = [
-                    output_start.started(row, spec, start, parts)
-                    for row, spec in zip(first, specs, strict=True)
-                ]
-            first = np.stack(first)
+        for u, first in enumerate(first_rows(self.units, block, cell, seed, start)):
             self.rows.append(
                 self.add_weight(
                     shape=first.shape,
@@ -125,6 +110,33 @@ def cell_units(space, block, cell, in_channels, output_channels):
     shapes = {block: (1, 1, in_channels), block + 1: (1, 1, output_channels)}
     positions = network_layers.imitating_layers(space, block, cell, shapes)
     return [[layer.spec for layer in candidates] for candidates in positions]
+
+
+def first_rows(units, block, cell, seed, start=None):
+    """The weights with which the training of a cell begins.
+
+    Args:
+        units: the specs of every position, as `cell_units` returns them.
+        block, cell, seed, start: as of `TrainableCell`.
+
+    Returns:
+        A list of float32 arrays `(ops, row size)`, one per position.
+    """
+    adding, rows = output_start.first_unit(units), []  # from there on outputs add up
+    for u, specs in enumerate(units):
+        size = packed_ops.row_size(specs)
+        first = [
+            packed_ops.initial_row(spec, size, np.random.RandomState([seed, block, cell, u, op]))
+            for op, spec in enumerate(specs)
+        ]
+        if start is not None and u >= adding:
+            parts = len(units) - adding
+            first = [
+                output_start.started(row, spec, start, parts)
+                for row, spec in zip(first, specs, strict=True)
+            ]
+        rows.append(np.stack(first))
+    return rows
 
 
 def _choose(specs, op, x, row, groups):

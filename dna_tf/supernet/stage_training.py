@@ -295,6 +295,18 @@ def held_out_maps(predict, images, batch_size):
     return (batch, *predict(batch))
 
 
+def output_starts(teacher, images, batch_size):
+    """What `start_statistics` returns in a training of one replica.
+
+    Args:
+        teacher: the `cutting.Teacher`.
+        images, batch_size: as of `held_out_maps`.
+    """
+    predict = feature_batches.in_parts(feature_batches.feature_function(teacher), batch_size)
+    with images.reading():
+        return start_statistics(predict, images, batch_size)
+
+
 def start_statistics(predict, images, batch_size):
     """Mean and deviation of the teacher's maps, at which the cells' outputs start.
 

@@ -23,7 +23,7 @@ def recipe(**changes):
         "weight_decay": 0.05,
         "rating_every": 0,
         "tensorboard": False,
-        "checkpoint_seconds": 0.0,
+        "checkpoint_seconds": 1e6,  # one takes longer than a step here
     }
     section = training_sections.default_retraining(2, 0.01)
     section.update({**defaults, **changes})

@@ -8,8 +8,8 @@ import dna_tf
 from dna_tf.inheritance import compressing
 from dna_tf.models import model_costs
 from dna_tf.search import assembly_problem, exact
-from dna_tf.space import assemblies
-from tests.helpers import small_images
+from dna_tf.space import assemblies, assembly_costs, op_costs
+from tests.helpers import part_tables, small_images
 
 QUICK = {
     "supernet": {"epochs": 2, "batch_size": 32},
@@ -109,6 +109,24 @@ def test_the_smallest_student_within_a_drop(teacher, images, compressed, capsys)
     assert "points below the teacher on the rating images; 99 are allowed" in text
 
 
+def test_a_table_of_latencies_limits_them(teacher, images, compressed, tmp_path):
+    folder, first = compressed
+    facts = first.assembly.teacher
+    table = part_tables.table(SPACE, facts)
+    whole = assembly_costs.teacher_cost(table, facts)
+    op_costs.save(table, tmp_path / "latency.json")
+    limits = {"max_latency_ms": "80%", "latency": str(tmp_path / "latency.json")}
+    result = dna_tf.compress(teacher, images, space=SPACE, folder=folder, **limits, **QUICK)
+    rows = [row.costs["latency_ms"] for row in result.table]
+    latency = assembly_costs.network_cost(table, result.assembly)
+    assert rows == [whole, latency, latency] and latency <= 0.8 * whole
+    assert "latency ms" in result.text().splitlines()[0]
+    names = [layer.name for layer in teacher.layers if isinstance(layer, keras.layers.Conv2D)]
+    others = {"space": SPACE, "cuts": (names[0], names[3]), "latency": table}
+    with pytest.raises(ValueError, match="is missing .* the teacher's part from the image"):
+        dna_tf.compress(teacher, images, max_macs="50%", **others)
+
+
 def test_the_assembly_is_a_file_and_the_student_exports(images, compressed, tmp_path):
     _, result = compressed
     assemblies.save(result.assembly, tmp_path / "assembly.json")
@@ -125,7 +143,8 @@ def test_the_assembly_is_a_file_and_the_student_exports(images, compressed, tmp_
         ({"max_macs": "1%"}, "No architecture of the space 'two_blocks' meets macs <="),
         ({"max_mac": "50%"}, "a share of the teacher's mac, .*Did you mean 'macs'"),
         ({"macs": 100}, "Limits are named max_ or min_"),
-        ({"max_latency_ms": 3}, "no cost 'latency_ms'"),
+        ({"max_latency_ms": 3}, "no cost 'latency_ms' without a table .* flag teacher_parts"),
+        ({"max_latency_ms": "50%"}, "no cost 'latency_ms' .* a share .* give its file: latency="),
         ({"max_peak_kb": 0.01}, "max_peak_kb=0.01: "),
         ({"max_macs": "50"}, "No architecture"),
     ],

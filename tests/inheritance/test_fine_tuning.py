@@ -11,7 +11,7 @@ from dna_tf.training import kept_answers
 from tests.helpers import small_assemblies
 
 RECIPE = {"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "warmup_epochs": 0.0}
-RECIPE["checkpoint_seconds"] = 0.0
+RECIPE["checkpoint_seconds"] = 1e6  # a checkpoint takes longer than a step of so small a model
 ALONE = {
     "labels": {"labels": 1.0, "answers": 0.0},
     "answers": {"labels": 0.0, "answers": 1.0},
@@ -79,7 +79,7 @@ def test_a_killed_fine_tuning_resumes_to_the_same_bits(images, student, tmp_path
     from dna_tf.training import checkpoints
 
     teacher, facts, cells = small_assemblies.all_of_it()
-    recipe = {**RECIPE, "maps": 0.5}
+    recipe = {**RECIPE, "maps": 0.5, "checkpoint_seconds": 0.0}
     fine_tuning.fine_tune(student, teacher, images, recipe, folder=tmp_path / "whole")
     save, saved = checkpoints.Checkpoint.save, []
 

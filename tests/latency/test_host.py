@@ -11,7 +11,7 @@ from ai_edge_litert import interpreter
 from dna_tf.export import conversion
 from dna_tf.latency import graphs, host, validation
 from dna_tf.models import students
-from dna_tf.space import op_costs, presets, tasks
+from dna_tf.space import op_costs, part_keys, presets, tasks
 
 SPACE = presets.PRESETS["digits"]
 TASK = tasks.Task(32, 3, 10)
@@ -82,8 +82,8 @@ def _run(content, values):
 
 
 def test_this_host_times_graphs():
-    small = op_costs.LayerKey("layer", 3, 3, 8, 8, 1, 4, "swish", 0.25)
-    large = op_costs.LayerKey("layer", 7, 6, 64, 64, 1, 32, "swish", 0.25)
+    small = part_keys.LayerKey("layer", 3, 3, 8, 8, 1, 4, "swish", 0.25)
+    large = part_keys.LayerKey("layer", 7, 6, 64, 64, 1, 32, "swish", 0.25)
     core = min(os.sched_getaffinity(0))
     meter = host.HostMeter(cores=(core,), rounds=5, burst_s=0.002, warmup_s=0.005)
     before = os.sched_getaffinity(0)
@@ -163,7 +163,7 @@ def test_a_failing_converter_names_the_part(monkeypatch):
         raise RuntimeError("op not supported\nlong trace")
 
     monkeypatch.setattr(conversion, "convert", convert)
-    part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
+    part = part_keys.LayerKey("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
     message = r"converter failed on the part k3e6 16->24 stride 2 at 8 px: op not supported Nothing"
     with pytest.raises(ValueError, match=message):
         graphs.part_graph(part)

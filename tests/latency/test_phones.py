@@ -6,7 +6,7 @@ import os
 import pytest
 
 from dna_tf.latency import phones
-from dna_tf.space import op_costs
+from dna_tf.space import op_costs, part_keys
 from tests.helpers import fake_adb
 
 
@@ -85,7 +85,7 @@ def test_no_timings_are_told_with_the_graph(tmp_path, binary):
     text = "INFO: STARTING!\nERROR: Could not open 'graph_0.tflite'.\nBenchmarking failed.\n"
     adb, calls = fake_adb.make(tmp_path, benchmark=text)
     meter = phones.AdbMeter(phones.connect(adb), str(binary))
-    part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
+    part = part_keys.LayerKey("layer", 3, 6, 16, 24, 2, 8, "swish", 0.25)
     with pytest.raises(
         ValueError, match=r"k3e6 16->24 .* on 8A1X0000: .*no timings.*Could not open.*failed\."
     ):

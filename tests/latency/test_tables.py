@@ -53,7 +53,7 @@ def test_what_sums_leave_out_is_found(tmp_path, count):
     by_name = dict(zip(names, students, strict=True))
     measured = measured_parts(tmp_path / "a.json", FakeMeter(part_ms))
     measured.measure_networks(names, FakeMeter(lambda n: whole(by_name[n])), graph_of, 0.1)
-    overhead = tables.fit(measured, students, names)
+    overhead = tables.fit(measured, map(op_costs.network_keys, students), names)
     assert overhead.networks == count
     assert overhead.scale == pytest.approx(truth.scale, abs=0.1)
     table = tables.make_table(measured, overhead)
@@ -75,7 +75,7 @@ def test_a_fixed_cost_is_never_negative(tmp_path):
         return sum(map(part_ms, parts)) - 0.2
 
     measured.measure_networks(names, FakeMeter(whole), graph_of, 0.1)
-    overhead = tables.fit(measured, students, names)
+    overhead = tables.fit(measured, map(op_costs.network_keys, students), names)
     assert overhead.fixed_ms == 0.0
     table = tables.make_table(measured, overhead)
     errors = [

@@ -8,7 +8,7 @@ from dna_tf.compression import tf_keras_bridge
 from dna_tf.export import prepare
 from dna_tf.latency import graphs
 from dna_tf.models import inference, keras_files, keras_settings, students
-from dna_tf.space import op_costs, presets
+from dna_tf.space import part_keys, presets
 from dna_tf.supernet import cell_models
 from dna_tf.teachers import building
 from dna_tf.training import determinism
@@ -22,7 +22,7 @@ ODD = {
     "max_steps_per_epoch": 1,
 }
 SHAPE = (16, 16, 3)
-PART = op_costs.LayerKey("layer", 3, 3, 8, 8, 1, 4, "swish", 0.25)
+PART = part_keys.LayerKey("layer", 3, 3, 8, 8, 1, 4, "swish", 0.25)
 
 
 def _values():

@@ -18,6 +18,7 @@ from dna_tf.space import (
     layer_specs,
     network_layers,
     op_costs,
+    part_keys,
     spaces,
     tasks,
 )
@@ -122,7 +123,7 @@ def test_a_file_of_costs_has_a_part_for_each_op(tmp_path):
     assert {str(key).split()[0] for key in layers} == {name.partition("se")[0] for name in OPS}
     for layer in network_layers.space_layers(space, task).all():
         if isinstance(layer.spec, layer_specs.MBConvSpec):
-            assert op_costs.layer_key(layer).spec() == dataclasses.replace(
+            assert part_keys.layer_key(layer).spec() == dataclasses.replace(
                 layer.spec, norm_epsilon=1e-5, norm_momentum=0.9
             )
     entries = {key: op_costs.CostEntry(float(n)) for n, key in enumerate(keys, 1)}

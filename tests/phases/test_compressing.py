@@ -10,11 +10,17 @@ from dna_tf import workdirs
 from dna_tf.config import run_config
 from dna_tf.inheritance import replacement_rating
 from dna_tf.models import keras_files, model_costs
-from dna_tf.phases import additivity, compressing, least_size, seed_agreement
+from dna_tf.phases import (
+    additivity,
+    compressing,
+    latency_of_parts,
+    least_size,
+    seed_agreement,
+)
 from dna_tf.report import report_page, run_data
-from dna_tf.space import assemblies, presets, ratings
+from dna_tf.space import assemblies, assembly_costs, presets, ratings
 from dna_tf.supernet import stage_training
-from tests.helpers import data_files, report_runs
+from tests.helpers import data_files, part_tables, report_runs
 
 layers = keras.layers
 
@@ -127,15 +133,39 @@ def test_the_same_command_again_does_nothing_twice(run, monkeypatch, capsys):
 
 def test_another_budget_shares_cells_and_ratings(run, monkeypatch):
     workdir, config, _, first = run
+    kept = sorted(workdir.answers.iterdir())
+    assert len(kept) == config.fine_tune.epochs
     monkeypatch.setattr(stage_training.StageTraining, "train", lambda *_: pytest.fail("trained"))
     monkeypatch.setattr(replacement_rating, "rate_cell", lambda *_, **__: pytest.fail("rated"))
     name, result = compressing.compress(workdir, config, {"max_int8_kb": "60%"})
     assert name == "max_int8_kb_60pct"
+    assert sorted(workdir.answers.iterdir()) == kept  # the teacher answered once for both
     share = result["table"][2]["costs"]["int8_kb"] / result["table"][0]["costs"]["int8_kb"]
     assert (
         share <= 0.6 < first["table"][2]["costs"]["int8_kb"] / first["table"][0]["costs"]["int8_kb"]
         or result["assembly"] == first["assembly"]
     )
+
+
+def test_a_limit_on_the_latency(run, monkeypatch, capsys):
+    workdir, config, *_ = run
+    part_tables.replace_graphs(monkeypatch)
+    meter, limits = part_tables.Meter(), {"max_latency_ms": "75%"}
+    tables = latency_of_parts.tables_for(workdir, config, limits, meter=meter)
+    compressing.check(workdir, config, limits, tables)
+    name, result = compressing.compress(workdir, config, limits, tables)
+    assert name == "max_latency_ms_75pct" and result["limits"] == {"max_latency_ms": 1.5}
+    teacher, assembled, tuned = (row["costs"]["latency_ms"] for row in result["table"])
+    assembly = assemblies.load(workdir.compressed(name) / "assembly.json")
+    assert teacher == 2.0 and assembled == tuned <= 1.5
+    assert tuned == pytest.approx(assembly_costs.network_cost(tables[0], assembly))
+    assert tuned == pytest.approx(assembly.origin["costs"]["latency_ms"])
+    again = latency_of_parts.tables_for(workdir, config, limits, meter=part_tables.Meter())
+    assert compressing.compress(workdir, config, limits, again) == (name, result)
+    timed = latency_of_parts.time_student(workdir, name, result, meter=meter)
+    assert timed["measured_latency"]["latency_ms"]["measured_ms"] == 1.5
+    compressing.print_table(timed)
+    assert "peak kB  latency ms  accuracy" in capsys.readouterr().out
 
 
 def test_another_recipe_in_the_same_place_is_another_training(run):

@@ -9,8 +9,10 @@ import pytest
 from dna_tf import workdirs
 from dna_tf.common import file_fields, files
 from dna_tf.latency import measurements
+from dna_tf.phases import angles
 from dna_tf.report import compression_data, report_page, result_tables, run_data
 from dna_tf.space import (
+    angle_sums,
     architectures,
     assemblies,
     op_costs,
@@ -58,6 +60,42 @@ def _ratings(folder):
                 ratings.lines("block1_cell1", summary, SPACE, 0, 0)
 
     return path, _content(path), read
+
+
+def _cell_angle(folder):
+    path, rng = folder / "block1_cell1.json", np.random.RandomState(0)
+    units = [np.array([[1.0, 2.0, 3.0]])] + [rng.uniform(1, 2, (len(SPACE.ops), 3))] * 2
+    units = [np.stack([u[:, 0] / 2, u[:, 1], u[:, 2]], axis=1) for u in units]
+    depth = SPACE.blocks[0].cells[0].layers
+    sums = dict.fromkeys(angle_sums.VARIANTS, [units[0], *[units[1]] * depth])
+    angle_sums.save(path, SPACE, 0, 0, angle_sums.CellAngle("rlnas", sums), "made from")
+
+    def read():
+        cell_angle, _ = angle_sums.read(path, SPACE, 0, 0)
+        for variant in angle_sums.VARIANTS:
+            assert np.isfinite(angle_sums.cosines_of(cell_angle.path_sums(variant))).all()
+
+    return path, _content(path), read
+
+
+def _angles(folder):
+    path = folder / "angles.json"
+    ends = {f"{end}{of}": 0.5 for end in ("tau", "low", "high") for of in ("", "_of_rating")}
+    row = {"name": "one", "limits": {"max_macs": 1e6}, "cosine": 0.9, "bound": 0.9}
+    row |= {"certified": True, "degrees": {"trained": 20.0}, "macs": 5, "params": 6, "rating": 1.0}
+    content = {
+        "kind": workdirs.ANGLES_KIND, "parts": "rlnas", "space": "digits", "seed": 0,
+        "made_from": "made", "num_architectures": 9, "drawn": 9,
+        "spread": {"networks": 9, "degrees": [1.0, 2.0, 3.0]},
+        "orders": [{"score": "angle", **ends}],
+        "best": [{**row, "by_shapes": {"macs": 5, "params": 6, "degrees": 20.0}}],
+    }  # fmt: skip
+
+    def read():
+        loaded = angles.read(path)
+        {row["name"]: row for row in loaded["best"]}, loaded["made_from"]
+
+    return path, content, read
 
 
 def _op_costs(folder):
@@ -236,6 +274,8 @@ def _evaluation(folder):
 KINDS = {
     "architecture": _architecture,
     "ratings": _ratings,
+    "angles of a cell": _cell_angle,
+    "angles": _angles,
     "op costs": _op_costs,
     "measurements": _measurements,
     "config": _config,

@@ -79,6 +79,20 @@ def test_the_front_runs_down_from_the_teacher():
     assert received == [(macs, pytest.approx(rating)) for macs, rating in expected]
 
 
+@pytest.mark.parametrize("cost", ["macs", "params", "int8_kb"])
+def test_the_costs_of_the_front_are_limits_that_its_networks_keep(cost):
+    ratings = _ratings(1)
+    problem = assembly_problem.build_problem(SPACE, FACTS, ratings)
+    costs = assembly_problem.costs_of_front(problem, cost, cost_limits.Limits())
+    whole = FACTS.costs()[cost]
+    assert costs == sorted(costs) and whole not in costs
+    for value in costs:
+        (best,) = exact.best(problem, {f"max_{cost}": value})
+        assert best.costs[cost] == pytest.approx(value)
+    lowest = min(each[1][cost] for each in _all(ratings))
+    assert min([*costs, whole]) == pytest.approx(lowest)
+
+
 def test_a_limit_on_the_peak_leaves_out_paths():
     problem = assembly_problem.build_problem(SPACE, FACTS, _ratings())
     left, rest = problem.filtered(cost_limits.Limits(max_peak_kb=0.45, max_macs=9_000))

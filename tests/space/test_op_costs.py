@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dna_tf.search import exact, problem_building
-from dna_tf.space import architectures, cost_tables, op_costs, presets, tasks
+from dna_tf.space import architectures, cost_tables, op_costs, part_keys, presets, tasks
 from tests.helpers import op_cost_tables
 
 SPACE = presets.PRESETS["digits"]
@@ -53,7 +53,7 @@ def test_a_cost_from_a_file_limits_a_search(tmp_path):
 
 
 def test_what_tells_of_a_measurement_is_kept(tmp_path):
-    part = op_costs.LayerKey("layer", 3, 6, 16, 24, 2, 112, "swish", 0.25)
+    part = part_keys.LayerKey("layer", 3, 6, 16, 24, 2, 112, "swish", 0.25)
     entry = op_costs.CostEntry(1.31, repeats=50, spread=0.02)
     table = op_costs.OpCosts("latency_ms", {part: entry}, 0.4, "phone", "litert", {"threads": 1})
     op_costs.save(table, tmp_path / "latency.json")
@@ -115,7 +115,7 @@ def _entry(**changes):
     ("content", "message"),
     [
         ({**FILE, "kind": "other"}, 'expected to be of kind "dna_tf.op_costs"'),
-        ({**FILE, "version": 2}, "It has version 2; this reads 1"),
+        ({**FILE, "version": 3}, "It has version 3; this reads 1 and 2"),
         ({k: v for k, v in FILE.items() if k != "cost"}, "The file is missing 'cost'"),
         ({**FILE, "entrys": []}, "unknown key 'entrys'. Did you mean 'entries'"),
         ({**FILE, "entries": {}}, "The entries must be a list"),

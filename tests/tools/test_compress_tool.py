@@ -22,6 +22,12 @@ WRONG = {
     "a budget that cannot be read": ([*NEW, "--max_macs=half"], r"such as 350M.*'half'"),
     "a budget below the cheapest": ([*NEW, "--max_macs=1k"], r"No architecture .* macs >= |macs"),
     "a budget above the model": ([*NEW, "--max_params=10M"], r"nothing to compress"),
+    "a latency of a phone without its table": (
+        [*NEW, "--max_phone_ms=8"],
+        r"no cost 'phone_ms' without a table.*tools\.latency_table --workdir={new} --teacher_parts",
+    ),
+    "a latency that cannot be read": ([*NEW, "--max_latency_ms=fast"], r"max_latency_ms .*'fast'"),
+    "no such table": ([*NEW, "--cost_file={new}.json"], r"{new}\.json"),
     "a field that is none": ([*NEW, "--config.compress.paths=3"], r"measured_paths|paths"),
 }
 
@@ -60,5 +66,11 @@ def test_wrong_input_is_one_message(results, name):
 def test_help_teaches(paths):
     run = tool_runs.run("compress", "--help")
     assert run.returncode == 0
-    for words in ("--max_int8_kb", "--max_peak_kb", "a share: 50%", "--data=folder:images"):
+    for words in (
+        "--max_int8_kb",
+        "--max_peak_kb",
+        "--max_latency_ms",
+        "a share: 50%",
+        "--data=folder:images",
+    ):
         assert words in run.stdout

@@ -64,6 +64,10 @@ def test_a_table_is_measured_searched_with_and_its_result_is_measured(tmp_path):
         (["--output=a.json", "--noise=0"], "--noise must be above 0. Received: 0"),
         (["--output=a.json", "--cores=a"], "--cores takes whole numbers"),
         (["--output=a.json", "--space=dna", "--workdir=x"], "both name a space. Give one"),
+        (
+            ["--output=a.json", "--teacher_parts"],
+            "--teacher_parts takes the teacher, the space and",
+        ),
         (["--output=a.json", "--space=dna", "--serial=x"], "--serial is for a phone"),
         (["--output=a.json", "--space=dna", "--device=adb", "--adb=/no"], "no command '/no'"),
     ],

@@ -128,7 +128,7 @@ def test_other_workers_load_the_best_epoch_after_the_chiefs_last_offer(tmp_path,
 
 
 def test_a_training_that_was_cut_off_ends_with_the_same_bits(tmp_path):
-    data, settings = data_of_noise(), recipe()
+    data, settings = data_of_noise(), recipe(checkpoint_seconds=0.0)
     whole = classifier.ClassifierTrainer(_student(3), data, settings)
     history = whole.train(4, tmp_path / "whole", "toy")
     expected = _bits(whole.model)

@@ -109,7 +109,9 @@ def test_averaged_weights_are_evaluated_and_come_back_from_checkpoints(tmp_path)
 
     def trainer(seed):
         model, other = student_of(seed), student_of(seed + 1)
-        return classifier.ClassifierTrainer(model, data, recipe(ema_decay=0.5), other)
+        return classifier.ClassifierTrainer(
+            model, data, recipe(ema_decay=0.5, checkpoint_seconds=0.0), other
+        )
 
     whole = trainer(3)
     twins = [w.numpy() for w in whole.model.weights]

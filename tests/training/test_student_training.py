@@ -12,7 +12,8 @@ from dna_tf.models import keras_files, students
 from dna_tf.training import student_checks, student_training
 from tests.helpers.noise_training import CLASSES, SIZE, architecture_of_two_blocks, plain_model
 
-RECIPE = {"epochs": 2, "batch_size": 8, "warmup_epochs": 0.0, "checkpoint_seconds": 0.0}
+RECIPE = {"epochs": 2, "batch_size": 8, "warmup_epochs": 0.0, "checkpoint_seconds": 1e6}
+SAVED_OFTEN = {**RECIPE, "checkpoint_seconds": 0.0}  # after each step, which takes longer than it
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_a_killed_training_resumes_to_the_same_bits(images, whole, tmp_path, mon
     with monkeypatch.context() as patched:
         patched.setattr(student_training.classifier.ClassifierTrainer, "update", cut)
         with pytest.raises(Killed):
-            student_training.train_student(student(1), images, RECIPE, seed=5, folder=tmp_path)
+            student_training.train_student(student(1), images, SAVED_OFTEN, seed=5, folder=tmp_path)
     model = student(9)  # a new process may start from other weights
     result = student_training.train_student(model, images, RECIPE, seed=5, folder=tmp_path)
     assert result.history == whole[1].history and bits(model) == bits(whole[0])
