@@ -335,6 +335,22 @@ FIELDS = {
             ),
         }
     ),
+    "dna_tf.table_comparison": table(
+        {
+            "questions": mapping_of(
+                table(
+                    {
+                        "fingerprint": text,
+                        "results": mapping_of(
+                            table(
+                                {"row": list_of(whole()), "evaluations": whole(), "problem": text}
+                            )
+                        ),
+                    }
+                )
+            )
+        }
+    ),
     "dna_tf.angles": table(
         {
             "parts": text,

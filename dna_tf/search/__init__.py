@@ -24,7 +24,16 @@ Read in this order:
     table_problems.py     tables of trained networks (`truth`) as problems
     trial_search.py       random search, and what it shares with evolution
     evolution.py          evolutionary search
+    decisions.py          an architecture as a chain of decisions
+    aging.py              regularised evolution
+    reinforce.py          REINFORCE
+    q_learning.py         Q-learning
+    op_trees.py           trees of ops, for TNAS
+    tree_search.py        the tree search of TNAS, with any value of a group
+    tnas.py               TNAS as a search like the others
     beam.py               beam search
     authors_traversal.py  the search of the DNA authors
     comparison.py         compares all searches on one problem
+    table_comparison.py   compares searches on a table of trained networks
+    table_runs.py         runs that comparison, into a file that resumes
 """

@@ -16,12 +16,30 @@ import time
 import numpy as np
 
 from dna_tf.common import checks, formatting
-from dna_tf.search import authors_traversal, beam, evolution, exact, trial_search
+from dna_tf.search import (
+    aging,
+    authors_traversal,
+    beam,
+    evolution,
+    exact,
+    q_learning,
+    reinforce,
+    trial_search,
+)
 
 KIND = "dna_tf.search_comparison"
 BUDGETS = (1_000, 10_000)
 BEAMS = (1, 10, 100)
 TRAVERSAL_BUDGET = 300_000_000
+# The searches that evaluate as many architectures as they may.
+TRYING = {
+    "random": trial_search.random_search,
+    "evolution": evolution.evolve,
+    "evolution, SPOS": evolution.spos,
+    "evolution, regularised": aging.age,
+    "REINFORCE": reinforce.reinforce,
+    "Q-learning": q_learning.q_learning,
+}
 HEADS = (
     "search",
     "within limits",
@@ -39,7 +57,7 @@ def methods(problem, budgets=BUDGETS, beams=BEAMS, traversal_budget=TRAVERSAL_BU
 
     Args:
         problem: a `problems.SearchProblem`.
-        budgets: numbers of evaluations of random search and evolution.
+        budgets: numbers of evaluations of the searches that draw.
         beams: numbers of starts that a beam keeps.
         traversal_budget: how many paths the authors' traversal looks at, at most.
 
@@ -48,12 +66,9 @@ def methods(problem, budgets=BUDGETS, beams=BEAMS, traversal_budget=TRAVERSAL_BU
         `seed` if it is seeded, returns a `trial_search.Outcome`.
     """
     searches = {"exact": (_exact, False)}
-    for budget in budgets:
-        random = functools.partial(trial_search.random_search, budget=budget)
-        searches[f"random, {budget:,}"] = (random, True)
-    for budget in budgets:
-        evolve = functools.partial(evolution.evolve, budget=budget)
-        searches[f"evolution, {budget:,}"] = (evolve, True)
+    for name, search in TRYING.items():
+        for budget in budgets:
+            searches[f"{name}, {budget:,}"] = (functools.partial(search, budget=budget), True)
     for starts in beams:
         budget = starts * beam.least_budget(problem)
         searches[f"beam of {starts:,}"] = (functools.partial(beam.beam, budget=budget), False)

@@ -1,10 +1,13 @@
 """Evolutionary search: children of the best so far, by mutation and by crossover."""
 
+import functools
+
 import numpy as np
 
 from dna_tf.common import checks
 from dna_tf.search import trial_search
 
+CROSSINGS = ("blocks", "layers")
 _TRIES = 10  # for a child that is new
 
 
@@ -17,6 +20,8 @@ def evolve(
     population=50,
     parents=10,
     mutation=0.1,
+    crossing="blocks",
+    fill=False,
 ):
     """Searches by evolution.
 
@@ -49,6 +54,10 @@ def evolve(
         population: the size of the population, and the children of a generation.
         parents: how many of the best have children.
         mutation: probability that an op, or the cell of a block, is drawn again.
+        crossing: what a child takes from one of two parents as a whole: `"blocks"`, or
+            `"layers"` in blocks of the same cell.
+        fill: whether a generation with fewer new children than the population is filled up with
+            architectures drawn at random.
 
     Returns:
         A `trial_search.Outcome`; `best` is `None` if no tried architecture meets the limits.
@@ -58,23 +67,31 @@ def evolve(
 
     Source: Guo et al., 2020 (SPOS), also for the defaults; limits come first as in Deb, 2000.
     """
+    checks.choose(crossing, CROSSINGS, "crossing")
     checks.check_whole("population", population, 2)
     checks.check_whole("parents", parents, 2)
     if isinstance(mutation, bool) or not isinstance(mutation, int | float) or not 0 < mutation <= 1:
         raise ValueError(f"mutation is a probability above 0, up to 1. Received: {mutation!r}")
     trials = trial_search.Trials(problem, limits, budget, seed, objective)
-    breeder = _Breeder(problem, trials, mutation)
+    breeder = _Breeder(problem, trials, mutation, crossing)
     pool = _best(trials.look(trials.draw(population)), population)
     while not trials.is_over:
         alive = trials.choices(pool[0][:parents])
         children = breeder.children(*alive, population)
         if not len(children):
             children = trials.draw(population)
+        elif fill and len(children) < population:
+            children = np.concatenate([children, trials.draw(population - len(children))])
         if not len(children):
             break
         tried = trials.look(children)
         pool = _best([np.concatenate(pair) for pair in zip(pool, tried, strict=True)], population)
     return trials.outcome()
+
+
+# The settings of Guo et al. in all: population 50, ten parents, 25 children by crossover and 25 by
+# mutation with the probability 0.1, crossover by layers, and random networks to fill up.
+spos = functools.partial(evolve, crossing="layers", fill=True)
 
 
 def _best(tried, count):
@@ -86,10 +103,11 @@ def _best(tried, count):
 class _Breeder:
     """Makes the rows of children from those of parents."""
 
-    def __init__(self, problem, trials, mutation):
-        self._problem, self._trials, self._mutation = problem, trials, mutation
+    def __init__(self, problem, trials, mutation, crossing):
+        self._trials, self._mutation, self._crossing = trials, mutation, crossing
         self._rng, self._num_ops = trials.rng, len(problem.space.ops)
         blocks = problem.space.blocks
+        self._cells = [problem.cells(b) for b in range(len(blocks))]
         self._layers = [np.array([cell.layers for cell in block.cells]) for block in blocks]
         self._most = max(int(layers.max()) for layers in self._layers)
 
@@ -112,7 +130,13 @@ class _Breeder:
         picked = self._rng.integers(0, 2, (count, 1, cells.shape[1]))
         parents = np.take_along_axis(np.broadcast_to(pairs, (count, 2, cells.shape[1])), picked, 1)
         blocks = np.arange(cells.shape[1])
-        return cells[parents[:, 0], blocks], ops[parents[:, 0], blocks]
+        child_cells, child_ops = cells[parents[:, 0], blocks], ops[parents[:, 0], blocks]
+        if self._crossing == "layers":
+            both = [(cells[pairs[:, i, 0]], ops[pairs[:, i, 0]]) for i in (0, 1)]
+            same = (both[0][0] == both[1][0])[..., None]
+            mixed = np.where(self._rng.random(child_ops.shape) < 0.5, both[0][1], both[1][1])
+            child_ops = np.where(same, mixed, child_ops)
+        return child_cells, child_ops
 
     def _mutated(self, cells, ops, count):
         """Children of one parent: some cells and ops are drawn again.
@@ -123,7 +147,9 @@ class _Breeder:
         cells, ops = cells[parents].copy(), ops[parents]
         for b in range(cells.shape[1]):
             again = self._rng.random(count) < self._mutation
-            drawn = self._rng.choice(self._problem.cells(b), count)
+            if len(self._cells[b]) == 1:
+                continue
+            drawn = self._rng.choice(self._cells[b], count)
             cells[:, b] = np.where(again, drawn, cells[:, b])
         again = (self._rng.random(ops.shape) < self._mutation) | (ops < 0)
         return cells, np.where(again, self._rng.integers(0, self._num_ops, ops.shape), ops)

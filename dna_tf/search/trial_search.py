@@ -15,6 +15,7 @@ from dna_tf.common import checks
 from dna_tf.search import problems
 
 SMALL = 200_000  # spaces of up to this many architectures are drawn from without replacement
+STALE = 1000  # repeats in a row, after which a search that learns has converged
 _TRIES = 100  # draws per evaluation, at most
 _LEAST_TRIES = 10_000
 _BATCH = 1000  # rows that random search draws at once
@@ -64,14 +65,16 @@ class Trials:
         self.problem, self._objective = problem, objective
         self._lower, self._upper = problem.check_limits(limits)
         self.rng = np.random.default_rng(seed)
+        self._numbers = iter(())
         options = [_options(problem, b) for b in range(len(problem.space.blocks))]
         self._cells, self._paths = zip(*options, strict=True)
         self._counts = [len(cells) for cells in self._cells]
         self._total = problem.num_architectures()
         self._order = self.rng.permutation(self._total) if self._total <= small else None
         self._drawn = 0
-        self._seen, self._curve = set(), []
-        self._best, self._value = None, math.inf
+        self._seen, self._curve = {}, []  # values and excesses by row
+        self._places = [_places(problem, b) for b in range(len(problem.space.blocks))]
+        self._best, self._value, self._repeats = None, math.inf, 0
         self._budget, self.evaluations = budget, 0
         self._tries = max(_LEAST_TRIES, _TRIES * budget, min(self._total, SMALL))
 
@@ -79,6 +82,16 @@ class Trials:
     def is_over(self):
         """Whether the budget or the tries are spent, or the whole space was tried."""
         return self.evaluations >= self._budget or self._tries <= 0 or self._is_exhausted()
+
+    @property
+    def is_stale(self):
+        """Whether `value_of` got nothing new `STALE` times in a row: a search has converged."""
+        return self._repeats >= STALE
+
+    @property
+    def tried(self):
+        """The number of different architectures that were tried, also beyond the limits."""
+        return len(self._seen)
 
     def _is_exhausted(self):
         return len(self._seen) >= self._total
@@ -108,6 +121,13 @@ class Trials:
         self._drawn += len(indices)
         return np.stack(np.unravel_index(indices, self._counts), axis=1)
 
+    def uniform(self):
+        """A float drawn uniformly from [0, 1), from `rng`, in blocks because that is faster."""
+        for number in self._numbers:
+            return number
+        self._numbers = iter(self.rng.random(_BATCH).tolist())
+        return next(self._numbers)
+
     def rows(self, cells, paths):
         """Rows of the architectures that were not tried yet; each one counts as a try.
 
@@ -121,13 +141,13 @@ class Trials:
         """
         self._tries -= len(cells)
         rows = np.full(cells.shape, -1)
-        for b in range(cells.shape[1]):
-            for c in self.problem.cells(b):
-                here, opened = np.flatnonzero(cells[:, b] == c), self.problem.open_paths[b, c]
-                place = np.minimum(np.searchsorted(opened, paths[here, b]), len(opened) - 1)
-                is_open = opened[place] == paths[here, b]
-                first = int(np.searchsorted(self._cells[b], c))
-                rows[here, b] = np.where(is_open, first + place, -1)
+        for b, of_cells in enumerate(self._places):
+            for c, places in of_cells.items():
+                if len(of_cells) == 1:
+                    rows[:, b] = places[paths[:, b]]
+                else:
+                    here = np.flatnonzero(cells[:, b] == c)
+                    rows[here, b] = places[paths[here, b]]
         return self._fresh(rows[(rows >= 0).all(axis=1)])
 
     def _fresh(self, rows):
@@ -165,15 +185,41 @@ class Trials:
             ratings, excess = ratings[:size], excess[:size]
         values = np.where(excess == 0, ratings, np.inf)
         for i, row in enumerate(rows):
-            self._seen.add(row.tobytes())
             if excess[i] == 0:
                 if self._objective is not None:
                     values[i] = self._evaluate(cells[i].tolist(), paths[i].tolist())
                 self.evaluations += 1
+            self._seen[row.tobytes()] = (float(values[i]), float(excess[i]))
+            if excess[i] == 0:
                 if values[i] < self._value:
                     self._best, self._value = row, float(values[i])
                     self._curve.append((self.evaluations, self._value))
         return rows, values, excess
+
+    def value_of(self, cells, path_indices):
+        """Tries one architecture, or remembers what an earlier trial of it gave.
+
+        Searches that learn draw the same architecture again and again. A repeat is no
+        evaluation, but it counts as a try, so that such a search ends.
+
+        Args:
+            cells: a cell for each block.
+            path_indices: a path for each block; none that the problem leaves out.
+
+        Returns:
+            `(value, excess)` as from `look`, two floats; `None` for a new architecture once
+            the budget is spent.
+        """
+        self._tries -= 1
+        row = np.empty(len(self._counts), np.int64)
+        for b, (c, p) in enumerate(zip(cells, path_indices, strict=True)):
+            row[b] = self._places[b][c][p]
+        key = row.tobytes()
+        self._repeats += 1
+        if key not in self._seen:
+            self.look(row[None])
+            self._repeats = 0
+        return self._seen.get(key)
 
     def outcome(self):
         """The `Outcome` so far."""
@@ -199,6 +245,18 @@ class Trials:
                 over = sign * (costs[self.problem.names.index(name)] - limit)
                 total += np.maximum(over, 0.0) / (abs(limit) or 1.0)
         return total
+
+
+def _places(problem, block):
+    """A dict from cell to an array: where each of its paths stands in a row; -1 if left out."""
+    first, by_cell = 0, {}
+    for c in problem.cells(block):
+        opened = problem.open_paths[block, c]
+        paths = len(problem.space.ops) ** problem.space.blocks[block].cells[c].layers
+        by_cell[c] = np.full(max(paths, int(opened[-1]) + 1), -1)
+        by_cell[c][opened] = first + np.arange(len(opened))
+        first += len(opened)
+    return by_cell
 
 
 def _options(problem, block):

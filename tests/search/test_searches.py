@@ -6,16 +6,29 @@ import numpy as np
 import pytest
 
 from dna_tf.search import (
+    aging,
     authors_traversal,
     beam,
     comparison,
     evolution,
     exact,
+    q_learning,
+    reinforce,
     trial_search,
 )
 from tests.helpers import search_cases
 
-SEEDED = {"random": trial_search.random_search, "evolution": evolution.evolve}
+SEEDED = {
+    "random": trial_search.random_search,
+    "evolution": evolution.evolve,
+    "evolution of SPOS": evolution.spos,
+}
+# They draw what they drew before, and so may end before they have tried all.
+LEARNING = {
+    "regularised": aging.age,
+    "REINFORCE": reinforce.reinforce,
+    "Q-learning": q_learning.q_learning,
+}
 
 
 def _beam_of_one(problem, limits):
@@ -25,6 +38,10 @@ def _beam_of_one(problem, limits):
 ALL = {
     "random": lambda problem, limits: trial_search.random_search(problem, limits, 40),
     "evolution": lambda problem, limits: evolution.evolve(problem, limits, 40, population=8),
+    "evolution of SPOS": lambda problem, limits: evolution.spos(problem, limits, 40, population=8),
+    "regularised": lambda problem, limits: aging.age(problem, limits, 40, population=8, sample=3),
+    "REINFORCE": lambda problem, limits: reinforce.reinforce(problem, limits, 40),
+    "Q-learning": lambda problem, limits: q_learning.q_learning(problem, limits, 40, replays=2),
     "beam": _beam_of_one,
     "traversal": authors_traversal.traverse,
 }
@@ -148,12 +165,49 @@ def test_an_objective_that_is_no_sum_over_blocks(name):
     assert objective(outcome.best.cells, outcome.best.path_indices) == expected
 
 
-@pytest.mark.parametrize("name", SEEDED)
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_search_that_learns_evaluates_no_network_twice_and_none_beyond_the_limits(name):
+    problem = search_cases.problem(np.random.default_rng(8), ties=False)
+    listed = search_cases.all_architectures(problem)
+    limit = {"max_macs": float(np.median([one.costs["macs"] for one in listed]))}
+    allowed = {(one.cells, one.paths) for one in search_cases.allowed(listed, limit)}
+    evaluated = []
+
+    def objective(cells, path_indices):
+        assert all(type(value) is int for value in (*cells, *path_indices))
+        evaluated.append((cells, path_indices))
+        rating, _ = problem.evaluate(cells, path_indices)
+        return rating * (1 + len(set(path_indices))) if cells[0] == 0 else math.inf
+
+    for budget in (1, 10, len(allowed)):
+        evaluated.clear()
+        first = LEARNING[name](problem, limit, budget, seed=2, objective=objective)
+        assert len(evaluated) == len(set(evaluated)) == first.evaluations <= budget
+        assert set(evaluated) <= allowed
+        values = [objective(*one) for one in evaluated.copy()]
+        assert first.value == min(values)
+        assert first == LEARNING[name](problem, limit, budget, seed=2, objective=objective)
+        if first.exhausted:
+            assert first.value == min(objective(*one) for one in allowed)
+    others = {LEARNING[name](problem, limit, 10, seed=seed).curve for seed in range(5)}
+    assert len(others) > 1
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_search_that_learns_ends_where_nothing_meets_the_limits(name):
+    problem = search_cases.problem(np.random.default_rng(8), ties=False)
+    outcome = LEARNING[name](problem, {"max_macs": 1}, 5)
+    assert (outcome.best, outcome.value, outcome.evaluations) == (None, math.inf, 0)
+    one = {"max_macs": problem.lowest("macs")}
+    assert LEARNING[name](problem, one, 5).best.costs["macs"] == problem.lowest("macs")
+
+
+@pytest.mark.parametrize("name", [*SEEDED, *LEARNING])
 @pytest.mark.parametrize("value", [float("nan"), None, "0.5", 1j])
 def test_an_objective_that_returns_no_number(name, value):
     problem = search_cases.problem(np.random.default_rng(8), ties=False)
     with pytest.raises(ValueError, match="must return a number.*Received: .* for cells="):
-        SEEDED[name](problem, {}, 10, objective=lambda cells, paths: value)
+        {**SEEDED, **LEARNING}[name](problem, {}, 10, objective=lambda cells, paths: value)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +218,14 @@ def test_an_objective_that_returns_no_number(name, value):
         (evolution.evolve, {"population": 1}, "population must be a whole number"),
         (evolution.evolve, {"parents": 1.5}, "parents must be a whole number"),
         (evolution.evolve, {"mutation": 0}, "mutation is a probability above 0"),
+        (evolution.evolve, {"crossing": "ops"}, "There is no crossing 'ops'"),
+        (aging.age, {"sample": 0}, "sample must be a whole number of at least 1"),
+        (aging.age, {"population": 1}, "population must be a whole number"),
+        (reinforce.reinforce, {"budget": 0}, "budget must be a whole number of at least 1"),
+        (reinforce.reinforce, {"learning_rate": -1}, "learning_rate must be a finite number"),
+        (reinforce.reinforce, {"baseline": 1}, "baseline must be a number from 0 to below 1"),
+        (q_learning.q_learning, {"learning_rate": 0}, "learning_rate must be a number above 0"),
+        (q_learning.q_learning, {"replays": 0}, "replays must be a whole number"),
         (beam.beam, {"budget": 1}, "needs a budget of at least"),
         (authors_traversal.traverse, {"budget": True}, "budget must be a whole number"),
         (authors_traversal.traverse, {"limits": {"max_mac": 1}}, "There is no cost 'mac'"),

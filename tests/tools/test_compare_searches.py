@@ -9,9 +9,11 @@ import pytest
 from dna_tf.phases import search_inputs
 from dna_tf.search import comparison, exact, trial_search
 from dna_tf.space import cost_tables, presets, tasks
-from tests.helpers import rated_runs, search_cases, tool_runs
+from tests.helpers import drawn_tables, rated_runs, search_cases, tool_runs
 
-NAMES = ["exact", "random, 1,000", "random, 10,000", "evolution, 1,000", "evolution, 10,000"]
+TRYING = ["random", "evolution", "evolution, SPOS", "evolution, regularised", "REINFORCE"]
+TRYING += ["Q-learning"]
+NAMES = ["exact", *(f"{name}, {budget}" for name in TRYING for budget in ("1,000", "10,000"))]
 NAMES += ["beam of 1", "beam of 10", "beam of 100", "authors' traversal"]
 
 
@@ -69,12 +71,12 @@ def test_all_searches_are_compared_under_a_run_s_budgets(run):
         optimum = exact.best(problem, one["limits"])[0].rating
         rows = {row["search"]: row for row in one["searches"]}
         assert list(rows) == [
-            "exact", "random, 5", "random, 40", "evolution, 5", "evolution, 40", "beam of 1",
+            "exact", *(f"{name}, {budget}" for name in TRYING for budget in (5, 40)), "beam of 1",
             "beam of 500", "authors' traversal",
         ]  # fmt: skip
         for row in rows.values():
             assert row["optimum"] == optimum and (row["gap"] is None or row["gap"] >= 0)
-            assert row["runs"] == (2 if row["search"][:6] in ("random", "evolut") else 1)
+            assert row["runs"] == (2 if row["search"].startswith(tuple(TRYING)) else 1)
             assert f"{row['search']}  " in result["stdout"]
         assert (rows["exact"]["gap"], rows["beam of 500"]["gap"]) == (0, 0)
         assert rows["random, 40"]["evaluations"] <= 40
@@ -100,6 +102,31 @@ def test_made_up_ratings_need_no_workdir(tmp_path):
     assert rows[0]["optimum"] > lowest
 
 
+def test_searches_on_a_table(tmp_path):
+    table = drawn_tables.table()
+    rows = table.rows()
+    arrays = {
+        "ops": rows,
+        "macs": table.values("macs", rows).astype(int),
+        "signal": table.values("signal", rows),
+        "test": table.values("truth", rows),
+    }
+    np.savez(tmp_path / "mine.npz", **arrays)
+    words = ["--table=mine", f"--folder={tmp_path}", "--signal=signal", "--report=test"]
+    words += ["--seeds=2", "--budgets=5,20", "--max_macs=20", f"--output={tmp_path / 'one.json'}"]
+    result = tool(*words)
+    assert result["returncode"] == 0, result
+    assert "random, closed form" in result["stdout"] and "macs <= 20" in result["stdout"]
+    assert "The noise of a training is not known here." in result["stdout"]
+    assert "Next: python -m tools.compare_searches --table=mine" in result["stdout"]
+    assert not {"tensorflow", "keras"} & set(result["imported"])
+    (entry,) = json.loads((tmp_path / "one.json").read_text())["questions"].values()
+    assert entry["limits"] == {"max_macs": 20} and entry["budgets"] == [5, 20]
+    assert len(entry["results"]) == len(TRYING) * 2 * 2 + 1
+    again = tool(*words)
+    assert again["stdout"] == result["stdout"]
+
+
 REFUSED = {
     "needs a space: add --space=dna": ["--ratings=made"],
     "dno": ["--ratings=made", "--space=dno"],
@@ -110,6 +137,9 @@ REFUSED = {
     "--budgets takes whole numbers": ["--budgets=1,x", "--ratings=made", "--space=digits"],
     "such as 350M": ["--traversal_budget=many", "--ratings=made", "--space=digits"],
     "--workdir=FOLDER": [],
+    "There is no table 'nb201': expected nas_tables/nb201.npz": ["--table=nb201"],
+    "--signal is for a table": ["--signal=val12", "--ratings=made", "--space=digits"],
+    "--table has its own networks": ["--table=nb201", "--space=digits"],
 }
 
 
