@@ -91,6 +91,12 @@ class Program:
     """
 
     def __init__(self, problem, columns, base=1.0):
+        if not problem.is_sum:
+            raise ValueError(
+                f"Exact searches need ratings that are sums over blocks, and those of "
+                f"{problem.space.name!r} are looked up. Take the additive fit, "
+                "table_problems.as_search_problem, or a search by trial."
+            )
         self.problem, self.base, self.columns = problem, base, tuple(columns)
         self.lower = np.array([c.lower for c in columns], np.float64)
         self.upper = np.array([c.upper for c in columns], np.float64)

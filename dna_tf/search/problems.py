@@ -73,6 +73,9 @@ class SearchProblem:
     open_paths: dict
     weights: tuple
 
+    # Whether ratings and costs are sums over blocks, as the exact searches need.
+    is_sum = True
+
     def cells(self, block):
         """Indices of the cells of a block that have paths to choose."""
         count = len(self.space.blocks[block].cells)

@@ -67,6 +67,8 @@ class TableProblem(problems.SearchProblem):
     Its `ratings` and `costs` by block are 0: only searches by trial can use it.
     """
 
+    is_sum = False
+
     def __init__(self, table, column):
         names = tuple(table.costs)
         arrays = _arrays(table, {b: np.zeros(n) for b, n in enumerate(table.options)})

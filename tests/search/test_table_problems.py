@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dna_tf.common import rank_correlation
-from dna_tf.search import evolution, exact, table_problems, trial_search
+from dna_tf.search import diverse, evolution, exact, fronts, table_problems, trial_search
 from dna_tf.space import cost_limits
 from dna_tf.truth import choice_tables, expected_best
 from tests.helpers import public_tables
@@ -101,6 +101,9 @@ def test_searches_by_trial_look_truth_and_costs_up(search):
 
 def test_what_a_table_cannot_answer():
     problem = table_problems.table_problem(table(), "test")
+    for search in (exact.best, fronts.front, lambda p: diverse.best_differing(p, 1, 2)):
+        with pytest.raises(ValueError, match="need ratings that are sums over blocks.*additive f"):
+            search(problem)
     with pytest.raises(ValueError, match="no cost 'params'"):
         trial_search.random_search(problem, {"max_params": 5}, budget=3)
     with pytest.raises(ValueError, match="no column of the table 'mine' 'tset'"):
