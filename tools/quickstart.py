@@ -3,8 +3,9 @@
     python -m tools.quickstart --workdir=runs/digits
 
 Does the work of these tools in order: train_teacher, train_supernet, rate, search, retrain,
-export_tflite, report. The same command resumes a run that was killed; on a finished run it only
-writes the report again. --config takes any other data, teacher and space.
+export_tflite, compress (to the chosen budget), report. The same command resumes a run that was
+killed; on a finished run it only writes the report again. --config takes any other data, teacher
+and space.
 
 Writes: WORKDIR, all of it; at the end WORKDIR/report.html.
 """
