@@ -4,7 +4,9 @@ import json
 import os
 import platform
 import resource
+import statistics
 import sys
+import time
 
 from dna_tf import cli
 
@@ -24,6 +26,16 @@ def peak_gib():
     """The most memory that the process has taken so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2 ** (30 if sys.platform == "darwin" else 20)
+
+
+def median_seconds(action, runs):
+    """The median of the seconds that a function takes, over some calls."""
+    seconds = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - started)
+    return round(statistics.median(seconds), 4)
 
 
 def check_no_workdir(does="needs no run"):

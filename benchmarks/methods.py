@@ -14,9 +14,6 @@ Truth and scores are made up, with ties as accuracies have them. Figures are med
   angle_search_dna_s  the same over the paper's full space
 """
 
-import statistics
-import time
-
 import numpy as np
 from absl import flags
 
@@ -57,7 +54,7 @@ def main():
         "evolution_s": lambda: evolution.evolve(problem, budget=1000, seed=seed),
     }
     actions |= angle_actions(seed)
-    figures = {name: _median(action, runs) for name, action in actions.items()}
+    figures = {name: machine.median_seconds(action, runs) for name, action in actions.items()}
     machine.report({"runs": runs, **figures}, seed)
 
 
@@ -120,15 +117,6 @@ def make_table(truth):
     """A table of `ALL` networks whose MACs add up over its positions."""
     macs = sum(np.ix_(*(np.arange(1, count + 1) * 1000 for count in ALL)))
     return choice_tables.ChoiceTable("made up", ALL, {"test": truth.reshape(ALL)}, {"macs": macs})
-
-
-def _median(action, runs):
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - started)
-    return round(statistics.median(seconds), 4)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,9 @@ Figures of `noise` and `smooth` have their names at the end.
 """
 
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 from absl import flags
@@ -55,14 +53,16 @@ def main():
         problem = make_problem(space, kind, seed)
         ending = "" if kind == "plausible" else f"_{kind}"
         once = 1 if kind == "smooth" else runs
-        figures[f"one_cost_s{ending}"] = _median(lambda p=problem: _one_cost(p), runs)
+        figures[f"one_cost_s{ending}"] = machine.median_seconds(
+            lambda p=problem: _one_cost(p), runs
+        )
         for name, value in _three_costs(problem, once).items():
             figures[f"{name}{ending}"] = value
     for name, variant in (("four_ops_s", "dna_four_ops"), ("single_cell_s", "dna_single")):
         for kind in ("plausible", "noise"):
             problem = make_problem(presets.PRESETS[variant], kind, seed)
             ending = "" if kind == "plausible" else f"_{kind}"
-            figures[name + ending] = _median(lambda p=problem: _one_cost(p), runs)
+            figures[name + ending] = machine.median_seconds(lambda p=problem: _one_cost(p), runs)
     figures["tool_s"] = _tool(space, seed, runs)
     machine.report(figures, seed)
 
@@ -92,10 +92,10 @@ def _three_costs(problem, runs):
     limits = {"max_macs": 350e6, "max_params": 4.2e6, "max_latency_ms": 20.0}
     window = {"max_macs": 350e6, "min_macs": 300e6, "min_params": 4.4e6, "max_params": 4.6e6}
     figures = {
-        "three_limits_s": _median(lambda: exact.best(problem, limits), runs),
-        "top_1000_s": _median(lambda: exact.best(problem, limits, 1000), runs),
-        "window_s": _median(lambda: exact.best(problem, window), runs),
-        "three_costs_s": _median(lambda: fronts.front(problem, THREE), runs),
+        "three_limits_s": machine.median_seconds(lambda: exact.best(problem, limits), runs),
+        "top_1000_s": machine.median_seconds(lambda: exact.best(problem, limits, 1000), runs),
+        "window_s": machine.median_seconds(lambda: exact.best(problem, window), runs),
+        "three_costs_s": machine.median_seconds(lambda: fronts.front(problem, THREE), runs),
         "three_costs_entries": len(fronts.front(problem, THREE)),
     }
     figures["three_costs_gib"] = round(machine.peak_gib(), 3)
@@ -107,7 +107,7 @@ def _tool(space, seed, runs):
     with tempfile.TemporaryDirectory() as folder:
         write_run(pathlib.Path(folder), space, seed)
         words = [sys.executable, "-m", "tools.search", f"--workdir={folder}"]
-        return _median(lambda: _checked([*words, "--max_macs=350M"]), runs)
+        return machine.median_seconds(lambda: _checked([*words, "--max_macs=350M"]), runs)
 
 
 def _checked(words):
@@ -133,15 +133,6 @@ def write_run(folder, space, seed):
         rated = ratings.RatedCell({"relative_l1": np.stack([values, 0 * values])}, 1)
         path = workdir.ratings / f"{name}.json"
         ratings.save(path, space, b, c, rated, workdir.ratings_made_from(config, name))
-
-
-def _median(action, runs):
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - started)
-    return round(statistics.median(seconds), 4)
 
 
 if __name__ == "__main__":

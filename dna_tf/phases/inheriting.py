@@ -4,14 +4,13 @@ from dna_tf.common import formatting, progress, statistics
 from dna_tf.models import logits
 from dna_tf.phases import compressing, retraining, runs, searching
 from dna_tf.search import assembly_problem
-from dna_tf.space import part_costs, presets, zoo
+from dna_tf.space import cost_limits, part_costs, presets, zoo
 from dna_tf.teachers import parts
 
 
 def limits_of(config):
     """The limits of the chosen budget as a dict, such as `{"max_macs": "1.5M"}`."""
-    budget = config.search.budgets[config.search.chosen]
-    return dict(part.split("=") for part in budget.replace(" ", "").split(","))
+    return cost_limits.Limits(config.search.budgets[config.search.chosen]).as_written()
 
 
 def why_not(workdir, config):

@@ -80,6 +80,10 @@ class Limits(collections.abc.Mapping):
         text = ",".join(f"{key}={text}" for key, text in self._texts.items())
         return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")
 
+    def as_written(self):
+        """The limits as a dict from name to the text of its number, such as `"1.5M"`."""
+        return dict(self._texts)
+
     def text(self, cost_words=None, signs=("<=", ">=")):
         """The limits for people, such as `"macs <= 350M"`; `"no limit"` without limits.
 
