@@ -138,6 +138,40 @@ class RMSpropTF(keras.optimizers.RMSprop):
         )
 
 
+class FusedAdamW(keras.optimizers.AdamW):
+    """Keras' AdamW with one operation of TensorFlow for the update of each weight.
+
+    In Keras an update is about forty operations, as each weight computes the learning rate of
+    its decay again. The same weights follow except for rounding, the graph is traced faster, and
+    memory is passed over once.
+
+    Source: Loshchilov and Hutter, 2019.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Decays one weight and updates it by its gradient."""
+        index = self._get_variable_index(variable)
+        rate = tf.cast(learning_rate, variable.dtype)
+        if self.weight_decay and self._use_weight_decay(variable):
+            variable.assign(variable * (1.0 - rate * self.weight_decay))
+        number = tf.cast(self.iterations.value + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, number),
+            beta2_power=tf.pow(self.beta_2, number),
+            lr=rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+    def _apply_weight_decay(self, variables):
+        """Does nothing: `update_step` decays."""
+
+
 def make_optimizer(recipe, steps_per_epoch):
     """Returns the optimizer of a recipe, with its learning-rate schedule.
 
@@ -159,7 +193,7 @@ def make_optimizer(recipe, steps_per_epoch):
         (recipe.weight_decay or None) if recipe.optimizer in training_sections.DECOUPLED else None
     )
     if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+        optimizer = FusedAdamW(rate, weight_decay=recipe.weight_decay)
     elif recipe.optimizer == "lamb":
         optimizer = keras.optimizers.Lamb(rate, epsilon=1e-6, weight_decay=decay)
     elif recipe.optimizer == "rmsprop":

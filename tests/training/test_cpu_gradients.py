@@ -152,25 +152,21 @@ def test_half_precision_gradients_keep_their_type():
     assert y.dtype == of_x.dtype == of_kernel.dtype == tf.bfloat16
 
 
-def test_strips_cover_all_columns_and_have_at_most_three():
-    for size in range(1, 16):
-        strips = cpu_gradients.strip_widths(size)
-        assert sum(strips) == size and max(strips) <= 3 and max(strips) - min(strips) <= 1
-
-
-def test_large_kernels_have_no_gradient_op_of_more_than_three_columns():
+@pytest.mark.parametrize("side", [5, 7])
+def test_kernel_gradients_have_padding_in_numbers(side):
     @tf.function
     def both(x, kernel):
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
-            y = cpu_gradients.depthwise(x, kernel, 1)
+            y = cpu_gradients.depthwise(x, kernel, 2)
         return tape.gradient(y, [x, kernel])
 
     graph = both.get_concrete_function(
-        tf.TensorSpec((2, 8, 8, 4)), tf.TensorSpec((7, 7, 4, 1))
+        tf.TensorSpec((2, 8, 9, 4)), tf.TensorSpec((side, side, 4, 1))
     ).graph
-    size = [op for op in graph.get_operations() if "BackpropFilter" in op.type]
-    assert len(size) == 3
-    for op in size:
-        assert tf.get_static_value(op.inputs[1])[1] <= 3
-        assert op.get_attr("padding") == b"VALID"
+    (op,) = [op for op in graph.get_operations() if "BackpropFilter" in op.type]
+    assert op.get_attr("padding") == b"EXPLICIT"
+    # 8 rows give 4, and 9 columns give 5: (4 - 1) * 2 + side - 8 rows are padded.
+    rows, columns = side - 2, side - 1
+    before = [0, 0, rows // 2, rows - rows // 2, columns // 2, columns - columns // 2, 0, 0]
+    assert op.get_attr("explicit_paddings") == before
