@@ -27,11 +27,13 @@ def show(folder, budgets):
         for first, second in (("a", "f"), ("a", "c"), ("a", "b"), ("a", "e"), ("a", "d")):
             if results.get(first) and results.get(second):
                 print(f"  {first} - {second}: {difference(results[first], results[second])}")
-    path = folder / "cpu_seconds.json"
-    if path.exists():
+    totals = {}
+    for path in sorted(folder.glob("cpu_seconds_*.json")):
         seconds = files.read_json(path, "dna_tf.inherit_cifar10", "")["seconds"]
-        shared = {name: value for name, value in seconds.items() if " " not in name}
-        print("\nCPU seconds:", {name: round(value) for name, value in shared.items()})
+        for name, value in seconds.items():
+            if " " not in name:  # those of trainings are in the table
+                totals[name] = totals.get(name, 0.0) + value
+    print("\nCPU seconds:", {name: round(value) for name, value in totals.items()})
 
 
 _HEAD = ["", "seeds", "accuracy", "each", "epochs", "params", "CPU s of a training"]

@@ -39,13 +39,13 @@ def get_config():
 
     config.teacher.model = "residual_cnn_medium"
     config.teacher.cuts = tuple(f"stage{number}_out" for number in range(1, 5))
-    recipes.small(config, epochs=5)
+    recipes.small(config, epochs=3)
     config.retrain.warmup_epochs = 1.0
     config.teacher_training.epochs = 15
 
     config.space = SPACE
     config.supernet.features = "online"
-    config.supernet.epochs = 6
+    config.supernet.epochs = 4
     config.supernet.batch_size = 128
     config.supernet.learning_rate = 0.005
     config.supernet.first_block_learning_rate = 0.005
@@ -55,8 +55,9 @@ def get_config():
     config.rating.checkpoint_seconds = 60.0
     config.search.budgets = ("max_macs=3.5M", "max_macs=5M", "max_macs=10M")
     config.search.chosen = 0
+    config.compress.measured_paths = 32
     config.fine_tune.update(
-        epochs=5,
+        epochs=3,
         batch_size=128,
         learning_rate=2e-3,
         reference_batch_size=128,
