@@ -43,6 +43,7 @@ COMMANDS = {
     "dna-train-supernet": "train_supernet",
     "dna-rate": "rate",
     "dna-search": "search",
+    "dna-rank": "rank",
     "dna-angle": "angle",
     "dna-compare-searches": "compare_searches",
     "dna-latency-table": "latency_table",

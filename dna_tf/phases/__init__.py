@@ -14,6 +14,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     search_question.py    one search for the limits of a command line
     angles.py             networks by how far training turned their weights, beside controls
     retraining.py         students, for several seeds
+    ranking.py            ratings beside the accuracies of random networks
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
     compressing.py        a trained model, compressed to a budget
