@@ -44,6 +44,7 @@ COMMANDS = {
     "dna-rate": "rate",
     "dna-search": "search",
     "dna-rank": "rank",
+    "dna-progress": "progress",
     "dna-angle": "angle",
     "dna-compare-searches": "compare_searches",
     "dna-latency-table": "latency_table",

@@ -104,4 +104,29 @@ FIELDS = {
             "lines": list_of(text),
         }
     ),
+    "dna_tf.search_progress": table(
+        {
+            "space": text,
+            "metric": text,
+            "limits": mapping_of(number()),
+            "training": list_of(number()),
+            "drawn": whole(1),
+            "points": list_of(
+                table(
+                    {
+                        "epochs": whole(),
+                        "tau": _CORRELATION,
+                        "cells_tau": optional(number(-1, 1)),
+                        "winner": text,
+                        "blocks": text,
+                        **_COUNTS,
+                        "rating": number(),
+                        "random": optional(number()),
+                        "randoms": whole(),
+                        "accuracies": list_of(number(0, 1)),
+                    }
+                )
+            ),
+        }
+    ),
 }

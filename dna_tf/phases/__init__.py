@@ -15,6 +15,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     angles.py             networks by how far training turned their weights, beside controls
     retraining.py         students, for several seeds
     ranking.py            ratings beside the accuracies of random networks
+    search_progress.py    ratings and searches while the cells train
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
     compressing.py        a trained model, compressed to a budget

@@ -139,6 +139,7 @@ def rate(workdir, config, question, with_untrained=True):
         ValueError: ratings are broken.
     """
     _drawn(workdir, question)
+    workdir.teacher_result()  # raises, with the tool that trains it
     rating.rate(workdir, config)
     values = None
     if with_untrained:
