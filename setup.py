@@ -45,6 +45,7 @@ COMMANDS = {
     "dna-search": "search",
     "dna-rank": "rank",
     "dna-progress": "progress",
+    "dna-matrix": "matrix",
     "dna-angle": "angle",
     "dna-compare-searches": "compare_searches",
     "dna-latency-table": "latency_table",

@@ -55,6 +55,7 @@ SEEDS_KIND = "dna_tf.seeds"
 ANGLES_KIND = "dna_tf.angles"
 SCORES_KIND = "dna_tf.network_scores"
 RANKING_KIND = "dna_tf.network_ranking"
+MATRIX_KIND = "dna_tf.matrix"
 PROGRESS_KIND = "dna_tf.search_progress"
 EVALUATION_KIND = "dna_tf.evaluation"
 

@@ -129,4 +129,38 @@ FIELDS = {
             ),
         }
     ),
+    "dna_tf.matrix": table(
+        {
+            "published": text,
+            "data": text,
+            "teachers": list_of(
+                table(
+                    {
+                        "row": text,
+                        "model": text,
+                        **_COUNTS,
+                        "test_accuracy": optional(number(0, 1)),
+                        "test_images": whole(),
+                    }
+                )
+            ),
+            "rows": list_of(
+                table(
+                    {
+                        "name": text,
+                        "run": text,
+                        "changes": mapping_of(text),
+                        "limits": mapping_of(number()),
+                        "blocks": text,
+                        **_COUNTS,
+                        "rating": optional(number()),
+                        "accuracies": list_of(number(0, 1)),
+                        "controls": list_of(number(0, 1)),
+                        "test_images": whole(),
+                        "note": text,
+                    }
+                )
+            ),
+        }
+    ),
 }

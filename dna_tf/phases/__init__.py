@@ -30,5 +30,6 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     latency_of_parts.py   tables for students that inherit, and their files beside the sums
     latency_commands.py   the command that measures what a table is missing
     reporting.py          feature maps for the report
+    matrix.py             tables of experiments: several runs that differ in some fields
     pipeline.py           all phases in order
 """

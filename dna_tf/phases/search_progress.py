@@ -15,7 +15,7 @@ from dna_tf.common import files, formatting, progress, rank_correlation
 from dna_tf.phases import ranking, rating, retraining, runs, search_inputs, searching
 from dna_tf.report import progress_page
 from dna_tf.search import drawing, finding
-from dna_tf.space import presets, spaces
+from dna_tf.space import presets, spaces, tasks
 from dna_tf.supernet import cell_rating, phase_settings, snapshots
 
 NETWORKS = 1000  # that are drawn to compare orders
@@ -48,10 +48,13 @@ def measure(workdir, config, limits, with_retraining=False, strategy=None):
             "than from one copy to the next. Train them in a new workdir with "
             "--config.supernet.snapshots=2, a copy after every second epoch as in DNA Figure 6."
         )
+    teacher = workdir.teacher_result()
+    task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
+    drawing.check_possible(drawing.unrated_problem(space, task), limits)
     rating.rate(workdir, config)
     inputs = search_inputs.SearchInputs(workdir, config)
     with searching.naming_cost_files():
-        finding.best_choices(inputs.problem, limits)  # refuses the limits before long work
+        finding.best_choices(inputs.problem, limits)  # refuses others before long work
     problems = _problems(workdir, config, inputs, copied)
     points, searched = winners(config, inputs, problems, limits)
     search_inputs.save_all(searched, workdir)

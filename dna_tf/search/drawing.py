@@ -89,6 +89,25 @@ def _open_paths(problem, fixed):
     return open_paths
 
 
+def check_possible(problem, limits):
+    """Checks that each upper limit on a counted cost can be met, before a long rating.
+
+    Args:
+        problem: as `unrated_problem` returns it.
+        limits: a `cost_limits.Limits`; costs that the problem does not have are not checked.
+
+    Raises:
+        ValueError: all networks cost more.
+    """
+    for cost, most in limits.sides()[1].items():
+        if cost in problem.names and problem.lowest(cost) > most:
+            raise ValueError(
+                f"No network of the space {problem.space.name!r} has {limits.text()}: the "
+                f"smallest has {formatting.format_count(problem.lowest(cost))} {cost}. Raise the "
+                "limit."
+            )
+
+
 def draw(
     problem: problems.SearchProblem, count: int, seed: int, band: Band | None = None
 ) -> list[problems.Choice]:

@@ -122,7 +122,8 @@ def test_the_tool_rates_and_searches_copies_and_trains_winners_once(tmp_path):
     codes = [result["returncode"] for result in results]
     assert codes == [0, 1, 0, 1, 0, 0, 0, 0, 0, 1], [result["stderr"] for result in results]
     assert "train_supernet" in results[1]["stderr"]
-    assert "max_macs=10" in results[3]["stderr"]
+    assert "has macs <= 10: the smallest has 12.88k macs. Raise" in results[3]["stderr"]
+    assert "rating:" not in results[3]["stderr"]
     assert "--max_macs=16k --retrain" in results[4]["stdout"]
     assert "trained without copies" in results[9]["stderr"]
     path = tmp_path / "run" / "progress" / "progress.json"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dna_tf.search import drawing
-from dna_tf.space import presets, tasks
+from dna_tf.space import cost_limits, presets, tasks
 
 TINY = {
     "name": "tiny",
@@ -114,6 +114,15 @@ def test_blocks_and_ops_that_the_space_does_not_have(fixed, message):
 def test_bands_that_cannot_be(macs, width, message):
     with pytest.raises(ValueError, match=message):
         drawing.Band(macs, width)
+
+
+def test_limits_that_no_network_meets_are_refused():
+    problem = problem_of("digits")
+    for possible in ("max_macs=1M", "min_macs=99M", "max_latency_ms=0.1", None):
+        drawing.check_possible(problem, cost_limits.Limits(possible))
+    message = "No network of the space 'digits' has .*the smallest has 877.2k macs. Raise"
+    with pytest.raises(ValueError, match=message):
+        drawing.check_possible(problem, cost_limits.Limits("max_params=1M,max_macs=800k"))
 
 
 def test_fixed_blocks_as_text():
