@@ -44,35 +44,37 @@ def main():
     """Runs one step or all."""
     flag = cli.FLAGS
     band = _band()
+    from dna_tf.phases import drawn_networks
     from dna_tf.search import drawing
 
+    # Before a run is opened, so that a wrong flag leaves no folder behind.
     fixed = drawing.parse_fixed(flag.fix)
+    question = drawn_networks.Draw(flag.networks, band, fixed, flag.draw_seed, flag.name)
     workdir, config = cli.open_run(may_create=flag.step in ("", "draw", "retrain"))
     strategy = cli.make_strategy()
     from dna_tf.common import progress
-    from dna_tf.phases import ranking, supernet_training, teacher_training
+    from dna_tf.phases import network_scores, ranking, supernet_training, teacher_training
 
-    question = ranking.Draw(flag.networks, band, fixed, flag.draw_seed, flag.name)
     steps = [flag.step] if flag.step else list(STEPS)
     for number, step in enumerate(steps, 1):
         if not flag.step:
             progress.say(f"\n[{number}/{len(steps)}] {step}")
         if step == "draw":
-            ranking.draw(workdir, config, question)
+            drawn_networks.draw(workdir, config, question)
         elif step == "retrain":
             ranking.retrain(workdir, config, question, strategy)
         elif step == "rate":
             if not flag.step:
                 teacher_training.train_teacher(workdir, config, strategy)
                 supernet_training.train_supernet(workdir, config, strategy)
-            ranking.rate(workdir, config, question, flag.untrained)
+            network_scores.rate(workdir, config, question, flag.untrained)
         else:
             ranking.compare(workdir, config, question)
     if steps[-1] != "report":
         following = STEPS[STEPS.index(flag.step) + 1]
         cli.next_command("rank", workdir, *_words(), f"--step={following}")
     elif band is None:
-        middle = ranking.median_macs(workdir, question)
+        middle = drawn_networks.median_macs(workdir, question)
         words = [word for word in _words() if not word.startswith("--name")]
         cli.next_command("rank", workdir, *words, "--band=0.03", f"--macs={middle}")
     else:

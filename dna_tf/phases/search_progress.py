@@ -12,7 +12,7 @@ import numpy as np
 
 from dna_tf import workdirs
 from dna_tf.common import files, formatting, progress, rank_correlation
-from dna_tf.phases import ranking, rating, retraining, runs, search_inputs, searching
+from dna_tf.phases import network_scores, rating, retraining, runs, search_inputs, searching
 from dna_tf.report import progress_page
 from dna_tf.search import drawing, finding
 from dna_tf.space import presets, spaces, tasks
@@ -83,7 +83,7 @@ def measure(workdir, config, limits, with_retraining=False, strategy=None):
 
 def _problems(workdir, config, inputs, copied):
     """A search problem for each number of epochs: 0, those of the copies, and all."""
-    rated = {0: ranking.rate_untrained(workdir, config)}
+    rated = {0: network_scores.rate_untrained(workdir, config)}
     run = runs.open_run(workdir, config)
     teacher, images = run.teacher, run.images
     fingerprint = workdir.teacher_result()["fingerprint"]

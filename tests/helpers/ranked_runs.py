@@ -3,7 +3,7 @@
 import numpy as np
 
 from dna_tf.common import files
-from dna_tf.phases import ranking, search_inputs
+from dna_tf.phases import drawn_networks, network_scores, search_inputs
 from dna_tf.space import presets, zoo
 from tests.helpers import rated_runs, tiny_config
 
@@ -13,7 +13,7 @@ def ranked_run(folder, question, noise=0.0, seeds=2):
 
     Args:
         folder: the workdir.
-        question: a `ranking.Draw`.
+        question: a `drawn_networks.Draw`.
         noise: of the accuracies; at 0 they follow the ratings.
         seeds: trainings of each network.
 
@@ -23,13 +23,13 @@ def ranked_run(folder, question, noise=0.0, seeds=2):
     config = tiny_config.get_config()
     config.retrain.seeds = seeds
     workdir, config, _ = rated_runs.rated_run(folder, config)
-    ranking.draw(workdir, config, question)
+    drawn_networks.draw(workdir, config, question)
     measured = search_inputs.SearchInputs(workdir, config).problem.measured
     noises = np.random.default_rng(1)
     for name in question.names:
         arch = zoo.find(name, workdir.architectures)
         space = presets.get_space(config.space)
-        rating = ranking.network_rating(measured, arch, space)
+        rating = network_scores.network_rating(measured, arch, space)
         for seed in range(seeds):
             share = 0.9 - 0.1 * rating + noise * noises.standard_normal() + 0.001 * seed
             write_student(workdir, arch, seed, round(1000 * share))

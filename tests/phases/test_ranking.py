@@ -9,13 +9,13 @@ import pytest
 
 from dna_tf import workdirs
 from dna_tf.common import files, rank_correlation
-from dna_tf.phases import ranking, search_inputs
+from dna_tf.phases import drawn_networks, network_scores, ranking, search_inputs
 from dna_tf.report import ranking_page
 from dna_tf.search import drawing
 from dna_tf.space import architectures, presets, zoo
-from tests.helpers import ranked_runs, rated_runs, tool_runs
+from tests.helpers import ranked_runs, rated_runs, run_files, tool_runs
 
-EIGHT = ranking.Draw(networks=8)
+EIGHT = drawn_networks.Draw(networks=8)
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def run(tmp_path):
 
 
 def test_names_of_sets_and_networks():
-    assert ranking.Draw().names[:2] == ["rank_01", "rank_02"]
-    assert len(ranking.Draw().names) == 16
-    band = ranking.Draw(band=drawing.Band(350_000_000, 0.03), fixed={6: "k3e6"})
+    assert drawn_networks.Draw().names[:2] == ["rank_01", "rank_02"]
+    assert len(drawn_networks.Draw().names) == 16
+    band = drawn_networks.Draw(band=drawing.Band(350_000_000, 0.03), fixed={6: "k3e6"})
     assert band.names[-1] == "rank_350M_16"
     assert band.text() == (
         "16 networks drawn uniformly from 344.9M to 355.2M MACs, block 6 fixed to k3e6"
@@ -44,25 +44,25 @@ def test_names_of_sets_and_networks():
 )
 def test_sets_that_cannot_be(changes, message):
     with pytest.raises(ValueError, match=message):
-        ranking.Draw(**changes)
+        drawn_networks.Draw(**changes)
 
 
 def test_a_draw_looks_at_no_rating_and_comes_out_the_same_again(tmp_path):
     workdir, config, _ = rated_runs.rated_run(tmp_path)
-    drawn = ranking.draw(workdir, config, EIGHT)
+    drawn = drawn_networks.draw(workdir, config, EIGHT)
     before = rated_runs.snapshot(workdir.architectures)
     rated_runs.write_ratings(workdir, config, seed=5)
-    assert ranking.draw(workdir, config, EIGHT) == drawn
+    assert drawn_networks.draw(workdir, config, EIGHT) == drawn
     assert rated_runs.snapshot(workdir.architectures) == before
     assert all(arch.rating is None and arch.origin["by"] == "draw" for arch in drawn)
-    assert ranking.draw(workdir, config, ranking.Draw(networks=12))[:8] == drawn
+    assert drawn_networks.draw(workdir, config, drawn_networks.Draw(networks=12))[:8] == drawn
     with pytest.raises(ValueError, match="contains something else, and is not overwritten"):
-        ranking.draw(workdir, config, ranking.Draw(networks=8, seed=9))
+        drawn_networks.draw(workdir, config, drawn_networks.Draw(networks=8, seed=9))
 
 
 def test_a_rating_is_the_exact_sum_over_the_paths(run):
     workdir, config = run
-    content = ranking.add_up(workdir, config, EIGHT)
+    content = network_scores.add_up(workdir, config, EIGHT)
     problem = search_inputs.SearchInputs(workdir, config).problem
     for name, score in content["scores"].items():
         arch = zoo.find(name, workdir.architectures)
@@ -79,9 +79,9 @@ def test_a_rating_is_the_exact_sum_over_the_paths(run):
 
 def test_weights_of_blocks_count(run):
     workdir, config = run
-    plain = ranking.add_up(workdir, config, EIGHT)["scores"]
+    plain = network_scores.add_up(workdir, config, EIGHT)["scores"]
     config.search.weights = (2.0, 2.0)
-    twice = ranking.add_up(workdir, config, EIGHT)["scores"]
+    twice = network_scores.add_up(workdir, config, EIGHT)["scores"]
     for name, score in plain.items():
         assert twice[name]["rating"] == pytest.approx(2 * score["rating"], rel=1e-15)
 
@@ -89,7 +89,7 @@ def test_weights_of_blocks_count(run):
 def test_the_result_has_each_score_with_intervals_beside_its_controls(run):
     workdir, config = run
     measured = search_inputs.SearchInputs(workdir, config).problem.measured
-    ranking.add_up(workdir, config, EIGHT, {key: v[::-1] for key, v in measured.items()})
+    network_scores.add_up(workdir, config, EIGHT, {key: v[::-1] for key, v in measured.items()})
     result = ranking.compare(workdir, config, EIGHT)
     by_name = {row["score"]: row for row in result["rows"]}
     assert list(by_name) == [
@@ -112,7 +112,7 @@ def test_the_result_has_each_score_with_intervals_beside_its_controls(run):
 
 def test_names_in_a_page_are_escaped(run):
     workdir, config = run
-    ranking.add_up(workdir, config, EIGHT)
+    network_scores.add_up(workdir, config, EIGHT)
     result = ranking.compare(workdir, config, EIGHT)
     result["draw"] = result["networks"][0]["blocks"] = "<script>alert(1)</script>"
     result["left_out"] = ["<b>"]
@@ -123,14 +123,14 @@ def test_names_in_a_page_are_escaped(run):
 def test_a_control_that_is_equal_for_all_networks_is_left_out(run):
     workdir, config = run
     zero = {key: 0.0 * v for key, v in _measured(workdir, config).items()}
-    ranking.add_up(workdir, config, EIGHT, zero)
+    network_scores.add_up(workdir, config, EIGHT, zero)
     result = ranking.compare(workdir, config, EIGHT)
     assert result["left_out"] == ["Not compared with untrained cells: all networks have 0."]
 
 
 def test_equal_ratings_or_accuracies_cannot_be_ranked(run):
     workdir, config = run
-    ranking.add_up(workdir, config, EIGHT)
+    network_scores.add_up(workdir, config, EIGHT)
     for name in EIGHT.names:
         arch = zoo.find(name, workdir.architectures)
         for seed in range(2):
@@ -149,26 +149,26 @@ def test_equal_ratings_or_accuracies_cannot_be_ranked(run):
 
 def test_what_is_missing_is_named_with_the_step_that_makes_it(tmp_path):
     workdir, config, _ = rated_runs.rated_run(tmp_path)
-    for step in (ranking.add_up, ranking.compare, ranking.retrain):
+    for step in (network_scores.add_up, ranking.compare, ranking.retrain):
         with pytest.raises(FileNotFoundError, match="Not drawn yet: rank_01, rank_02, rank_03 .*"):
             step(workdir, config, EIGHT)
-    ranking.draw(workdir, config, EIGHT)
+    drawn_networks.draw(workdir, config, EIGHT)
     with pytest.raises(FileNotFoundError, match="Rate the networks first: --step=rate"):
         ranking.compare(workdir, config, EIGHT)
-    ranking.add_up(workdir, config, EIGHT)
+    network_scores.add_up(workdir, config, EIGHT)
     with pytest.raises(FileNotFoundError, match="tools.retrain .*--arch=rank_01"):
         ranking.compare(workdir, config, EIGHT)
 
 
 def test_scores_of_other_ratings_and_of_other_networks_are_refused(run):
     workdir, config = run
-    ranking.add_up(workdir, config, EIGHT)
+    network_scores.add_up(workdir, config, EIGHT)
     config.search.weights = (1.0, 3.0)
     with pytest.raises(ValueError, match="are of other ratings than those of this run. Rate"):
         ranking.compare(workdir, config, EIGHT)
     config.search.weights = ()
-    others = ranking.Draw(networks=3, seed=8, name="other")
-    arch = ranking.draw(workdir, config, others)[0]
+    others = drawn_networks.Draw(networks=3, seed=8, name="other")
+    arch = drawn_networks.draw(workdir, config, others)[0]
     origin = {"by": "draw"}
     named = dataclasses.replace(arch, name="rank_01", origin=origin)
     architectures.save(named, workdir.architecture("rank_01"))
@@ -184,7 +184,7 @@ def test_a_network_of_another_origin_is_not_taken_for_a_drawn_one(run):
     with pytest.raises(ValueError, match="rank_02 in .* was not drawn"):
         ranking.compare(workdir, config, EIGHT)
     with pytest.raises(ValueError, match="has no paths of the space 'tiny'"):
-        ranking.network_rating({}, named, presets.get_space(config.space))
+        network_scores.network_rating({}, named, presets.get_space(config.space))
 
 
 def _measured(workdir, config):
@@ -192,11 +192,16 @@ def _measured(workdir, config):
 
 
 @pytest.mark.slow
-def test_the_tool_runs_step_by_step_and_at_once_to_the_same_bits(tmp_path):
+def test_the_tool_runs_step_by_step_and_at_once_and_killed_to_the_same_bits(tmp_path):
     config = tmp_path / "tiny.py"
     config.write_text("from tests.helpers.tiny_config import get_config\n")
     first, again = (f"--workdir={tmp_path / name}" for name in ("first", "again"))
     start = ["rank", f"--config={config}", "--networks=3", "--strategy=cpu"]
+    tool_runs.kill_in_the_middle(
+        tool_runs.command(*start, first),
+        has_begun=(tmp_path / "first" / "students" / "rank_02").exists,
+        is_over=(tmp_path / "first" / "ranking" / "rank.json").exists,
+    )
     bad = [
         (["--networks=2"], "At least 3 networks can be ranked"),
         (["--band=0.03"], "needs both flags, such as --band=0.03 --macs=350M"),
@@ -229,6 +234,8 @@ def test_the_tool_runs_step_by_step_and_at_once_to_the_same_bits(tmp_path):
     assert unrated["returncode"] == 1 and "train_teacher" in unrated["stderr"]
     for result in others:
         assert result["returncode"] == 0, result["stderr"]
+    students = [run_files.results(tmp_path / name / "students") for name in ("first", "again")]
+    assert not run_files.differing(*students)
     contents = [
         files.read_json(tmp_path / name / "ranking" / "rank.json", workdirs.RANKING_KIND, "")
         for name in ("first", "again")

@@ -145,7 +145,8 @@ def test_overrides_in_the_docstrings_change_the_config(parsed):
         for _, result in parsed[name]:
             for field in run_config.differences(plain, result["config"] or plain):
                 section, _, key = field.partition(".")
-                changed.setdefault(name, {})[field] = result["config"][section][key]
+                value = result["config"][section]
+                changed.setdefault(name, {})[field] = value[key] if key else value
     assert changed["paper_8gpu"] == {
         "data.source": "tfrecord:/data/imagenet/train-*",
         "data.test_source": "tfrecord:/data/imagenet/validation-*",
@@ -153,6 +154,7 @@ def test_overrides_in_the_docstrings_change_the_config(parsed):
         "data.label_feature": "image/class/label",
         "data.label_offset": 1,
     }
+    assert changed["ranking"] == {"space": "dna_18"}
     assert changed["cifar10"].keys() == {"data.source", "data.test_source"}
     assert changed["paper_tpu"] == {"data.tfds_data_dir": "gs://BUCKET/tfds"}
 
