@@ -1,7 +1,7 @@
 """How well ratings rank networks: the paper's small space, one machine with one GPU.
 
-What: four ops, one cell in each block (space dna_four_ops_single, 19 layers; the paper's small
-supernet has 18 and does not say which), B7 as teacher. 16 students are trained alone: 15
+What: four ops, one cell in each block (space dna_four_ops_single, 19 layers; the authors' own of 18
+is dna_18), B7 as teacher. 16 students are trained alone: 15
 searched ones from 270M to 480M MACs and a control. Their accuracies are compared with their
 ratings, as in Figure 4 of the paper. The paper draws its 16 at random. The searched ones are the
 best-rated at each cost, so cost alone ranks them well: first compare the control with the student
@@ -12,6 +12,10 @@ Command:
 
 The same with one GPU for each student, after the search:
     python -m tools.retrain --workdir=runs/ranking --arch=max_macs_270M
+
+Figure 4 itself: 16 networks drawn uniformly from the authors' space, whatever their ratings:
+    python -m tools.rank --config=configs/ranking.py --workdir=runs/figure4 \
+        --config.space=dna_18 --fix=6:k3e6
 
 Hardware and cost: one GPU; by estimate 24 GiB are enough. Counted: 6.89 GMACs for each image (5.17
 the teacher, 1.72 the cells), 24.6 million images, 1.7e17 MACs. Rating, counted: 49 GMACs for each

@@ -4,11 +4,15 @@ config.json                      the config of the run
 data.json                        labels of large data sets, read once
 broken_images.json               images that are left out, if data.max_broken_images allows any
 teacher/                         model.keras, result.json, history.json, checkpoints/
-supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (checkpoints)
+supernet/                        blockN_cellM.npz, blockN_cellM.json, runs/ (checkpoints),
+                                 snapshots/ (cells after every few epochs)
 features/                        the teacher's features, if they are cached on disk
 tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
 angles/PARTS/                    blockN_cellM.json, angles.json: how far training turned weights
+ranking/                         SET.json, SET.html: ratings beside accuracies (tools.rank)
+progress/                        progress.json, progress.html, ratings during the training of
+                                 the cells (tools.progress)
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
 seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
@@ -49,6 +53,10 @@ COMPRESSED_KIND = "dna_tf.compressed"
 ADDITIVITY_KIND = "dna_tf.additivity"
 SEEDS_KIND = "dna_tf.seeds"
 ANGLES_KIND = "dna_tf.angles"
+SCORES_KIND = "dna_tf.network_scores"
+RANKING_KIND = "dna_tf.network_ranking"
+MATRIX_KIND = "dna_tf.matrix"
+PROGRESS_KIND = "dna_tf.search_progress"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends
@@ -119,6 +127,8 @@ class Workdir:
         self.replacements = self.path / "replacements"
         self.answers = self.path / "answers"
         self.angles = self.path / "angles"
+        self.ranking = self.path / "ranking"
+        self.progress = self.path / "progress"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
         self.fronts = self.path / "fronts"
@@ -274,6 +284,8 @@ _WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "compar
 _WRITTEN += (
     "replacements",
     "angles",
+    "ranking",
+    "progress",
     "compressed",
     "students",
     "exports",

@@ -7,6 +7,7 @@ The files hardly depend on each other:
     archives.py    how much a zip archive may unfold to
     records.py     what the fields of a JSON file may be
     file_fields.py the fields of the JSON files of a run, by kind
+    study_fields.py  the same for studies of a run
     files.py       atomic writes, checked JSON, arrays
     locks.py       locks, so that two processes do not write the same files
     remote.py      remote folders: whether they can be reached

@@ -27,7 +27,7 @@ CONTROLLED = ("chosen", "all")
 
 # Fields that are newer than saved fingerprints, with the value that results of before were made
 # with: with that value they do not count, so that these results stay up to date.
-_ADDED_FIELDS = (("data", "interpolation", "bilinear"),)
+_ADDED_FIELDS = (("data", "interpolation", "bilinear"), ("supernet", "snapshots", 0))
 
 _ANY = math.inf
 # (section, field, lowest, highest)
@@ -49,6 +49,7 @@ _RANGES = (
     ("supernet", "weight_decay", 0.0, 1.0),
     ("supernet", "clip_norm", 0.0, _ANY),
     ("supernet", "norm_images", 0, _ANY),
+    ("supernet", "snapshots", 0, _ANY),
     ("supernet", "checkpoint_seconds", 0.0, _ANY),
     ("rating", "batch_size", 1, _ANY),
     ("rating", "batches", 1, _ANY),
@@ -145,6 +146,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.supernet.weight_decay = 0.0  # of convolution kernels (the authors' code: 1e-4)
     config.supernet.clip_norm = 0.0  # largest norm of a path's gradient; 0 does not limit it
     config.supernet.norm_images = 0  # images with common batch statistics; 0: all of a replica
+    config.supernet.snapshots = 0  # above 0: epochs from one copy of the cells to the next
     config.supernet.tensorboard = True  # curves and maps in the workdir's tensorboard/
     config.supernet.checkpoint_seconds = 5.0  # a killed run loses at most this much
 
@@ -214,6 +216,12 @@ def check_config(config):
         ("precision", training_sections.PRECISIONS),
     ):
         field_checks.check_choice(f"supernet.{field}", config.supernet[field], choices)
+    if config.supernet.snapshots and config.supernet.inputs != "teacher":
+        raise ValueError(
+            "config.supernet.snapshots needs cells that train together: set "
+            f"config.supernet.inputs='teacher', or snapshots=0. Received: "
+            f"snapshots={config.supernet.snapshots}, inputs={config.supernet.inputs!r}"
+        )
     field_checks.check_choice("search.metric", config.search.metric, ratings.METRICS)
     field_checks.check_choice("search.controls_of", config.search.controls_of, CONTROLLED)
     for section in training_sections.SECTIONS:

@@ -8,7 +8,7 @@ FIELDS = {
     # Data may move: a run compares its content, not its place.
     "data": ("source", "test_source", "tfds_data_dir"),
     "teacher_training": ("checkpoint_seconds", "tensorboard"),
-    "supernet": ("cache_folder", "checkpoint_seconds", "tensorboard"),
+    "supernet": ("cache_folder", "checkpoint_seconds", "snapshots", "tensorboard"),
     "rating": ("checkpoint_seconds",),
     "retrain": ("checkpoint_seconds", "control_seeds", "seeds", "tensorboard"),
     "fine_tune": ("checkpoint_seconds", "tensorboard"),

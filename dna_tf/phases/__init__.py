@@ -14,6 +14,10 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     search_question.py    one search for the limits of a command line
     angles.py             networks by how far training turned their weights, beside controls
     retraining.py         students, for several seeds
+    drawn_networks.py     networks drawn before anything is rated
+    network_scores.py     the rating of each of them, and of untrained cells
+    ranking.py            ratings beside the accuracies of random networks
+    search_progress.py    ratings and searches while the cells train
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
     compressing.py        a trained model, compressed to a budget
@@ -28,5 +32,6 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     latency_of_parts.py   tables for students that inherit, and their files beside the sums
     latency_commands.py   the command that measures what a table is missing
     reporting.py          feature maps for the report
+    matrix.py             tables of experiments: several runs that differ in some fields
     pipeline.py           all phases in order
 """

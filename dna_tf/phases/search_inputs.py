@@ -28,6 +28,7 @@ class SearchInputs:
         workdir: the `Workdir`.
         space: the `spaces.SearchSpace`.
         metric: the metric of its ratings.
+        made_from: a fingerprint of what the ratings were made from.
         problem: the `problems.SearchProblem`.
 
     Raises:
@@ -42,7 +43,7 @@ class SearchInputs:
         task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
         tables = [op_costs.load(path) for path in (*config.search.cost_files, *cost_files)]
         self._cost_files = {table.cost: op_costs.identity(table) for table in tables}
-        measured, self._made_from = self._ratings(skip_missing)
+        measured, self.made_from = self._ratings(skip_missing)
         try:
             self.problem = finding.search_problem(
                 self.space,
@@ -109,7 +110,7 @@ class SearchInputs:
             "seed": self._config.seed,
             "weights": list(problem.weights),
             "config": run_config.config_fingerprint(self._config, sections),
-            "ratings": self._made_from,
+            "ratings": self.made_from,
         }
         if self._cost_files:
             origin["costs"] = problem.uncounted_costs(choice)
@@ -167,7 +168,7 @@ class SearchInputs:
             "num_architectures": self.problem.num_architectures(),
             "front_costs": list(names),
             "weights": list(self.problem.weights),
-            "ratings": self._made_from,
+            "ratings": self.made_from,
             **(about or {}),
             "entries": entries,
         }

@@ -20,6 +20,9 @@ Read in this order:
     scatter_plot.py     points and lines over two axes
     rating_plots.py     rating against cost, a panel for each cell
     choice_plot.py      cells and ops along the front
+    ranking_page.py     ratings beside the accuracies of random networks (DNA Figure 4)
+    progress_page.py    ratings while the cells train (DNA Figure 6)
+    matrix_page.py      tables of experiments beside published ones (DNA Tables 4 and 5)
     result_tables.py    DNA's Table 2 with the results of several runs
     tradeoff_plot.py    DNA's Figure 3 with the results of several runs
 """

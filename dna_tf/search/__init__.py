@@ -20,6 +20,7 @@ Read in this order:
     fronts.py             the Pareto front of rating and costs
     pareto.py             filters of dominated points
     trails.py             the choices behind the states of listing and fronts
+    drawing.py            networks drawn uniformly, also in a band of equal cost
     control.py            random architectures of a given cost
     table_problems.py     tables of trained networks (`truth`) as problems
     trial_search.py       random search, and what it shares with evolution

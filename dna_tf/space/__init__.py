@@ -9,6 +9,7 @@ Read in this order:
     network_layers.py  the walk over stem, layers of the cells and head, with sizes
     architectures.py   networks as data, and their files
     zoo.py             published networks, and finding an architecture by name or file
+    published_tables.py  DNA's Tables 4 and 5 as published
     scaling.py         makes an architecture wider, deeper and larger
     cost_tables.py     parameters and MACs of networks and of all paths of a space
     part_costs.py      costs of paths that stand in a teacher's place

@@ -10,6 +10,7 @@ Read in this order:
     cell_trainer.py    one training step of one cell
     trained_cells.py   TrainedCell: weights and curves, the result of a training
     cell_files.py      trained cells in a folder
+    snapshots.py       untrained cells, and copies during the training
     phase_settings.py  the settings of training and rating, with their defaults
     stage_folders.py   the stages of a training, and the folders of their checkpoints
     stage_training.py  trains the cells of a stage together

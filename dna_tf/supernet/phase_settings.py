@@ -29,6 +29,8 @@ class SupernetSettings:
         weight_decay: of convolution kernels.
         clip_norm: largest norm of a path's gradient; 0 for no limit.
         norm_images: images that share batch statistics; 0 for all of a replica.
+        snapshots: epochs from one copy of the cells to the next; 0 for none. Copies lie in
+            `snapshots/` beside the trained cells.
         checkpoint_seconds: time between two checkpoints: a killed training loses as much.
 
     Raises:
@@ -50,6 +52,7 @@ class SupernetSettings:
     weight_decay: float = 0.0
     clip_norm: float = 0.0
     norm_images: int = 0
+    snapshots: int = 0
     checkpoint_seconds: float = 5.0
 
     def __post_init__(self):

@@ -15,6 +15,7 @@ from dna_tf.supernet import (
     cell_trainer,
     metrics,
     output_start,
+    snapshots,
     stage_folders,
     trained_cells,
 )
@@ -101,6 +102,10 @@ class StageTraining:
         def on_epoch(epoch):
             if watcher is not None:
                 self._watch_maps(trainers, stage, watcher, epoch)
+            if self.chief and snapshots.is_due(
+                epoch, self.settings.snapshots, self.settings.epochs
+            ):
+                self._copy(trainers, epoch + 1)
             return self._figures(trainers, stage, epoch)
 
         try:
@@ -197,6 +202,14 @@ class StageTraining:
         if not self.chief or self.curves_folder is None:
             return None
         return tensorboard.Watcher(files.as_path(self.curves_folder) / stage.folder)
+
+    def _copy(self, trainers, epochs):
+        """Writes the cells as they are after some epochs; those that failed are left out."""
+        failed = self._failures(trainers)
+        cells = [trainer.cell for trainer in trainers if trainer.cell.name not in failed]
+        steps = epochs * self.steps
+        result = snapshots.result_of(self.teacher_fingerprint, steps, self.rate_factor)
+        snapshots.save(self.folder, self.space, cells, epochs, result)
 
     def _figures(self, trainers, stage, epoch):
         """Relative L1 on held-out images, learning rates and how often ops were drawn."""

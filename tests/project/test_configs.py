@@ -17,8 +17,18 @@ import dna_tf
 from dna_tf import workdirs
 from dna_tf.config import recipes, run_config
 from dna_tf.models import keras_files
-from dna_tf.phases import searching, supernet_training, teacher_training
-from dna_tf.space import architectures, cost_limits, cost_tables, fit, presets, spaces, tasks, zoo
+from dna_tf.phases import matrix, searching, supernet_training, teacher_training
+from dna_tf.space import (
+    architectures,
+    cost_limits,
+    cost_tables,
+    fit,
+    presets,
+    published_tables,
+    spaces,
+    tasks,
+    zoo,
+)
 from dna_tf.supernet import stage_training
 from dna_tf.teachers import application_names, applications, building, cutting
 from dna_tf.training import optimizers, strategies
@@ -100,7 +110,7 @@ def test_the_commands_of_its_docstring_parse(name, parsed):
         assert set(names) <= {*searched, *zoo.NAMES, *scaled}, command
     flag = f"--config=configs/{name}.py"
     paths = re.findall(r"--config=(\S+)", docstring(name))
-    assert all(f"--config={path}" == flag for path in paths)
+    assert all(f"--config={path.partition(':')[0]}" == flag for path in paths)
     assert any(flag in command for command, _ in parsed[name]) or name == "digits"
 
 
@@ -135,7 +145,8 @@ def test_overrides_in_the_docstrings_change_the_config(parsed):
         for _, result in parsed[name]:
             for field in run_config.differences(plain, result["config"] or plain):
                 section, _, key = field.partition(".")
-                changed.setdefault(name, {})[field] = result["config"][section][key]
+                value = result["config"][section]
+                changed.setdefault(name, {})[field] = value[key] if key else value
     assert changed["paper_8gpu"] == {
         "data.source": "tfrecord:/data/imagenet/train-*",
         "data.test_source": "tfrecord:/data/imagenet/validation-*",
@@ -143,6 +154,7 @@ def test_overrides_in_the_docstrings_change_the_config(parsed):
         "data.label_feature": "image/class/label",
         "data.label_offset": 1,
     }
+    assert changed["ranking"] == {"space": "dna_18"}
     assert changed["cifar10"].keys() == {"data.source", "data.test_source"}
     assert changed["paper_tpu"] == {"data.tfds_data_dir": "gs://BUCKET/tfds"}
 
@@ -253,6 +265,19 @@ def test_what_the_papers_relatives_change():
     assert {len(block.cells) for block in space.blocks} == {1} and len(space.ops) == 4
     assert len(searching.all_names(ranking)) == 16  # as many as in Figure 4
     assert load("paper_8gpu").supernet.batch_size == recipes.SUPERNET_BATCH == 512
+
+
+@pytest.mark.parametrize("name", ["table4", "table5"])
+@pytest.mark.parametrize("size", ["digits", "imagenet"])
+def test_the_rows_of_tables_can_be_read_at_both_sizes(name, size):
+    module = importlib.import_module(f"configs.{name}")
+    content = module.get_matrix(size)
+    rows = matrix.read_rows(content, module.get_config(size))
+    source = "tfds:imagenet2012" if size == "imagenet" else "digits"
+    assert {row.config.data.source for row in rows} == {source}
+    assert content["published"] in published_tables.TABLES
+    assert len({row.run_key for row in rows}) == {"table4": 4, "table5": 2}[name]
+    assert len({row.teacher_key for row in rows}) == {"table4": 1, "table5": 2}[name]
 
 
 @pytest.mark.parametrize("name", ["paper_tpu", "b0_teacher", "ranking"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dna_tf.models import model_costs, students
-from dna_tf.space import architectures, cost_tables, fit, presets, tasks
+from dna_tf.space import architectures, cost_tables, fit, presets, tasks, zoo
 from dna_tf.teachers import cutting
 from tests.helpers import keras_costs
 
@@ -101,6 +101,29 @@ def test_costs_of_takes_one_cell_and_path_of_the_space_for_each_block():
             table.costs_of(space, bad)
 
 
+def test_dna_18_has_the_authors_18_layers_and_dna_c_with_its_published_costs():
+    space = SPACES["dna_18"]
+    cells = [block.cells for block in space.blocks]
+    assert [(cell.layers, cell.width) for (cell,) in cells] == [
+        *((2, 24), (4, 40), (4, 80), (4, 112), (4, 192), (1, 320))
+    ]
+    assert [block.stride for block in space.blocks] == [2, 2, 2, 1, 2, 1]
+    assert sum(cell.layers for (cell,) in cells[:-1]) == 18
+    assert space.num_architectures() == 4**19
+    dna_c = zoo.get_architecture("dna_c")
+    choices = [(0, tuple(map(space.ops.index, block.ops))) for block in dna_c.blocks]
+    costs = cost_tables.cost_table(space, tasks.Task()).costs_of(space, choices)
+    assert costs == {"params": 5_273_896, "macs": 450_138_976, "authors_flops": 465_920_048}
+    assert space.ops[choices[-1][1][0]].name == "k3e6"  # as the authors fix it
+
+
+def test_dna_18_takes_the_endings_that_change_it():
+    assert presets.get_space("dna_18_lite").frame.activation == "relu6"
+    for name in ("dna_18_single", "dna_18_four_ops"):
+        with pytest.raises(ValueError, match="There is no search space"):
+            presets.get_space(name)
+
+
 def test_small_images_fit_a_teacher_that_enlarges_them_itself():
     image = keras.Input((32, 32, 3), name="image")
     x = keras.layers.Resizing(128, 128, name="enlarge")(image)
@@ -118,7 +141,7 @@ def test_dna_fits_the_teacher_of_the_paper():
     sizes = (56, 28, 14, 14, 7, 7)
     shapes = [(224, 224, 3)] + [(size, size, 24) for size in sizes]
     cuts = [f"block{i}" for i in range(2, 8)]
-    for name in ("dna", "dna_four_ops_single_lite"):
+    for name in ("dna", "dna_four_ops_single_lite", "dna_18"):
         fit.check_fit(SPACES[name], shapes, cuts)
         for number in range(1, 7):
             others = [*shapes[:number], (13, 13, 24), *shapes[number + 1 :]]
