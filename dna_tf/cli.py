@@ -15,7 +15,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from dna_tf import workdirs
-from dna_tf.common import commands, keras_json, pipes
+from dna_tf.common import commands, files, keras_json, pipes
 from dna_tf.config import run_config
 from dna_tf.space import cost_limits, cost_tables
 
@@ -109,6 +109,54 @@ def trained_students(workdir, default_names):
     return names
 
 
+def define_model_flags(what):
+    """Defines `--model`, `--output`, `--data` and `--image_size`, for tools that take any model.
+
+    Args:
+        what: what the tool does, such as `"quantise"`.
+    """
+    flags.DEFINE_string(
+        "model", "", f"A .keras file of any classifier to {what}; instead of --arch."
+    )
+    flags.DEFINE_string("output", "", "Folder to write into. Default: exports/NAME in the workdir.")
+    flags.DEFINE_string(
+        "data", "", "Labelled images of --model: folder:DIR, tfds:NAME, tfrecord:GLOB or digits."
+    )
+    flags.DEFINE_integer("image_size", 0, "Height and width in pixels, if --model takes any size.")
+
+
+def check_model_flags(students_have_output=False):
+    """Checks the flags of `define_model_flags` before any work.
+
+    Args:
+        students_have_output: whether `--output` has a meaning without `--model`, too.
+
+    Returns:
+        The path of the model; `None` without `--model`.
+
+    Raises:
+        ValueError: flags do not belong together, or the model is no `.keras` file.
+        FileNotFoundError: there is no such file.
+    """
+    if not FLAGS.model:
+        for name in ("data", "image_size", "output"):
+            if FLAGS[name].value and not (name == "output" and students_have_output):
+                raise ValueError(f"--{name} is for a model file: give --model=FILE.keras too.")
+        return None
+    if FLAGS.arch:
+        raise ValueError("Give one thing: either --model=FILE or --arch=NAME.")
+    if not FLAGS.output:
+        raise ValueError("--model needs --output, the folder of the files, such as --output=files.")
+    path = files.as_path(FLAGS.model)
+    if path.suffix != ".keras":
+        raise ValueError(f"--model must be a .keras file. Received: {path}")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no model file {path}.")
+    if FLAGS.data and FLAGS.workdir:
+        raise ValueError("Give the images once: either --data=SOURCE or --workdir=FOLDER.")
+    return path
+
+
 def define_limit_flags():
     """Defines `--max_macs`, `--min_macs` and so on, for all costs in `cost_tables.COSTS`."""
     for name in cost_tables.COSTS:
@@ -169,14 +217,15 @@ def open_run(may_create):
     return workdir, config
 
 
-def open_beside(path):
+def open_beside(path, section="export"):
     """Opens a run for an export into a folder outside its workdir.
 
     Args:
         path: the workdir.
+        section: the config section that the command line may change.
 
     Returns:
-        `(Workdir, config)`: the config of the run, changed by `--config.export.FIELD=VALUE`.
+        `(Workdir, config)`: the config of the run, changed by `--config.SECTION.FIELD=VALUE`.
         Nothing is written into the workdir.
 
     Raises:
@@ -186,15 +235,15 @@ def open_beside(path):
     if FLAGS["config"].present:
         raise ValueError(
             "With --output and a workdir, the config is the one of the workdir. Leave --config "
-            "out, and change fields with --config.export.FIELD=VALUE."
+            f"out, and change fields with --config.{section}.FIELD=VALUE."
         )
     workdir, config = workdirs.open_workdir(path)
     overrides = config_flags.get_override_values(FLAGS["config"])
-    others = sorted(n for n in overrides if not n.startswith("export.") and n != _MODULES)
+    others = sorted(n for n in overrides if not n.startswith(f"{section}.") and n != _MODULES)
     if others:
         raise ValueError(
-            "With --output only fields of config.export may differ from the config of the workdir: "
-            f"the student and its images are those of the run. Received: {others}"
+            f"With --output only fields of config.{section} may differ from the config of the "
+            f"workdir: the student and its images are those of the run. Received: {others}"
         )
     config.update_from_flattened_dict(overrides)
     run_config.check_config(config)
@@ -203,11 +252,12 @@ def open_beside(path):
     return workdir, config
 
 
-def open_for_model(path):
+def open_for_model(path, section="export"):
     """Opens the config that gives the images for the export of any Keras model.
 
     Args:
         path: a workdir, or `""` to take `--config`.
+        section: as of `open_beside`.
 
     Returns:
         `(Workdir or None, config)`.
@@ -216,7 +266,7 @@ def open_for_model(path):
         ValueError, FileNotFoundError: as in `open_beside`.
     """
     if path:
-        return open_beside(path)
+        return open_beside(path, section)
     config = FLAGS.config
     run_config.check_config(config)
     return None, run_config.with_image_size(config)

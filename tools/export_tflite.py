@@ -1,11 +1,12 @@
 """Exports a trained student to TFLite and checks each file against Keras on real images.
 
     python -m tools.export_tflite --workdir=runs/digits --arch=max_macs_1.5M
+    python -m tools.export_tflite --model=my.keras --data=folder:images --output=files
     python -m tools.export_tflite --model=teacher.keras --output=files --config=my_config.py
 
 Without --arch the students of all budgets in the config and the control are exported. --model
-exports any Keras classifier from images in 0..255 to scores. Its images are those of --workdir
-or --config, at the model's own size.
+exports any Keras classifier from images in 0..255 to scores. Its images are those of --data,
+--workdir or --config, at the model's own size.
 
 Precisions (--config.export.precisions="('float32','int8')"):
   float32   the computations of Keras
@@ -39,25 +40,21 @@ Reads:  WORKDIR/students/NAME/seedK/model.keras or --model, and the config's dat
 Writes: WORKDIR/exports/NAME/ or --output: *.tflite and result.json.
 """
 
-from absl import flags
-
 from dna_tf import cli
 from dna_tf.common import files
 from dna_tf.phases import searching
 
 cli.define_run_flags()
 cli.define_student_flags(default="all students of the config")
-flags.DEFINE_string("model", "", "A .keras file of any classifier; instead of --arch.")
-flags.DEFINE_string("output", "", "Folder to write into. Default: exports/NAME in the workdir.")
+cli.define_model_flags("export")
 
 
 def main():
     """Exports students, or one model."""
     flag = cli.FLAGS
-    if flag.model and flag.arch:
-        raise ValueError("Give what to export: either --model=FILE or --arch=NAME.")
-    if flag.model:
-        _export_model(flag)
+    path = cli.check_model_flags(students_have_output=True)
+    if path is not None:
+        _export_model(path)
         return
     if flag.output:
         workdir, config = cli.open_beside(flag.workdir)
@@ -93,21 +90,17 @@ def _say_next(config, folder, workdir, *arguments):
     cli.next_command("evaluate", workdir, *words)
 
 
-def _export_model(flag):
+def _export_model(path):
     """Exports the file --model."""
-    if not flag.output:
-        raise ValueError("--model needs --output, the folder of the files, such as --output=files.")
-    path = files.as_path(flag.model)
-    if path.suffix != ".keras":
-        raise ValueError(f"--model must be a .keras file. Received: {path}")
-    if not path.exists():
-        raise FileNotFoundError(f"There is no model file {path}.")
+    flag = cli.FLAGS
     workdir, config = cli.open_for_model(flag.workdir)
     from dna_tf.phases import exporting  # loads TensorFlow
 
-    result = exporting.export_file(path, config, flag.output, workdir)
+    result = exporting.export_file(
+        path, config, flag.output, workdir, source=flag.data, image_size=flag.image_size
+    )
     section, size = config.data, result["image_size"]
-    words = [f"--data={section.source}", f"--image_size={size}"]
+    words = [f"--data={flag.data or section.source}", f"--image_size={size}"]
     if section.crop_fraction != 1.0:
         words.append(f"--crop_fraction={section.crop_fraction}")
     _say_next(config, files.as_path(flag.output), None, *words)

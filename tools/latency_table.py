@@ -9,8 +9,17 @@
     python -m tools.latency_table --space=dna --output=phone.json --device=adb --cost=phone_ms
     python -m tools.latency_table --workdir=runs/my --teacher_parts --output=runs/my/latency.json
 
-A phone also needs TFLite's benchmark program:
---benchmark_binary=android_aarch64_benchmark_model.
+A phone also needs the program benchmark_model, TFLite's or LiteRT 2's:
+--benchmark_binary=android_aarch64_benchmark_model. With --accelerator=gpu, or npu with LiteRT 2's,
+the graphs run there, and a graph that does not run there as a whole is an error.
+
+For other devices, such as iPhones, farms of devices and microcontrollers, --device=files writes
+the graphs into --graphs. Time them there in any way, and give the times:
+    python -m tools.latency_table --space=dna --output=ios.json --cost=ios_ms --device=files \\
+        --graphs=ios_graphs --device_name="iPhone 15, Core ML"
+    python -m tools.latency_table ... the same ... --times=ios_times.csv
+A line of the CSV file has the name of a graph's file and a time: columns file and median_ms, and
+runs and spread_ms if there are any. JSON is read too. Several files are several devices or runs.
 
 The search then takes the table:
 `python -m tools.search --cost_file=latency.json --max_latency_ms=20`. Several tables, each with
@@ -56,7 +65,10 @@ flags.DEFINE_integer(
 flags.DEFINE_string("output", "", "File of the table, ending in .json.")
 flags.DEFINE_string("cost", "latency_ms", "Name of the cost, ending in _ms.")
 flags.DEFINE_enum(
-    "device", "host", ["host", "adb"], "Device to measure: this host, or a phone through adb."
+    "device",
+    "host",
+    ["host", "adb", "files"],
+    "Device to measure: this host, a phone through adb, or files that are timed elsewhere.",
 )
 flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Precision of all graphs.")
 flags.DEFINE_integer("threads", 1, "Threads of the interpreter.", lower_bound=1)
@@ -68,7 +80,16 @@ flags.DEFINE_string("serial", "", "Serial number of the phone, as `adb devices` 
 flags.DEFINE_string(
     "adb", "", "Path of the adb command. Default: searched in PATH and in the Android SDK."
 )
-flags.DEFINE_string("benchmark_binary", "", "Path of TFLite's benchmark_model for the phone.")
+flags.DEFINE_string("benchmark_binary", "", "Path of benchmark_model for the phone.")
+flags.DEFINE_enum(
+    "accelerator",
+    "cpu",
+    ["cpu", "gpu", "npu"],
+    "What runs the graphs on the phone of --device=adb.",
+)
+flags.DEFINE_string("graphs", "", "Folder of the graphs of --device=files.")
+flags.DEFINE_list("times", [], "CSV or JSON files with the times of --device=files.")
+flags.DEFINE_string("device_name", "", "The device of --device=files in words.")
 flags.DEFINE_float(
     "noise", 0.05, "Largest spread divided by the median; above it a graph is measured again."
 )
@@ -85,6 +106,12 @@ flags.DEFINE_bool(
     "teacher_parts", False, "For students that inherit: the parts of the teacher of --workdir."
 )
 flags.DEFINE_list("arch", [], "Networks to measure: names, .json or .tflite files, MobileNets.")
+
+# Flags that have a meaning for one device only.
+_FLAGS_OF_DEVICES = {
+    "adb": ("serial", "adb", "benchmark_binary", "accelerator"),
+    "files": ("graphs", "times", "device_name"),
+}
 
 
 def main():
@@ -113,6 +140,8 @@ def main():
         file = latency_tables.TableFile(
             output, meter, flag.cost, flag.noise, students, flag.precision
         )
+        if flag.device == "files" and _write_graphs(meter, file, networks):
+            return
         file.make_table(networks, flag.fit)
         references = file.measure_networks(networks)
         if flag.validate:
@@ -120,6 +149,22 @@ def main():
     if workdir is not None:
         tool = "compress" if flag.teacher_parts else "search"
         cli.next_command(tool, workdir, f"--cost_file={output}", f"--max_{flag.cost}=MS")
+
+
+def _write_graphs(meter, file, networks):
+    """Writes the graphs that have no times; returns whether there are any."""
+    from dna_tf.common import progress
+
+    flag = cli.FLAGS
+    missing = meter.write_missing(file.untimed(networks, flag.fit, flag.validate))
+    if missing:
+        progress.say(
+            f"{len(missing)} graphs in {flag.graphs} have no times yet; {flag.graphs}/graphs.csv "
+            "says what each is. Time them with batch 1, and write a CSV file such as\n\n"
+            f"    file,median_ms,runs\n    {missing[0]},1.234,50\n\n"
+            "Next: the same command with --times=FILE.csv."
+        )
+    return bool(missing)
 
 
 def _output():
@@ -171,17 +216,34 @@ def _space():
 
 def _meter(cores):
     flag = cli.FLAGS
+    for device, names in _FLAGS_OF_DEVICES.items():
+        for name in names:
+            if flag.device != device and flag[name].value != flag[name].default:
+                raise ValueError(f"--{name} is for --device={device}: give it too.")
+    if flag.device == "files":
+        if not flag.graphs or not flag.device_name:
+            raise ValueError(
+                "--device=files needs --graphs=FOLDER, into which the graphs are written, and "
+                '--device_name, such as --device_name="iPhone 15, Core ML".'
+            )
+        from dna_tf.latency import elsewhere
+
+        return elsewhere.TimesMeter(flag.graphs, flag.device_name, flag.times)
     if flag.device == "host":
-        for name in ("serial", "adb", "benchmark_binary"):
-            if flag[name].value:
-                raise ValueError(f"--{name} is for a phone: give --device=adb too.")
         from dna_tf.latency import host
 
         return host.HostMeter(flag.threads, cores, flag.rounds or 30)
     from dna_tf.latency import phones
 
     phone = phones.connect(flag.adb, flag.serial)
-    return phones.AdbMeter(phone, flag.benchmark_binary, flag.threads, cores, flag.rounds or 3)
+    return phones.AdbMeter(
+        phone,
+        flag.benchmark_binary,
+        flag.threads,
+        cores,
+        flag.rounds or 3,
+        accelerator=flag.accelerator,
+    )
 
 
 def run():

@@ -88,6 +88,10 @@ class Measurements:
         self.reference.setdefault("architecture", architecture)
         self._make_reference = make_graph
 
+    def reference_graph(self):
+        """A dict from `REFERENCE` to the function that makes its graph; empty without one."""
+        return {} if self._make_reference is None else {REFERENCE: self._make_reference}
+
     def measure_parts(self, keys, meter, make_graph, noise):
         """Measures the parts that are not measured yet.
 

@@ -1,8 +1,8 @@
-"""Times TFLite graphs on a phone, through adb, with TFLite's own `benchmark_model`.
+"""Times TFLite graphs on a phone, through adb, with the stock program `benchmark_model`.
 
-The binary is the stock one for the phone's processor (TensorFlow's or LiteRT's prebuilt
-`android_aarch64_benchmark_model`, or built with Bazel). It is pushed if the phone does not have
-the same one; graphs are pushed one group at a time; the text output is parsed.
+The binary is the one for the phone's processor: TFLite's or LiteRT 2's, prebuilt or built with
+Bazel. It is pushed if the phone does not have the same one; graphs are pushed one group at a
+time; `benchmark_output` has its flags and reads what it prints.
 """
 
 import hashlib
@@ -13,16 +13,12 @@ import shutil
 import subprocess
 import tempfile
 
-from dna_tf.latency import measurements
-from dna_tf.space import op_costs
+from dna_tf.latency import benchmark_output, measurements
 
 FOLDER = "/data/local/tmp/dna_tf"
 BINARY = f"{FOLDER}/benchmark_model"
 _HELP = "See https://developer.android.com/tools/adb."
 _TIMEOUT_S = 300
-_COUNT = re.compile(r"\bcount=(\d+)\s+(.*)")
-_FIELD = re.compile(r"(\w+)=([-+.\w]+)")
-_SUMMARY = re.compile(r"Inference timings in us: .*Inference \(avg\): ([-+.\w]+)")
 _STATES = {
     "unauthorized": "It does not trust this computer yet: unlock it and accept the question "
     "'Allow USB debugging?'",
@@ -117,35 +113,6 @@ def parse_devices(text):
     return states
 
 
-def parse_benchmark(text):
-    """Parses the output of `benchmark_model`.
-
-    Args:
-        text: the output, plain or as logcat lines.
-
-    Returns:
-        `(entry, delegated)`: an `op_costs.CostEntry` in milliseconds (the median, or the mean
-        of older binaries, which do not print the median; the runs; the spread) and whether
-        XNNPACK ran the whole graph (`None` if the output does not say).
-
-    Raises:
-        ValueError: the output has no timings; its last lines are in the message.
-    """
-    # The first count belongs to the warm-up; most fields may be missing in its line.
-    counts = _COUNT.findall(text)
-    if not counts or not _SUMMARY.search(text):
-        last = " / ".join(line.strip() for line in text.strip().splitlines()[-3:])
-        raise ValueError(f"benchmark_model gave no timings. It ended with: {last or 'nothing'}")
-    runs, rest = counts[-1]
-    fields = {name: float(value) for name, value in _FIELD.findall(rest)}
-    middle = fields.get("median", fields.get("avg", fields.get("curr")))
-    entry = op_costs.CostEntry(middle / 1e3, int(runs), fields.get("std", 0.0) / 1e3)
-    delegated = None
-    if "XNNPACK delegate" in text and "xecuted by the delegate" in text:
-        delegated = "completely executed by the delegate" in text
-    return entry, delegated
-
-
 class AdbMeter:
     """Times graphs on a phone, with the methods of `host.HostMeter`.
 
@@ -157,14 +124,19 @@ class AdbMeter:
         cores: the phone's cores it may run on, by `taskset`; `None` leaves them to the phone.
         rounds: how many times each graph is benchmarked, in turns.
         runs: least runs of each; the binary goes on for at least 1 s.
+        accelerator: one of `benchmark_output.ACCELERATORS`.
 
     Raises:
         FileNotFoundError: the binary is neither on this host nor on the phone.
         OSError: adb failed.
+        ValueError: the binary cannot use this accelerator.
     """
 
-    def __init__(self, phone, binary="", threads=1, cores=None, rounds=3, runs=50):
+    def __init__(
+        self, phone, binary="", threads=1, cores=None, rounds=3, runs=50, accelerator="cpu"
+    ):
         self._phone, self._threads, self._rounds, self._runs = phone, threads, rounds, runs
+        self._accelerator = accelerator
         self._cores = None if cores is None else tuple(sorted(set(cores)))
         self._delegated = True
         output = phone.shell(f"mkdir -p {FOLDER}; sha256sum {BINARY} 2>/dev/null || true")
@@ -185,6 +157,8 @@ class AdbMeter:
             raise FileNotFoundError(
                 f"The phone {phone.serial} has no {BINARY} yet. {_binary_help()}"
             )
+        self._program = benchmark_output.program_of(phone.shell(f"{BINARY} --help 2>&1 || true"))
+        self._words("")  # refuses an accelerator that the binary cannot use
 
     def conditions(self):
         """A dict of what must be equal for two measurements to belong to one table."""
@@ -193,7 +167,7 @@ class AdbMeter:
         version = self._phone.property("ro.build.version.release")
         return {
             "device": f"{model} ({self._phone.serial}), Android {version}",
-            "runtime": f"benchmark_model sha256 {self._binary_hash[:16]}, XNNPACK",
+            "runtime": f"benchmark_model sha256 {self._binary_hash[:16]}, {self._runs_on()}",
             "threads": self._threads,
             "cores": "any" if self._cores is None else list(self._cores),
         }
@@ -206,7 +180,7 @@ class AdbMeter:
         plugged = [k for k, v in battery.items() if k.endswith("powered") and v == "true"]
         return {
             "rounds": self._rounds,
-            "xnnpack_ran_all": self._delegated,
+            "xnnpack_ran_all" if self._accelerator == "cpu" else "delegated": self._delegated,
             "battery_percent": _int(battery.get("level")),
             "battery_celsius": temperature / 10 if temperature else None,
             "powered_by": plugged[0].removesuffix(" powered") if plugged else "battery",
@@ -220,7 +194,8 @@ class AdbMeter:
 
         Raises:
             OSError: adb failed.
-            ValueError: the binary printed no timings for a graph; its key is named.
+            ValueError: the binary printed no timings for a graph, or the accelerator did not
+                run all of it; its key is named.
         """
         remote = {key: f"{FOLDER}/graph_{n}.tflite" for n, key in enumerate(graphs)}
         with tempfile.TemporaryDirectory() as folder:
@@ -237,20 +212,27 @@ class AdbMeter:
             self._phone.shell(f"rm -f {FOLDER}/graph_*.tflite")
         return {key: _joined(rounds) for key, rounds in entries.items()}
 
+    def _runs_on(self):
+        """What computes, in words."""
+        return "XNNPACK" if self._accelerator == "cpu" else self._accelerator.upper()
+
+    def _words(self, path):
+        return benchmark_output.words(
+            self._program, path, self._threads, self._runs, self._accelerator
+        )
+
     def _run(self, key, path):
-        options = {
-            "graph": path,
-            "num_threads": self._threads,
-            "num_runs": self._runs,
-            "warmup_runs": 5,
-            "use_xnnpack": "true",
-        }
-        command = " ".join([BINARY, *(f"--{name}={value}" for name, value in options.items())])
+        command = " ".join([BINARY, *self._words(path)])
         if self._cores is not None:
             command = f"taskset {sum(1 << core for core in self._cores):x} {command}"
         try:
             # The binary logs to standard error; if it fails, the timings are missing.
-            entry, delegated = parse_benchmark(self._phone.shell(f"{command} 2>&1 || true"))
+            entry, delegated = benchmark_output.parse(self._phone.shell(f"{command} 2>&1 || true"))
+            if self._accelerator != "cpu" and delegated is False:
+                raise ValueError(
+                    f"the {self._runs_on()} did not run the whole graph; the CPU ran the rest. "
+                    "Measure with --accelerator=cpu, or leave out the ops that it refuses."
+                )
         except ValueError as error:
             raise ValueError(f"{key} on {self._phone.serial}: {error}") from error
         self._delegated = self._delegated and delegated is not False
@@ -290,8 +272,8 @@ def _adb_of_sdk():
 
 def _binary_help():
     return (
-        "Give the path of TFLite's benchmark_model for the phone's processor: a prebuilt "
-        "android_aarch64_benchmark_model of TensorFlow or LiteRT, or one built by `bazel build "
+        "Give the path of benchmark_model for the phone's processor: a prebuilt one of TensorFlow "
+        "Lite (android_aarch64_benchmark_model) or of LiteRT 2, or one built by `bazel build "
         "//tensorflow/lite/tools/benchmark:benchmark_model` with the configuration android_arm64."
     )
 

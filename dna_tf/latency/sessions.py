@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import functools
 
 from dna_tf.common import seeding
 from dna_tf.latency import graphs, tables, validation
@@ -144,6 +145,35 @@ class Session:
                 keys += op_costs.network_keys(network.architecture)
         return list(dict.fromkeys(keys))
 
+    def untimed(self, networks=(), fit=None, validate=0):
+        """All that `make_table`, `measure_networks` and `validate` would time and is not timed yet.
+
+        Args:
+            networks, fit: as of `make_table`.
+            validate: how many students are to be validated on; 0 for none.
+
+        Returns:
+            A dict from the key of a part or the name of a network to a function that returns its
+            TFLite file, as bytes.
+        """
+        students_to_fit, fitted, timed = self._students_to_fit(fit), [], [*networks]
+        self._set_reference(networks)
+        if self.students is not None:
+            if self._are_described_by(students_to_fit) and students_to_fit["students"]:
+                count, seed = students_to_fit["students"], students_to_fit["seed"]
+                fitted = self.students.draw("fit", count, seed=seed)
+            checked = self.students.draw("validate", validate, without=fitted) if validate else []
+            timed += [*self.whole_networks(), *map(self._timed, [*fitted, *checked])]
+        needed = {
+            key: functools.partial(self._part_graph, key)
+            for key in self.needed_keys(networks)
+            if key not in self.measured.parts
+        }
+        for network in timed:
+            if network.key not in self.measured.networks:
+                needed[network.key] = functools.partial(self._graph_of, network)
+        return {**self.measured.reference_graph(), **needed} if needed else {}
+
     def make_table(self, networks=(), fit=None):
         """Measures the missing parts, fits the overhead, and makes the table.
 
@@ -242,18 +272,19 @@ class Session:
     def _time(self, networks):
         """Times the `TimedNetwork`s that are not measured yet."""
         by_key = {network.key: network for network in networks}
+        self.measured.measure_networks(
+            by_key, self._meter, lambda key: self._graph_of(by_key[key]), self._noise
+        )
 
-        def make_graph(key):
-            network = by_key[key]
-            if network.make_graph is not None:
-                return network.make_graph(self._precision)
-            if network.path:
-                return graphs.file_graph(network.path)
-            if network.architecture is not None:
-                return graphs.student_graph(network.architecture, self._precision)
-            return graphs.keras_graph(network.name, network.task, self._precision)
-
-        self.measured.measure_networks(by_key, self._meter, make_graph, self._noise)
+    def _graph_of(self, network):
+        """The TFLite file of a `TimedNetwork`, as bytes."""
+        if network.make_graph is not None:
+            return network.make_graph(self._precision)
+        if network.path:
+            return graphs.file_graph(network.path)
+        if network.architecture is not None:
+            return graphs.student_graph(network.architecture, self._precision)
+        return graphs.keras_graph(network.name, network.task, self._precision)
 
     def _set_reference(self, networks):
         """Takes the reference of the measurements, or a student of middle size."""

@@ -18,6 +18,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     network_scores.py     the rating of each of them, and of untrained cells
     ranking.py            ratings beside the accuracies of random networks
     search_progress.py    ratings and searches while the cells train
+    model_files.py        models from files of users, and the images that these take
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
     compressing.py        a trained model, compressed to a budget

@@ -9,6 +9,7 @@ from dna_tf.models import keras_files, logits
 from dna_tf.phases import (
     exporting,
     latency_of_parts,
+    model_files,
     rating,
     runs,
     supernet_training,
@@ -52,7 +53,7 @@ def new_config(
         str(model), (), 0, preprocessing=preprocessing, modules=modules, cuts=named_cuts
     )
     logits.with_logits(network)  # refuses answers that are no distribution
-    size, channels = _image(network, image_size, model)
+    size, channels = model_files.image_of(network, image_size, model)
     shape = (size, size, channels)
     cuts = named_cuts or building.default_cuts(str(model), network, shape)
     plain = run_config.to_plain(config)
@@ -74,23 +75,6 @@ def new_config(
     config.update_from_flattened_dict(overrides)
     run_config.check_config(config)
     return config
-
-
-def _image(network, image_size, path):
-    """Height (and width) and channels of the images that a model takes."""
-    height, width, channels = network.input.shape[1:]
-    if None in (height, width) and not image_size:
-        raise ValueError(
-            f"The model {path} takes images of any size. Say at which size it is to be "
-            "compressed, such as --image_size=224."
-        )
-    height, width = height or image_size, width or image_size
-    if height != width or image_size not in (0, height):
-        raise ValueError(
-            f"Expected a model for square images{f' of {image_size}' if image_size else ''}. "
-            f"Received: {path}, which takes {height}x{width}."
-        )
-    return int(height), int(channels)
 
 
 def check(workdir, config, asked_limits, tables=(), students=1):

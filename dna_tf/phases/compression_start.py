@@ -1,57 +1,66 @@
-"""Shared by quantisation-aware training and pruning: the student, and fields of the results."""
+"""Shared by quantisation-aware training and pruning: the model, and fields of the results."""
 
+import collections.abc
 import dataclasses
+
+import keras
 
 from dna_tf.common import files, progress
 from dna_tf.compression import tf_keras_bridge
 from dna_tf.config import run_config
-from dna_tf.models import keras_files
-from dna_tf.phases import runs
+from dna_tf.data import loading
+from dna_tf.evaluation import model_checks
+from dna_tf.export import prepare
+from dna_tf.models import copies, keras_files, logits
+from dna_tf.phases import exporting, model_files, runs
+from dna_tf.training import determinism
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """A trained student, and what a result depends on.
+    """A trained model, and what a result depends on.
 
     Args:
-        run: the `runs.Run`.
-        model: the student, a `keras.Model`.
+        name: the architecture's name, or the name of the model's file.
+        seed: which of the students of that name; 0 for a file.
+        model: the `keras.Model`, from images in 0..255 to logits.
         fingerprint: of its weights.
-        trained: the result of its training.
-        made_from: fingerprint of student, data, settings and version of the method.
+        data_fingerprint: of its images.
+        open_images: function that returns them, a `labelled_images.Images`.
+        made_from: fingerprint of model, data, settings and version of the method.
         made_from_before: as it was in versions in which `checkpoint_seconds` counted, too.
+        architecture: the fingerprint of its architecture; `None` for a file.
     """
 
-    run: runs.Run
-    model: object
+    name: str
+    seed: int
+    model: keras.Model
     fingerprint: str
-    trained: dict
+    data_fingerprint: str
+    open_images: collections.abc.Callable
     made_from: str
     made_from_before: str
+    architecture: str | None = None
 
     def images(self):
-        """The run's images, a `labelled_images.Images`.
+        """The images, a `labelled_images.Images`.
 
         Raises:
             ValueError: they are not those that the teacher and the student were trained with.
         """
-        images = self.run.images
-        name, seed = self.trained["architecture"], self.trained["seed"]
-        folder = self.run.workdir.student(name, seed)
-        runs.check_same_data(images, self.trained["data_fingerprint"], f"the student in {folder}")
-        return images
+        return self.open_images()
 
     def head(self, kind, images):
         """The first fields of a result, which are the same for both methods.
 
         Args:
             kind: the kind of the result's file.
-            images: the run's images.
+            images: the images.
         """
         return {
             "kind": kind,
-            "architecture": self.trained["architecture"],
-            "seed": self.trained["seed"],
+            "architecture": self.name,
+            "seed": self.seed,
             "student": self.fingerprint,
             "data_fingerprint": images.fingerprint,
             "made_from": self.made_from,
@@ -66,7 +75,7 @@ class Start:
             what: the start of the progress line, such as `"NAME is pruned"`.
             training: the folder of its training, which is removed if the result is there.
         """
-        data, result = self.trained["data_fingerprint"], None
+        data, result = self.data_fingerprint, None
         for made_from in (self.made_from, self.made_from_before):
             result = result or runs.existing_result(
                 path, kind, made_from=made_from, data_fingerprint=data
@@ -100,20 +109,61 @@ def start(workdir, config, name, seed, section, version, **settings):
     run = runs.open_run(workdir, config)
     trained = workdir.student_result(name, seed)
     tf_keras_bridge.import_tfmot()
-    model = keras_files.load_model(workdir.student(name, seed) / "model.keras")
+    folder, data = workdir.student(name, seed), trained["data_fingerprint"]
+    model = keras_files.load_model(folder / "model.keras")
     fingerprint = keras_files.weights_fingerprint(model)
-    identity = {
-        "version": version,
-        "student": fingerprint,
-        "seed": seed,
-        "data": trained["data_fingerprint"],
-        **settings,
-    }
-    made_from = [
+
+    def open_images():
+        runs.check_same_data(run.images, data, f"the student in {folder}")
+        return run.images
+
+    made_from = _made_from(config, section, version, fingerprint, seed, data, settings)
+    architecture = exporting.architecture_fingerprint(folder)
+    return Start(name, seed, model, fingerprint, data, open_images, *made_from, architecture)
+
+
+def start_of_file(
+    path, config, section, version, workdir=None, source="", image_size=0, **settings
+):
+    """As `start`, for the model in a file of any Keras code.
+
+    Args:
+        path: a `.keras` file of a classifier from images in 0..255 to logits or probabilities.
+        config: the config; its data are the images.
+        section, version, settings: as of `start`.
+        workdir: the `workdirs.Workdir` of the config, or `None`.
+        source, image_size: as of `model_files.config_for`.
+
+    Returns:
+        `(Start, config)`: the config with the images that the model takes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a package is missing, or the model cannot be loaded, has a layer that is not
+            supported, gives no distribution over classes, or does not fit the images.
+    """
+    tf_keras_bridge.import_tfmot()
+    path = files.as_path(path)
+    model = logits.with_logits(model_files.load(path, config, workdir))
+    config = model_files.config_for(config, model, path, source, image_size)
+    size = config.data.image_size
+    if model.input.shape[1:3] != (size, size):
+        model = copies.resized(model, size)
+    tf_keras_bridge.read(model)  # names a layer that is not supported, before images are read
+    determinism.enable(config.seed)
+    images = loading.load(config.data, config.seed, workdir and workdir.path)
+    model_checks.check_shapes(prepare.Prepared(model, model), images, path.name)
+    fingerprint, data = keras_files.weights_fingerprint(model), images.fingerprint
+    made_from = _made_from(config, section, version, fingerprint, 0, data, settings)
+    return Start(path.stem, 0, model, fingerprint, data, lambda: images, *made_from), config
+
+
+def _made_from(config, section, version, fingerprint, seed, data, settings):
+    identity = {"version": version, "student": fingerprint, "seed": seed, "data": data, **settings}
+    return [
         files.fingerprint({**identity, "settings": of_settings(config, ["seed", section])})
         for of_settings in (run_config.result_fingerprint, run_config.config_fingerprint)
     ]
-    return Start(run, model, fingerprint, trained, *made_from)
 
 
 def recipe(section):

@@ -16,6 +16,7 @@ from dna_tf.export import (
     quantization_error,
 )
 from dna_tf.models import graph, keras_files
+from dna_tf.phases import model_files
 from dna_tf.space import architectures
 from dna_tf.training import determinism
 
@@ -56,7 +57,7 @@ def export_tflite(workdir, config, name, seed=0, folder=None):
     )
 
 
-def export_file(path, config, folder, workdir=None, name=None):
+def export_file(path, config, folder, workdir=None, name=None, source="", image_size=0):
     """Exports any Keras classifier as `export_tflite` does a student.
 
     Args:
@@ -66,6 +67,8 @@ def export_file(path, config, folder, workdir=None, name=None):
         folder: where the files go.
         workdir: the `workdirs.Workdir` of the config, or `None`.
         name: what result and files call it; `None` takes the name of the file.
+        source: of other images, such as `"folder:images"`.
+        image_size: height and width in pixels for a model that takes any size.
 
     Returns:
         The content of `result.json` there.
@@ -76,6 +79,8 @@ def export_file(path, config, folder, workdir=None, name=None):
     other_formats.check(config.export.also)
     path = files.as_path(path)
     model = keras_files.load_model(path, workdirs.modules(workdir, config))
+    if source:
+        config = model_files.config_for(config, graph.functional(model), path, source, image_size)
     cache_dir = None if workdir is None else workdir.path
     return _export(model, name or path.stem, 0, config, files.as_path(folder), cache_dir)
 

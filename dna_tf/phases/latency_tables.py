@@ -58,7 +58,7 @@ class TableFile:
 
     Args:
         output: path of the table.
-        meter: a `host.HostMeter` or `phones.AdbMeter`.
+        meter: a `host.HostMeter`, `phones.AdbMeter` or `elsewhere.TimesMeter`.
         cost: name of the cost.
         noise: largest spread over median that is not measured again.
         students: the `sessions.RandomStudents`, or `random_assemblies.RandomAssemblies`, to fit
@@ -110,6 +110,10 @@ class TableFile:
         op_costs.save(table, self._output)
         self._report(num_new)
         self.measure_networks(self._session.whole_networks())
+
+    def untimed(self, networks=(), fit=None, validate=0):
+        """The graphs of a table that are not timed yet; the arguments are `Session`'s."""
+        return self._session.untimed(networks, fit, validate)
 
     def measure_networks(self, networks):
         """Times whole networks and prints predicted beside measured; see `Session`."""

@@ -1,4 +1,4 @@
-"""Prunes a trained student and measures what that costs and saves."""
+"""Prunes a trained student, or any model, and measures what that costs and saves."""
 
 from dna_tf import workdirs
 from dna_tf.common import files, locks, progress, seeding, statistics
@@ -34,18 +34,50 @@ def prune(workdir, config, name, seed=0):
         workdir, config, name, seed, "prune", VERSION,
         calibration_images=config.export.calibration_images,
     )  # fmt: skip
-    folder = workdir.exported(name, seed)
+    return _result(start, config, workdir.exported(name, seed))
+
+
+def prune_file(path, config, folder, workdir=None, source="", image_size=0):
+    """As `prune`, for the model in a file of any Keras code.
+
+    Args:
+        path: a `.keras` file of a functional classifier from images in 0..255 to logits or
+            probabilities. The pruned model gives logits.
+        config: the config, with the settings and the images.
+        folder: where `pruned.keras` and `pruned.json` go.
+        workdir: the `workdirs.Workdir` of the config, or `None`.
+        source: of other images, such as `"folder:images"`.
+        image_size: height and width in pixels for a model that takes any size.
+
+    Returns:
+        The content of `pruned.json`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `prune`; or the model cannot be loaded or does not fit the images.
+    """
+    start, config = compression_start.start_of_file(
+        path, config, "prune", VERSION, workdir, source, image_size,
+        calibration_images=config.export.calibration_images,
+    )  # fmt: skip
+    return _result(start, config, files.as_path(folder))
+
+
+def _result(start, config, folder):
+    """The result that is there already, or a new one."""
     result_path, training = folder / "pruned.json", folder / f"pruning_{start.made_from}"
-    finished = start.finished(result_path, workdirs.PRUNED_KIND, f"{name} is pruned", training)
+    finished = start.finished(
+        result_path, workdirs.PRUNED_KIND, f"{start.name} is pruned", training
+    )
     if finished is not None:
         return finished
     with locks.hold(result_path, f"The result {result_path}"):
-        return _prune(start, config, name, seed, result_path, training)
+        return _prune(start, config, result_path, training)
 
 
-def _prune(start, config, name, seed, result_path, training):
-    """Prunes the student of a `compression_start.Start`, and writes file and result."""
-    section, folder = config.prune, result_path.parent
+def _prune(start, config, result_path, training):
+    """Prunes the model of a `compression_start.Start`, and writes file and result."""
+    section, folder, name, seed = config.prune, result_path.parent, start.name, start.seed
     # 2. The images.
     images = start.images()
     calibration_count = export_images.calibration_count(

@@ -1,4 +1,4 @@
-"""Trains a student with the rounding of an int8 file, and writes and checks that file."""
+"""Trains a student, or any model, with the rounding of an int8 file, and checks that file."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from dna_tf import workdirs
 from dna_tf.common import commands, files, locks, progress, seeding, statistics
 from dna_tf.compression import fine_tuning, quantized_model
 from dna_tf.export import agreement, conversion, export_images, metadata, prepare
-from dna_tf.phases import compression_start, exporting
+from dna_tf.phases import compression_start
 
 # Raised when the same settings would give another file than before.
 VERSION = 2
@@ -40,18 +40,50 @@ def quantize(workdir, config, name, seed=0):
     start = compression_start.start(
         workdir, config, name, seed, "quantize", VERSION, test_images=config.export.test_images
     )
-    folder = workdir.exported(name, seed)
+    return _result(start, config, workdir.exported(name, seed))
+
+
+def quantize_file(path, config, folder, workdir=None, source="", image_size=0):
+    """As `quantize`, for the model in a file of any Keras code.
+
+    Args:
+        path: a `.keras` file of a functional classifier from images in 0..255 to logits or
+            probabilities. The file of this training gives logits.
+        config: the config, with the settings and the images.
+        folder: where `qat_int8.tflite` and `qat.json` go.
+        workdir: the `workdirs.Workdir` of the config, or `None`.
+        source: of other images, such as `"folder:images"`.
+        image_size: height and width in pixels for a model that takes any size.
+
+    Returns:
+        The content of `qat.json`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `quantize`; or the model cannot be loaded or does not fit the images.
+    """
+    start, config = compression_start.start_of_file(
+        path, config, "quantize", VERSION, workdir, source, image_size,
+        test_images=config.export.test_images,
+    )  # fmt: skip
+    return _result(start, config, files.as_path(folder))
+
+
+def _result(start, config, folder):
+    """The result that is there already, or a new one."""
     result_path, training = folder / "qat.json", folder / f"qat_{start.made_from}"
-    finished = start.finished(result_path, workdirs.QAT_KIND, f"{name} is quantised", training)
+    what = f"{start.name} is quantised"
+    finished = start.finished(result_path, workdirs.QAT_KIND, what, training)
     if finished is not None:
         return check_good(finished, config.export.least_agreement)
     with locks.hold(result_path, f"The result {result_path}"):
-        return _quantize(start, workdir, config, name, seed, result_path, training)
+        return _quantize(start, config, result_path, training)
 
 
-def _quantize(start, workdir, config, name, seed, result_path, training):
-    """Trains the student of a `compression_start.Start` with rounding, and writes its files."""
+def _quantize(start, config, result_path, training):
+    """Trains the model of a `compression_start.Start` with rounding, and writes its files."""
     section, folder, model = config.quantize, result_path.parent, start.model
+    name, seed = start.name, start.seed
     # 2. The images.
     images = start.images()
     images.steps_per_epoch(section.batch_size)  # refuses a batch that is too large
@@ -88,7 +120,7 @@ def _quantize(start, workdir, config, name, seed, result_path, training):
         "int8, trained with its rounding",
         images.class_names,
         start.fingerprint,
-        exporting.architecture_fingerprint(workdir.student(name, seed)),
+        start.architecture,
     )
     content = metadata.write(rounding.to_tflite(), description)
     scores = agreement.file_scores(content, test_images)

@@ -138,6 +138,22 @@ class RMSpropTF(keras.optimizers.RMSprop):
         )
 
 
+class FusedSGD(keras.optimizers.SGD):
+    """Keras' SGD with momentum, with one operation of TensorFlow for the update of each weight."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one weight by its gradient."""
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[index].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=gradient,
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+
 class FusedAdamW(keras.optimizers.AdamW):
     """Keras' AdamW with one operation of TensorFlow for the update of each weight.
 
@@ -199,7 +215,7 @@ def make_optimizer(recipe, steps_per_epoch):
     elif recipe.optimizer == "rmsprop":
         optimizer = RMSpropTF(rate, rho=0.9, momentum=0.9, epsilon=1e-3)
     else:
-        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+        optimizer = FusedSGD(rate, momentum=0.9, nesterov=True)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     if recipe.precision == "mixed_float16":

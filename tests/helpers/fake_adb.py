@@ -6,7 +6,7 @@
 import json
 import sys
 
-# Output of benchmark_model since 2024, with percentiles, and of older versions.
+# Output of TFLite's benchmark_model since 2024, with percentiles, and of older versions.
 RECORDED_NEW = """\
 INFO: STARTING!
 INFO: Log parameter values verbosely: [0]
@@ -56,6 +56,23 @@ count=50 first=2990275 curr=2913402 min=2727568 max=3189954 avg=2.95034e+06 std=
 Inference timings in us: Init: 17187, First inference: 3512391, Warmup (avg): 3.51239e+06, \
 Inference (avg): 2.95034e+06
 """
+# Of LiteRT 2's, on a phone's GPU: recorded in the public thread mlcommons/mobile_app_open 1134.
+RECORDED_LITERT = """\
+========== BENCHMARK RESULTS ==========
+INFO: [benchmark_litert_model.h:92] Signature name:       prefill_1024
+INFO: [benchmark_litert_model.h:94] Model initialization: 23744.73 ms
+INFO: [benchmark_litert_model.h:96] Warmup (first):       7441.04 ms
+INFO: [benchmark_litert_model.h:98] Warmup (avg):         7441.04 ms (1 runs)
+INFO: [benchmark_litert_model.h:100] Inference (avg):      7430.20 ms (10 runs)
+INFO: [benchmark_litert_model.h:104] Inference (min):      7416.40 ms
+INFO: [benchmark_litert_model.h:106] Inference (max):      7448.86 ms
+INFO: [benchmark_litert_model.h:108] Inference (std):      9.92
+INFO: [benchmark_litert_model.h:115] Throughput:           27.46 MB/s
+INFO: [benchmark_litert_model.h:124]
+Memory Usage:
+INFO: [benchmark_litert_model.h:126] Init footprint:       6391.74 MB
+"""
+LITERT_HELP = "Flags:\n\t--use_gpu=false\tbool\n\t--use_npu=false\tbool\n"
 BATTERY = """\
 Current Battery Service state:
   AC powered: false
@@ -75,8 +92,8 @@ def make(folder, **changes):
     Args:
         folder: a `pathlib.Path`.
         changes: other answers: `devices`; `benchmark`, a text or a list that is used in turns;
-            `hash` of the binary on the phone; `fails`, a dict from a part of a command line
-            to the error message.
+            `hash` of the binary on the phone; `help`, what the binary prints for `--help`;
+            `fails`, a dict from a part of a command line to the error message.
 
     Returns:
         `(path, calls)`: the command, and a function that lists the arguments of all calls.
@@ -85,6 +102,7 @@ def make(folder, **changes):
         "devices": DEVICES,
         "benchmark": RECORDED_NEW.replace("MEDIAN", "1150"),
         "hash": "",
+        "help": "",
         "fails": {},
         **changes,
     }
@@ -115,6 +133,8 @@ def _answer(words, answers, earlier_calls):
         print(answers["hash"] and f"{answers['hash']}  benchmark_model")
     elif "dumpsys battery" in text:
         print(BATTERY, end="")
+    elif "--help" in text:
+        print(answers["help"])
     elif "--graph=" in text:
         outputs = answers["benchmark"]
         runs = sum("--graph=" in " ".join(call) for call in earlier_calls)

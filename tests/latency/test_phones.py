@@ -70,15 +70,36 @@ def test_the_binary_is_pushed_once(tmp_path, binary):
     assert not any("push" in call for call in calls())
 
 
-def test_recorded_outputs():
-    entry, delegated = phones.parse_benchmark(_new(1150))
-    assert entry == op_costs.CostEntry(1.15, 862, 0.019) and delegated is True
-    entry, delegated = phones.parse_benchmark(fake_adb.RECORDED_OLD)
-    assert entry == op_costs.CostEntry(2950.34, 50, 109.798) and delegated is None
-    logged = "\n".join(f"I tflite  : {line}" for line in _new(900).splitlines())
-    assert phones.parse_benchmark(logged.replace("INFO: ", ""))[0].value == 0.9
-    partly = _new(900).replace("completely executed", "partially executed")
-    assert phones.parse_benchmark(partly)[1] is False
+def _accelerated(tmp_path, binary, output, **settings):
+    adb, calls = fake_adb.make(tmp_path, benchmark=output, help=fake_adb.LITERT_HELP)
+    meter = phones.AdbMeter(phones.connect(adb), str(binary), rounds=1, **settings)
+    return meter, lambda: [call[-1] for call in calls() if "--graph=" in call[-1]]
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "npu"])
+def test_a_graph_runs_on_an_accelerator_as_a_whole(tmp_path, binary, accelerator):
+    output = fake_adb.RECORDED_LITERT
+    meter, runs = _accelerated(tmp_path, binary, output, runs=10, accelerator=accelerator)
+    assert meter.measure({"a": b"x"}) == {"a": op_costs.CostEntry(7430.2, 10, 9.92)}
+    (command,) = runs()
+    others = {"cpu", "gpu", "npu"} - {accelerator}
+    assert f"--use_{accelerator}=1" in command and "--require_full_delegation=1" in command
+    assert all(f"--use_{name}=0" in command for name in others)
+    assert meter.conditions()["runtime"].endswith(f", {accelerator.upper()}")
+    assert meter.state()["delegated"] is True
+
+
+def test_a_graph_that_falls_back_to_the_cpu_is_an_error(tmp_path, binary):
+    partly = fake_adb.RECORDED_LITERT + "the model graph will be partially executed by the delegate"
+    meter, _ = _accelerated(tmp_path, binary, partly, accelerator="gpu")
+    with pytest.raises(ValueError, match="a on 8A1X0000: the GPU did not run the whole graph"):
+        meter.measure({"a": b"x"})
+
+
+def test_an_npu_needs_the_program_of_litert(tmp_path, binary):
+    adb, _ = fake_adb.make(tmp_path)  # its --help says nothing of NPUs
+    with pytest.raises(ValueError, match="does not run graphs on an NPU. Give the path of LiteRT"):
+        phones.AdbMeter(phones.connect(adb), str(binary), accelerator="npu")
 
 
 def test_no_timings_are_told_with_the_graph(tmp_path, binary):
@@ -91,8 +112,6 @@ def test_no_timings_are_told_with_the_graph(tmp_path, binary):
     ):
         meter.measure({part: b"x"})
     assert "rm -f" in calls()[-1][-1]
-    with pytest.raises(ValueError, match="ended with: nothing"):
-        phones.parse_benchmark("")
 
 
 @pytest.mark.parametrize(

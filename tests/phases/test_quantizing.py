@@ -13,8 +13,9 @@ from dna_tf.compression import quantized_model
 from dna_tf.config import run_config
 from dna_tf.data import loading
 from dna_tf.export import agreement, metadata
-from dna_tf.phases import quantizing
-from tests.helpers import student_runs
+from dna_tf.models import keras_files
+from dna_tf.phases import model_files, quantizing
+from tests.helpers import small_teachers, student_runs
 
 
 def test_a_file_that_does_not_agree_is_refused():
@@ -30,6 +31,10 @@ def test_a_file_of_no_use_is_refused_however_well_it_agrees():
         quantizing.check_good(result, 0.95)
 
 
+def _loaded(path):
+    return keras_files.load_model(path)
+
+
 class _End(Exception):
     """Ends a phase where a test has seen enough of it."""
 
@@ -43,7 +48,12 @@ def test_ranges_come_from_training_images_and_the_training_runs_on_the_cpu(tmp_p
     calibrated, trained = [], []
     model = types.SimpleNamespace(predict=lambda x, **_: np.zeros((len(x), 2)))
     start = types.SimpleNamespace(
-        model=model, images=lambda: images, finished=lambda *_: None, made_from="this"
+        name="tiny",
+        seed=0,
+        model=model,
+        images=lambda: images,
+        finished=lambda *_: None,
+        made_from="this",
     )
     rounding = types.SimpleNamespace(model=model, calibrate=calibrated.append)
 
@@ -108,3 +118,21 @@ def test_a_run_ends_in_a_file_and_goes_on_after_a_kill(tmp_path, capsys, monkeyp
     monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
     with pytest.raises(ValueError, match="need tensorflow-model-optimization"):
         quantizing.quantize(workdir, config, name)
+
+
+@pytest.mark.slow
+def test_a_model_of_plain_keras_ends_in_a_file(tmp_path):
+    path, folder = small_teachers.plain_file(tmp_path / "plain.keras"), tmp_path / "files"
+    config = run_config.default_config()
+    config.quantize.update(epochs=1, batch_size=64, calibration_images=50)
+    result = quantizing.quantize_file(path, config, folder, source="digits")
+    assert sorted(p.name for p in folder.iterdir()) == ["qat.json", "qat_int8.tflite"]
+    assert result["architecture"] == "plain" and result["good"] and len(result["history"]) == 1
+    images = loading.load(model_files.config_for(config, _loaded(path), path, "digits").data, 0)
+    pixels, _ = images.arrays("test")
+    scores = agreement.file_scores((folder / "qat_int8.tflite").read_bytes(), pixels)
+    answers = _loaded(path).predict(pixels, verbose=0).argmax(-1)
+    assert np.mean(scores.argmax(-1) == answers) >= 0.9
+    before = (folder / "qat_int8.tflite").stat().st_mtime_ns
+    assert quantizing.quantize_file(path, config, folder, source="digits") == result
+    assert (folder / "qat_int8.tflite").stat().st_mtime_ns == before

@@ -143,6 +143,21 @@ QUICK = {
         ["--workdir={run}", "--arch=max_macs_15k", "--model=a.keras"],
         r"either --model=FILE or --arch=NAME",
     ),
+    "images without a model": (
+        "quantize",
+        ["--workdir={run}", "--data=digits"],
+        r"--data is for a model file: give --model=FILE\.keras too",
+    ),
+    "an output of a student": (
+        "prune",
+        ["--workdir={run}", "--output=files"],
+        r"--output is for a model file",
+    ),
+    "images twice": (
+        "prune",
+        ["--workdir={run}", "--data=digits", "--model={files}/any.keras", "--output=files"],
+        r"Give the images once: either --data=SOURCE or --workdir=FOLDER|There is no model file",
+    ),
     "evaluation of a student without a run": (
         "evaluate",
         ["--workdir={new}", "--arch=max_macs_15k"],

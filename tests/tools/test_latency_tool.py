@@ -68,8 +68,11 @@ def test_a_table_is_measured_searched_with_and_its_result_is_measured(tmp_path):
             ["--output=a.json", "--teacher_parts"],
             "--teacher_parts takes the teacher, the space and",
         ),
-        (["--output=a.json", "--space=dna", "--serial=x"], "--serial is for a phone"),
+        (["--output=a.json", "--space=dna", "--serial=x"], "--serial is for --device=adb: give"),
         (["--output=a.json", "--space=dna", "--device=adb", "--adb=/no"], "no command '/no'"),
+        (["--output=a.json", "--space=dna", "--accelerator=gpu"], "--accelerator is for --device="),
+        (["--output=a.json", "--space=dna", "--times=t.csv"], "--times is for --device=files"),
+        (["--output=a.json", "--space=dna", "--device=files"], "needs --graphs=FOLDER, into which"),
     ],
 )
 def test_wrong_flags_are_refused(tmp_path, words, message):
@@ -99,3 +102,28 @@ def test_the_tool_measures_a_network_on_a_phone(tmp_path):
     # The same file with other threads would mix what cannot be added up.
     process = tool_runs.run("latency_table", f"--output={path}", *words, "--threads=4")
     assert process.returncode == 1 and "threads: 1 there, 4 now" in process.stderr
+
+
+@pytest.mark.slow
+def test_graphs_are_timed_elsewhere(tmp_path):
+    run, _, _ = rated_runs.rated_run(tmp_path / "run")
+    table, graphs = tmp_path / "ios.json", tmp_path / "graphs"
+    words = [f"--workdir={run}", f"--output={table}", "--cost=ios_ms", "--fit=3", "--validate=3"]
+    words += ["--device=files", f"--graphs={graphs}", "--device_name=iPhone"]
+    process = tool_runs.run("latency_table", *words)
+    assert process.returncode == 0, process.stderr
+    assert not table.exists() and "have no times yet" in process.stdout
+    listed = (graphs / "graphs.csv").read_text().splitlines()[1:]
+    names = [line.partition(",")[0] for line in listed]
+    assert sorted(names) == sorted(path.name for path in graphs.glob("*.tflite"))
+    # A device that needs a microsecond for each byte of a graph.
+    sizes = {name: (graphs / name).stat().st_size / 1e3 for name in names}
+    times = tmp_path / "times.csv"
+    times.write_text("\n".join(["file,ms", *(f"{name},{ms}" for name, ms in sizes.items())]))
+    process = tool_runs.run("latency_table", *words, f"--times={times}")
+    assert process.returncode == 0, process.stderr
+    made = op_costs.load(table)
+    assert made.device == "iPhone" and made.about["overhead"]["networks"] == 3
+    measured = measurements.Measurements(measurements.path_beside(table))
+    values = [entry.value for entry in [*measured.parts.values(), *measured.networks.values()]]
+    assert set(values) <= set(sizes.values()) and len(values) == len(names) - 1  # the reference
