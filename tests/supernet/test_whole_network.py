@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dna_tf.models import students
-from dna_tf.space import architectures, cost_tables, network_layers, presets, spaces
+from dna_tf.space import cost_tables, network_layers, presets, spaces
 from dna_tf.supernet import whole_network
-from tests.helpers.small_whole import SPACE, TASK, batch
+from tests.helpers.small_whole import SPACE, TASK, architecture_of, batch, shaken, student
 
 RELU = dataclasses.replace(
     SPACE,
@@ -20,50 +19,15 @@ RELU = dataclasses.replace(
 )
 
 
-def _architecture(space, path, task=TASK):
-    choices, ops = [], iter(path)
-    for block in space.blocks:
-        cell = block.cells[0]
-        own = tuple(space.ops[next(ops)] for _ in range(cell.layers))
-        choices.append(architectures.BlockChoice(block.stride, cell.width, own))
-    return architectures.Architecture("student", tuple(choices), space.frame, task)
-
-
-def _shaken(network, seed=0):
-    """Moves all weights, so that no batch norm is the identity and no bias is 0."""
-    rng = np.random.default_rng(seed)
-    for rows in network.rows:
-        rows.assign(rows.numpy() * 0.8 + rng.normal(0.1, 0.1, rows.shape).astype(np.float32))
-    return network
-
-
-def _student(network, path):
-    """The Keras student with the weights of a path, put in by name."""
-    architecture = _architecture(network.space, path)
-    model = students.build_student(architecture)
-    ops = [0] * network.fixed_units + list(path) + [0, 0]
-    names = [layer.name for layer in network_layers.layers(architecture)] + ["classifier"]
-    assert len(names) == len(ops) == len(network.rows)
-    units = [*network.units, [network.classifier]]
-    for name, specs, op, rows in zip(names, units, ops, network.rows, strict=True):
-        row, start = rows.numpy()[op], 0
-        for weight, shape in specs[op].weights().items():
-            layer, _, kind = f"{name}_{weight}".rpartition("_")
-            stop = start + math.prod(shape)
-            getattr(model.get_layer(layer), kind).assign(row[start:stop].reshape(shape))
-            start = stop
-    return model
-
-
 @pytest.mark.parametrize("space", [SPACE, RELU], ids=["swish_se_fused", "relu6"])
 def test_a_path_computes_what_the_student_of_its_architecture_computes(space):
-    network, (images, _) = _shaken(whole_network.WholeNetwork(space, TASK)), batch()
+    network, (images, _) = shaken(whole_network.WholeNetwork(space, TASK)), batch()
     answers = set()
     for path in itertools.product(range(network.num_ops), repeat=network.layers):
         if sum(path) % network.num_ops:  # these have every op in every layer
             continue
         logits = network(images, tf.constant(path)).numpy()
-        expected = _student(network, path)(images, training=True).numpy()
+        expected = student(network, path)(images, training=True).numpy()
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
         answers.add(logits.tobytes())
     assert len(answers) >= 4
@@ -75,7 +39,7 @@ def test_the_layers_of_a_path_have_the_params_and_macs_of_its_architecture(name)
     units, classifier = whole_network.network_units(space, task)
     num_layers = sum(block.cells[0].layers for block in space.blocks)
     path = np.random.default_rng(0).integers(0, len(space.ops), num_layers).tolist()
-    architecture = _architecture(space, path, task)
+    architecture = architecture_of(space, path, task)
     ops = [0] * (len(units) - num_layers - 1) + path + [0]
     specs = [candidates[op] for candidates, op in zip(units, ops, strict=True)]
     assert specs == [layer.spec for layer in network_layers.layers(architecture)]
