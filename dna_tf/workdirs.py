@@ -9,6 +9,8 @@ features/                        the teacher's features, if they are cached on d
 tensorboard/                     training curves and feature maps
 ratings/                         blockN_cellM.json
 angles/PARTS/                    blockN_cellM.json, angles.json: how far training turned weights
+whole/                           weights.npz, result.json, history.json, checkpoints/, scores.json,
+                                 angles/PARTS.json: a whole network (tools.train_whole)
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
 seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
@@ -49,6 +51,8 @@ COMPRESSED_KIND = "dna_tf.compressed"
 ADDITIVITY_KIND = "dna_tf.additivity"
 SEEDS_KIND = "dna_tf.seeds"
 ANGLES_KIND = "dna_tf.angles"
+WHOLE_KIND = "dna_tf.whole"
+WHOLE_SCORES_KIND = "dna_tf.whole_scores"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends
@@ -62,14 +66,18 @@ _PHASES = (
     ("exports", ("export",)),
 )
 
-# Folders beside them: the phase that they follow, and further sections.
-_BESIDE = (("replacements", "ratings", ("compress",)),)
+# Folders beside them: the phase that they follow, if any, and further sections.
+_BESIDE = (
+    ("replacements", "ratings", ("compress",)),
+    ("whole", None, ("seed", "data", "space", "whole")),
+)
 
 # The tool that writes each part.
 _TOOLS = {
     "config": "train_teacher",
     "teacher": "train_teacher",
     "supernet": "train_supernet",
+    "whole": "train_whole",
     "ratings": "rate",
     "architectures": "search",
     "students": "retrain",
@@ -119,6 +127,7 @@ class Workdir:
         self.replacements = self.path / "replacements"
         self.answers = self.path / "answers"
         self.angles = self.path / "angles"
+        self.whole = self.path / "whole"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
         self.fronts = self.path / "fronts"
@@ -274,6 +283,7 @@ _WRITTEN = ("teacher", "supernet", "ratings", "architectures", "fronts", "compar
 _WRITTEN += (
     "replacements",
     "angles",
+    "whole",
     "compressed",
     "students",
     "exports",
@@ -336,7 +346,7 @@ def _used_sections(workdir):
     used = {section for folder in started for section in sections_until(folder)}
     for folder, after, sections in _BESIDE:
         if _is_begun(workdir.path / folder):
-            used.update(sections_until(after), sections)
+            used.update(sections_until(after) if after else (), sections)
     return used
 
 

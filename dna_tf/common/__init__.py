@@ -6,6 +6,7 @@ The files hardly depend on each other:
     commands.py    command lines of the tools, as messages print them
     archives.py    how much a zip archive may unfold to
     records.py     what the fields of a JSON file may be
+    method_fields.py  those of methods beside DNA
     file_fields.py the fields of the JSON files of a run, by kind
     files.py       atomic writes, checked JSON, arrays
     locks.py       locks, so that two processes do not write the same files

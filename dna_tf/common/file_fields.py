@@ -4,6 +4,7 @@
 architectures), are not here.
 """
 
+from dna_tf.common import method_fields
 from dna_tf.common.records import (
     MOST,
     anything,
@@ -335,60 +336,7 @@ FIELDS = {
             ),
         }
     ),
-    "dna_tf.table_comparison": table(
-        {
-            "questions": mapping_of(
-                table(
-                    {
-                        "fingerprint": text,
-                        "results": mapping_of(
-                            table(
-                                {"row": list_of(whole()), "evaluations": whole(), "problem": text}
-                            )
-                        ),
-                    }
-                )
-            )
-        }
-    ),
-    "dna_tf.angles": table(
-        {
-            "parts": text,
-            "space": text,
-            "seed": whole(),
-            "made_from": text,
-            "num_architectures": whole(0, None),
-            "drawn": whole(1),
-            "spread": table({"networks": whole(1), "degrees": list_of(number(0, 180), length=3)}),
-            "orders": list_of(
-                table(
-                    {
-                        "score": text,
-                        **{
-                            f"{end}{of}": optional(number(-1, 1))
-                            for end in ("tau", "low", "high")
-                            for of in ("", "_of_rating")
-                        },
-                    }
-                )
-            ),
-            "best": list_of(
-                table(
-                    {
-                        "name": text,
-                        "limits": mapping_of(number()),
-                        "cosine": number(-1, 1),
-                        "bound": number(-1, 1),
-                        "certified": flag,
-                        "degrees": mapping_of(number(0, 180)),
-                        **_COUNTS,
-                        "rating": optional(number()),
-                        "by_shapes": table({**_COUNTS, "degrees": number(0, 180)}),
-                    }
-                )
-            ),
-        }
-    ),
+    **method_fields.FIELDS,
     "dna_tf.data": table({"labels": mapping_of(list_of(anything))}),
     "dna_tf.broken_images": table(
         {"sources": mapping_of(table({"name": text, "images": whole(), "broken": list_of(_PLACE)}))}
