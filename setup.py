@@ -44,6 +44,8 @@ COMMANDS = {
     "dna-rate": "rate",
     "dna-search": "search",
     "dna-angle": "angle",
+    "dna-train-whole": "train_whole",
+    "dna-search-whole": "search_whole",
     "dna-compare-searches": "compare_searches",
     "dna-latency-table": "latency_table",
     "dna-scale": "scale",

@@ -144,6 +144,10 @@ class Workdir:
         """A file of angles: that of a cell, or `angles` with the comparison and the best."""
         return self.angles / parts / f"{name}.json"
 
+    def whole_angle(self, parts):
+        """The file with the angles of a whole network's paths."""
+        return self.whole / "angles" / f"{parts}.json"
+
     def architecture(self, name):
         """The file of an architecture."""
         return self.architectures / f"{_checked(name)}.json"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dna_tf.space import angle_sums, presets, spaces
+from dna_tf.space import angle_sums, presets
 from dna_tf.supernet import cell_angles, whole_angles, whole_files, whole_network
 from tests.helpers.small_whole import SPACE, TASK
 
@@ -85,7 +85,3 @@ def test_a_folder_keeps_the_network_and_refuses_what_does_not_fit(tmp_path):
     (tmp_path / "other" / "weights.npz").replace(tmp_path / "weights.npz")
     with pytest.raises(ValueError, match="are not those that result.json beside it describes"):
         whole_files.load(tmp_path, SPACE)
-
-
-def test_the_space_of_the_tests_has_a_stem_of_two_units():
-    assert SPACE.frame == spaces.Frame(4, 2, 3, 8)
