@@ -47,6 +47,8 @@ COMMANDS = {
     "dna-progress": "progress",
     "dna-matrix": "matrix",
     "dna-angle": "angle",
+    "dna-train-whole": "train_whole",
+    "dna-search-whole": "search_whole",
     "dna-compare-searches": "compare_searches",
     "dna-latency-table": "latency_table",
     "dna-scale": "scale",

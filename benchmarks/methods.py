@@ -1,4 +1,4 @@
-"""How long it takes to rank networks, and to search on tables of them.
+"""How long it takes to rank networks, to search on tables of them, and to train whole networks.
 
     python -m benchmarks.methods --json
 
@@ -12,7 +12,12 @@ Truth and scores are made up, with ties as accuracies have them. Figures are med
   angles_s     the angles of all 262,144 networks of digits_single, from sums for each op
   angle_search_s  the largest angle of them under the middle of their MACs, exactly
   angle_search_dna_s  the same over the paper's full space
+  whole_choice_over_fixed  a step of a whole network (SPOS, digits_single, 64 images of 32 pixels)
+                  over a step of the Keras student of the same path; a ratio, by turns
 """
+
+import statistics
+import time
 
 import numpy as np
 from absl import flags
@@ -55,6 +60,7 @@ def main():
     }
     actions |= angle_actions(seed)
     figures = {name: machine.median_seconds(action, runs) for name, action in actions.items()}
+    figures["whole_choice_over_fixed"] = whole_choice_over_fixed(runs, seed)
     machine.report({"runs": runs, **figures}, seed)
 
 
@@ -84,6 +90,63 @@ def angle_actions(seed):
         "angle_search_s": lambda: angle_search.best(problem, sums, middle_of_macs(problem)),
         "angle_search_dna_s": lambda: angle_search.best(large, large_sums, middle_of_macs(large)),
     }
+
+
+def whole_choice_over_fixed(rounds, seed, paths=3, steps=8):
+    """Seconds of a SPOS step over those of the student's step, the median over paths and rounds."""
+    import keras
+    import tensorflow as tf
+
+    from dna_tf.models import students
+    from dna_tf.search import finding
+    from dna_tf.supernet import whole_network, whole_trainer
+    from dna_tf.training import training_twin
+
+    class Fixed(whole_trainer.WholeTrainer):
+        """It chooses its ops as always, but is told one path."""
+
+        path = None
+
+        def draw(self, number):
+            return tf.constant([self.path], tf.int32)
+
+    space, task = presets.get_space("digits_single"), tasks.Task(32, 3, 10)
+    rng, ratios = np.random.default_rng(seed), []
+    images = tf.constant(rng.uniform(0, 255, (64, 32, 32, 3)), tf.float32)
+    labels = tf.constant(rng.integers(0, 10, 64), tf.int32)
+    trainer = Fixed(whole_network.WholeNetwork(space, task, seed), seed)
+    zeros = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
+    problem = finding.search_problem(space, zeros, task)
+    for _ in range(paths):
+        trainer.path = rng.integers(0, len(space.ops), trainer.network.layers).tolist()
+        indices = np.array([whole_network.indices_of(space, trainer.path)])
+        (choice,) = problem.choices(np.zeros_like(indices), indices)
+        student = students.build_student(problem.architecture(choice, "student", {}))
+        model = training_twin.make(student)
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+        optimizer.build(model.trainable_variables)
+
+        @tf.function
+        def fixed(images, labels, model=model, optimizer=optimizer):
+            with tf.GradientTape() as tape:
+                logits = model(images, training=True)
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                loss = tf.reduce_mean(losses)
+            optimizer.apply(tape.gradient(loss, model.trainable_variables))
+            return loss
+
+        def seconds(step):
+            started = time.perf_counter()
+            for _ in range(steps):
+                loss = step()
+            float(loss)
+            return time.perf_counter() - started
+
+        for number in range(rounds + 1):  # the first one traces
+            chosen = seconds(lambda: trainer.step(images, labels, 0, 0.01)["loss"])
+            of_student = seconds(lambda fixed=fixed: fixed(images, labels))
+            ratios += [chosen / of_student] * (number > 0)
+    return round(statistics.median(ratios), 3)
 
 
 def make_cell_angles(space, seed):

@@ -13,6 +13,8 @@ angles/PARTS/                    blockN_cellM.json, angles.json: how far trainin
 ranking/                         SET.json, SET.html: ratings beside accuracies (tools.rank)
 progress/                        progress.json, progress.html, ratings during the training of
                                  the cells (tools.progress)
+whole/                           weights.npz, result.json, history.json, checkpoints/, scores.json,
+                                 angles/PARTS.json: a whole network (tools.train_whole)
 replacements/                    blockN_cellM.json: ratings in the teacher's place (tools.compress)
 seeds/SEED/                      a second supernet, its ratings, agreement.json (tools.additivity)
 additivity.json                  sums of ratings beside what networks lose (tools.additivity)
@@ -57,6 +59,8 @@ SCORES_KIND = "dna_tf.network_scores"
 RANKING_KIND = "dna_tf.network_ranking"
 MATRIX_KIND = "dna_tf.matrix"
 PROGRESS_KIND = "dna_tf.search_progress"
+WHOLE_KIND = "dna_tf.whole"
+WHOLE_SCORES_KIND = "dna_tf.whole_scores"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends
@@ -70,14 +74,18 @@ _PHASES = (
     ("exports", ("export",)),
 )
 
-# Folders beside them: the phase that they follow, and further sections.
-_BESIDE = (("replacements", "ratings", ("compress",)),)
+# Folders beside them: the phase that they follow, if any, and further sections.
+_BESIDE = (
+    ("replacements", "ratings", ("compress",)),
+    ("whole", None, ("seed", "data", "space", "whole")),
+)
 
 # The tool that writes each part.
 _TOOLS = {
     "config": "train_teacher",
     "teacher": "train_teacher",
     "supernet": "train_supernet",
+    "whole": "train_whole",
     "ratings": "rate",
     "architectures": "search",
     "students": "retrain",
@@ -129,6 +137,7 @@ class Workdir:
         self.angles = self.path / "angles"
         self.ranking = self.path / "ranking"
         self.progress = self.path / "progress"
+        self.whole = self.path / "whole"
         self.architectures = self.path / "architectures"
         self.front = self.architectures / "front.json"
         self.fronts = self.path / "fronts"
@@ -144,6 +153,10 @@ class Workdir:
     def angle(self, parts, name):
         """A file of angles: that of a cell, or `angles` with the comparison and the best."""
         return self.angles / parts / f"{name}.json"
+
+    def whole_angle(self, parts):
+        """The file with the angles of a whole network's paths."""
+        return self.whole / "angles" / f"{parts}.json"
 
     def architecture(self, name):
         """The file of an architecture."""
@@ -286,6 +299,7 @@ _WRITTEN += (
     "angles",
     "ranking",
     "progress",
+    "whole",
     "compressed",
     "students",
     "exports",
@@ -348,7 +362,7 @@ def _used_sections(workdir):
     used = {section for folder in started for section in sections_until(folder)}
     for folder, after, sections in _BESIDE:
         if _is_begun(workdir.path / folder):
-            used.update(sections_until(after), sections)
+            used.update(sections_until(after) if after else (), sections)
     return used
 
 

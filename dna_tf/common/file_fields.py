@@ -4,7 +4,7 @@
 architectures), are not here.
 """
 
-from dna_tf.common import study_fields
+from dna_tf.common import method_fields, study_fields
 from dna_tf.common.records import (
     MOST,
     anything,
@@ -336,22 +336,7 @@ FIELDS = {
             ),
         }
     ),
-    "dna_tf.table_comparison": table(
-        {
-            "questions": mapping_of(
-                table(
-                    {
-                        "fingerprint": text,
-                        "results": mapping_of(
-                            table(
-                                {"row": list_of(whole()), "evaluations": whole(), "problem": text}
-                            )
-                        ),
-                    }
-                )
-            )
-        }
-    ),
+    **method_fields.FIELDS,
     **study_fields.FIELDS,
     "dna_tf.data": table({"labels": mapping_of(list_of(anything))}),
     "dna_tf.broken_images": table(

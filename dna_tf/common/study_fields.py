@@ -1,10 +1,9 @@
-"""The fields of the JSON files that studies of a run write: angles, rankings, progress, tables.
+"""The fields of the JSON files that studies of a run write: rankings, progress, tables.
 
 `file_fields` has those of the run itself.
 """
 
 from dna_tf.common.records import (
-    flag,
     list_of,
     mapping_of,
     number,
@@ -30,44 +29,6 @@ _ROW = table(
 )
 
 FIELDS = {
-    "dna_tf.angles": table(
-        {
-            "parts": text,
-            "space": text,
-            "seed": whole(),
-            "made_from": text,
-            "num_architectures": whole(0, None),
-            "drawn": whole(1),
-            "spread": table({"networks": whole(1), "degrees": list_of(number(0, 180), length=3)}),
-            "orders": list_of(
-                table(
-                    {
-                        "score": text,
-                        **{
-                            f"{end}{of}": optional(number(-1, 1))
-                            for end in ("tau", "low", "high")
-                            for of in ("", "_of_rating")
-                        },
-                    }
-                )
-            ),
-            "best": list_of(
-                table(
-                    {
-                        "name": text,
-                        "limits": mapping_of(number()),
-                        "cosine": number(-1, 1),
-                        "bound": number(-1, 1),
-                        "certified": flag,
-                        "degrees": mapping_of(number(0, 180)),
-                        **_COUNTS,
-                        "rating": optional(number()),
-                        "by_shapes": table({**_COUNTS, "degrees": number(0, 180)}),
-                    }
-                )
-            ),
-        }
-    ),
     "dna_tf.network_scores": table(
         {
             "ratings": text,

@@ -4,6 +4,7 @@ Read in this order:
 
     run_config.py         all sections with their defaults, the check, and reading and comparing
     training_sections.py  the fields of a training: of the teacher and of students
+    whole_section.py      whole: how whole networks are trained (SPOS, FairNAS, RLNAS)
     export_sections.py    the fields of export, quantisation-aware training and pruning
     without_effect.py     fields that change no result
     field_checks.py       checks of names, types, ranges and choices

@@ -10,7 +10,13 @@ import math
 import ml_collections
 
 from dna_tf.common import files
-from dna_tf.config import export_sections, field_checks, training_sections, without_effect
+from dna_tf.config import (
+    export_sections,
+    field_checks,
+    training_sections,
+    whole_section,
+    without_effect,
+)
 from dna_tf.space import cost_limits, presets, ratings
 
 # The input range of a model; "none" is 0..255, the last three are modes of keras.applications.
@@ -56,6 +62,7 @@ _RANGES = (
     ("rating", "calibration_images", 2, _ANY),
     ("rating", "calibration_batches", 1, _ANY),
     ("rating", "checkpoint_seconds", 0.0, _ANY),
+    *whole_section.RANGES,
     ("search", "controls", 0, 1000),
     ("search", "control_tolerance", 0.0, 1.0),
     *export_sections.COMPRESSION_RANGES,
@@ -157,6 +164,8 @@ def default_config() -> ml_collections.ConfigDict:
     config.rating.calibration_batches = 1  # of that many images, statistics pooled (DNA: 1)
     config.rating.checkpoint_seconds = 2.0  # a killed run loses at most this much
 
+    config.whole = whole_section.default_whole()  # for tools/train_whole.py
+
     config.search = ml_collections.ConfigDict()
     config.search.budgets = ("max_macs=1.1M", "max_macs=1.5M", "max_macs=1.9M")  # one student each
     config.search.metric = "relative_l1"  # of ratings.METRICS: relative_l1 | mse | noise_to_signal
@@ -229,6 +238,7 @@ def check_config(config):
             field_checks.check_choice(f"{section}.{field}", config[section][field], choices)
     training_sections.check(config)
     export_sections.check(config.export)
+    whole_section.check(config.whole)
     _check_weights(plain["search"]["weights"], space)
     names = [cost_limits.Limits(budget).name() for budget in config.search.budgets]
     if len(set(names)) < len(names):

@@ -10,6 +10,7 @@ FIELDS = {
     "teacher_training": ("checkpoint_seconds", "tensorboard"),
     "supernet": ("cache_folder", "checkpoint_seconds", "snapshots", "tensorboard"),
     "rating": ("checkpoint_seconds",),
+    "whole": ("checkpoint_seconds", "tensorboard"),
     "retrain": ("checkpoint_seconds", "control_seeds", "seeds", "tensorboard"),
     "fine_tune": ("checkpoint_seconds", "tensorboard"),
     "quantize": ("checkpoint_seconds",),

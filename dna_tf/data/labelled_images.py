@@ -4,6 +4,8 @@ Images are float32 in 0..255, `(height, width, channels)`. Small data is decoded
 in memory; larger data is decoded in each epoch. Both give the same pixels.
 """
 
+import copy
+
 import numpy as np
 import tensorflow as tf
 
@@ -95,6 +97,27 @@ class Images:
         for part in self._splits.values():
             part.decode_as_before(fingerprint != self._fingerprint)
         return True
+
+    def with_random_labels(self, seed):
+        """Returns these images with random labels in the training split; other splits keep theirs.
+
+        A label is drawn once for each image, all classes alike, by its number in the source: it
+        depends neither on order and batches nor on how the splits were drawn.
+
+        Args:
+            seed: an int.
+
+        Returns:
+            `Images`.
+
+        Source: RLNAS, Zhang et al. 2021.
+        """
+        train = self._split("train")
+        draws = np.random.default_rng([seed, seeding.derive_seed("random labels")])
+        of_source = draws.integers(0, self.num_classes, int(train.indices.max(initial=-1)) + 1)
+        relabelled = copy.copy(self)
+        relabelled._splits = {**self._splits, "train": train.with_labels(of_source[train.indices])}
+        return relabelled
 
     def source(self, split):
         """Returns the `source_base.Source` of the images of a split."""

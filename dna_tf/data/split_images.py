@@ -1,5 +1,7 @@
 """The images of one split: decoded once and kept, or decoded each time, with the same pixels."""
 
+import copy
+
 import numpy as np
 import tensorflow as tf
 
@@ -96,6 +98,12 @@ class SplitImages:
         in_order = np.sort(positions)  # some sources are read from front to back
         pixels = self._streamed(self.indices[in_order])
         return pixels[np.searchsorted(in_order, positions)]
+
+    def with_labels(self, labels):
+        """Returns the same images with other labels, an int array `(count,)`."""
+        part = copy.copy(self)
+        part.labels = labels.astype(np.int32)
+        return part
 
     def decode_as_before(self, as_before):
         """Chooses how image files are decoded; see `decoding.decode`."""

@@ -12,6 +12,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     searching.py          one architecture for each budget of the config
     rating_noise.py       which runner-ups cannot be told from the best
     search_question.py    one search for the limits of a command line
+    whole.py              whole networks: trained on labels, searched by accuracy or angle
     angles.py             networks by how far training turned their weights, beside controls
     retraining.py         students, for several seeds
     drawn_networks.py     networks drawn before anything is rated

@@ -113,13 +113,18 @@ class Networks:
         parts: which weights count.
         computed: what `compute` returned.
         count: how many networks are drawn to compare orders.
+        task: of a whole network, which has no ratings, its `tasks.Task`; `None` for cells.
     """
 
-    def __init__(self, workdir, config, parts, computed, count=NETWORKS):
+    def __init__(self, workdir, config, parts, computed, count=NETWORKS, task=None):
         self._workdir, self._config, self._parts = workdir, config, parts
+        self._is_whole = task is not None
         self.space, self._count = presets.get_space(config.space), count
         self._sums = {v: angle_sums.of_cells(computed, v) for v in angle_sums.VARIANTS}
-        self.problem, self._is_rated = self._searched_problem()
+        if self._is_whole:
+            self.problem, self._is_rated = unrated_problem(self.space, task, config), False
+        else:
+            self.problem, self._is_rated = self._searched_problem()
 
     def _searched_problem(self):
         """The problem with the costs, and the ratings if there are any, and whether there are."""
@@ -130,13 +135,7 @@ class Networks:
             progress.say(f"Without the ratings of this run. {error}")
         result = workdir.teacher_result()
         task = tasks.Task.from_image_shape(result["image_shape"], result["num_classes"])
-        blank = {(b, c): np.zeros(self.space.num_paths(b, c)) for b, c, _ in self.space.cells()}
-        problem = finding.search_problem(
-            self.space, blank, task, op_costs=tuple(config.search.cost_files)
-        )
-        for values in problem.measured.values():
-            values[:] = np.nan  # architectures have no rating then
-        return problem, False
+        return unrated_problem(self.space, task, config), False
 
     def compare(self):
         """Compares the order of the angle with those of controls, costs and ratings.
@@ -227,7 +226,12 @@ class Networks:
 
     def name_of(self, limits):
         """The name of the first architecture of a search."""
-        words = ["angle", "" if self._parts == angle_sums.PARTS[0] else self._parts, limits.name()]
+        words = [
+            "whole" if self._is_whole else "",
+            "angle",
+            "" if self._parts == angle_sums.PARTS[0] else self._parts,
+            limits.name(),
+        ]
         return "_".join(filter(None, words))
 
     def _degrees(self, variant, choice):
@@ -259,6 +263,8 @@ class Networks:
             "best": best,
         }
         path = self._workdir.angle(self._parts, "angles")
+        if self._is_whole:
+            path = self._workdir.whole_angle(self._parts)
         present = read(path) if path.exists() else {}
         rows_by_name = {}
         if present and present["made_from"] == content["made_from"]:
@@ -267,9 +273,28 @@ class Networks:
         written = {**content, "best": [rows_by_name[name] for name in sorted(rows_by_name)]}
         if present != written:
             files.write_json(path, written)
-        for line in lines(content):
+        for line in lines(content, self._is_whole):
             progress.say(line)
         return content
+
+
+def unrated_problem(space, task, config):
+    """A search problem with the costs of a space and without ratings.
+
+    Args:
+        space: a `spaces.SearchSpace`.
+        task: a `tasks.Task`.
+        config: a run's config, which names files of costs.
+
+    Returns:
+        A `problems.SearchProblem`; its ratings are 0, and architectures of it have none.
+    """
+    blank = {(b, c): np.zeros(space.num_paths(b, c)) for b, c, _ in space.cells()}
+    costs = tuple(config.search.cost_files)
+    problem = finding.search_problem(space, blank, task, op_costs=costs)
+    for values in problem.measured.values():
+        values[:] = np.nan
+    return problem
 
 
 def read(path):
@@ -286,8 +311,8 @@ def read(path):
     return content
 
 
-def lines(content):
-    """The lines that print the content of a result file."""
+def lines(content, is_whole=False):
+    """The lines that print the content of a result file; `is_whole` of a whole network."""
     spread, total = content["spread"], formatting.large_count(content["num_architectures"])
     texts = [
         f"Angles ({content['parts']}) of {spread['networks']:,} of {total} networks: "
@@ -309,6 +334,8 @@ def lines(content):
             f"{degrees['noise']:.3f}, another seed {degrees['fresh']:.3f}; the largest by the "
             f"shapes alone: {_costs(by_shapes)}, {by_shapes['degrees']:.3f} degrees",
         ]
+    if is_whole:
+        return [*texts, "Where a control orders alike, the angle says nothing more."]
     return [
         *texts,
         "An angle of block-wise trained cells is not RLNAS's own score, which is of a whole "

@@ -1,4 +1,4 @@
-"""The cells, their training, and the rating of their paths.
+"""The cells and the whole networks: their training, and the rating of their paths.
 
 Read in this order:
 
@@ -19,4 +19,13 @@ Read in this order:
     metrics.py         distance between a cell's output and the teacher's map
     cell_rater.py      rates the paths of one cell
     cell_rating.py     rate_cells: all paths of all cells, on several devices
+    whole_network.py   WholeNetwork: all networks of a space as one, from image to classes
+    row_momentum.py    SGD with momentum that moves only the rows of the drawn ops
+    cost_bins.py       paths drawn from bins of a cost
+    whole_trainer.py   one training step of a whole network: one path, or a fair group
+    whole_files.py     a trained whole network, and its files
+    whole_training.py  train_whole: on labels or on random labels
+    whole_rater.py     accuracy and cross-entropy of a path with calibrated batch norm
+    whole_scores.py    scores of rated networks, so that a killed search resumes
+    whole_angles.py    how far training turned the weights of whole networks
 """

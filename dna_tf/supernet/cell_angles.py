@@ -111,24 +111,45 @@ def cell_angle(trained, shapes, seed, parts=angle_sums.PARTS[0], start=None):
     units = cell_models.cell_units(trained.space, block, cell, *channels)
     first = cell_models.first_rows(units, block, cell, seed, start)
     fresh = cell_models.first_rows(units, block, cell, seed + 1, start)
-    _check(trained, units, first, seed)
+    check_trained(trained, units, first, seed)
     stem = len(units) - trained.space.blocks[block].cells[cell].layers  # units before the layers
     sums = {variant: [] for variant in angle_sums.VARIANTS}
     for u, specs in enumerate(units):
-        rows = [[] for _ in angle_sums.VARIANTS]
-        for op, spec in enumerate(specs):
-            draws = np.random.default_rng([seed, block, cell, u, op])
-            old, new = (np.asarray(r[u][op], np.float64) for r in (first, trained.weights))
-            places = counted(spec, parts)
-            moved = _moved_at_random(old, new, places, draws)
-            rows[0].append(_sums(old, new, places))
-            norm = first_norm(spec, parts)
-            rows[1].append([norm if u < stem else 0.0, norm, norm])
-            rows[2].append(_sums(old, moved, places))
-            rows[3].append(_sums(old, np.asarray(fresh[u][op], np.float64), places))
-        for variant, of_ops in zip(angle_sums.VARIANTS, rows, strict=True):
-            sums[variant].append(np.array(of_ops, np.float64))
+        arrays = first[u], trained.weights[u], fresh[u]
+        of_unit = unit_sums(specs, *arrays, parts, [seed, block, cell, u], u < stem)
+        for variant, of_ops in of_unit.items():
+            sums[variant].append(of_ops)
     return angle_sums.CellAngle(parts, sums)
+
+
+def unit_sums(specs, first, trained, fresh, parts, seeds, is_fixed):
+    """The sums of the ops of one position of a chain, with those of the controls.
+
+    Args:
+        specs: the specs of the ops.
+        first, trained, fresh: arrays `(ops, row size)`: the first weights, the trained ones, and
+            the first ones of another seed.
+        parts: which weights count.
+        seeds: ints that seed the random directions.
+        is_fixed: whether every network has this position, such as the stem: then the control by
+            shapes does not turn it.
+
+    Returns:
+        A dict from each of `angle_sums.VARIANTS` to a float64 array `(ops, 3)`.
+    """
+    rows = [[] for _ in angle_sums.VARIANTS]
+    for op, spec in enumerate(specs):
+        draws = np.random.default_rng([*seeds, op])
+        old, new, other = (np.asarray(r[op], np.float64) for r in (first, trained, fresh))
+        places = counted(spec, parts)
+        moved = _moved_at_random(old, new, places, draws)
+        rows[0].append(_sums(old, new, places))
+        norm = first_norm(spec, parts)
+        rows[1].append([norm if is_fixed else 0.0, norm, norm])
+        rows[2].append(_sums(old, moved, places))
+        rows[3].append(_sums(old, other, places))
+    arrays = [np.array(of_ops, np.float64) for of_ops in rows]
+    return dict(zip(angle_sums.VARIANTS, arrays, strict=True))
 
 
 def counted(spec, parts):
@@ -153,7 +174,7 @@ def first_norm(spec, parts):
     total, fan_in = 0.0, 1
     for name, shape, _ in packed_ops.places(spec):
         if name.endswith("kernel"):
-            fan_in = shape[0] * shape[1] * (1 if name.startswith("dw") else shape[2])
+            fan_in = math.prod(shape[:-2]) * (1 if name.startswith("dw") else shape[-2])
         if name.endswith("beta") or not _counts(name, parts):
             continue
         size = math.prod(shape)
@@ -164,7 +185,8 @@ def first_norm(spec, parts):
 def _counts(name, parts):
     if parts == "kernels":
         return name.endswith("kernel") and not name.startswith("se_")
-    return parts == "all" or not name.startswith(("se_", "project_bn"))
+    # A bias without a prefix is the classifier's.
+    return parts == "all" or not name.startswith(("se_", "project_bn", "bias"))
 
 
 def _sums(first, trained, places):
@@ -183,8 +205,19 @@ def _moved_at_random(first, trained, places, draws):
     return moved
 
 
-def _check(trained, units, first, seed):
-    """Checks that a cell was trained, from these first weights."""
+def check_trained(trained, units, first, seed):
+    """Checks that a cell or a whole network was trained, from these first weights.
+
+    Args:
+        trained: a `trained_cells.TrainedCell` or `whole_files.TrainedWhole`.
+        units: the specs of every position.
+        first: the first weights of every position.
+        seed: the seed of the training.
+
+    Raises:
+        NotTrained: the weights are the first ones.
+        ValueError: they have nothing in common with the first ones, or are not finite.
+    """
     dot = size = 0
     moved = lengths = 0.0
     for specs, olds, news in zip(units, first, trained.weights, strict=True):
@@ -208,6 +241,6 @@ def _check(trained, units, first, seed):
     if abs(dot) < _DEVIATIONS * math.sqrt(lengths):
         raise ValueError(
             f"The {size:,} kernel weights of {trained.name} have nothing in common with the first "
-            f"weights of seed {seed}: the cell was trained with another seed. Expected the seed of "
+            f"weights of seed {seed}: it was trained with another seed. Expected the seed of "
             f"its training. Received: seed={seed}"
         )

@@ -85,8 +85,7 @@ class TrainableCell(keras.layers.Layer):
         if self.rescale:
             x = rescale(x)
         for specs, op, row in zip(self.units, self.units_of(path), rows, strict=True):
-            choose = _choose_and_rematerialize if rematerialize else _choose
-            x = choose(specs, op, x, row, groups)
+            x = run_chosen(specs, op, x, row, groups, rematerialize)
         return x
 
     def call(self, x, path):
@@ -137,6 +136,23 @@ def first_rows(units, block, cell, seed, start=None):
             ]
         rows.append(np.stack(first))
     return rows
+
+
+def run_chosen(specs, op, x, row, groups=1, rematerialize=False):
+    """Runs the chosen op of one position of a chain, with the statistics of the batch.
+
+    Args:
+        specs: the specs of the ops of the position.
+        op: int32 scalar tensor, which of them.
+        x: float tensor `(batch, height, width, channels)`.
+        row: the packed weights of the op, `(row size,)`.
+        groups, rematerialize: as of `TrainableCell.run_rows`.
+
+    Returns:
+        The output of the op.
+    """
+    choose = _choose_and_rematerialize if rematerialize else _choose
+    return choose(specs, op, x, row, groups)
 
 
 def _choose(specs, op, x, row, groups):

@@ -210,7 +210,7 @@ def rating_maps(teacher, images, settings, seed):
         all blocks.
     """
     predict = feature_batches.feature_function(teacher)
-    pixels = _draw_rating_images(images, settings, seed)
+    pixels = images.some("rating", rating_positions(images, settings, seed))
     size = min(settings.batch_size, len(pixels))
     # Whole batches only, so that all weigh the same in the mean.
     starts = range(0, len(pixels) - size + 1, size)
@@ -253,11 +253,20 @@ def calibration_images(images, settings, seed):
     return [next(epoch)[0] for _ in range(number)]
 
 
-def _draw_rating_images(images, settings, seed):
-    """A seeded draw of the rating split in a seeded order: files may be sorted by class."""
+def rating_positions(images, settings, seed):
+    """A seeded draw of the rating split in a seeded order: files may be sorted by class.
+
+    Args:
+        images: a `labelled_images.Images`.
+        settings: `RatingSettings`.
+        seed: an int.
+
+    Returns:
+        An int array, positions in the rating split, each once.
+    """
     order = np.random.RandomState(seeding.derive_seed("rating", seed))
     count = settings.batches * settings.batch_size
-    return images.some("rating", order.permutation(images.counts["rating"])[:count])
+    return order.permutation(images.counts["rating"])[:count]
 
 
 def rater_of(cell, calibration, batches):

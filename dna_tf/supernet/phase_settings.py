@@ -1,4 +1,4 @@
-"""The settings of the training and of the rating of cells, with the defaults of the config."""
+"""The settings of training and rating, of cells and of whole networks, as in the config."""
 
 import dataclasses
 
@@ -84,12 +84,56 @@ class RatingSettings:
         _check("rating", self)
 
 
+@dataclasses.dataclass(frozen=True)
+class WholeSettings:
+    """How a whole network is trained. The defaults are those of the config's section `whole`.
+
+    Args:
+        labels: `"true"`, or `"random"`: drawn once for each training image (RLNAS).
+        sampling: of paths: `"uniform"` (SPOS), `"fair_step"` (FairNAS) or `"cost_bins"`.
+        macs_bins: with `"cost_bins"` the lowest and the highest MACs and the width of a bin, as
+            texts such as `("290M", "360M", "10M")`.
+        epochs: passes over the training images.
+        batch_size: images of a batch, over all replicas.
+        optimizer: `"sgd"` or `"adam"`.
+        learning_rate: of the first step.
+        schedule: `"linear"` or `"cosine"`, both to zero, or `"constant"`.
+        weight_decay: of kernels.
+        label_smoothing: share of a label that is spread over all classes.
+        clip_norm: largest norm of a step's gradient; 0 for no limit.
+        norm_images: images that share batch statistics; 0 for all of a replica.
+        precision: `"float32"` or `"mixed_bfloat16"`.
+        checkpoint_seconds: time between two checkpoints: a killed training loses as much.
+
+    Raises:
+        ValueError: a value has the wrong type or is out of range.
+    """
+
+    labels: str = "true"
+    sampling: str = "uniform"
+    macs_bins: tuple = ()
+    epochs: int = 60
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    learning_rate: float = 0.2
+    schedule: str = "linear"
+    weight_decay: float = 4e-5
+    label_smoothing: float = 0.1
+    clip_norm: float = 0.0
+    norm_images: int = 0
+    precision: str = "float32"
+    checkpoint_seconds: float = 5.0
+
+    def __post_init__(self):
+        _check("whole", self)
+
+
 def of_section(settings_class, section, **changes):
     """The settings that a config section has.
 
     Args:
-        settings_class: `SupernetSettings` or `RatingSettings`.
-        section: the config's section `supernet` or `rating`.
+        settings_class: `SupernetSettings`, `RatingSettings` or `WholeSettings`.
+        section: the config's section `supernet`, `rating` or `whole`.
         changes: fields with other values.
     """
     names = [field.name for field in dataclasses.fields(settings_class)]
@@ -107,7 +151,7 @@ def with_changes(settings_class, settings, changes):
     """Settings with some fields changed.
 
     Args:
-        settings_class: `SupernetSettings` or `RatingSettings`.
+        settings_class: `SupernetSettings`, `RatingSettings` or `WholeSettings`.
         settings: settings of this class; `None` has the defaults.
         changes: a dict from fields to values.
 

@@ -27,7 +27,7 @@ class RowAdam:
 
     def __init__(self, packed, for_gpu=False):
         self._packed = list(packed)
-        self._write = _assign_row if for_gpu else _scatter_row
+        self._write = row_writer(for_gpu)
         self._means = [tf.Variable(tf.zeros(rows.shape), trainable=False) for rows in packed]
         self._squares = [tf.Variable(tf.zeros(rows.shape), trainable=False) for rows in packed]
         self._counts = [tf.Variable(tf.zeros(rows.shape[:1]), trainable=False) for rows in packed]
@@ -79,6 +79,15 @@ class RowAdam:
         new = [row - rate * mean / scale, mean, square, tf.where(moves, steps, count)]
         for variable, after in zip((packed, means, squares, counts), new, strict=True):
             self._write(variable, tf.reshape(op, [1]), after)
+
+
+def row_writer(for_gpu):
+    """The function `(variable, at, row)` that writes one row of a packed variable.
+
+    Args:
+        for_gpu: as of `RowAdam`.
+    """
+    return _assign_row if for_gpu else _scatter_row
 
 
 def _assign_row(variable, at, row):

@@ -42,3 +42,22 @@ def _draw(kind, seed, step, block, cell, layers, num_ops):
     key = tf.stack([cell_seed, -1 - step // num_ops])
     orders = tf.argsort(tf.random.stateless_uniform([layers, num_ops], key), axis=1)
     return tf.cast(tf.gather(orders, step % num_ops, axis=1), tf.int32)
+
+
+def fair_paths(seed, step, block, cell, layers, num_ops):
+    """Draws the paths of one strictly fair step: together they have every op of every layer once.
+
+    They are the paths that `draw` gives with `"fair"` in the steps of one group.
+
+    Args:
+        seed, step, block, cell, layers, num_ops: as of `draw`.
+
+    Returns:
+        An int32 tensor `(num_ops, layers)`, a path in each row, in the host's memory.
+
+    Source: FairNAS, Chu et al. 2019.
+    """
+    first = tf.cast(step, tf.int64) * num_ops
+    paths = [draw("fair", seed, first + k, block, cell, layers, num_ops) for k in range(num_ops)]
+    with tf.device("CPU:0"):
+        return tf.stack(paths)

@@ -19,7 +19,7 @@ WRITERS = {"write_bytes", "write_text", "savez", "savez_compressed", "savefig", 
 WRITERS |= {"save_model", "save_weights", "write_html", "write_image", "TFRecordWriter", "export"}
 WRITERS |= {"copyfile", "copytree", "move"}
 OF_THE_HOUSE = {"files", "keras_files", "architectures", "op_costs", "ratings", "cell_files"}
-OF_THE_HOUSE |= {"snapshots", "angle_sums", "assemblies", "replaced_cells"}
+OF_THE_HOUSE |= {"snapshots", "angle_sums", "assemblies", "replaced_cells", "whole_files", "scores"}
 OF_THE_HOUSE |= {"self", "store", "saver"}  # measurements, ratings, checkpoints
 
 

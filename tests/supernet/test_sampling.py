@@ -80,3 +80,11 @@ def test_an_order_of_fair_sampling_depends_on_seed_group_and_cell_alone():
     assert order(*base) == order(*base)
     others = [(2, 12, 0, 0), (1, 18, 0, 0), (1, 12, 1, 0), (1, 12, 0, 1)]
     assert len({str(order(*key)) for key in [base, *others]}) == 5
+
+
+def test_the_paths_of_a_fair_step_are_those_of_a_fair_group():
+    for step in (0, 3):
+        paths = sampling.fair_paths(3, step, 1, 2, 4, 3).numpy()
+        one_by_one = [sampling.draw("fair", 3, 3 * step + k, 1, 2, 4, 3).numpy() for k in range(3)]
+        np.testing.assert_array_equal(paths, one_by_one)
+        np.testing.assert_array_equal(np.sort(paths, axis=0), np.arange(3)[:, None] * [[1] * 4])
