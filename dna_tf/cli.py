@@ -7,7 +7,6 @@ A tool is an absl program. Wrong input ends it with one message and exit status 
 import logging as python_logging
 import os
 import pathlib
-import re
 import sys
 import traceback
 
@@ -16,7 +15,7 @@ from ml_collections import config_flags
 
 from dna_tf import workdirs
 from dna_tf.common import commands, files, keras_json, pipes
-from dna_tf.config import run_config
+from dna_tf.config import config_problems, run_config
 from dna_tf.space import cost_limits, cost_tables
 
 pipes.open_missing()
@@ -48,7 +47,7 @@ def define_run_flags():
         "Folder of the run, local or gs://: every tool reads it, fills it and resumes in it.",
     )
     try:
-        _check_config_arguments(sys.argv[1:])
+        config_problems.check_arguments(sys.argv[1:], default_config_path())
         config_flags.DEFINE_config_file(
             "config",
             default_config_path(),
@@ -323,7 +322,7 @@ def _parse(arguments):
     try:
         commands.check_readable(arguments)
         others = FLAGS(arguments)
-        _check_is_config(FLAGS.config)
+        config_problems.check_is_config(FLAGS.config)
     except SystemExit:  # absl ends --help with status 1
         sys.exit(0)
     except Exception as error:  # a config file is code and may raise anything
@@ -362,87 +361,11 @@ def _fail(error, show_traceback):
     sys.exit(1)
 
 
-# Errors in the config
-
-
-def _check_config_arguments(arguments):
-    """Checks the path of `--config` and the names of overrides, before ml_collections does."""
-    path = _config_file(arguments)
-    if path is not None and not os.path.isfile(path):
-        raise FileNotFoundError(
-            f"There is no config file {path!r} here. Give a Python file with get_config(), such as "
-            f"--config={commands.quote(_near_config(path))}."
-        )
-    for argument in arguments:
-        name = re.match(r"--?(?:no)?config\.([^=]*)", argument)
-        if name:
-            run_config.check_field(name[1])
-
-
-def _near_config(path):
-    """The config of this project with the name of a path, or that of the digits."""
-    name = pathlib.Path(path).stem
-    folder = pathlib.Path(default_config_path()).parent
-    return commands.config_path(name if (folder / f"{name}.py").exists() else "digits")
-
-
-def _check_is_config(config):
-    # If get_config() returns something else, ml_collections gives an object that raises OSError
-    # for every attribute.
-    if not hasattr(config, "to_dict"):
-        raise ValueError(
-            "get_config() must return a config such as dna_tf.config.default_config(). "
-            f"Received: {config!r}"
-        )
-
-
-def _config_file(arguments):
-    """The path in `--config`, without an argument to get_config(); `None` without the flag."""
-    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        flag, equals, value = argument.partition("=")
-        if flag in ("--config", "-config"):
-            return (value if equals else following).partition(":")[0]
-    return None
-
-
 def _config_problem(error):
     """Explains an error of `--config` or of an override; returns other errors unchanged."""
-    text = _override_text(error) or _config_file_text(error)
+    text = config_problems.explain(error, sys.argv[1:], default_config_path())
     if text is None:
         return error
     problem = ValueError(text)
     problem.__cause__ = error
     return problem
-
-
-def _override_text(error):
-    """The message for an override of a wrong type; `None` for other errors."""
-    match = re.match(r"flag --(config\.([\w.]+))=(.*?): ", str(error))
-    if not match or not isinstance(error, flags.IllegalFlagValueError):
-        return None
-    name, field, received = match.groups()
-    default = run_config.check_field(field)
-    kind = f"of type {type(default).__name__}, such as {default!r}"
-    return (
-        f"--{name} must be {'a section' if hasattr(default, 'keys') else kind}. "
-        f"Received: {received!r}"
-    )
-
-
-def _config_file_text(error):
-    """The message with the line of a config file that failed; `None` for other errors."""
-    path = _config_file(sys.argv[1:]) or default_config_path()
-    while error is not None:
-        if "has no attribute 'get_config'" in str(error):
-            return f"The config file {path} has no function get_config()."
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-        if isinstance(error, SyntaxError) and error.filename == path:
-            lines = [error.lineno]
-        if lines:
-            reason = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split())
-            # ml_collections lists all fields with their values before it names a similar one.
-            reason = re.sub(r' Other fields present: "\{.*?\}"', "", reason)
-            kind = type(error).__name__
-            return f"The config file {path} fails in line {lines[-1]}: {kind}: {reason}"
-        error = error.__cause__ or error.__context__
-    return None

@@ -9,6 +9,7 @@ Read in this order:
     without_effect.py     fields that change no result
     field_checks.py       checks of names, types, ranges and choices
     recipes.py            published trainings by name
+    config_problems.py    errors in a config file or an override, explained
 """
 
 

@@ -231,7 +231,7 @@ class AdbMeter:
             if self._accelerator != "cpu" and delegated is False:
                 raise ValueError(
                     f"the {self._runs_on()} did not run the whole graph; the CPU ran the rest. "
-                    "Measure with --accelerator=cpu, or leave out the ops that it refuses."
+                    "Measure on the CPU, or leave out the ops that it refuses."
                 )
         except ValueError as error:
             raise ValueError(f"{key} on {self._phone.serial}: {error}") from error

@@ -37,7 +37,7 @@ def test_no_other_build_file_is_there():
 
 
 def test_they_are_short():
-    assert sum(len((ROOT / path).read_text().splitlines()) for path in FILES) <= 930
+    assert sum(len((ROOT / path).read_text().splitlines()) for path in FILES) <= 1000
 
 
 @pytest.mark.parametrize("room", [room for room in rooms.PLAIN if room in rooms.FOLDERS])

@@ -122,8 +122,8 @@ def test_graphs_are_timed_elsewhere(tmp_path):
     times.write_text("\n".join(["file,ms", *(f"{name},{ms}" for name, ms in sizes.items())]))
     process = tool_runs.run("latency_table", *words, f"--times={times}")
     assert process.returncode == 0, process.stderr
-    made = op_costs.load(table)
-    assert made.device == "iPhone" and made.about["overhead"]["networks"] == 3
+    read = op_costs.load(table)
+    assert read.device == "iPhone" and read.about["overhead"]["networks"] == 3
     measured = measurements.Measurements(measurements.path_beside(table))
     values = [entry.value for entry in [*measured.parts.values(), *measured.networks.values()]]
     assert set(values) <= set(sizes.values()) and len(values) == len(names) - 1  # the reference
