@@ -60,6 +60,7 @@ COMMANDS = {
     "dna-quantization-report": "quantization_report",
     "dna-quantize": "quantize",
     "dna-prune": "prune",
+    "dna-slim": "slim",
     "dna-compress": "compress",
     "dna-additivity": "additivity",
     "dna-summary": "summary",
@@ -73,7 +74,7 @@ COMMANDS = {
 # it: top-level packages of such common names would get in other projects' way.
 ROOMS = """
     common space truth search config data models teachers training features supernet evaluation
-    export inheritance compression latency report phases
+    slimming export inheritance compression latency report phases
 """.split()
 PACKAGES = {
     "dna_tf": "dna_tf",

@@ -114,9 +114,8 @@ def define_model_flags(what):
     Args:
         what: what the tool does, such as `"quantise"`.
     """
-    flags.DEFINE_string(
-        "model", "", f"A .keras file of any classifier to {what}; instead of --arch."
-    )
+    beside = "; instead of --arch" if "arch" in FLAGS else ""
+    flags.DEFINE_string("model", "", f"A .keras file of any classifier to {what}{beside}.")
     flags.DEFINE_string("output", "", "Folder to write into. Default: exports/NAME in the workdir.")
     flags.DEFINE_string(
         "data", "", "Labelled images of --model: folder:DIR, tfds:NAME, tfrecord:GLOB or digits."
@@ -142,7 +141,7 @@ def check_model_flags(students_have_output=False):
             if FLAGS[name].value and not (name == "output" and students_have_output):
                 raise ValueError(f"--{name} is for a model file: give --model=FILE.keras too.")
         return None
-    if FLAGS.arch:
+    if "arch" in FLAGS and FLAGS.arch:
         raise ValueError("Give one thing: either --model=FILE or --arch=NAME.")
     if not FLAGS.output:
         raise ValueError("--model needs --output, the folder of the files, such as --output=files.")

@@ -61,6 +61,7 @@ MATRIX_KIND = "dna_tf.matrix"
 PROGRESS_KIND = "dna_tf.search_progress"
 WHOLE_KIND = "dna_tf.whole"
 WHOLE_SCORES_KIND = "dna_tf.whole_scores"
+SLIMMED_KIND = "dna_tf.slimmed"
 EVALUATION_KIND = "dna_tf.evaluation"
 
 # The folder of each phase, and the sections of the config on which its result depends

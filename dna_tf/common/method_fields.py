@@ -88,4 +88,25 @@ FIELDS = {
             "scores": mapping_of(list_of(number(0), length=2)),
         }
     ),
+    "dna_tf.slimmed": table(
+        {
+            "model": text,
+            "made_from": text,
+            "data_fingerprint": text,
+            "widths": list_of(
+                table(
+                    {
+                        "width": number(0, 1),
+                        "file": text,
+                        "params": whole(1),
+                        "macs": optional(whole()),
+                        "bytes": whole(1),
+                        "correct": whole(),
+                        "images": whole(1),
+                    }
+                )
+            ),
+            "can_teach": text,
+        }
+    ),
 }

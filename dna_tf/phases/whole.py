@@ -1,6 +1,7 @@
 """Whole networks as a supernet: trained on labels, then searched by accuracy or by angle."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -41,6 +42,7 @@ SEARCHES = {
 }
 BUDGET = 1000  # SPOS: 50 networks in each of 20 generations
 _LEAST_NETWORKS = 10  # for a rank correlation
+_MOST_NETWORKS = 1_000_000  # that are rated one by one
 
 
 def train(workdir, config=None, strategy=None):
@@ -138,12 +140,7 @@ def search(workdir, config, question):
     """
     # 1. What can be checked before any work.
     trained = load(workdir, config)
-    if trained.result["labels"] == "random":
-        raise ValueError(
-            f"The whole network in {workdir.whole} learned random labels: its accuracy on the true "
-            "ones says nothing. Rank its networks by the angle instead (--by=angle), or train "
-            "another one with config.whole.labels=true in a new workdir."
-        )
+    _check_labels(workdir, trained)
     problem = angles.unrated_problem(trained.space, trained.task, config)
     largest = _largest(problem, question.limits)
 
@@ -183,6 +180,53 @@ def search(workdir, config, question):
         searched[control_name] = problem.architecture(drawn, control_name, about)
     _print(problem, outcome, rows, rated, scores, config.seed)
     return searched
+
+
+def rate_all(workdir, config):
+    """Rates all networks of a small space; a killed rating goes on.
+
+    Args:
+        workdir: a `workdirs.Workdir` with a network trained on true labels.
+        config: its config.
+
+    Returns:
+        A dict from the path indices of a network, one for each block, to its
+        `whole_rater.Score`.
+
+    Raises:
+        FileNotFoundError: nothing was trained.
+        ValueError: it learned random labels, or the space has more than a million networks.
+    """
+    trained = load(workdir, config)
+    _check_labels(workdir, trained)
+    space = trained.space
+    count = space.num_architectures()
+    if count > _MOST_NETWORKS:
+        raise ValueError(
+            f"The space {space.name!r} has {formatting.large_count(count)} networks; at most "
+            f"{_MOST_NETWORKS:,} can be rated one by one. Search it instead."
+        )
+    # In this order networks share the maps of their first layers.
+    every = itertools.product(*(range(space.num_paths(b, 0)) for b in range(len(space.blocks))))
+    with locks.hold(workdir.whole / "scores.json", f"The scores in {workdir.whole}"):
+        scores, rated = _scores(workdir, config, trained), {}
+        try:
+            with progress.bar("whole rating", count, "network") as bar:
+                for path_indices in every:
+                    rated[path_indices] = scores.score(path_indices)
+                    bar.update(1)
+        finally:
+            scores.save()
+    return rated
+
+
+def _check_labels(workdir, trained):
+    if trained.result["labels"] == "random":
+        raise ValueError(
+            f"The whole network in {workdir.whole} learned random labels: its accuracy on the true "
+            "ones says nothing. Rank its networks by the angle instead (--by=angle), or train "
+            "another one with config.whole.labels=true in a new workdir."
+        )
 
 
 def angle_networks(workdir, config, parts, count=angles.NETWORKS):

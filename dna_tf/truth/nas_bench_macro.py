@@ -7,6 +7,8 @@ before training. So ours are the networks whose stages begin with an MBConv and 
 identities last: 1,176 of 6,561. A stage with fewer MBConvs is a shallower cell.
 """
 
+import dataclasses
+
 import numpy as np
 
 from dna_tf.space import architectures, spaces, tasks
@@ -34,6 +36,16 @@ def space():
     )
     ops = (spaces.Op(3, 3), spaces.Op(5, 6))
     return spaces.SearchSpace(NAME, ops, blocks, frame, image_size=32)
+
+
+def whole_space():
+    """The space of our 256 networks without identities, with one cell in each block.
+
+    It is for supernets of whole networks, which need such a space.
+    """
+    searched = space()
+    blocks = tuple(dataclasses.replace(block, cells=block.cells[-1:]) for block in searched.blocks)
+    return dataclasses.replace(searched, name=f"{NAME}_whole", blocks=blocks)
 
 
 def expressible(rows):

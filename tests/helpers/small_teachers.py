@@ -20,9 +20,11 @@ def shaken(model, seed=2):
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             for variable in (layer.gamma, layer.moving_variance):
-                variable.assign(rng.uniform(0.5, 2.0, variable.shape))
+                if variable is not None:
+                    variable.assign(rng.uniform(0.5, 2.0, variable.shape))
             for variable in (layer.beta, layer.moving_mean):
-                variable.assign(rng.normal(0.0, 0.5, variable.shape))
+                if variable is not None:
+                    variable.assign(rng.normal(0.0, 0.5, variable.shape))
     return model
 
 

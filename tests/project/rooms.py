@@ -14,7 +14,7 @@ FLOORS = (
     ("search", "config"),
     ("models", "workdirs"),
     ("training", "teachers", "features", "report"),
-    ("supernet", "evaluation", "cli"),
+    ("supernet", "evaluation", "slimming", "cli"),
     ("export", "inheritance"),
     ("compression", "latency"),
     ("phases",),

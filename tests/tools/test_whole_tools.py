@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 
+from dna_tf import workdirs
 from dna_tf.phases import whole
-from dna_tf.space import architectures, cost_tables
+from dna_tf.space import architectures, cost_tables, presets
 from tests.helpers import tool_runs
 
 CONFIG = "--config=tests/helpers/whole_runs.py"
@@ -103,6 +104,22 @@ def test_a_killed_search_ends_with_the_same_scores(runs, tmp_path):
     assert again.read_bytes() == scores.read_bytes()
     for path in (folder / "whole" / "architectures").glob("whole_max*.json"):
         assert (copy / "architectures" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_all_networks_of_a_small_space_are_rated(runs, tmp_path):
+    folder, results = runs
+    _good(results["search"])
+    shutil.copytree(folder / "whole", tmp_path / "copy")
+    workdir, config = workdirs.open_workdir(tmp_path / "copy")
+    before = json.loads((workdir.whole / "scores.json").read_text())["scores"]
+    rated = whole.rate_all(workdir, config)
+    space = presets.get_space(config.space)
+    assert len(rated) == space.num_architectures()
+    after = json.loads((workdir.whole / "scores.json").read_text())["scores"]
+    assert len(after) == len(rated) and before.items() <= after.items()
+    assert sorted(score.correct for score in rated.values()) == sorted(c for c, _ in after.values())
+    with pytest.raises(ValueError, match="learned random labels"):
+        whole.rate_all(*workdirs.open_workdir(folder / "random"))
 
 
 def test_angles_are_searched_exactly_and_stand_beside_their_controls(runs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dna_tf.common import rank_correlation
-from dna_tf.space import cost_tables
+from dna_tf.space import cost_tables, spaces
 from dna_tf.truth import nas_bench_macro
 from tests.helpers import public_tables
 
@@ -66,6 +66,22 @@ def test_costs_of_all_1176_are_those_of_the_table():
             assert total[name] + counted.heads[width][name] == table.values(name, row)
     costs = nas_bench_macro.architecture(rows[0]).costs()
     assert costs["macs"] == table.values("macs", rows[0])
+
+
+def test_the_256_without_identities_are_a_space_with_one_cell_a_block():
+    space, whole = nas_bench_macro.space(), nas_bench_macro.whole_space()
+    assert whole.num_architectures() == 256
+    assert [len(block.cells) for block in whole.blocks] == [1, 1, 1]
+    rows = ROWS[(ROWS > 0).all(axis=1)]
+    counted = [cost_tables.cost_table(each, nas_bench_macro.TASK) for each in (space, whole)]
+    for row in rows[::17]:
+        cells, paths = nas_bench_macro.choices(row)
+        assert cells == (1, 2, 2)
+        for block, path in enumerate(paths):
+            assert spaces.path(space, block, cells[block], path) == spaces.path(
+                whole, block, 0, path
+            )
+    assert counted[0].stem == counted[1].stem
 
 
 def test_a_sum_over_stages_is_fitted_to_itself():
