@@ -5,9 +5,9 @@ What: CIFAR-10, one supernet of whole networks (SPOS) on labels, or on random on
 
 Command (TFDS downloads the images, 163 MiB; cifar10.py shows other sources):
     python -m tools.train_whole --config=configs/nas_bench_macro_whole.py --workdir=runs/spos
-    python -m tools.train_whole --config=configs/nas_bench_macro_whole.py --workdir=runs/rlnas \\
+    python -m tools.train_whole --config=configs/nas_bench_macro_whole.py --workdir=runs/rlnas \
         --config.whole.labels=random
-    python -m benchmarks.whole_truth --labels=runs/spos --random=runs/rlnas \\
+    python -m benchmarks.whole_truth --labels=runs/spos --random=runs/rlnas \
         --folder=../shared/data/nas_tables
 
 Hardware and cost: two CPU cores; not measured yet. Counted: 35 TMACs for a supernet.
@@ -24,6 +24,9 @@ def get_config():
     config = dna_tf.default_config()
     config.data.source = "tfds:cifar10"
     config.data.rating_per_class = 100
+    # For DNA's cells of the same networks; whole networks need no teacher.
+    config.teacher.model = "residual_cnn_medium"
+    config.teacher.cuts = ("stage1_out", "stage3_out", "stage4_out")
     recipes.small(config)
 
     config.space = nas_bench_macro.whole_space().to_dict()

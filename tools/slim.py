@@ -42,10 +42,10 @@ def main():
     except ValueError as error:
         raise ValueError(f"--widths are numbers, such as 0.5,0.75. Received: {error}") from error
     workdir, config = cli.open_for_model(flag.workdir, "retrain")
-    from dna_tf.phases import slimming  # loads TensorFlow
+    from dna_tf.phases import slimmed_models  # loads TensorFlow
 
     folder = files.as_path(flag.output)
-    result = slimming.slim_file(
+    result = slimmed_models.slim_file(
         path, config, folder, widths, flag.keep_whole, workdir, flag.data, flag.image_size
     )
     narrowest = folder / result["widths"][0]["file"]

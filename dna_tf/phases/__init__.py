@@ -30,7 +30,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     compression_start.py  what quantizing and pruning share
     quantizing.py         training with the rounding of an int8 file
     pruning.py            half of the weights become zero
-    slimming.py           any model in several widths
+    slimmed_models.py     any model in several widths
     latency_tables.py     a latency table, measured into its files
     latency_of_parts.py   tables for students that inherit, and their files beside the sums
     latency_commands.py   the command that measures what a table is missing

@@ -11,7 +11,7 @@ def load(path, config, workdir=None):
 
     Args:
         path: a `.keras` file of a functional model.
-        config: the config; its `teacher.modules` are imported first.
+        config: the config; the modules that it or the command line names are imported first.
         workdir: the `workdirs.Workdir` of the config, or `None`.
 
     Returns:

@@ -20,6 +20,7 @@ WRITERS |= {"save_model", "save_weights", "write_html", "write_image", "TFRecord
 WRITERS |= {"copyfile", "copytree", "move"}
 OF_THE_HOUSE = {"files", "keras_files", "architectures", "op_costs", "ratings", "cell_files"}
 OF_THE_HOUSE |= {"snapshots", "angle_sums", "assemblies", "replaced_cells", "whole_files", "scores"}
+OF_THE_HOUSE |= {"sliced"}  # the model of a width, in memory
 OF_THE_HOUSE |= {"self", "store", "saver"}  # measurements, ratings, checkpoints
 
 

@@ -46,6 +46,7 @@ SHARED = {
     "define_run_flags": ("workdir", "config", "traceback"),
     "define_student_flags": ("arch", "seed"),
     "define_strategy_flags": ("strategy", "tpu"),
+    "define_model_flags": ("model", "output", "data", "image_size"),
     "define_limit_flags": ("max_macs", "min_macs", "max_params", "min_params"),
 }
 

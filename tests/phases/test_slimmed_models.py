@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dna_tf.config import run_config
-from dna_tf.phases import slimming
+from dna_tf.phases import slimmed_models
 from tests.helpers import small_teachers
 
 
@@ -17,7 +17,7 @@ def _config():
 
 def test_a_model_of_plain_keras_is_written_in_each_width(tmp_path, capsys):
     path, folder = small_teachers.plain_file(tmp_path / "plain.keras"), tmp_path / "slim"
-    result = slimming.slim_file(path, _config(), folder, (0.5,), source="digits")
+    result = slimmed_models.slim_file(path, _config(), folder, (0.5,), source="digits")
     assert [row["file"] for row in result["widths"]] == ["width_050.keras", "width_100.keras"]
     names = sorted(each.name for each in folder.iterdir())
     assert names == ["result.json", "width_050.keras", "width_100.keras"]
@@ -28,26 +28,28 @@ def test_a_model_of_plain_keras_is_written_in_each_width(tmp_path, capsys):
     assert result["widths"][0]["macs"] < result["widths"][1]["macs"]
     capsys.readouterr()
     before = (folder / "width_050.keras").stat().st_mtime_ns
-    assert slimming.slim_file(path, _config(), folder, (0.5,), source="digits") == result
+    assert slimmed_models.slim_file(path, _config(), folder, (0.5,), source="digits") == result
     assert "in all widths already" in capsys.readouterr().out
     assert (folder / "width_050.keras").stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="has the widths of another training"):
-        slimming.slim_file(path, _config(), folder, (0.75,), source="digits")
+        slimmed_models.slim_file(path, _config(), folder, (0.75,), source="digits")
     (folder / "width_050.keras").unlink()
     with pytest.raises(ValueError, match="lost width_050.keras"):
-        slimming.slim_file(path, _config(), folder, (0.5,), source="digits")
+        slimmed_models.slim_file(path, _config(), folder, (0.5,), source="digits")
 
 
 def test_what_cannot_be_made_narrower_is_named_before_images_are_read(tmp_path):
     layer = keras.layers.LayerNormalization(name="other_norm")
     path = small_teachers.plain_file(tmp_path / "plain.keras", extra=layer)
     with pytest.raises(ValueError, match="'other_norm' .LayerNormalization. .* made narrower"):
-        slimming.slim_file(path, _config(), tmp_path / "slim", (0.5,), source="folder:/absent")
+        slimmed_models.slim_file(
+            path, _config(), tmp_path / "slim", (0.5,), source="folder:/absent"
+        )
     assert not (tmp_path / "slim").exists()
 
 
 def test_names_of_files():
-    assert [slimming.file_name(width) for width in (0.25, 0.5, 1.0)] == [
+    assert [slimmed_models.file_name(width) for width in (0.25, 0.5, 1.0)] == [
         "width_025.keras", "width_050.keras", "width_100.keras",
     ]  # fmt: skip
-    assert np.unique([slimming.file_name(w) for w in (0.333, 0.5)]).size == 2
+    assert np.unique([slimmed_models.file_name(w) for w in (0.333, 0.5)]).size == 2
