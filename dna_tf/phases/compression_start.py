@@ -8,12 +8,8 @@ import keras
 from dna_tf.common import files, progress
 from dna_tf.compression import tf_keras_bridge
 from dna_tf.config import run_config
-from dna_tf.data import loading
-from dna_tf.evaluation import model_checks
-from dna_tf.export import prepare
-from dna_tf.models import copies, keras_files, logits
+from dna_tf.models import keras_files
 from dna_tf.phases import exporting, model_files, runs
-from dna_tf.training import determinism
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,15 +140,9 @@ def start_of_file(
     """
     tf_keras_bridge.import_tfmot()
     path = files.as_path(path)
-    model = logits.with_logits(model_files.load(path, config, workdir))
-    config = model_files.config_for(config, model, path, source, image_size)
-    size = config.data.image_size
-    if model.input.shape[1:3] != (size, size):
-        model = copies.resized(model, size)
+    model, config = model_files.classifier(path, config, workdir, source, image_size)
     tf_keras_bridge.read(model)  # names a layer that is not supported, before images are read
-    determinism.enable(config.seed)
-    images = loading.load(config.data, config.seed, workdir and workdir.path)
-    model_checks.check_shapes(prepare.Prepared(model, model), images, path.name)
+    images = model_files.images_for(model, path, config, workdir)
     fingerprint, data = keras_files.weights_fingerprint(model), images.fingerprint
     made_from = _made_from(config, section, version, fingerprint, 0, data, settings)
     return Start(path.stem, 0, model, fingerprint, data, lambda: images, *made_from), config

@@ -3,7 +3,11 @@
 from dna_tf import workdirs
 from dna_tf.common import files
 from dna_tf.config import run_config
-from dna_tf.models import graph, keras_files, plain_models
+from dna_tf.data import loading
+from dna_tf.evaluation import model_checks
+from dna_tf.export import prepare
+from dna_tf.models import copies, graph, keras_files, logits, plain_models
+from dna_tf.training import determinism
 
 
 def load(path, config, workdir=None):
@@ -28,6 +32,40 @@ def load(path, config, workdir=None):
         raise FileNotFoundError(f"There is no model file {path}.")
     model = keras_files.load_model(path, workdirs.modules(workdir, config))
     return graph.functional(plain_models.flat(model))
+
+
+def classifier(path, config, workdir=None, source="", image_size=0):
+    """The classifier of a file, giving logits at the size of its images, and its config.
+
+    Args:
+        path, config, workdir: as of `load`.
+        source, image_size: as of `config_for`.
+
+    Returns:
+        `(keras.Model, config)`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `load` and `config_for`; or the answers are no distribution over classes.
+    """
+    model = logits.with_logits(load(path, config, workdir))
+    config = config_for(config, model, path, source, image_size)
+    size = config.data.image_size
+    if model.input.shape[1:3] != (size, size):
+        model = copies.resized(model, size)
+    return model, config
+
+
+def images_for(model, path, config, workdir=None):
+    """The images of a config, checked to fit a model; makes TensorFlow deterministic.
+
+    Raises:
+        ValueError: the images do not fit the model.
+    """
+    determinism.enable(config.seed)
+    images = loading.load(config.data, config.seed, workdir and workdir.path)
+    model_checks.check_shapes(prepare.Prepared(model, model), images, files.as_path(path).name)
+    return images
 
 
 def image_of(network, image_size, path):

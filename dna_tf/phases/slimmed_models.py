@@ -3,13 +3,9 @@
 from dna_tf import workdirs
 from dna_tf.common import checks, files, formatting, locks, progress, statistics
 from dna_tf.config import run_config
-from dna_tf.data import loading
-from dna_tf.evaluation import model_checks
-from dna_tf.export import prepare
-from dna_tf.models import copies, keras_files, logits, model_costs
+from dna_tf.models import keras_files, model_costs
 from dna_tf.phases import model_files, runs
 from dna_tf.slimming import sliced_model, width_training
-from dna_tf.training import determinism
 
 # Raised when the same settings would give other files than before.
 VERSION = 1
@@ -41,17 +37,11 @@ def slim_file(
     """
     # 1. The model; what cannot be made narrower is named before images are read.
     path, folder = files.as_path(path), files.as_path(folder)
-    model = logits.with_logits(model_files.load(path, config, workdir))
-    config = model_files.config_for(config, model, path, source, image_size)
-    size = config.data.image_size
-    if model.input.shape[1:3] != (size, size):
-        model = copies.resized(model, size)
+    model, config = model_files.classifier(path, config, workdir, source, image_size)
     fingerprint = keras_files.weights_fingerprint(model)
     sliced = sliced_model.SlicedModel(model, widths)
     # 2. The images, and whether the same result is there already.
-    determinism.enable(config.seed)
-    images = loading.load(config.data, config.seed, workdir and workdir.path)
-    model_checks.check_shapes(prepare.Prepared(model, model), images, path.name)
+    images = model_files.images_for(model, path, config, workdir)
     identity = [VERSION, fingerprint, images.fingerprint, list(sliced.widths), bool(keep_whole)]
     settings = run_config.result_fingerprint(config, ["seed", "retrain"])
     made_from = files.fingerprint([*identity, settings])

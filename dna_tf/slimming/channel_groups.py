@@ -55,6 +55,7 @@ class ChannelGroups:
     Attributes:
         layers: a dict from the name of a layer with weights to `(reads, gives)`, the `Layout`s of
             the tensor that it reads and of the one that it gives.
+        sizes: a dict from a group to the number of its channels.
         fixed: a dict from a group that every width keeps whole to the reason.
         layouts: a dict from the id of a symbolic tensor to its `Layout`.
 
@@ -71,22 +72,14 @@ class ChannelGroups:
             for tensor in call.outputs:
                 self.layouts[id(tensor)] = layout
         self._fix(self.layouts[id(self.model.output)], "the scores")
-
-    @property
-    def sizes(self):
-        """Channels of each group: a dict from group to int."""
-        roots = {self._root(group) for group in range(len(self._parents))}
-        return {root: self._sizes[root] for root in sorted(roots)}
-
-    @property
-    def fixed(self):
-        """The groups that every width keeps whole, with the reasons."""
-        return {self._root(group): reason for group, reason in sorted(self._reasons.items())}
+        roots = sorted({self._root(group) for group in range(len(self._parents))})
+        self.sizes = {root: self._sizes[root] for root in roots}
+        self.fixed = {self._root(group): why for group, why in sorted(self._reasons.items())}
 
     def kept(self, group, width):
         """How many of its first channels a group keeps at a width."""
         root = self._root(group)
-        size = self._sizes[root]
+        size = self.sizes[root]
         return size if root in self.fixed else kept_channels(size, width)
 
     def indices(self, layout, width):

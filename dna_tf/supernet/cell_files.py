@@ -12,7 +12,7 @@ import json
 from dna_tf import workdirs
 from dna_tf.common import files, locks
 from dna_tf.space import spaces
-from dna_tf.supernet import cell_models, packed_ops, trained_cells
+from dna_tf.supernet import cell_models, trained_cells
 
 IDENTITY_KIND = "dna_tf.cells"
 
@@ -165,21 +165,10 @@ def _load(folder, space, shapes, block, cell, teacher):
     path = new_path if new_path.exists() else path
     if not path.exists():
         raise FileNotFoundError(f"There are no weights {path}. {again}")
-    arrays, weights = files.read_arrays(path, again), []
     units = cell_models.cell_units(space, block, cell, shapes[block][-1], shapes[block + 1][-1])
-    for u, specs in enumerate(units):
-        expected = (len(specs), packed_ops.row_size(specs))
-        received = arrays[f"unit{u}"].shape if f"unit{u}" in arrays else (0,)
-        if received != expected:
-            raise ValueError(
-                f"The weights in {path} do not fit the space {space.name!r}: unit {u} "
-                f"has shape {received}, expected {expected}. {again}"
-            )
-        weights.append(arrays[f"unit{u}"])
-    if trained_cells.fingerprint(weights) != result["fingerprint"]:
-        raise ValueError(
-            f"The weights in {path} are not those that {name}.json beside it describes. {again}"
-        )
+    weights = trained_cells.read_weights(
+        path, units, result["fingerprint"], space.name, f"{name}.json", again
+    )
     return trained_cells.TrainedCell(space, block, cell, tuple(weights), result)
 
 

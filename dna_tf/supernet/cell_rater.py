@@ -102,15 +102,8 @@ class CellRater:
     def _run(self, unit, op, calibration, inputs):
         spec = self._cell.units[unit][op]
         row = self._cell.rows[unit].value[op]
-        run = packed_ops.compiled(spec, "rate")
-        if len(calibration) == 1:
-            calibrated, statistics = packed_ops.compiled(spec, "calibrate")(calibration[0], row)
-            calibration = [calibrated]
-        else:
-            statistics = packed_ops.pooled_statistics(calibration, row, spec)
-            calibration = [run(x, row, statistics) for x in calibration]
         self.op_runs += len(inputs)
-        return calibration, [run(x, row, statistics) for x in inputs]
+        return packed_ops.run_calibrated(spec, row, calibration, inputs)
 
     def _rate(self, outputs):
         # One small tensor per batch comes to the host, after all were started.

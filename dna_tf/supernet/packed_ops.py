@@ -181,6 +181,29 @@ def compiled(spec, mode, groups=1):
     return tf.function(lambda x, row, statistics: run(x, row, spec, statistics)[0])
 
 
+def run_calibrated(spec, row, calibration, inputs):
+    """Runs an op with batch norm calibrated on other batches.
+
+    Args:
+        spec: an `MBConvSpec` or `ConvSpec`.
+        row: packed weights `(row size,)`.
+        calibration: a list of batches `(images, height, width, spec.in_width)`; the statistics
+            of several are pooled.
+        inputs: a list of batches likewise.
+
+    Returns:
+        `(calibration, inputs)`: the outputs for both lists.
+    """
+    run_with = compiled(spec, "rate")
+    if len(calibration) == 1:
+        calibrated, statistics = compiled(spec, "calibrate")(calibration[0], row)
+        calibration = [calibrated]
+    else:
+        statistics = pooled_statistics(calibration, row, spec)
+        calibration = [run_with(x, row, statistics) for x in calibration]
+    return calibration, [run_with(x, row, statistics) for x in inputs]
+
+
 def pooled_statistics(batches, row, spec):
     """Batch norm's statistics over several batches, as if they were one.
 

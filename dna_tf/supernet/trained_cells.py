@@ -5,8 +5,9 @@ import hashlib
 
 import numpy as np
 
+from dna_tf.common import files
 from dna_tf.space import spaces
-from dna_tf.supernet import cell_models
+from dna_tf.supernet import cell_models, packed_ops
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,6 +70,40 @@ def fingerprint(weights):
     for array in weights:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def read_weights(path, units, fingerprint_of_result, space_name, result_name, hint):
+    """Reads packed weights and checks that they are those of a result.
+
+    Args:
+        path: the file of arrays.
+        units: for each unit the specs of its ops.
+        fingerprint_of_result: what the result says of them.
+        space_name: of the space, for messages.
+        result_name: of the result's file, for messages.
+        hint: the end of messages.
+
+    Returns:
+        A list of float32 arrays `(ops, row size)`, one per unit.
+
+    Raises:
+        ValueError: they have other shapes, or are other weights.
+    """
+    arrays, weights = files.read_arrays(path, hint), []
+    for u, specs in enumerate(units):
+        expected = (len(specs), packed_ops.row_size(specs))
+        received = arrays[f"unit{u}"].shape if f"unit{u}" in arrays else (0,)
+        if received != expected:
+            raise ValueError(
+                f"The weights in {path} do not fit the space {space_name!r}: unit {u} "
+                f"has shape {received}, expected {expected}. {hint}"
+            )
+        weights.append(arrays[f"unit{u}"])
+    if fingerprint(weights) != fingerprint_of_result:
+        raise ValueError(
+            f"The weights in {path} are not those that {result_name} beside it describes. {hint}"
+        )
+    return weights
 
 
 def weights_of(cell):

@@ -98,17 +98,8 @@ def load(folder, space, hint="Train it first."):
             f"or to another version of it. Expected: {space.name!r}. {again}"
         )
     task, path = tasks.Task(**result["task"]), folder / "weights.npz"
-    arrays, weights = files.read_arrays(path, again), []
-    for u, first in enumerate(whole_network.first_rows(space, task, 0)):
-        received = arrays[f"unit{u}"].shape if f"unit{u}" in arrays else (0,)
-        if received != first.shape:
-            raise ValueError(
-                f"The weights in {path} do not fit the space {space.name!r}: unit {u} has shape "
-                f"{received}, expected {first.shape}. {again}"
-            )
-        weights.append(arrays[f"unit{u}"])
-    if trained_cells.fingerprint(weights) != result["fingerprint"]:
-        raise ValueError(
-            f"The weights in {path} are not those that result.json beside it describes. {again}"
-        )
+    units, classifier = whole_network.network_units(space, task)
+    weights = trained_cells.read_weights(
+        path, [*units, [classifier]], result["fingerprint"], space.name, "result.json", again
+    )
     return TrainedWhole(space, task, result["seed"], tuple(weights), result)

@@ -122,15 +122,8 @@ class WholeRater:
 
     def _run(self, unit, op, calibration, inputs):
         spec, row = self.network.units[unit][op], self.network.rows[unit].value[op]
-        run = packed_ops.compiled(spec, "rate")
-        if len(calibration) == 1:
-            calibrated, statistics = packed_ops.compiled(spec, "calibrate")(calibration[0], row)
-            calibration = [calibrated]
-        else:
-            statistics = packed_ops.pooled_statistics(calibration, row, spec)
-            calibration = [run(x, row, statistics) for x in calibration]
         self.op_runs += len(inputs)
-        return calibration, [run(x, row, statistics) for x in inputs]
+        return packed_ops.run_calibrated(spec, row, calibration, inputs)
 
 
 @functools.cache
