@@ -69,15 +69,22 @@ def _sums(values, choices):
 
 def _ratings(workdir, config):
     """Arrays of each score: a dict from its name to one from `(block, cell)` to `(paths,)`."""
-    from dna_tf.phases import compressing, rating, runs
-    from dna_tf.space import presets, ratings
+    from dna_tf.models import keras_files
+    from dna_tf.phases import compressing, runs
+    from dna_tf.space import presets, ratings, spaces
     from dna_tf.supernet import cell_models, cell_rating, trained_cells
 
-    trained = rating.rate(workdir, config)
     run, space = runs.open_run(workdir, config), presets.get_space(config.space)
+    trained = {
+        (block, cell): ratings.load_cell(
+            workdir.ratings / f"{spaces.cell_name(block, cell)}.json", space, block, cell
+        )
+        for block, cell, _ in space.cells()
+    }
+    result = {"untrained": True, "teacher": keras_files.weights_fingerprint(run.teacher.model)}
     fresh = [
         trained_cells.TrainedCell(
-            space, cell.block, cell.cell, trained_cells.weights_of(cell), {"untrained": True}
+            space, cell.block, cell.cell, trained_cells.weights_of(cell), result
         )
         for cell in cell_models.build_cells(space, run.teacher.shapes, config.seed)
     ]

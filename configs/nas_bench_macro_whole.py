@@ -32,7 +32,7 @@ def get_config():
     config.space = nas_bench_macro.whole_space().to_dict()
     config.whole.epochs = 3
     config.whole.batch_size = 128
-    config.whole.learning_rate = 0.2
+    config.whole.learning_rate = 0.05  # 0.5 for 1,024 images in the paper
     config.whole.checkpoint_seconds = 60.0
 
     config.rating.checkpoint_seconds = 60.0

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.project import slow_tests
+
 # Warnings and errors only: 0 is everything, 3 is errors alone.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -14,6 +16,15 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist import scheduler
 
     return scheduler.LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` leaves tests out
+def pytest_collection_modifyitems(items):
+    """Marks the tests that `tests/slow_tests.txt` lists."""
+    listed = slow_tests.listed()
+    for item in items:
+        if item.nodeid in listed or item.nodeid.split("::")[0] in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

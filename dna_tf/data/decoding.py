@@ -159,15 +159,24 @@ def fit(image, image_size, channels, crop_fraction, interpolation="bilinear"):
     Returns:
         uint8 tensor `(image_size, image_size, channels)`.
     """
-    image = _greyed(tf.cast(image, tf.float32), channels)
-    shorter = tf.cast(tf.reduce_min(tf.shape(image)[:2]), tf.float32)
-    scale = round(image_size / crop_fraction) / shorter
-    size = tf.cast(tf.round(tf.cast(tf.shape(image)[:2], tf.float32) * scale), tf.int32)
-    # Antialiasing has no effect on a side that grows.
-    image = tf.image.resize(image, size, interpolation, antialias=True)
-    top, left = tf.unstack((size - image_size) // 2)
-    image = image[top : top + image_size, left : left + image_size]
-    return _rounded(image, image_size, channels)
+    image, shape = tf.convert_to_tensor(image), (image_size, image_size, channels)
+
+    def resized():
+        values = _greyed(tf.cast(image, tf.float32), channels)
+        shorter = tf.cast(tf.reduce_min(tf.shape(values)[:2]), tf.float32)
+        scale = round(image_size / crop_fraction) / shorter
+        size = tf.cast(tf.round(tf.cast(tf.shape(values)[:2], tf.float32) * scale), tf.int32)
+        # Antialiasing has no effect on a side that grows.
+        values = tf.image.resize(values, size, interpolation, antialias=True)
+        top, left = tf.unstack((size - image_size) // 2)
+        values = values[top : top + image_size, left : left + image_size]
+        return _rounded(values, image_size, channels)
+
+    if crop_fraction != 1.0 or image.dtype != tf.uint8 or not image.shape.is_compatible_with(shape):
+        return resized()
+    # Resizing would give the same pixels.
+    fits = tf.reduce_all(tf.shape(image) == shape)
+    return tf.ensure_shape(tf.cond(fits, lambda: image, resized), shape)
 
 
 def resize_crop(image, image_size, channels):

@@ -10,6 +10,9 @@ from dna_tf.data import decoding, pipelines, source_base
 
 # From this number of images on, decoding shows a progress bar.
 LONG_DECODING = 10_000
+# Images that TensorFlow hands over at once. One by one, handing over a small image takes longer
+# than decoding it.
+_AT_ONCE, _BYTES_AT_ONCE = 256, 2**24
 
 
 class SplitImages:
@@ -140,10 +143,15 @@ class SplitImages:
             num_parallel_calls=pipelines.parallel_calls(),
             deterministic=True,
         )
-        decoded = pipelines.finished(dataset, count).as_numpy_iterator()
-        if count >= LONG_DECODING:
-            decoded = progress.track(decoded, f"decoding {self._name}", "image", count)
-        with source_base.naming_broken_images(self.source):
-            for position, image in enumerate(decoded):
-                pixels[position] = image
+        at_once = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // int(np.prod(self._shape))))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count)).batch(at_once)
+        position, is_long = 0, count >= LONG_DECODING
+        with (
+            source_base.naming_broken_images(self.source),
+            progress.bar(f"decoding {self._name}", count, "image", hidden=not is_long) as bar,
+        ):
+            for images in pipelines.finished(dataset).as_numpy_iterator():
+                pixels[position : position + len(images)] = images
+                position += len(images)
+                bar.update(len(images))
         return pixels

@@ -153,8 +153,9 @@ def _batch_norm(y, gamma, beta, epsilon, moments):
     # rating calibrates for each path.
     y, mean, variance = tf.compat.v1.nn.fused_batch_norm(y, gamma, beta, epsilon=epsilon)
     # The op normalises with the population variance but returns that of a sample.
+    # Of a single value that is NaN on GPUs.
     count = tf.cast(tf.size(y) // tf.size(mean), mean.dtype)
-    return y, (mean, variance * (count - 1.0) / count)
+    return y, (mean, tf.math.multiply_no_nan(variance, count - 1.0) / count)
 
 
 @functools.cache

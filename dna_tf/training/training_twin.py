@@ -59,9 +59,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta),
             epsilon=self.epsilon,
         )  # fmt: skip
-        # It returns the sample variance; Keras keeps the population variance.
+        # It returns the sample variance; Keras keeps the population variance. The sample variance
+        # of a single value is NaN on GPUs.
         count = tf.cast(tf.size(inputs) // tf.size(mean), mean.dtype)
-        variance *= (count - 1.0) / count
+        variance = tf.math.multiply_no_nan(variance, (count - 1.0) / count)
         momentum = self.momentum
         self.moving_mean.assign(self.moving_mean * momentum + mean * (1.0 - momentum))
         self.moving_variance.assign(self.moving_variance * momentum + variance * (1.0 - momentum))

@@ -158,3 +158,20 @@ def test_photos_become_grey_and_grey_images_stay():
     np.testing.assert_allclose(received[..., 0], colours @ shares, atol=0.51)
     grey = decoding.fit(tf.constant(colours[..., :1]), 9, 1, 1.0).numpy()
     np.testing.assert_array_equal(grey, colours[..., :1])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_of_the_right_size_is_left_as_it_is(channels, interpolation):
+    image = np.random.default_rng(channels).integers(0, 256, (12, 12, channels), np.uint8)
+    # An image of floats is resized, whatever its size.
+    resized = decoding.fit(image.astype(np.float32), 12, channels, 1.0, interpolation)
+    np.testing.assert_array_equal(resized, image)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None), tf.uint8)])
+    def fit(pixels):
+        return decoding.fit(pixels, 12, channels, 1.0, interpolation)
+
+    np.testing.assert_array_equal(fit(image), image)
+    assert fit(image[:, :9]).shape == image.shape
+    assert fit(np.zeros((12, 12, 4 - channels), np.uint8)).shape == image.shape

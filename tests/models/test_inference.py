@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dna_tf.export import conversion
 from dna_tf.models import inference
+from tests.helpers import devices
 
 SIZE, CLASSES = 12, 7
 
@@ -67,7 +68,8 @@ def test_every_form_answers_as_keras(model_files, name, tolerance):
         scores = inference.as_array(predict.scores(tf.constant(images[:count])))
         assert scores.shape == (count, CLASSES)
         difference = np.max(np.abs(scores - expected[:count]))
-        assert difference <= tolerance * np.ptp(expected)
+        # On GPUs Keras compiles `predict`, whose products then have 10 bits after the point.
+        assert difference <= max(tolerance, 1e-3 * devices.HAS_GPU) * np.ptp(expected)
     again = inference.open_model(folder / name)
     assert again.fingerprint == predict.fingerprint
 

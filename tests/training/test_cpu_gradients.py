@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dna_tf.training import cpu_gradients
+from tests.helpers import devices
 
 
 def _gradients(function, x, kernel, upstream):
@@ -152,6 +153,7 @@ def test_half_precision_gradients_keep_their_type():
     assert y.dtype == of_x.dtype == of_kernel.dtype == tf.bfloat16
 
 
+@devices.of_cpus
 @pytest.mark.parametrize("side", [5, 7])
 def test_kernel_gradients_have_padding_in_numbers(side):
     @tf.function
