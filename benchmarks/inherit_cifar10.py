@@ -30,6 +30,7 @@ from dna_tf import cli
 cli.define_run_flags()
 flags.DEFINE_string("output", "", "Folder of results, checkpoints and the teacher's answers.")
 flags.DEFINE_list("budgets", ["3.5M", "5M", "10M"], "MACs of the whole network.")
+flags.DEFINE_list("names", ["f", "a", "c", "e", "b", "d"], "Which of the six to train.")
 flags.DEFINE_integer("seeds", 3, "Trainings of a, b, d, e and f.")
 flags.DEFINE_integer("workers", 2, "Trainings side by side.", lower_bound=1)
 flags.DEFINE_integer("worker", 0, "Set by the tool itself: which of the workers this is.")
@@ -85,7 +86,7 @@ def _train(folder):
     if cli.FLAGS.only_costs:
         return
     workers = [_start_worker(folder, number) for number in range(1, cli.FLAGS.workers + 1)]
-    order = inherit_trainings.order(cli.FLAGS.budgets, cli.FLAGS.seeds)
+    order = inherit_trainings.order(cli.FLAGS.budgets, cli.FLAGS.seeds, cli.FLAGS.names)
     results = [inherit_trainings.result_path(folder, *training) for training in order]
     with progress.bar("trainings", len(order), "training") as bar:
         while any(worker.poll() is None for worker in workers):
@@ -123,7 +124,7 @@ def _work(folder):
     trainings = inherit_trainings.Trainings(
         run, folder, cli.FLAGS.budgets, clock, cli.FLAGS.keep_answers
     )
-    waiting = inherit_trainings.order(cli.FLAGS.budgets, cli.FLAGS.seeds)
+    waiting = inherit_trainings.order(cli.FLAGS.budgets, cli.FLAGS.seeds, cli.FLAGS.names)
     while waiting:
         left = [training for training in waiting if not trainings.run(*training)]
         if left == waiting:

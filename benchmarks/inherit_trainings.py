@@ -19,17 +19,27 @@ from dna_tf.training import kept_answers
 
 KIND = "dna_tf.inherit_cifar10"
 HINT = "Delete it: the training is done again."
+NAMES = ("f", "a", "c", "e", "b", "d")
 _BY_HAND = "docs/results/efficientnet_b0_32px.json"
 _RANDOM, _TOLERANCE = 5, 0.02
 
 
-def order(budgets, seeds):
-    """The trainings in order, each `(budget, name, seed)`: those of the named tests come first."""
-    random = [(f"c{number}", 0) for number in range(1, _RANDOM + 1)]
-    tested = [(name, seed) for seed in range(seeds) for name in "fa"]
-    others = [(name, seed) for seed in range(seeds) for name in "ebd"]
-    names = (*tested, *random, *others)
-    return [(budget, name, seed) for name, seed in names for budget in budgets]
+def order(budgets, seeds, names=NAMES):
+    """The trainings in order, each `(budget, name, seed)`; those of the named tests come first.
+
+    Args:
+        budgets: their names, such as `"3.5M"`.
+        seeds: the number of trainings of each, but for c, which has one of each network.
+        names: of `NAMES`.
+    """
+    trainings = []
+    for group in ("fa", "c", "ebd"):
+        for seed in range(1 if group == "c" else seeds):
+            for name in group:
+                numbers = range(1, _RANDOM + 1) if name == "c" else ("",)
+                chosen = [f"{name}{number}" for number in numbers if name in names]
+                trainings += [(budget, each, seed) for each in chosen for budget in budgets]
+    return trainings
 
 
 def result_path(folder, budget, name, seed):
