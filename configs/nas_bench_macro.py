@@ -9,8 +9,10 @@ Command (TFDS downloads the images, 163 MiB; cifar10.py shows other sources):
     python -m tools.rate --workdir=runs/macro
     python -m benchmarks.rating_truth --workdir=runs/macro --folder=../shared/data/nas_tables
 
-Hardware and cost: two CPU cores; not measured yet. Counted: 43 TMACs for a supernet.
-Result: none yet. docs/results/nas_bench_macro.md says what will be compared and how.
+Hardware and cost: one H100 beside eight other processes, 70 seconds for a supernet, a minute for
+the ratings; on CPUs a supernet is 43 TMACs (counted).
+Result: relative L1 has a tau of 0.66 with the truth, MACs 0.64; at equal MACs it has 0.34 (seeds 0
+to 2). docs/results/nas_bench_macro.md.
 """
 
 import dna_tf

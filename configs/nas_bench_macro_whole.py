@@ -10,8 +10,10 @@ Command (TFDS downloads the images, 163 MiB; cifar10.py shows other sources):
     python -m benchmarks.whole_truth --labels=runs/spos --random=runs/rlnas \
         --folder=../shared/data/nas_tables
 
-Hardware and cost: two CPU cores; not measured yet. Counted: 35 TMACs for a supernet.
-Result: none yet. docs/results/nas_bench_macro.md says what will be compared and how.
+Hardware and cost: two CPU cores, 23 minutes for a supernet (110 images a second, measured over
+2,000 images); one H100 beside eight other processes, a minute.
+Result: cross-entropy with shared weights has a tau of 0.33 to 0.53 with the truth, MACs 0.54 (seeds
+0 to 2). docs/results/nas_bench_macro.md.
 """
 
 import dna_tf

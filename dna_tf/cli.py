@@ -118,7 +118,9 @@ def define_model_flags(what):
     flags.DEFINE_string("model", "", f"A .keras file of any classifier to {what}{beside}.")
     flags.DEFINE_string("output", "", "Folder to write into. Default: exports/NAME in the workdir.")
     flags.DEFINE_string(
-        "data", "", "Labelled images of --model: folder:DIR, tfds:NAME, tfrecord:GLOB or digits."
+        "data",
+        "",
+        "Labelled images of --model: folder:DIR, list:FILE, tfds:NAME, tfrecord:GLOB or digits.",
     )
     flags.DEFINE_integer("image_size", 0, "Height and width in pixels, if --model takes any size.")
 

@@ -11,6 +11,9 @@ The model is cut into blocks. Small cells learn to imitate each block, every pat
 the model loses with it in the block's place, an exact search picks a path or the model's own block
 for each place, and a short training mends the seams. Without a limit it is --max_macs=50%.
 
+Images without labels are --data=images:photos: the model's answers stand for labels, and accuracy
+is the share of answers that are the model's own.
+
 The second command takes another budget of the same run: cells and ratings are there already. The
 third takes the smallest student within a point of the model's accuracy: it fine-tunes a few
 students and decides on rating images. A killed run resumes with the same command.
@@ -39,7 +42,10 @@ from dna_tf.space import part_costs
 cli.define_run_flags()
 flags.DEFINE_string("model", "", "The trained model, a .keras file; of a new run.")
 flags.DEFINE_string(
-    "data", "", "Labelled images: folder:DIR, tfds:NAME, tfrecord:GLOB or digits; of a new run."
+    "data",
+    "",
+    "Labelled images: folder:DIR, list:FILE, tfds:NAME, tfrecord:GLOB or digits; or images without "
+    "labels: images:DIR. Of a new run.",
 )
 flags.DEFINE_integer("image_size", 0, "Height and width in pixels, if the model takes any size.")
 flags.DEFINE_string(
@@ -104,7 +110,7 @@ def main():
         progress.say(f"What was tried: {report_page.write_report(workdir.path)}")
         raise
     progress.say("")
-    compressing.print_table(result)
+    compressing.print_table(result, config)
     latency_of_parts.time_student(workdir, name, result, cost_files)
     folder = workdir.compressed(name)
     progress.say(f"{report_page.write_report(workdir.path)}: open it in a browser.")
@@ -122,8 +128,9 @@ def _open():
     if not values.model and not values.data:
         if not workdir.config.exists():
             raise ValueError(
-                "Give the trained model and labelled images: --model=my.keras "
-                f"--data=folder:images. {workdir} is no run that was begun."
+                "Give the trained model and images: --model=my.keras "
+                "--data=folder:images, or without labels --data=images:photos. "
+                f"{workdir} is no run that was begun."
             )
         return cli.open_run(may_create=False)
     if not values.model or not values.data:
@@ -137,6 +144,7 @@ def _open():
         values.preprocessing,
         overrides,
         tuple(overrides.get("teacher.modules", ())),
+        workdir.path / "answers.csv",
     )
     return workdirs.open_workdir(values.workdir, config)
 

@@ -95,7 +95,8 @@ def default_config() -> ml_collections.ConfigDict:
     config.seed = 0  # one seed gives one result
 
     config.data = ml_collections.ConfigDict()
-    config.data.source = "digits"  # digits | tfds:NAME[/VERSION] | tfrecord:GLOB | folder:DIR
+    # digits | tfds:NAME[/VERSION] | tfrecord:GLOB | folder:DIR | list:FILE
+    config.data.source = "digits"
     config.data.test_source = ""  # another source; "" takes the source's own split or holds out
     config.data.test_fraction = 0.2  # of each class, when the source has no test split
     config.data.rating_per_class = 20  # images of each class taken out of training (DNA: 50)

@@ -7,7 +7,9 @@ Read in this order:
     labelled_images.py  the class Images: three splits, and the batches of an epoch
     sources.py          the kinds of sources by name, and how each is opened
     source_base.py      what every source can do, and how broken images are named
+    image_files.py      images in files of their own, one in each
     folder_source.py    folders of images, one for each class
+    list_source.py      lists of images with labels, a CSV file
     record_sources.py   sources that are read from front to back: TFRecord files, TFDS
     array_source.py     images and labels in memory as a source
     label_checks.py     labels: read once, checked against classes and against a model

@@ -26,7 +26,7 @@ class DataSettings:
     """Where images come from, their size, and how they are split.
 
     Args:
-        source: `digits`, `tfds:NAME[/VERSION]`, `tfrecord:GLOB` or `folder:DIR`.
+        source: `digits`, `tfds:NAME[/VERSION]`, `tfrecord:GLOB`, `folder:DIR` or `list:FILE`.
         test_source: another source of test images; "" takes the test split of `source`, or
             holds test images out if it has none.
         test_fraction: share of each class that is held out as test images.

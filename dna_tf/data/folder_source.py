@@ -12,13 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import checks, progress
-from dna_tf.data import decoding, source_base
+from dna_tf.data import image_files, source_base
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
-# Folders of up to this number of images are decoded once before any work starts.
-MOST_CHECKED_FILES = 20_000
-# Images whose bytes are in the fingerprint, and images that are looked for in another folder.
-_READ_FOR_FINGERPRINT, _COMPARED = 8, 32
 # The folder of a split may have one of these names, in upper or lower case.
 _SPLITS = {
     "train": ("train", "training"),
@@ -93,12 +88,12 @@ def subfolders(folder):
         name
         for name in names
         if not name.startswith(".")
-        and not _is_image(name)
+        and not image_files.is_image(name)
         and tf.io.gfile.isdir(os.path.join(folder, name))
     )
 
 
-class Folder(source_base.Source):
+class Folder(image_files.ImageFiles):
     """A folder with one folder of images per class; labels follow the sorted names.
 
     Images in folders below a class folder belong to the class.
@@ -108,8 +103,6 @@ class Folder(source_base.Source):
         folder: path of the folder of the class folders.
     """
 
-    random_access = True
-
     def __init__(self, name, folder):
         class_names = subfolders(folder)
         if not class_names:
@@ -117,81 +110,20 @@ class Folder(source_base.Source):
                 f"The folder {folder} has no class folders. Expected one folder of images for "
                 f"each class. It holds: {sorted(tf.io.gfile.listdir(folder))[:5]}"
             )
-        super().__init__(name, class_names)
-        self._folder = folder
-        self._names, labels, left_out = [], [], []
+        names, labels, left_out = [], [], []
         for label, class_name in enumerate(class_names):
             images, others = _files_of(folder, class_name)
             if not images:
                 raise ValueError(
                     f"The class folder {folder}/{class_name} holds no images "
-                    f"({', '.join(IMAGE_ENDINGS)}). Fill or remove it.{_counted(others)}"
+                    f"({', '.join(image_files.ENDINGS)}). Fill or remove it.{_counted(others)}"
                 )
-            self._names += images
+            names += images
             labels += [label] * len(images)
             left_out += others
-        self._labels = np.array(labels, np.int64)
-        beside = [entry for entry in tf.io.gfile.listdir(folder) if _is_image(entry)]
+        super().__init__(name, folder, names, np.array(labels, np.int64), class_names)
+        beside = [entry for entry in tf.io.gfile.listdir(folder) if image_files.is_image(entry)]
         _say_left_out(name, left_out, beside)
-
-    def labels(self):
-        return self._labels
-
-    def files(self):
-        return frozenset([source_base.real_path(self._folder)])
-
-    def copies_of(self, other):
-        if not isinstance(other, Folder):
-            return []
-        names = set(other._names)
-        places = _evenly([name for name in self._names if name in names], _COMPARED)
-        return [self._path(name) for name in places if self._bytes(name) == other._bytes(name)]
-
-    def _identity(self):
-        digests = [
-            source_base.digest(self._bytes(n)) for n in _evenly(self._names, _READ_FOR_FINGERPRINT)
-        ]
-        return ["folder", self._content, digests]
-
-    def _former_identity(self):
-        return [self.name, self._content]
-
-    @functools.cached_property
-    def _content(self):
-        # The sizes of millions of remote files would take long.
-        if len(self._names) > MOST_CHECKED_FILES:
-            return self._names
-        return [[name, tf.io.gfile.stat(self._path(name)).length] for name in self._names]
-
-    def records(self, indices=None):
-        names = np.array(self._names)
-        indices = np.arange(len(names)) if indices is None else indices
-        return tf.data.Dataset.from_tensor_slices((indices, names[indices]))
-
-    def encoded(self, raw):
-        return tf.io.read_file(tf.strings.join([self._folder, raw], "/"))
-
-    def decode(self, raw):
-        return decoding.decode(self.encoded(raw), self.as_before)
-
-    def place(self, index):
-        return self._path(self._names[index])
-
-    def check(self):
-        if len(self._names) > MOST_CHECKED_FILES:
-            return
-        bad = list(self.refused(f"checking {self.name}"))
-        if bad:
-            raise source_base.broken_image(
-                checks.some([*map(self.place, bad)]), self.reason(bad[0])
-            )
-
-    def _path(self, name):
-        return f"{self._folder}/{name}"
-
-    def _bytes(self, name):
-        with tf.io.gfile.GFile(self._path(name), "rb") as file:
-            return file.read()
 
 
 def _files_of(folder, class_name):
@@ -209,7 +141,7 @@ def _files_of(folder, class_name):
             name = f"{below}/{entry.rstrip('/')}"
             if entry.startswith("."):
                 continue
-            if _is_image(entry):
+            if image_files.is_image(entry):
                 images.append(name)
             elif tf.io.gfile.isdir(f"{folder}/{name}"):
                 waiting.append(name)
@@ -225,10 +157,6 @@ def _files_of(folder, class_name):
     return sorted(images), sorted(others)
 
 
-def _is_image(name):
-    return name.lower().endswith(IMAGE_ENDINGS)
-
-
 def _counted(names):
     """Returns text such as `" Not read: 24 .tif, 2 .txt."`, or `""` without names."""
     endings = (os.path.splitext(name)[1].lower() or "without an ending" for name in names)
@@ -242,7 +170,7 @@ def _say_left_out(name, others, beside):
     texts = []
     if others:
         texts.append(
-            f"{len(others)} files do not end in one of {', '.join(IMAGE_ENDINGS)}."
+            f"{len(others)} files do not end in one of {', '.join(image_files.ENDINGS)}."
             f"{_counted(others)} Convert those that are images."
         )
     if beside:
@@ -255,8 +183,3 @@ def _say_left_out(name, others, beside):
 def _warn_once(text):
     # A run opens its source several times.
     progress.warn(text)
-
-
-def _evenly(values, count):
-    """Returns at most `count` of the values, evenly spaced."""
-    return values[:: max(1, -(-len(values) // count))]

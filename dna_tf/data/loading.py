@@ -44,7 +44,8 @@ def load_images(
 
     Args:
         source: `"digits"` (scikit-learn's 8x8 digits), `"tfds:NAME[/VERSION]"`,
-            `"tfrecord:GLOB"` or `"folder:DIR"` (a folder of images for each class).
+            `"tfrecord:GLOB"`, `"folder:DIR"` (a folder of images for each class) or `"list:FILE"`
+            (a CSV file with the columns path and label).
         image_size: height and width in pixels, at least 8.
         channels: 3 (RGB) or 1 (grey).
         seed: decides the rating images, and the test images if they are held out.

@@ -1,4 +1,4 @@
-"""The kinds of sources, opened by name: digits, folders of classes, TFRecord files, TFDS.
+"""The kinds of sources, opened by name: digits, folders of classes, lists, TFRecord files, TFDS.
 
 A source gives images and labels in one fixed order, so that an index means the
 same image on every machine. All files are read through `tf.io.gfile`: a path may be
@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from dna_tf.common import checks
-from dna_tf.data import folder_source, record_sources, source_base
+from dna_tf.data import folder_source, list_source, record_sources, source_base
 
-KINDS = ("digits", "tfds:NAME[/VERSION]", "tfrecord:GLOB", "folder:DIR")
+KINDS = ("digits", "tfds:NAME[/VERSION]", "tfrecord:GLOB", "folder:DIR", "list:FILE")
+_WITHOUT_LABELS = "images"  # as in images:DIR
 # Names of test splits; the first one that exists is taken.
 TEST_SPLITS = ("test", "validation", "val")
 
@@ -131,6 +132,11 @@ def _open(spec, settings, splits):
     """
     kind, colon, where = str(spec).partition(":")
     kinds = [form.partition(":")[0] for form in KINDS]
+    if kind == _WITHOUT_LABELS and where:
+        raise ValueError(
+            f"The images of {spec!r} have no labels. Only a new run of tools.compress takes them: "
+            "there the model's answers stand for labels. Expected one of " + ", ".join(KINDS)
+        )
     if kind not in kinds or (kind == "digits" and colon) or (kind != "digits" and not where):
         raise ValueError(
             f"A source is one of {', '.join(KINDS)}.{checks.near_names(kind, kinds)} "
@@ -144,6 +150,8 @@ def _open(spec, settings, splits):
         return None
     if kind == "digits":
         return Digits(spec)
+    if kind == "list":
+        return list_source.ImageList(spec, where)
     return record_sources.TFRecords(spec, where, settings)
 
 

@@ -22,6 +22,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     model_files.py        models from files of users, and the images that these take
     exporting.py          TFLite files, and which layers int8 hurts
     evaluating.py         any model on any images
+    answered_images.py    images without labels: the answers of a model stand for them
     compressing.py        a trained model, compressed to a budget
     least_size.py         the smallest student within a drop of accuracy
     inheriting.py         the inherited student of a run, beside those from scratch

@@ -3,10 +3,11 @@
 from dna_tf import workdirs
 from dna_tf.common import files, locks, progress
 from dna_tf.config import run_config
-from dna_tf.data import loading
+from dna_tf.data import list_source, loading
 from dna_tf.inheritance import choosing, compressing, duration, replacements, teacher_space
 from dna_tf.models import keras_files, logits
 from dna_tf.phases import (
+    answered_images,
     exporting,
     latency_of_parts,
     model_files,
@@ -27,18 +28,27 @@ _LEAST_STEPS = 8  # of an epoch
 
 
 def new_config(
-    config, model, source, image_size=0, preprocessing="none", overrides=None, modules=()
+    config,
+    model,
+    source,
+    image_size=0,
+    preprocessing="none",
+    overrides=None,
+    modules=(),
+    answers="",
 ):
     """Fills in a config for the compression of a model: data, cut, space and lengths.
 
     Args:
         config: the config to start from.
         model: the `.keras` file.
-        source: of the labelled images, such as `"folder:images"`.
+        source: of the labelled images, such as `"folder:images"`; or a folder of images without
+            labels, `"images:photos"`: then the model's answers stand for labels.
         image_size: height and width in pixels for a model that takes any size.
         preprocessing: what the model expects instead of pixels in 0..255.
         overrides: a dict from fields, such as `"supernet.epochs"`, to the values that they keep.
         modules: names of modules that the user asks to import before the model is loaded.
+        answers: the file for the model's answers to images without labels.
 
     Returns:
         A new config, checked.
@@ -61,6 +71,22 @@ def new_config(
         "model": str(model), "preprocessing": preprocessing, "cuts": list(cuts), "weights": "",
     }  # fmt: skip
     plain["data"] |= {"source": source, "image_size": size, "channels": channels}
+    if answered_images.folder_of(source):
+        data = run_config.from_plain(plain).data
+        data.update(
+            {
+                name.removeprefix("data."): value
+                for name, value in overrides.items()
+                if name.startswith("data.")
+            }
+        )
+        # Few answers may be of some class, so that splits cannot have images of each.
+        plain["data"] |= {
+            "source": answered_images.label(source, network, data, answers),
+            "num_classes": int(network.output.shape[-1]),
+            "rating_fraction": 0.1,
+        }
+        plain["fine_tune"] |= {"labels": 0.0, "answers": 1.0}
     plain["space"] = teacher_space.propose(cutting.cut_model(network, cuts, shape)).to_dict()
     config = run_config.from_plain(plain)
     config.update_from_flattened_dict(
@@ -300,8 +326,17 @@ def _compress(workdir, config, asked_limits, folder, head, tables):
     return result
 
 
-def print_table(result):
-    """Prints the table of a result."""
+def print_table(result, config):
+    """Prints the table of a result.
+
+    Args:
+        result: the content of `compressed/NAME/result.json`.
+        config: of the run.
+    """
     rows = [compressing.Row.from_dict(row) for row in result["table"]]
     for line in compressing.table_lines(rows):
         progress.say(line)
+    if list_source.is_of_answers(config.data.source):
+        progress.say(
+            "The images have no labels: accuracy is the share of answers that are the model's own."
+        )

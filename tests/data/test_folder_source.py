@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from dna_tf.data import folder_source, source_base, sources
+from dna_tf.data import image_files, source_base, sources
 from tests.helpers.data_files import data_config, picture, png, write_folder
 
 
@@ -67,7 +67,7 @@ def test_unreadable_images_of_a_folder_are_named(tmp_path, monkeypatch):
     source = sources.open_source(data_config(source=f"folder:{tmp_path}"))
     with pytest.raises(ValueError, match="Cannot decode .*ant/001.jpg, .*cat/z.png. Expected"):
         source.check()
-    monkeypatch.setattr(folder_source, "MOST_CHECKED_FILES", 3)
+    monkeypatch.setattr(image_files, "MOST_CHECKED", 3)
     source.check()
     with pytest.raises(ValueError, match="Cannot decode [^,]*ant/001.jpg. Expected"):
         with source_base.naming_broken_images(source):
@@ -150,8 +150,8 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_place(tmp_path, monkey
         write_folder(tmp_path / name, ["ant", "bee"], 3)
     path = tmp_path / "other" / "bee" / "000.png"
     path.write_bytes(path.read_bytes()[:-9] + b"different")  # of the same size
-    for most in (folder_source.MOST_CHECKED_FILES, 2):
-        monkeypatch.setattr(folder_source, "MOST_CHECKED_FILES", most)
+    for most in (image_files.MOST_CHECKED, 2):
+        monkeypatch.setattr(image_files, "MOST_CHECKED", most)
         one, two, other = (
             sources.open_source(data_config(source=f"folder:{tmp_path}/{name}"))
             for name in ("one", "two", "other")

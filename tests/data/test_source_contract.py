@@ -15,7 +15,7 @@ from tests.helpers.data_files import (
     write_tfds,
 )
 
-KINDS = ("arrays", "digits", "folder", "tfds", "tfrecord")
+KINDS = ("arrays", "digits", "folder", "list", "tfds", "tfrecord")
 IMAGES, CLASSES = 24, ["ant", "bee", "cat"]
 
 
@@ -25,6 +25,13 @@ def settings_of(kind, folder):
     if kind == "folder":
         write_folder(folder / "images", CLASSES, IMAGES // 3)
         return data_config(source=f"folder:{folder}/images", **changes)
+    if kind == "list":
+        write_folder(folder, CLASSES, IMAGES // 3)
+        lines = [
+            f"{path.relative_to(folder)},{path.parent.name}" for path in folder.glob("*/*.png")
+        ]
+        (folder / "list.csv").write_text("\n".join(["path,label", *lines]))
+        return data_config(source=f"list:{folder}/list.csv", **changes)
     if kind == "tfrecord":
         for part in range(2):
             numbers = range(part, IMAGES, 2)

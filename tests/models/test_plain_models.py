@@ -187,9 +187,10 @@ def test_a_fixed_batch_becomes_a_free_one():
     model = _flat_model(batch_size=1)
     free = plain_models.usable(model)
     expected = np.concatenate([_outputs(model, PIXELS[i : i + 1]) for i in range(3)])
-    np.testing.assert_allclose(_outputs(free), expected, rtol=1e-5)
+    tolerance = 2e-3 if devices.HAS_GPU else 1e-5  # their products have 10 bits after the point
+    np.testing.assert_allclose(_outputs(free), expected, rtol=tolerance)
     predictor = inference.KerasPredictor(model)
-    np.testing.assert_allclose(predictor.scores(PIXELS), expected, rtol=1e-5)
+    np.testing.assert_allclose(predictor.scores(PIXELS), expected, rtol=tolerance)
     image = keras.Input(SHAPE, 2)
     needs_it = keras.Model(image, keras.ops.reshape(image, (2, -1)), name="two")
     with pytest.raises(ValueError, match="'two' is for batches of 2, and its layer 'reshape"):

@@ -125,7 +125,7 @@ def test_the_same_command_again_does_nothing_twice(run, monkeypatch, capsys):
     compressing.train_and_rate(workdir, config)
     again = compressing.compress(workdir, config, {"max_macs": "80%"})
     assert again == (name, result)
-    compressing.print_table(result)
+    compressing.print_table(result, config)
     text = capsys.readouterr().out
     assert f"The student {name} is there already" in text
     assert "is exported already" in text and "fine-tuned" in text
@@ -164,7 +164,7 @@ def test_a_limit_on_the_latency(run, monkeypatch, capsys):
     assert compressing.compress(workdir, config, limits, again) == (name, result)
     timed = latency_of_parts.time_student(workdir, name, result, meter=meter)
     assert timed["measured_latency"]["latency_ms"]["measured_ms"] == 1.5
-    compressing.print_table(timed)
+    compressing.print_table(timed, config)
     assert "peak kB  latency ms  accuracy" in capsys.readouterr().out
 
 

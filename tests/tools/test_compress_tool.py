@@ -17,6 +17,10 @@ WRONG = {
         ["--workdir={new}", "--model={new}.keras", "--data=folder:{images}"],
         r"{new}\.keras",
     ),
+    "no folder of images": (
+        ["--workdir={new}", "--model={model}", "--data=images:{new}"],
+        r"There is no folder '{new}'",
+    ),
     "another size": ([*NEW, "--image_size=64"], r"square images of 64.*16x16"),
     "an unknown preprocessing": ([*NEW, "--preprocessing=zero"], r"zero_one"),
     "a budget that cannot be read": ([*NEW, "--max_macs=half"], r"such as 350M.*'half'"),
