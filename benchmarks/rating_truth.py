@@ -21,6 +21,7 @@ flags.DEFINE_string("folder", "../shared/data/nas_tables", "Folder of nas_bench_
 flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
 
 _LIMITS = (25e6, 40e6, 55e6, 70e6, 85e6)
+_FITTED_ON, _DRAWS = (16, 24, 48, 100), 100  # networks, and draws of them
 
 
 def main():
@@ -37,7 +38,10 @@ def main():
     choices = [nas_bench_macro.choices(row) for row in rows]
     seeds = np.stack([table.values(f"acc_seed{n}", rows) for n in (1, 2, 3)], axis=1)
     controls = {name: table.values(name, rows) for name in ("macs", "params")}
-    scores = {name: -_sums(values, choices) for name, values in _ratings(workdir, config).items()}
+    ratings_of_cells = _ratings(workdir, config)
+    scores = {
+        name: -_of_blocks(values, choices).sum(axis=1) for name, values in ratings_of_cells.items()
+    }
     whole = (rows > 0).all(axis=1)
     for title, chosen in (("all", np.full(len(rows), True)), ("without identities", whole)):
         print(f"\n== {title}: {int(chosen.sum()):,} networks")
@@ -54,14 +58,17 @@ def main():
             )
             print(ranking)
     _print_searches(scores, controls["macs"], seeds.mean(axis=1))
+    first = next(iter(ratings_of_cells.values()))
+    _print_weights(_of_blocks(first, choices), seeds.mean(axis=1), cli.FLAGS.seed)
 
 
-def _sums(values, choices):
+def _of_blocks(values, choices):
+    """The rating of each network in each block, `(networks, blocks)`."""
     import numpy as np
 
     return np.array(
         [
-            sum(values[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True)))
+            [values[b, c][p] for b, (c, p) in enumerate(zip(cells, paths, strict=True))]
             for cells, paths in choices
         ]
     )
@@ -105,6 +112,37 @@ def _ratings(workdir, config):
         replaced = compressing.replace(workdir, config)
         scores["by replacing"] = {key: cell.kl for key, cell in replaced.items()}
     return scores
+
+
+def _print_weights(values, truth, seed):
+    """What weights are worth that were fitted on a few networks of known accuracy."""
+    import numpy as np
+
+    import dna_tf
+    from dna_tf.common import rank_correlation
+
+    def tau(weights, networks):
+        return rank_correlation.kendall_tau(-values[networks] @ weights, truth[networks])
+
+    print(f"\n== weights of blocks from a few networks, {_DRAWS} draws: tau with the others")
+    everyone = np.arange(len(truth))
+    equal = tau(np.ones(values.shape[1]), everyone)
+    print(f"  equal weights: {equal:+.3f}")
+    rng = np.random.default_rng(seed)
+    for count in _FITTED_ON:
+        taus, weights = [], []
+        for _ in range(_DRAWS):
+            drawn = rng.choice(len(truth), count, replace=False)
+            fit = dna_tf.fit_block_weights(values[drawn], truth[drawn])
+            weights.append(fit.weights)
+            taus.append(tau(np.array(fit.weights), np.setdiff1d(everyone, drawn)))
+        mean = ", ".join(f"{weight:.2f}" for weight in np.mean(weights, axis=0))
+        print(
+            f"  from {count}: {np.mean(taus):+.3f} +- {np.std(taus):.3f}, below equal weights in "
+            f"{sum(each < equal for each in taus)}; mean weights {mean}"
+        )
+    best = dna_tf.fit_block_weights(values, truth).weights
+    print(f"  fitted on all {len(truth):,}: {tau(np.array(best), everyone):+.3f}")
 
 
 def _print_searches(scores, macs, truth):

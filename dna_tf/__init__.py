@@ -40,6 +40,7 @@ if typing.TYPE_CHECKING:  # what editors and type checkers see
     from dna_tf.supernet.cell_training import train_cells as train_cells
     from dna_tf.teachers.building import cut_teacher as cut_teacher
     from dna_tf.training.student_training import train_student as train_student
+    from dna_tf.truth.block_weights import fit_block_weights as fit_block_weights
     from dna_tf.truth.ranking import rank_score as rank_score
     from dna_tf.truth.table_files import load_table as load_table
 
@@ -80,6 +81,7 @@ _MODULES = {
     "export_tflite": "export.exporter",
     "load_table": "truth.table_files",
     "rank_score": "truth.ranking",
+    "fit_block_weights": "truth.block_weights",
     "default_config": "config.run_config",
     "open_run": "phases.runs",
 }

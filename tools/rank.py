@@ -13,13 +13,16 @@ DNA's Figure 4. Without --step all steps run in order, and the same command resu
   report    Kendall's tau-b, Spearman's and Pearson's correlation of ratings with accuracies, with
             bootstrap intervals, and with MACs or parameters taken out
 
+One step more is run alone, --step=weights: the weight of each block for tools.search, fitted on
+the trained networks (DONNA). It needs four networks for each block, and four more.
+
 With --band and --macs a second set is drawn whose MACs differ by at most that share: there cost
 cannot order the networks. Controls stand beside the rating: MACs, parameters, the number of layers
 with the largest expansion, and ratings of untrained cells.
 
 Reads:  data; with --step=rate WORKDIR/teacher/ and WORKDIR/supernet/.
 Writes: WORKDIR/architectures/rank_01.json ..., WORKDIR/students/rank_01/ ..., WORKDIR/ratings/,
-        WORKDIR/ranking/rank.json and rank.html.
+        WORKDIR/ranking/rank.json and rank.html; with --step=weights rank_weights.json.
 """
 
 from absl import flags
@@ -27,10 +30,13 @@ from absl import flags
 from dna_tf import cli
 
 STEPS = ("draw", "retrain", "rate", "report")
+WEIGHTS = "weights"
 
 cli.define_run_flags()
 cli.define_strategy_flags()
-flags.DEFINE_enum("step", "", ["", *STEPS], "One step alone. Default: all.")
+flags.DEFINE_enum(
+    "step", "", ["", *STEPS, WEIGHTS], "One step alone. Default: all but the weights."
+)
 flags.DEFINE_integer("networks", 16, "How many networks, 3 to 99 (DNA Figure 4: 16).")
 flags.DEFINE_string("band", "", "Draws MACs that differ by at most this share, such as 0.03.")
 flags.DEFINE_string("macs", "", "Middle of the band, such as 350M.")
@@ -53,7 +59,13 @@ def main():
     workdir, config = cli.open_run(may_create=flag.step in ("", "draw", "retrain"))
     strategy = cli.make_strategy()
     from dna_tf.common import progress
-    from dna_tf.phases import network_scores, ranking, supernet_training, teacher_training
+    from dna_tf.phases import (
+        network_scores,
+        ranking,
+        supernet_training,
+        teacher_training,
+        weight_fitting,
+    )
 
     steps = [flag.step] if flag.step else list(STEPS)
     for number, step in enumerate(steps, 1):
@@ -63,6 +75,10 @@ def main():
             drawn_networks.draw(workdir, config, question)
         elif step == "retrain":
             ranking.retrain(workdir, config, question, strategy)
+        elif step == WEIGHTS:
+            content = weight_fitting.fit(workdir, config, question)
+            words = ",".join(f"{weight:.3f}" for weight in content["weights"])
+            return cli.next_command("search", workdir, f"--weights={words}")
         elif step == "rate":
             if not flag.step:
                 teacher_training.train_teacher(workdir, config, strategy)

@@ -39,6 +39,29 @@ FIELDS = {
             ),
         }
     ),
+    "dna_tf.block_weights": table(
+        {
+            "metric": text,
+            "ratings": text,
+            "weights": list_of(number(0)),
+            "intercept": number(),
+            "slope": number(0),
+            "ridge": number(0),
+            "tau": number(-1, 1),
+            "tau_equal": number(-1, 1),
+            "networks": list_of(
+                table(
+                    {
+                        "name": text,
+                        "macs": whole(),
+                        "params": whole(),
+                        "accuracy": number(0, 1),
+                        "predicted": number(),
+                    }
+                )
+            ),
+        }
+    ),
     "dna_tf.network_ranking": table(
         {
             "name": text,

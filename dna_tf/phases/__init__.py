@@ -17,6 +17,7 @@ Only this room knows workdirs, configs and commands. Read in the order of a run:
     retraining.py         students, for several seeds
     drawn_networks.py     networks drawn before anything is rated
     network_scores.py     the rating of each of them, and of untrained cells
+    weight_fitting.py     the weight of each block, fitted on these networks
     ranking.py            ratings beside the accuracies of random networks
     search_progress.py    ratings and searches while the cells train
     model_files.py        models from files of users, and the images that these take

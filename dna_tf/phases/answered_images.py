@@ -62,8 +62,8 @@ def label(source, model, data, path):
     classes = sorted(set(answers))
     if len(classes) < 2:
         raise ValueError(
-            f"The model answers class {classes[0]} for all {len(names)} images of {source}. Nothing "
-            "can be told from them: give images of other classes too, or look at what the model "
+            f"The model answers class {classes[0]} for all {len(names)} images of {source}: they "
+            "tell nothing. Give images of other classes too, or look at what the model "
             "expects (--preprocessing)."
         )
     where = os.path.abspath(folder) if "://" not in folder else folder

@@ -113,15 +113,27 @@ def network_rating(values, arch, space):
     Raises:
         ValueError: the network is not of the space.
     """
+    return math.fsum(block_ratings(values, arch, space))
+
+
+def block_ratings(values, arch, space):
+    """The rating of a network's path in each block: a list of floats.
+
+    Args:
+        values, arch, space: as of `network_rating`.
+
+    Raises:
+        ValueError: the network is not of the space.
+    """
     if any(block.path is None for block in arch.blocks) or len(arch.blocks) != len(space.blocks):
         raise ValueError(
             f"The architecture {arch.name!r} has no paths of the space {space.name!r}, so it has "
             "no rating. Draw it from this space."
         )
-    return math.fsum(
+    return [
         float(values[b, block.cell][space.path_index(b, block.cell, block.path)])
         for b, block in enumerate(arch.blocks)
-    )
+    ]
 
 
 def load(workdir, config, question):
