@@ -34,19 +34,23 @@ def front_indices(rows, order=None):
     Returns:
         Indices of the kept points, sorted by the rows (the first row first).
     """
-    keys = rows[::-1] if order is None else [order, *rows[::-1]]
-    by_rows = np.lexsort(keys)
+    if rows.shape[0] > 2 and rows.shape[1] > WORTH_A_GRID:
+        # Before sorting, which takes longer.
+        left = np.flatnonzero(Grid(rows).may_stay(rows))
+        return left[_front(rows[:, left], None if order is None else order[left])]
+    return _front(rows, order)
+
+
+def _front(rows, order):
+    """As `front_indices`, without the grid."""
+    by_rows = np.lexsort(rows[::-1] if order is None else [order, *rows[::-1]])
     if rows.shape[0] == 1:
         return by_rows[:1]
     rest = rows[1:, by_rows]
     if rest.shape[0] == 1:
         before = np.minimum.accumulate(np.concatenate([[np.inf], rest[0, :-1]]))
         return by_rows[: rest.shape[1]][rest[0] < before]
-    kept = np.arange(rest.shape[1])
-    if len(kept) > WORTH_A_GRID:
-        ordered = rows[:, by_rows]
-        kept = kept[Grid(ordered).may_stay(ordered)]
-    return by_rows[kept[_sweep(rest[:, kept])]]
+    return by_rows[_sweep(rest)]
 
 
 class Grid:
