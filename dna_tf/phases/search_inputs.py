@@ -27,6 +27,7 @@ class SearchInputs:
     Attributes:
         workdir: the `Workdir`.
         space: the `spaces.SearchSpace`.
+        seed: of the run, and so of its supernet.
         metric: the metric of its ratings.
         made_from: a fingerprint of what the ratings were made from.
         problem: the `problems.SearchProblem`.
@@ -38,7 +39,7 @@ class SearchInputs:
 
     def __init__(self, workdir, config, weights=None, cost_files=(), skip_missing=False):
         teacher = workdir.teacher_result()
-        self.workdir, self._config = workdir, config
+        self.workdir, self._config, self.seed = workdir, config, config.seed
         self.space, self.metric = presets.get_space(config.space), config.search.metric
         task = tasks.Task.from_image_shape(teacher["image_shape"], teacher["num_classes"])
         tables = [op_costs.load(path) for path in (*config.search.cost_files, *cost_files)]

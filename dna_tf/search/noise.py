@@ -6,12 +6,20 @@ the ratings there. Each has the variance `spread**2 / batches`, and they are add
 were independent. All paths are rated on the same batches, so the error of a difference may be
 smaller, or larger if blocks err together: only the differences batch by batch would say it, and
 rating files have no batches.
+
+A second supernet, trained with another seed, gives other ratings. Its spread adds to that of the
+batches. Two paths of one cell were trained together: what moves all paths of the cell alike does
+not count between them.
 """
 
 import dataclasses
 import math
 
+import numpy as np
+
 from dna_tf.common import statistics
+
+_NORMAL_95 = 1.96  # the noise between supernets is pooled over the paths of a cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +41,38 @@ class Gap:
         return None if self.error is None else self.value > self.error
 
 
-def gap(problem, best, other, spreads, batches):
+@dataclasses.dataclass(frozen=True)
+class SupernetNoise:
+    """The variance of a path's rating from supernet to supernet, pooled over a cell's paths.
+
+    Args:
+        within: between paths of the cell, which move together in part.
+        across: between a path of the cell and one of another cell.
+    """
+
+    within: float
+    across: float
+
+
+def of_supernets(values):
+    """The noise of a cell's ratings between supernets.
+
+    Args:
+        values: `(supernets, paths)`, at least two supernets: the ratings of the cell's paths.
+
+    Returns:
+        A `SupernetNoise`.
+    """
+    values = np.asarray(values, np.float64)
+    across = values.var(axis=0, ddof=1).mean()
+    alone = values - values.mean(axis=1, keepdims=True)
+    paths = values.shape[1]
+    # The mean of few paths takes a share of their own noise with it.
+    within = alone.var(axis=0, ddof=1).sum() / (paths - 1) if paths > 1 else across
+    return SupernetNoise(float(within), float(across))
+
+
+def gap(problem, best, other, spreads, batches, supernets=None):
     """Compares a runner-up with the best architecture.
 
     Args:
@@ -42,15 +81,21 @@ def gap(problem, best, other, spreads, batches):
         spreads: `spreads[block, cell]`, the standard deviation between batches of each path's
             rating, `(paths,)`.
         batches: `batches[block, cell]`, the number of batches; 0 if it is not known.
+        supernets: `supernets[block, cell]`, a `SupernetNoise`; `None` without a second supernet.
 
     Returns:
         A `Gap`.
     """
-    variance, least = 0.0, math.inf
+    variance, from_supernets, least = 0.0, 0.0, math.inf
     for b, weight in enumerate(problem.weights):
         pair = [(c.cells[b], c.path_indices[b]) for c in (best, other)]
         if pair[0] == pair[1]:
             continue
+        if supernets is not None:
+            is_one_cell = pair[0][0] == pair[1][0]
+            for cell, _ in pair:
+                moved = supernets[b, cell]
+                from_supernets += weight**2 * (moved.within if is_one_cell else moved.across)
         for cell, path in pair:
             count = batches[b, cell]
             least = min(least, count)
@@ -61,4 +106,5 @@ def gap(problem, best, other, spreads, batches):
         return Gap(value, None)
     if math.isinf(least):
         return Gap(value, 0.0)
-    return Gap(value, statistics.t_quantile_95(least - 1) * math.sqrt(variance))
+    from_batches = statistics.t_quantile_95(least - 1) ** 2 * variance
+    return Gap(value, math.sqrt(from_batches + _NORMAL_95**2 * from_supernets))

@@ -348,3 +348,22 @@ def test_runner_ups_that_cannot_be_told_from_the_best_are_named(tmp_path, capsys
         unclear += is_unclear
         assert line + (": cannot be told from best" if is_unclear else "") + "\n" in out
     assert f"{unclear} of 3 cannot be told from it by their ratings." in out
+    assert "--supernet_seed=1" in out and "supernets" not in out.replace("--supernet_seed=1", "")
+
+    # Ratings of a second supernet: its spread is in the intervals.
+    draws = np.random.default_rng(0)
+    for b, c, _ in space.cells():
+        moved = rated[b, c] + draws.normal(0, 0.01, len(rated[b, c]))
+        path = workdir.path / "seeds" / "5" / "ratings" / f"{spaces.cell_name(b, c)}.json"
+        ratings.save(path, space, b, c, rated_runs.rated_cell(moved), "of seed 5")
+        if (b, c) == (0, 0):
+            search_question.answer(inputs, question)  # not all cells are rated yet
+            assert "--supernet_seed=1" in capsys.readouterr().out
+    search_question.answer(inputs, question)
+    wider = capsys.readouterr().out
+    assert "The spread between 2 supernets is in them as well (seeds 0, 5)." in wider
+    errors = [
+        [float(line.split("±")[1].split(":")[0]) for line in text.splitlines() if "±" in line]
+        for text in (out, wider)
+    ]
+    assert all(new > old for old, new in zip(*errors, strict=True))

@@ -66,3 +66,35 @@ def test_the_interval_covers_independent_noise_in_19_of_20_draws(case):
         error = noise.gap(problem, *choices, spreads, dict.fromkeys(keys, batches)).error
         covered += abs(noisy[1] - noisy[0]) <= error
     assert covered / 500 > 0.93  # the degrees of freedom are those of one rating: rather wide
+
+
+def test_the_noise_of_supernets_is_that_of_paths_and_of_what_moves_a_cell():
+    draws = np.random.default_rng(0)
+    within, across = [], []
+    for _ in range(3000):
+        truth, moved = draws.normal(size=6), 0.3 * draws.normal(size=(2, 1))
+        values = noise.of_supernets(truth + moved + 0.2 * draws.normal(size=(2, 6)))
+        within.append(values.within)
+        across.append(values.across)
+    assert np.mean(within) == pytest.approx(0.2**2, rel=0.03)
+    assert np.mean(across) == pytest.approx(0.2**2 + 0.3**2, rel=0.05)
+    single = noise.of_supernets([[1.0], [2.0], [3.0]])
+    assert (single.within, single.across) == (1.0, 1.0)
+
+
+def test_the_spread_between_supernets_adds_to_that_between_batches(case):
+    problem, choices, spreads, batches = case
+    supernets = {
+        key: noise.SupernetNoise(1e-4 * (1 + key[0]), 1e-2 * (1 + key[1]))
+        for key in problem.measured
+    }
+    alone = noise.gap(problem, *choices, spreads, batches)
+    both = noise.gap(problem, *choices, spreads, batches, supernets)
+    variance = 0.0
+    for b, ((one, _), (other, _)) in differing(problem, choices):
+        if one == other:
+            variance += 2 * supernets[b, one].within
+        else:
+            variance += supernets[b, one].across + supernets[b, other].across
+    assert both.value == alone.value
+    assert both.error == pytest.approx(np.sqrt(alone.error**2 + 1.96**2 * variance))
