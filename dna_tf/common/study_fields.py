@@ -4,6 +4,8 @@
 """
 
 from dna_tf.common.records import (
+    anything,
+    flag,
     list_of,
     mapping_of,
     number,
@@ -36,6 +38,24 @@ FIELDS = {
             "weights": list_of(number(0)),
             "scores": mapping_of(
                 table({"blocks": text, "rating": number(), "untrained": optional(number())})
+            ),
+        }
+    ),
+    "dna_tf.benchmarks": table(
+        {
+            "commit": text,
+            "date": text,
+            "machine": text,
+            "benchmarks": mapping_of(
+                table(
+                    {
+                        "figures": mapping_of(anything),
+                        "command": text,
+                        "seed": whole(),
+                        "calibration_s": number(0),
+                        "busy": flag,
+                    }
+                )
             ),
         }
     ),
