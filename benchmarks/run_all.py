@@ -38,6 +38,7 @@ BENCHMARKS = (
     "pipeline",
 )
 
+cli.define_run_flags()
 flags.DEFINE_list("only", [], "Names of benchmarks. Default: all.")
 flags.DEFINE_string("folder", "benchmarks/history", "Folder of the figures by commit.")
 flags.DEFINE_list("compare", [], "Two files, the older one first: compares them, runs nothing.")
