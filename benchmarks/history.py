@@ -100,14 +100,15 @@ def lines(changes, with_figures=True):
 
     Args:
         changes: of `compare`.
-        with_figures: whether the figures stand beside the ratios; not on a busy machine.
+        with_figures: whether the figures stand beside the ratios; not on a busy machine, where a
+            ratio may be of the other work as well.
     """
-    texts = []
+    texts, verdict = [], "SLOWER" if with_figures else "slower, or disturbed:"
     for change in sorted(changes, key=lambda each: (not each.is_slower, each.name)):
         figures = f"{change.before:g} -> {change.after:g}  " if with_figures else ""
         ratio = "" if change.ratio is None else f"ratio {change.ratio:.2f}"
         texts.append(
-            f"{'SLOWER ' if change.is_slower else ''}{change.name}: {figures}{ratio}".rstrip()
+            f"{f'{verdict} ' if change.is_slower else ''}{change.name}: {figures}{ratio}".rstrip()
         )
     return texts
 

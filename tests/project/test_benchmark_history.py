@@ -33,7 +33,9 @@ def test_seconds_are_compared_as_multiples_of_the_calibration():
     texts = history.lines(changes.values())
     assert [text.startswith("SLOWER") for text in texts] == [True, True, False, False]
     assert "2 -> 6  ratio 1.50" in texts[0]
-    assert "->" not in "".join(history.lines(changes.values(), with_figures=False))
+    disturbed = history.lines(changes.values(), with_figures=False)
+    assert "->" not in "".join(disturbed) and "SLOWER" not in "".join(disturbed)
+    assert disturbed[0] == "slower, or disturbed: search.best_s_noise: ratio 1.50"
     nothing = history.compare(_content({"best_s": 0.0}), after)[0]
     assert nothing.ratio is None and nothing.is_slower is None
 
