@@ -9,7 +9,7 @@ from dna_tf.config import field_checks
 
 OPTIMIZERS = ("adamw", "lamb", "rmsprop", "sgd")
 DECOUPLED = ("adamw", "lamb")  # decay and step size do not grow with the gradient
-SCHEDULES = ("cosine", "constant", "exponential")
+SCHEDULES = ("cosine", "cyclic_cosine", "constant", "exponential")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 TAKES = ("last", "best")
 
@@ -51,6 +51,7 @@ RETRAIN_RANGES = (
     ("control_seeds", 0, math.inf),
     ("distill_weight", 0.0, 1.0),
     ("distill_temperature", 0.1, 100.0),
+    ("cycles", 1, math.inf),
 )
 FINE_TUNE_RANGES = (
     ("labels", 0.0, 1e6),
@@ -109,6 +110,11 @@ def default_retraining(epochs, learning_rate):
     recipe.start_from = ""  # a student's .keras file to fine-tune; its classifier is replaced
     recipe.distill_weight = 0.0  # weight of the distance to the teacher's logits in the loss
     recipe.distill_temperature = 1.0  # by which both logits are divided for that distance
+    # .keras files to distil one after another, such as those of tools.slim, narrow first (PWKD);
+    # () takes the run's teacher.
+    recipe.teachers = ()
+    recipe.teacher_ends = ()  # shares of the epochs at which each ends: (0.25, 0.5, 1.0); () equal
+    recipe.cycles = 1  # of the schedule cyclic_cosine: falls to zero, each from the peak
     return recipe
 
 
@@ -203,9 +209,37 @@ def _check_together(name, recipe):
             f"{name}.labels, {name}.answers and {name}.maps are all 0: there is nothing to learn "
             "from. Set one of them above 0."
         )
+    if "teachers" in recipe:
+        _check_teachers(name, recipe)
     mixes = recipe.mixup or recipe.cutmix
     if mixes and recipe.batch_size // recipe.accumulate % 2:
         raise ValueError(
             f"{name}.mixup and cutmix mix pairs of images, and the batch of "
             f"{recipe.batch_size} in {recipe.accumulate} parts is odd. Take an even batch."
+        )
+
+
+def _check_teachers(name, recipe):
+    """Checks the fields of several teachers of a student."""
+    ends, count = tuple(recipe.teacher_ends), len(recipe.teachers)
+    if recipe.teachers and not recipe.distill_weight:
+        raise ValueError(
+            f"{name}.teachers are distilled with {name}.distill_weight above 0. Received: "
+            f"distill_weight=0 and {count} teachers"
+        )
+    if not ends:
+        return
+    numbers = all(checks.is_number(end) for end in ends)
+    if not numbers or sorted(set(ends)) != list(ends) or not 0 < ends[0] or ends[-1] != 1:
+        raise ValueError(
+            f"{name}.teacher_ends must be shares of the epochs that rise to 1, such as "
+            f"(0.25, 0.5, 1.0). Received: {ends}"
+        )
+    if count not in (0, len(ends)):
+        raise ValueError(
+            f"{name}.teacher_ends has {len(ends)} shares for {count} teachers. Give one for each."
+        )
+    if len(ends) > recipe.epochs:
+        raise ValueError(
+            f"{len(ends)} teachers need as many epochs at least. Received: epochs={recipe.epochs}"
         )

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from dna_tf import workdirs
 from dna_tf.common import files, locks, progress, seeding, statistics
-from dna_tf.models import keras_files, students
-from dna_tf.phases import runs
+from dna_tf.models import keras_files, logits, students
+from dna_tf.phases import model_files, runs
 from dna_tf.space import architectures
 from dna_tf.training import (
     strategies,
@@ -88,13 +88,13 @@ def _train_missing(opened, arch, seeds, results, strategy):
 
 
 def _trainer(workdir, config, arch, images, strategy):
-    """Makes the trainer of all seeds, with the workdir's teacher if it is distilled."""
-    teacher = None
+    """Makes the trainer of all seeds, with the teachers that are distilled."""
+    distilled, teachers = None, []
     if config.retrain.distill_weight:
         with strategy.scope():
-            teacher = _teacher(workdir, config, images)
+            teachers = _teachers(workdir, config, images)
+        distilled = student_training.of_recipe(config.retrain, *teachers)
     model = _build(config, arch, 0)  # refuses a wrong start_from before any training
-    distilled = student_training.of_recipe(config.retrain, teacher)
     return student_training.StudentTrainer(model, images, config.retrain, distilled, strategy)
 
 
@@ -143,6 +143,26 @@ def _build(config, arch, seed):
     if recipe.start_from:
         student_checks.copy_weights(recipe.start_from, model)
     return model
+
+
+def _teachers(workdir, config, images):
+    """Loads the teachers of the recipe, or the workdir's, and checks that they fit the data."""
+    paths = tuple(config.retrain.teachers)
+    if not paths:
+        return [_teacher(workdir, config, images)]
+    teachers = []
+    for path in paths:
+        model = model_files.load(path, config, workdir)
+        if model.output_shape[-1] != images.num_classes:
+            raise ValueError(
+                f"The teacher {path} of config.retrain.teachers has {model.output_shape[-1]} "
+                f"outputs, and the data has {images.num_classes} classes."
+            )
+        model = logits.with_logits(model)
+        model.trainable = False
+        student_checks.check_teacher(model, images)
+        teachers.append(model)
+    return teachers
 
 
 def _teacher(workdir, config, images):

@@ -6,6 +6,7 @@ Read in this order:
     student_checks.py    student, data, recipe and teacher must fit together
     classifier.py        the trainer of classifiers on labels
     distillation.py      the loss on labels, a teacher's answers and its maps
+    staged_teachers.py   several teachers, one after another (PWKD)
     kept_answers.py      the teacher's answers on disk, once for several trainings
     loop.py              epochs and steps, curves, resuming to the same bits
     checkpoints.py       variables and position on disk; SIGTERM

@@ -168,6 +168,8 @@ class ClassifierTrainer:
             return tf.data.Dataset.zip(dataset, beside).map(lambda batch, answer: (*batch, answer))
 
         answers = None
+        if self._learns_from is not None:
+            self._learns_from.begin_epoch(epoch)
         if self._learns_from is not None and self._learns_from.kept is not None:
             kept = self._learns_from.kept
             answers = kept.of_epoch(self._images, self._recipe, epoch, seed)

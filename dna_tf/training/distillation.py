@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from dna_tf.training import kept_answers
+from dna_tf.training import kept_answers, staged_teachers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Distillation:
 
     Args:
         teacher: a `keras.Model` from the student's images to logits; with `layers` to logits and
-            then to the map of each layer, in their order.
+            then to the map of each layer, in their order. Or a `staged_teachers.StagedTeachers`.
         labels: weight of the loss on the labels.
         answers: weight of the divergence of the teacher's answers.
         temperature: by which both logits are divided for that divergence.
@@ -24,13 +24,18 @@ class Distillation:
             one seed and recipe. Not with `layers`, whose maps are not kept.
     """
 
-    teacher: keras.Model
+    teacher: keras.Model | staged_teachers.StagedTeachers
     labels: float
     answers: float
     temperature: float = 1.0
     maps: float = 0.0
     layers: tuple[str, ...] = ()
     kept: kept_answers.KeptAnswers | None = None
+
+    def begin_epoch(self, epoch):
+        """Chooses the teacher of an epoch, counted from 0, if there are several."""
+        if isinstance(self.teacher, staged_teachers.StagedTeachers):
+            self.teacher.begin_epoch(epoch)
 
     def loss(self, images, label_loss, logits, maps=(), answers=None):
         """The weighted sum of the losses, and its parts as figures.

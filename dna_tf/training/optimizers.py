@@ -51,11 +51,12 @@ def make_schedule(recipe, steps_per_epoch):
         recipe.schedule,
         recipe.decay_factor,
         recipe.decay_epochs * steps_per_epoch,
+        recipe.get("cycles", 1),
     )
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise from zero, then a cosine fall to zero, a staircase, or a constant.
+    """A linear rise from zero, then a fall to zero by cosines, a staircase, or a constant.
 
     Args:
         peak: the learning rate after the rise.
@@ -65,6 +66,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         decay_factor: of `exponential`: the factor of each stair.
         decay_steps: of `exponential`: steps of a stair, a float. Stairs are counted from
             the first step of the training, so the rise may end on a lower stair.
+        cycles: of `cyclic_cosine`: how many times the rate falls to zero, each time over an equal
+            part of the steps. It rises in the first one only; the others begin at the peak.
 
     Source: EfficientNet's TensorFlow code (`utils.build_learning_rate`) for the
     staircase: 0.97 every 2.4 epochs, counted in this way. Its rise starts at a rate of 0; here
@@ -72,20 +75,32 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(
-        self, peak, warmup_steps, total_steps, kind, decay_factor=0.97, decay_steps=math.inf
+        self,
+        peak,
+        warmup_steps,
+        total_steps,
+        kind,
+        decay_factor=0.97,
+        decay_steps=math.inf,
+        cycles=1,
     ):
         self.peak, self.warmup_steps = peak, warmup_steps
         self.total_steps, self.kind = total_steps, kind
         self.decay_factor, self.decay_steps = decay_factor, decay_steps
+        self.cycles = cycles
 
     def __call__(self, step):
         """Returns the learning rate of a step, counted from 0."""
         step = tf.cast(step, tf.float32)
         rise = (step + 1.0) / max(1, self.warmup_steps)
         fall = 1.0
-        if self.kind == "cosine":
-            left = max(1, self.total_steps - self.warmup_steps)
-            done = tf.clip_by_value((step - self.warmup_steps) / left, 0.0, 1.0)
+        if self.kind in ("cosine", "cyclic_cosine"):
+            cycles = self.cycles if self.kind == "cyclic_cosine" else 1
+            length = self.total_steps / cycles
+            cycle = tf.clip_by_value(tf.floor(step / length), 0.0, cycles - 1.0)
+            begin = tf.where(cycle > 0, cycle * length, float(self.warmup_steps))
+            left = tf.maximum(1.0, (cycle + 1.0) * length - begin)
+            done = tf.clip_by_value((step - begin) / left, 0.0, 1.0)
             fall = 0.5 * (1.0 + tf.cos(math.pi * done))
         elif self.kind == "exponential":
             fall = self.decay_factor ** tf.floor(step / self.decay_steps)
@@ -100,6 +115,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             "kind": self.kind,
             "decay_factor": self.decay_factor,
             "decay_steps": self.decay_steps,
+            "cycles": self.cycles,
         }
 
 

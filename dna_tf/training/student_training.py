@@ -17,6 +17,7 @@ from dna_tf.training import (
     determinism,
     distillation,
     kept_weights,
+    staged_teachers,
     strategies,
     student_checks,
 )
@@ -24,6 +25,8 @@ from dna_tf.training import (
 KIND = "dna_tf.student_training"
 # Fields of a recipe that do not change the weights, or are compared on their own.
 _LEFT_OUT = (*without_effect.FIELDS["retrain"], "start_from")
+# Fields that earlier versions did not have, and what they did.
+_ADDED = {"teachers": [], "teacher_ends": [], "cycles": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +113,8 @@ def train_student(
         seed: decides the order and the augmentation of the training images. TensorFlow is made
             deterministic, and seeded with it.
         teacher: a `keras.Model` from the same images to logits of the same classes, with
-            `distill_weight` above 0 in the recipe.
+            `distill_weight` above 0 in the recipe; or a list of them, from which the student
+            learns one after another (PWKD), with `teacher_ends` in the recipe.
         start_from: a `.keras` file of a trained student, whose weights, except the
             classifier's, replace those of the model first.
         folder: keeps checkpoints and the history; a killed training resumes from it when it is
@@ -136,14 +140,27 @@ def train_student(
             f"distill_weight={recipe.distill_weight} and "
             f"{'no teacher' if teacher is None else 'a teacher'}."
         )
-    if isinstance(teacher, keras.Model):
-        teacher = plain_models.usable(teacher)
-    if teacher is not None:
-        student_checks.check_teacher(teacher, images)
+    if recipe.teachers:
+        raise ValueError(
+            "The field teachers is for a config. Give the models themselves: teacher=[...]. "
+            f"Received: teachers={tuple(recipe.teachers)}"
+        )
+    teachers = list(teacher) if isinstance(teacher, list | tuple) else [teacher]
+    teachers = [
+        plain_models.usable(each) if isinstance(each, keras.Model) else each for each in teachers
+    ]
+    for each in teachers if teacher is not None else ():
+        student_checks.check_teacher(each, images)
+    if len(recipe.teacher_ends) not in (0, len(teachers)):
+        raise ValueError(
+            f"teacher_ends has {len(recipe.teacher_ends)} shares for {len(teachers)} teachers. "
+            "Give one for each."
+        )
     start_from = start_from or recipe.start_from
     if start_from:
         student_checks.copy_weights(start_from, model)
-    trainer = StudentTrainer(model, images, recipe, of_recipe(recipe, teacher), strategy)
+    learns_from = None if teacher is None else of_recipe(recipe, *teachers)
+    trainer = StudentTrainer(model, images, recipe, learns_from, strategy)
     if folder is not None:
         folder = files.as_path(folder)
         _take_up(folder, images)
@@ -221,11 +238,11 @@ class StudentTrainer:
         return "best"
 
 
-def of_recipe(recipe, teacher):
-    """The `distillation.Distillation` of a recipe and a teacher; `None` without a teacher."""
-    if teacher is None:
-        return None
-    weight = recipe.distill_weight
+def of_recipe(recipe, *teachers):
+    """The `distillation.Distillation` of a recipe and its teachers, one after another."""
+    weight, teacher = recipe.distill_weight, teachers[0]
+    if len(teachers) > 1:
+        teacher = staged_teachers.StagedTeachers(teachers, recipe.teacher_ends, recipe.epochs)
     return distillation.Distillation(teacher, 1.0 - weight, weight, recipe.distill_temperature)
 
 
@@ -238,7 +255,11 @@ def _identity(model, images, recipe, seed, start_from):
         "data": images.fingerprint,
         "seed": seed,
         "start_from": str(start_from or ""),
-        **{name: recipe[name] for name in recipe if name not in _LEFT_OUT},
+        **{
+            name: list(recipe[name]) if isinstance(recipe[name], tuple) else recipe[name]
+            for name in recipe
+            if name not in _LEFT_OUT
+        },
     }
 
 
@@ -260,9 +281,9 @@ def _claim(folder, identity):
     if path.exists():
         saved = files.read_json(path, KIND, "Delete the folder to train from the start.")
         differing = [
-            f"{name} {saved.get(name)!r} there, {value!r} now"
+            f"{name} {saved.get(name, _ADDED.get(name))!r} there, {value!r} now"
             for name, value in identity.items()
-            if saved.get(name) != value
+            if saved.get(name, _ADDED.get(name)) != value
         ]
         if differing:
             raise ValueError(

@@ -24,6 +24,7 @@ def twin_rate(step, peak, warmup, total, kind, factor=0.97, stair=7.5):
         return peak * (step + 1) / warmup
     done = min(1.0, (step - warmup) / max(1, total - warmup))
     fall = {"cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}
+    fall["cyclic_cosine"] = fall["cosine"]  # one cycle
     fall["exponential"] = factor ** (step // stair)
     return peak * fall[kind]
 
@@ -44,6 +45,21 @@ def test_the_schedule_by_hand():
     schedule = optimizers.Schedule(1.0, 4, 12, "cosine")
     rates = [float(schedule(step)) for step in (0, 3, 4, 8, 12)]
     assert rates == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0], abs=1e-6)
+
+
+def test_cycles_begin_at_the_peak_and_end_at_zero():
+    schedule = optimizers.Schedule(1.0, 2, 12, "cyclic_cosine", cycles=3)
+    first = [0.5, 1.0, 1.0, 0.5]  # two steps of rise, two of fall
+    other = [(1 + math.cos(math.pi * done)) / 2 for done in (0, 0.25, 0.5, 0.75)]
+    rates = [float(schedule(step)) for step in range(12)]
+    assert rates == pytest.approx([*first, *other, *other], abs=1e-6)
+    assert float(schedule(12)) == pytest.approx(0.0, abs=1e-6)
+    section = recipe(schedule="cyclic_cosine", epochs=6, cycles=3, warmup_epochs=1.0)
+    built = optimizers.make_schedule(section, 2)
+    peak = optimizers.peak_learning_rate(section)
+    assert [float(built(step)) / peak for step in range(12)] == pytest.approx(rates, abs=1e-6)
+    again = optimizers.Schedule.from_config(schedule.get_config())
+    assert [float(again(step)) for step in range(12)] == rates
 
 
 def test_the_papers_schedule_by_hand():

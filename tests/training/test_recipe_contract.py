@@ -24,7 +24,7 @@ OTHERS = {
     *("decay_factor", "decay_epochs", "warmup_epochs", "weight_decay", "label_smoothing"),
     *("dropout", "drop_connect", "ema_decay", "precision", "rating_every", "take", "tensorboard"),
     *("checkpoint_seconds", "seeds", "control_seeds", "start_from", "distill_weight"),
-    "distill_temperature",
+    *("distill_temperature", "teachers", "teacher_ends", "cycles"),
 }
 
 
