@@ -14,6 +14,10 @@ for each place, and a short training mends the seams. Without a limit it is --ma
 Images without labels are --data=images:photos: the model's answers stand for labels, and accuracy
 is the share of answers that are the model's own.
 
+The blocks are the stages of the model. With --cut=units each residual unit, inverted bottleneck or
+convolution is a block, and a cell has one layer (as LANA cuts): more places where the model's own
+part may stay, and cells that are quickly trained.
+
 The second command takes another budget of the same run: cells and ratings are there already. The
 third takes the smallest student within a point of the model's accuracy: it fine-tunes a few
 students and decides on rating images. A killed run resumes with the same command.
@@ -50,6 +54,12 @@ flags.DEFINE_string(
 flags.DEFINE_integer("image_size", 0, "Height and width in pixels, if the model takes any size.")
 flags.DEFINE_string(
     "preprocessing", "none", "What the model expects instead of pixels in 0..255, such as zero_one."
+)
+flags.DEFINE_enum(
+    "cut",
+    "stages",
+    ["stages", "units"],
+    "Blocks of a new run: the model's stages, or each of its residual units or convolutions.",
 )
 for name, what in (
     ("macs", "multiply-accumulates for one image"),
@@ -145,6 +155,7 @@ def _open():
         overrides,
         tuple(overrides.get("teacher.modules", ())),
         workdir.path / "answers.csv",
+        values.cut,
     )
     return workdirs.open_workdir(values.workdir, config)
 

@@ -14,15 +14,16 @@ _WIDE_OPS = ("k3e1", "k5e1", "k3e2", "k5e2")
 _MOST_WIDTH = 128  # of a cell's inner layers
 
 
-def propose(teacher):
+def propose(teacher, most_layers=3):
     """Proposes a search space for the blocks of a teacher.
 
-    Each block has cells of one and of two layers, the blocks that the teacher spends most on
-    also one of three. Activation and squeeze-and-excitation are chosen after the teacher's: swish
-    with it for teachers of swish, ReLU6 without it for others, which suits int8.
+    Each block has a cell of each number of layers up to `most_layers`. Activation and
+    squeeze-and-excitation are chosen after the teacher's: swish with it for teachers of swish,
+    ReLU6 without it for others, which suits int8.
 
     Args:
         teacher: a `cutting.Teacher`.
+        most_layers: of a cell; 1 where each block is a single unit of the teacher (LANA).
 
     Returns:
         A `spaces.SearchSpace`.
@@ -40,7 +41,7 @@ def propose(teacher):
     blocks = [
         {
             "stride": stride,
-            "cells": [[layers, _inner_width(shape[-1])] for layers in (1, 2, 3)],
+            "cells": [[layers, _inner_width(shape[-1])] for layers in range(1, most_layers + 1)],
         }
         for stride, shape in zip(strides, shapes[1:], strict=True)
     ]

@@ -36,6 +36,7 @@ def new_config(
     overrides=None,
     modules=(),
     answers="",
+    cut="stages",
 ):
     """Fills in a config for the compression of a model: data, cut, space and lengths.
 
@@ -49,6 +50,7 @@ def new_config(
         overrides: a dict from fields, such as `"supernet.epochs"`, to the values that they keep.
         modules: names of modules that the user asks to import before the model is loaded.
         answers: the file for the model's answers to images without labels.
+        cut: `"stages"`, or `"units"`: a block for each unit of the model, with cells of one layer.
 
     Returns:
         A new config, checked.
@@ -65,7 +67,7 @@ def new_config(
     logits.with_logits(network)  # refuses answers that are no distribution
     size, channels = model_files.image_of(network, image_size, model)
     shape = (size, size, channels)
-    cuts = named_cuts or building.default_cuts(str(model), network, shape)
+    cuts = named_cuts or building.default_cuts(str(model), network, shape, cut=cut)
     plain = run_config.to_plain(config)
     plain["teacher"] |= {
         "model": str(model), "preprocessing": preprocessing, "cuts": list(cuts), "weights": "",
@@ -87,7 +89,9 @@ def new_config(
             "rating_fraction": 0.1,
         }
         plain["fine_tune"] |= {"labels": 0.0, "answers": 1.0}
-    plain["space"] = teacher_space.propose(cutting.cut_model(network, cuts, shape)).to_dict()
+    plain["space"] = teacher_space.propose(
+        cutting.cut_model(network, cuts, shape), 1 if cut == "units" else 3
+    ).to_dict()
     config = run_config.from_plain(plain)
     config.update_from_flattened_dict(
         {name: value for name, value in overrides.items() if name.startswith("data.")}

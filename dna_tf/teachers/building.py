@@ -195,7 +195,7 @@ def _is_file(name):
     return name.endswith(".keras") or "/" in name
 
 
-def default_cuts(name, model, image_shape, space=None):
+def default_cuts(name, model, image_shape, space=None, cut="stages"):
     """The cut of a teacher for which no layers are named.
 
     Args:
@@ -204,6 +204,7 @@ def default_cuts(name, model, image_shape, space=None):
         image_shape: `(height, width, channels)`.
         space: the `spaces.SearchSpace` that the cut must fit; `None` proposes the ends of
             the model's stages.
+        cut: without a space, `"stages"`, or `"units"` for the end of each unit of a stage.
 
     Returns:
         Names of layers: the paper's for EfficientNet, otherwise the proposed ones.
@@ -211,5 +212,7 @@ def default_cuts(name, model, image_shape, space=None):
     Raises:
         ValueError: no cut fits the space.
     """
+    if cut == "units":
+        return cut_points.propose(model, image_shape, ends_of=cut_points.unit_ends)
     paper = applications.paper_cuts(name, model)
     return tuple(paper or cut_points.propose(model, image_shape, space))

@@ -142,6 +142,39 @@ def stage_ends(points, image_shape):
     return fitting
 
 
+def unit_ends(points, image_shape):
+    """Proposes more cuts than `stage_ends`: the end of each unit of each stage, as LANA cuts.
+
+    A unit lies between two layers of the width and the resolution of its stage, and has weights
+    that read neighbouring pixels: a residual unit, an inverted bottleneck, a convolution. Where
+    it ends follows rule 1 of `stage_ends`.
+
+    Args:
+        points, image_shape: as for `stage_ends`.
+
+    Returns:
+        A list of `CutPoint`, a part of `points`; the stage ends are among them.
+
+    Source: Molchanov et al., 2022 (LANA), for one layer in a block; the cuts are ours.
+    """
+    ends, place = [], {point.layer: i for i, point in enumerate(points)}
+    before = 0
+    for stage in stage_ends(points, image_shape):
+        end = place[stage.layer]
+        units, spatial = [], 0
+        for point in points[before : end + 1]:
+            spatial += point.spatial
+            if point.shape != stage.shape or point.is_padding:
+                continue
+            if not units or (point.pointwise + point.spatial and spatial):
+                units.append([])
+                spatial = 0
+            units[-1].append(point)
+        ends += [*(_end_of_run(unit) for unit in units[:-1]), stage]
+        before = end + 1
+    return ends
+
+
 def _stages(points, image_shape):
     """Rules 1 to 5 of `stage_ends`."""
     points = _body(points, image_shape)
@@ -222,14 +255,14 @@ def _only_shrinks(before, point, after):
     return same_width and before.shape[:2] != point.shape[:2] == after.shape[:2]
 
 
-def propose(model, image_shape, space=None):
+def propose(model, image_shape, space=None, ends_of=stage_ends):
     """Proposes the cuts of a teacher.
 
     Args:
         model: a functional `keras.Model`.
         image_shape: `(height, width, channels)` of the images.
-        space: a `spaces.SearchSpace` whose blocks must fit; `None` proposes
-            `stage_ends`.
+        space: a `spaces.SearchSpace` whose blocks must fit; `None` proposes `ends_of`.
+        ends_of: `stage_ends` or `unit_ends`.
 
     Returns:
         A tuple with the name of the last layer of each block.
@@ -240,7 +273,7 @@ def propose(model, image_shape, space=None):
     """
     points = single_way_layers(model, image_shape)
     if space is None:
-        ends = stage_ends(points, image_shape)
+        ends = ends_of(points, image_shape)
         if not ends:
             raise ValueError(
                 f"No layer of the teacher {model.name!r} is the only way through its graph and "

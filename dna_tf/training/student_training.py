@@ -159,8 +159,7 @@ def train_student(
     start_from = start_from or recipe.start_from
     if start_from:
         student_checks.copy_weights(start_from, model)
-    learns_from = None if teacher is None else of_recipe(recipe, *teachers)
-    trainer = StudentTrainer(model, images, recipe, learns_from, strategy)
+    trainer = StudentTrainer(model, images, recipe, of_recipe(recipe, *teachers), strategy)
     if folder is not None:
         folder = files.as_path(folder)
         _take_up(folder, images)
@@ -239,7 +238,13 @@ class StudentTrainer:
 
 
 def of_recipe(recipe, *teachers):
-    """The `distillation.Distillation` of a recipe and its teachers, one after another."""
+    """The `distillation.Distillation` of a recipe and its teachers, one after another.
+
+    Returns:
+        `None` without a teacher.
+    """
+    if not teachers or teachers[0] is None:
+        return None
     weight, teacher = recipe.distill_weight, teachers[0]
     if len(teachers) > 1:
         teacher = staged_teachers.StagedTeachers(teachers, recipe.teacher_ends, recipe.epochs)

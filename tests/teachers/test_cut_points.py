@@ -240,6 +240,42 @@ def test_the_cut_of_efficientnet_lite0():
     assert cut_points.propose(model, (224, 224, 3), DNA) == tuple(B0)
 
 
+def test_units_of_inverted_bottlenecks_end_where_they_are_narrow():
+    model = keras.applications.MobileNetV2((96, 96, 3), weights=None, classes=5)
+    points = cut_points.single_way_layers(model, (96, 96, 3))
+    received = [point.layer for point in cut_points.unit_ends(points, (96, 96, 3))]
+    narrow = {1, 3, 6, 10, 13, 16}  # the width or the resolution changes: no residual
+    expected = [
+        f"block_{number}_{'project_BN' if number in narrow else 'add'}" for number in range(1, 17)
+    ]
+    assert received == expected
+    stages = [point.layer for point in cut_points.stage_ends(points, (96, 96, 3))]
+    assert set(stages) < set(received)
+    assert cut_points.propose(model, (96, 96, 3), ends_of=cut_points.unit_ends) == tuple(expected)
+
+
+def test_units_of_residual_networks_and_of_plain_ones():
+    layers = keras.layers
+
+    def norm_relu(x):
+        return layers.ReLU()(layers.BatchNormalization()(x))
+
+    image = keras.Input((32, 32, 3))
+    x = norm_relu(layers.Conv2D(8, 3, 2, "same", name="stem")(image))
+    for unit in (1, 2):  # the sum comes last
+        y = norm_relu(layers.Conv2D(8, 3, padding="same")(x))
+        y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(y))
+        x = layers.ReLU(name=f"relu_{unit}")(layers.Add()([x, y]))
+    for unit in (3, 4):  # plain convolutions, the second beside a 1x1 that is no unit of its own
+        x = layers.Conv2D(16, 3, 2 if unit == 3 else 1, "same", name=f"conv_{unit}")(x)
+        x = layers.Conv2D(16, 1, activation="relu", name=f"pointwise_{unit}")(x)
+    x = layers.Dense(5)(layers.GlobalAveragePooling2D()(x))
+    points = cut_points.single_way_layers(keras.Model(image, x), (32, 32, 3))
+    received = [point.layer for point in cut_points.unit_ends(points, (32, 32, 3))]
+    assert received[1:] == ["relu_1", "relu_2", "pointwise_3", "pointwise_4"]
+    assert received[0].startswith("re_lu")  # of the stem
+
+
 def test_the_cut_of_the_embedded_default():
     model = residual_cnn.build((32, 32, 3), 10)
     cuts = ("stage1_out", "stage2_out", "stage3_out")
