@@ -78,7 +78,7 @@ def _train(folder):
     if not inherit_costs.path_in(folder).exists():
         flag = cli.FLAGS
         words = [
-            f"--workdir={workdir.root}",
+            f"--workdir={workdir.path}",
             f"--output={folder}",
             f"--budgets={','.join(flag.budgets)}",
         ]

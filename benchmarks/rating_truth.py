@@ -79,7 +79,7 @@ def _ratings(workdir, config):
     from dna_tf.models import keras_files
     from dna_tf.phases import compressing, runs
     from dna_tf.space import presets, ratings, spaces
-    from dna_tf.supernet import cell_models, cell_rating, trained_cells
+    from dna_tf.supernet import cell_rating, snapshots
 
     run, space = runs.open_run(workdir, config), presets.get_space(config.space)
     trained = {
@@ -88,15 +88,9 @@ def _ratings(workdir, config):
         )
         for block, cell, _ in space.cells()
     }
-    result = {"untrained": True, "teacher": keras_files.weights_fingerprint(run.teacher.model)}
-    fresh = [
-        trained_cells.TrainedCell(
-            space, cell.block, cell.cell, trained_cells.weights_of(cell), result
-        )
-        for cell in cell_models.build_cells(space, run.teacher.shapes, config.seed)
-    ]
+    fingerprint = keras_files.weights_fingerprint(run.teacher.model)
     untrained = cell_rating.rate_cells(
-        fresh,
+        snapshots.untrained_cells(space, run.teacher.shapes, config.seed, fingerprint),
         run.teacher,
         run.images,
         settings=compressing.rating_settings(config),

@@ -73,15 +73,14 @@ def new_config(
         "model": str(model), "preprocessing": preprocessing, "cuts": list(cuts), "weights": "",
     }  # fmt: skip
     plain["data"] |= {"source": source, "image_size": size, "channels": channels}
+    of_data = {
+        name.removeprefix("data."): value
+        for name, value in overrides.items()
+        if name.startswith("data.")
+    }
     if answered_images.folder_of(source):
         data = run_config.from_plain(plain).data
-        data.update(
-            {
-                name.removeprefix("data."): value
-                for name, value in overrides.items()
-                if name.startswith("data.")
-            }
-        )
+        data.update_from_flattened_dict(of_data)
         # Few answers may be of some class, so that splits cannot have images of each.
         plain["data"] |= {
             "source": answered_images.label(source, network, data, answers),
@@ -93,9 +92,7 @@ def new_config(
         cutting.cut_model(network, cuts, shape), 1 if cut == "units" else 3
     ).to_dict()
     config = run_config.from_plain(plain)
-    config.update_from_flattened_dict(
-        {name: value for name, value in overrides.items() if name.startswith("data.")}
-    )
+    config.data.update_from_flattened_dict(of_data)
     count = loading.load(config.data, config.seed).counts["train"]
     least, most = _EPOCHS
     plain["supernet"]["epochs"] = max(least, min(most, -(-_PASSES // count)))
